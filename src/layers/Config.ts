@@ -1,0 +1,141 @@
+import * as Config from "effect/Config"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+
+declare const Deno: { readonly env: { readonly toObject: () => Record<string, string> } } | undefined
+
+/** A setting is missing or wrong. Names the setting and what to do; never holds its value. */
+export class Misconfigured extends Schema.TaggedError<Misconfigured>()("Misconfigured", {
+  key: Schema.String,
+  hint: Schema.String
+}) {
+  override get message(): string {
+    return `${this.key}: ${this.hint}`
+  }
+}
+
+/** Reads the process's environment when the layer is built, so that a later build sees later settings. */
+export const fromEnvironment = Layer.unwrap(
+  Effect.sync(() =>
+    ConfigProvider.layer(
+      ConfigProvider.fromEnvRecord(typeof Deno === "undefined" ? { ...process.env } : Deno.env.toObject())
+    )
+  )
+)
+
+const setting = <A>(key: string, config: (key: string) => Config.Config<A>, hint: string) =>
+  config(key).pipe(Effect.mapError(() => new Misconfigured({ key, hint })))
+
+const positive = (key: string, fallback: number, unit: string) =>
+  setting(
+    key,
+    (name) =>
+      Config.schema(Schema.FiniteFromString.check(Schema.isGreaterThan(0)), name).pipe(Config.withDefault(fallback)),
+    `set a number of ${unit} above 0, or leave it out for ${fallback}`
+  )
+
+const optionalSecret = (key: string) =>
+  setting(key, (name) => Config.option(Config.Redacted(name)), "set it to text, or leave it out")
+
+const webhookSecret = /^whsec_(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/
+const shortestSecret = "whsec_".length + 32
+
+/** Standard Webhooks secrets, newest first, separated by spaces or commas; none when only another scheme is on. */
+export const webhookSecrets = Effect.gen(function* () {
+  const key = "WEBHOOK_SECRETS"
+  const value = yield* optionalSecret(key)
+  if (Option.isNone(value)) return []
+  const secrets = Redacted.value(value.value)
+    .split(/[\s,]+/)
+    .filter((secret) => secret !== "")
+  const wrong = secrets.findIndex((secret) => !webhookSecret.test(secret) || secret.length < shortestSecret)
+  if (wrong === -1) return secrets.map((secret) => Redacted.make(secret))
+  return yield* new Misconfigured({
+    key,
+    hint: `secret ${wrong + 1} of ${secrets.length} is not whsec_ followed by the base64 of 24 bytes or more`
+  })
+})
+
+/** For senders that sign `timestamp.body` in hex (X-Webhook-Signature); off unless set. */
+export const webhookHexSecret = optionalSecret("WEBHOOK_HEX_SECRET")
+
+/** For stock dashboard webhooks, which can only send fixed headers (X-Webhook-Secret); off unless set. */
+export const webhookStaticSecret = optionalSecret("WEBHOOK_STATIC_SECRET")
+
+/** How far a signature's timestamp may be from our clock. Seconds. */
+export const webhookTolerance = positive("WEBHOOK_TOLERANCE_SECONDS", 300, "seconds")
+
+/** The largest body that is read. Bytes. */
+export const maxBodyBytes = positive("MAX_BODY_BYTES", 262_144, "bytes")
+
+const absoluteUrl = (key: string, hint: string) => setting(key, (name) => Config.URL(name), hint)
+
+/** The project's URL; Supabase sets it. */
+export const supabaseUrl = absoluteUrl("SUPABASE_URL", "set the project's URL, such as https://abcdefgh.supabase.co")
+
+const keyRing = Schema.decodeEffect(Schema.fromJsonString(Schema.Record(Schema.String, Schema.NonEmptyString)))
+const legacyKey = "SUPABASE_SERVICE_ROLE_KEY"
+
+/** The project's secret keys, the default one first; Supabase sets them, the legacy service role key among them. */
+export const supabaseSecretKeys = Effect.gen(function* () {
+  const key = "SUPABASE_SECRET_KEYS"
+  const ring = yield* optionalSecret(key)
+  const legacy = yield* optionalSecret(legacyKey)
+  const named = Option.isNone(ring)
+    ? {}
+    : yield* keyRing(Redacted.value(ring.value)).pipe(
+        Effect.mapError(() => new Misconfigured({ key, hint: 'set JSON such as {"default":"sb_secret_…"}' }))
+      )
+  const { default: first, ...others } = named
+  const keys = [...(first === undefined ? [] : [first]), ...Object.values(others)].map((value) => Redacted.make(value))
+  const all = [...keys, ...Option.toArray(legacy)]
+  if (all.length > 0) return all
+  return yield* new Misconfigured({
+    key,
+    hint: `set it, or ${legacyKey}, to the project's secret key`
+  })
+})
+
+/** Where the orchestrator is; by default the Edge Function beside this one. */
+export const orchestratorUrl = Effect.gen(function* () {
+  const url = yield* setting(
+    "ORCHESTRATOR_URL",
+    (name) => Config.option(Config.URL(name)),
+    "set an absolute URL, or leave it out for the function pause-notification-orchestrator"
+  )
+  return Option.isSome(url) ? url.value : new URL("/functions/v1/pause-notification-orchestrator", yield* supabaseUrl)
+})
+
+/** A bearer key for an orchestrator outside the project, which never gets the project's own key. */
+export const orchestratorKey = optionalSecret("ORCHESTRATOR_KEY")
+
+/** How long one call of the orchestrator may take. Milliseconds. */
+export const orchestratorTimeout = positive("ORCHESTRATOR_TIMEOUT_MS", 2_000, "milliseconds")
+
+/** How long all tries and pauses of one event may take; below pg_net's 5 s and the lease. Milliseconds. */
+export const orchestratorBudget = positive("ORCHESTRATOR_BUDGET_MS", 4_000, "milliseconds")
+
+/** How often a failed call is tried again within the budget; 0 leaves it to the sender. */
+export const orchestratorRetries = setting(
+  "ORCHESTRATOR_RETRIES",
+  (name) =>
+    Config.schema(
+      Schema.FiniteFromString.check(Schema.isInt(), Schema.isBetween({ minimum: 0, maximum: 10 })),
+      name
+    ).pipe(Config.withDefault(2)),
+  "set a whole number from 0 to 10, or leave it out for 2"
+)
+
+/** How long one call of the claim store may take. Milliseconds. */
+export const storeTimeout = positive("STORE_TIMEOUT_MS", 3_000, "milliseconds")
+
+/** The least severe level that is logged. */
+export const logLevel = setting(
+  "LOG_LEVEL",
+  (name) => Config.LogLevel(name).pipe(Config.withDefault("Info")),
+  "set one of Trace, Debug, Info, Warn, Error, None, or leave it out for Info"
+)

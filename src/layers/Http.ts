@@ -1,0 +1,66 @@
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Config from "./Config.ts"
+import { Internal, MethodNotAllowed, NotFound, type ReplyError, toResponse } from "./Problems.ts"
+import { readBody } from "./RequestBody.ts"
+
+/** Limits of the HTTP side. **Units** `maxBodyBytes` bytes. */
+export class HttpLimits extends Context.Service<HttpLimits, { readonly maxBodyBytes: number }>()(
+  "pause-status-webhook-handler/layers/HttpLimits"
+) {
+  static readonly layer = Layer.effect(
+    HttpLimits,
+    Effect.map(Config.maxBodyBytes, (maxBodyBytes) => ({ maxBodyBytes }))
+  )
+}
+
+/** Where a POST is served: at `path`, and under the function's name, where Supabase mounts it. */
+export interface Route {
+  readonly functionName: string
+  readonly path: `/${string}`
+}
+
+/**
+ * Lets POSTs to a route through.
+ *
+ * **Fails with** NotFound, MethodNotAllowed.
+ */
+export const expectPost = Effect.fnUntraced(function* (request: Request, { functionName, path }: Route) {
+  const { pathname } = new URL(request.url)
+  const mounted = `/${functionName}`
+  const below =
+    pathname === mounted ? "/" : pathname.startsWith(`${mounted}/`) ? pathname.slice(mounted.length) : pathname
+  if (below !== path) return yield* new NotFound()
+  if (request.method !== "POST") return yield* new MethodNotAllowed({ allow: "POST" })
+})
+
+/** The raw body of a JSON request, within the limits; fails as readBody does. */
+export const readJson = Effect.fnUntraced(function* (request: Request) {
+  const { maxBodyBytes } = yield* HttpLimits
+  return yield* readBody(request, maxBodyBytes)
+})
+
+const firstError = <E>(cause: Cause.Cause<E>): E | undefined => cause.reasons.find(Cause.isFailReason)?.error
+
+const failureLine = (cause: Cause.Cause<ReplyError>): Effect.Effect<void> => {
+  const error = firstError(cause)
+  return error === undefined
+    ? Effect.logError({ outcome: "defect" }, cause)
+    : Effect.logWarning({ outcome: error._tag, detail: error.message })
+}
+
+/** Writes the one log line of a request that failed before the program that logs itself was reached. */
+export const logFailure = <A, E extends ReplyError, R>(program: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.tapCause(program, failureLine)
+
+/** Turns the end of a program into a reply, whatever it is: the problem of an error, a redacted 500 for a defect. */
+export const reply = <A, R>(
+  program: Effect.Effect<A, ReplyError, R>,
+  toJson: (value: A) => string
+): Effect.Effect<Response, never, R> =>
+  Effect.matchCause(program, {
+    onSuccess: (value) => new Response(toJson(value), { headers: { "content-type": "application/json" } }),
+    onFailure: (cause) => toResponse(firstError(cause) ?? new Internal())
+  })

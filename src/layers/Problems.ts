@@ -1,0 +1,165 @@
+import * as Schema from "effect/Schema"
+import { Problem, type ProblemCode } from "../schema/Replies.ts"
+import type { WebhookError } from "../services/Outcome.ts"
+import type { OrchestrationError } from "../services/PauseOrchestrator.ts"
+import type { Misconfigured } from "./Config.ts"
+
+/** A request that never becomes a delivery. */
+export class NotFound extends Schema.TaggedError<NotFound>()("NotFound", {}) {
+  override readonly message = "There is nothing at this path"
+}
+export class MethodNotAllowed extends Schema.TaggedError<MethodNotAllowed>()("MethodNotAllowed", {
+  allow: Schema.String
+}) {
+  override get message(): string {
+    return `This path answers ${this.allow}`
+  }
+}
+export class UnsupportedMediaType extends Schema.TaggedError<UnsupportedMediaType>()("UnsupportedMediaType", {}) {
+  override readonly message = "Send application/json, not compressed"
+}
+export class BodyTooLarge extends Schema.TaggedError<BodyTooLarge>()("BodyTooLarge", { maxBytes: Schema.Finite }) {
+  override get message(): string {
+    return `The body is larger than ${this.maxBytes} bytes`
+  }
+}
+/** The body ended before all of it was there. */
+export class BodyUnreadable extends Schema.TaggedError<BodyUnreadable>()("BodyUnreadable", {}) {
+  override readonly message = "The body could not be read to its end"
+}
+/** No credentials, or none that we know. */
+export class CredentialsRejected extends Schema.TaggedError<CredentialsRejected>()("CredentialsRejected", {}) {
+  override readonly message = "Send the project's secret key in the apikey header"
+}
+/** A defect of ours; what it was is in the log only. */
+export class Internal extends Schema.TaggedError<Internal>()("Internal", {}) {
+  override readonly message = "Something is wrong on our side; it has been logged"
+}
+
+export type RequestError = NotFound | MethodNotAllowed | UnsupportedMediaType | BodyTooLarge | BodyUnreadable
+export type ReplyError =
+  | RequestError
+  | WebhookError
+  | OrchestrationError
+  | CredentialsRejected
+  | Misconfigured
+  | Internal
+
+interface Row {
+  readonly status: number
+  readonly code: ProblemCode
+}
+
+/** Every error, its status and its code: the one place where they meet. */
+export const table: { readonly [Tag in ReplyError["_tag"]]: Row } = {
+  MalformedBody: { status: 400, code: "malformed_json" },
+  BodyUnreadable: { status: 400, code: "malformed_json" },
+  InvalidPayload: { status: 400, code: "invalid_payload" },
+  NoEventTime: { status: 400, code: "no_event_time" },
+  SignatureRejected: { status: 401, code: "unauthorized" },
+  CredentialsRejected: { status: 401, code: "unauthorized" },
+  NotFound: { status: 404, code: "not_found" },
+  MethodNotAllowed: { status: 405, code: "method_not_allowed" },
+  AlreadyProcessed: { status: 409, code: "already_processed" },
+  EventInFlight: { status: 409, code: "in_flight" },
+  EventDeadLettered: { status: 409, code: "dead_letter" },
+  BodyTooLarge: { status: 413, code: "body_too_large" },
+  UnsupportedMediaType: { status: 415, code: "unsupported_media_type" },
+  PayloadMismatch: { status: 422, code: "payload_mismatch" },
+  OrchestratorRefused: { status: 502, code: "orchestrator_refused" },
+  OrchestratorUnavailable: { status: 502, code: "orchestrator_unavailable" },
+  DedupeStoreUnavailable: { status: 503, code: "store_unavailable" },
+  NotificationStoreUnavailable: { status: 503, code: "store_unavailable" },
+  Misconfigured: { status: 503, code: "misconfigured" },
+  Internal: { status: 500, code: "internal" }
+}
+
+const titles: Readonly<Record<number, string>> = {
+  400: "Bad Request",
+  401: "Unauthorized",
+  404: "Not Found",
+  405: "Method Not Allowed",
+  409: "Conflict",
+  413: "Content Too Large",
+  415: "Unsupported Media Type",
+  422: "Unprocessable Content",
+  500: "Internal Server Error",
+  502: "Bad Gateway",
+  503: "Service Unavailable"
+}
+
+// What an outsider may know of a wrong setting or an unreachable store is that there is one.
+const detailOf = (error: ReplyError): string => {
+  switch (error._tag) {
+    case "SignatureRejected":
+      return "The delivery is not signed by a sender we know, or its signature is too old"
+    case "Misconfigured":
+      return "A setting of this function is missing or wrong; its log names it"
+    case "DedupeStoreUnavailable":
+    case "NotificationStoreUnavailable":
+      return "The database is unavailable; try again later"
+    default:
+      return error.message
+  }
+}
+
+const extras = (error: ReplyError): Partial<Problem> => {
+  switch (error._tag) {
+    case "InvalidPayload":
+      return { issues: error.issues }
+    case "AlreadyProcessed":
+      return { eventId: error.eventId, receipt: error.receipt }
+    case "OrchestratorRefused":
+      return { eventId: error.eventId, retryable: false }
+    case "OrchestratorUnavailable":
+      return { eventId: error.eventId, retryable: true }
+    case "EventInFlight":
+    case "EventDeadLettered":
+    case "PayloadMismatch":
+      return { eventId: error.eventId }
+    default:
+      return {}
+  }
+}
+
+const secondsUntilStoreRetry = 5
+
+const headersOf = (error: ReplyError): Readonly<Record<string, string>> => {
+  switch (error._tag) {
+    case "MethodNotAllowed":
+      return { allow: error.allow }
+    case "SignatureRejected":
+      return { "www-authenticate": "Signature" }
+    case "EventInFlight":
+      return { "retry-after": String(error.retryAfterSeconds) }
+    case "OrchestratorUnavailable":
+      return error.retryAfterSeconds === undefined ? {} : { "retry-after": String(error.retryAfterSeconds) }
+    case "CredentialsRejected":
+      return { "www-authenticate": "Bearer" }
+    case "DedupeStoreUnavailable":
+    case "NotificationStoreUnavailable":
+    case "Misconfigured":
+      return { "retry-after": String(secondsUntilStoreRetry) }
+    default:
+      return {}
+  }
+}
+
+const encode = Schema.encodeSync(Schema.fromJsonString(Problem))
+
+/** The reply to an error. **Source** RFC 9457. */
+export const toResponse = (error: ReplyError): Response => {
+  const { code, status } = table[error._tag]
+  const problem: Problem = {
+    type: "about:blank",
+    title: titles[status] ?? "Error",
+    status,
+    code,
+    detail: detailOf(error),
+    ...extras(error)
+  }
+  return new Response(encode(problem), {
+    status,
+    headers: { "content-type": "application/problem+json", ...headersOf(error) }
+  })
+}

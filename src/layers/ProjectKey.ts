@@ -1,0 +1,32 @@
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Config from "./Config.ts"
+import * as Hmac from "./Hmac.ts"
+import { CredentialsRejected } from "./Problems.ts"
+
+/**
+ * Lets in who has one of the project's secret keys, in `apikey` or as a bearer token.
+ *
+ * **Fails with** CredentialsRejected.
+ */
+export class ProjectKey extends Context.Service<
+  ProjectKey,
+  { readonly check: (headers: Headers) => Effect.Effect<void, CredentialsRejected> }
+>()("pause-status-webhook-handler/layers/ProjectKey") {
+  static readonly layer = Layer.effect(
+    ProjectKey,
+    Effect.gen(function* () {
+      const matches = yield* Hmac.equalToAny(yield* Config.supabaseSecretKeys)
+      return ProjectKey.of({
+        check: Effect.fnUntraced(function* (headers) {
+          const bearer = headers.get("authorization")?.replace(/^Bearer /i, "")
+          for (const key of [headers.get("apikey"), bearer]) {
+            if (typeof key === "string" && (yield* matches(key))) return
+          }
+          return yield* new CredentialsRejected()
+        })
+      })
+    })
+  )
+}

@@ -1,0 +1,129 @@
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import * as Base64 from "effect/encoding/Base64"
+import * as Hex from "effect/encoding/Hex"
+import { type Delivery, SignatureRejected, SignatureVerifier, type Verified } from "../services/SignatureVerifier.ts"
+import * as Config from "./Config.ts"
+import * as Hmac from "./Hmac.ts"
+
+// Each costs an HMAC per secret, so a header full of them must not buy our CPU.
+const mostSignatures = 8
+const utf8 = new TextEncoder()
+
+const fromText = (decoded: Result.Result<Uint8Array, unknown>): ReadonlyArray<Uint8Array<ArrayBuffer>> =>
+  Result.isSuccess(decoded) ? [new Uint8Array(decoded.success)] : []
+
+const concat = (prefix: string, body: Uint8Array): Uint8Array<ArrayBuffer> => {
+  const head = utf8.encode(prefix)
+  const whole = new Uint8Array(head.length + body.length)
+  whole.set(head)
+  whole.set(body, head.length)
+  return whole
+}
+
+const verifyAny = Effect.fnUntraced(function* (
+  keys: ReadonlyArray<CryptoKey>,
+  signatures: ReadonlyArray<Uint8Array<ArrayBuffer>>,
+  signed: Uint8Array<ArrayBuffer>
+) {
+  for (const key of keys) {
+    for (const signature of signatures) {
+      if (yield* Hmac.verify(key, signature, signed)) return
+    }
+  }
+  return yield* new SignatureRejected({ reason: "mismatch" })
+})
+
+const checkTimestamp = Effect.fnUntraced(function* (timestamp: string, toleranceSeconds: number) {
+  if (!/^\d{1,12}$/.test(timestamp)) return yield* new SignatureRejected({ reason: "malformed" })
+  const skewSeconds = Math.trunc((yield* Clock.currentTimeMillis) / 1000) - Number(timestamp)
+  if (Math.abs(skewSeconds) > toleranceSeconds) return yield* new SignatureRejected({ reason: "expired", skewSeconds })
+})
+
+const standardWebhooks = (keys: ReadonlyArray<CryptoKey>, tolerance: number) =>
+  Effect.fnUntraced(function* (
+    { body, header }: Delivery,
+    signatureHeader: string
+  ): Effect.fn.Return<Verified, SignatureRejected> {
+    const id = header("webhook-id")
+    const timestamp = header("webhook-timestamp")
+    if (id === undefined || timestamp === undefined) return yield* new SignatureRejected({ reason: "missing" })
+    const signatures = signatureHeader
+      .split(" ", mostSignatures)
+      .filter((part) => part.startsWith("v1,"))
+      .flatMap((part) => fromText(Base64.decode(part.slice(3))))
+    if (signatures.length === 0 || id === "" || id.length > 256) {
+      return yield* new SignatureRejected({ reason: "malformed" })
+    }
+    yield* checkTimestamp(timestamp, tolerance)
+    yield* verifyAny(keys, signatures, concat(`${id}.${timestamp}.`, body))
+    return { scheme: "standard-webhooks", webhookId: id }
+  })
+
+const hexSignature = (key: CryptoKey, tolerance: number) =>
+  Effect.fnUntraced(function* (
+    { body, header }: Delivery,
+    signatureHeader: string
+  ): Effect.fn.Return<Verified, SignatureRejected> {
+    const timestamp = header("x-webhook-timestamp")
+    if (timestamp === undefined) return yield* new SignatureRejected({ reason: "missing" })
+    const signatures = fromText(Hex.decode(signatureHeader))
+    if (signatures.length === 0) return yield* new SignatureRejected({ reason: "malformed" })
+    yield* checkTimestamp(timestamp, tolerance)
+    yield* verifyAny([key], signatures, concat(`${timestamp}.`, body))
+    return { scheme: "hex" }
+  })
+
+const staticSecret = Effect.fnUntraced(function* (expected: Redacted.Redacted) {
+  const matches = yield* Hmac.equalToAny([expected])
+  return Effect.fnUntraced(function* (header: string): Effect.fn.Return<Verified, SignatureRejected> {
+    if (yield* matches(header)) return { scheme: "static" }
+    return yield* new SignatureRejected({ reason: "mismatch" })
+  })
+})
+
+/**
+ * Verifies with WebCrypto. Standard Webhooks with any number of secrets at once, so that they can be rotated; the
+ * hex form and the static header are each off until their secret is set. Keys are imported once.
+ */
+export const layer = Layer.effect(
+  SignatureVerifier,
+  Effect.gen(function* () {
+    const secrets = yield* Config.webhookSecrets
+    const hexSecret = yield* Config.webhookHexSecret
+    const plainSecret = yield* Config.webhookStaticSecret
+    const tolerance = yield* Config.webhookTolerance
+    if (secrets.length === 0 && Option.isNone(hexSecret) && Option.isNone(plainSecret)) {
+      return yield* new Config.Misconfigured({
+        key: "WEBHOOK_SECRETS",
+        hint: "set it to the whsec_… secret that Postgres signs with; until then every delivery is refused"
+      })
+    }
+    const keys = yield* Effect.forEach(secrets, (secret) =>
+      Effect.fromResult(Base64.decode(Redacted.value(secret).slice("whsec_".length))).pipe(
+        Effect.flatMap(Hmac.importKey),
+        Effect.orDie
+      )
+    )
+    const standard = standardWebhooks(keys, tolerance)
+    const inHex = Option.isNone(hexSecret)
+      ? undefined
+      : hexSignature(yield* Hmac.importKey(utf8.encode(Redacted.value(hexSecret.value))), tolerance)
+    const inPlain = Option.isNone(plainSecret) ? undefined : yield* staticSecret(plainSecret.value)
+    return SignatureVerifier.of({
+      verify: (delivery) => {
+        const signature = delivery.header("webhook-signature")
+        if (signature !== undefined && keys.length > 0) return standard(delivery, signature)
+        const hexHeader = delivery.header("x-webhook-signature")
+        if (hexHeader !== undefined && inHex !== undefined) return inHex(delivery, hexHeader)
+        const plainHeader = delivery.header("x-webhook-secret")
+        if (plainHeader !== undefined && inPlain !== undefined) return inPlain(plainHeader)
+        return Effect.fail(new SignatureRejected({ reason: "missing" }))
+      }
+    })
+  })
+)

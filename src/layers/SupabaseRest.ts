@@ -1,0 +1,89 @@
+import { PostgrestClient } from "@supabase/postgrest-js"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import * as Config from "./Config.ts"
+
+/** What we use of a SupabaseClient or a PostgrestClient: `rpc`, which answers instead of throwing. */
+export interface RpcClient {
+  readonly rpc: (
+    name: string,
+    args: Record<string, unknown>
+  ) => {
+    readonly abortSignal: (signal: AbortSignal) => PromiseLike<RpcAnswer>
+  }
+}
+
+interface RpcAnswer {
+  readonly data: unknown
+  readonly error: { readonly message: string; readonly code?: string } | null
+  readonly status: number
+}
+
+/** The database did not answer, or refused. `detail` has no argument in it. */
+export class RpcFailed extends Schema.TaggedError<RpcFailed>()("RpcFailed", {
+  detail: Schema.String
+}) {}
+
+const explain = (name: string, { error, status }: RpcAnswer): string => {
+  if (error?.code === "PGRST202") return `function ${name} is not in the database: apply supabase/migrations`
+  if (status === 401 || status === 403) return `status ${status}: the project's secret key is not accepted`
+  return status === 0 ? "no connection" : `status ${status}${error?.code ? ` (${error.code})` : ""}`
+}
+
+/**
+ * Calls SQL functions through PostgREST, each within a deadline.
+ *
+ * **Fails with** RpcFailed.
+ */
+export class SupabaseRest extends Context.Service<
+  SupabaseRest,
+  {
+    readonly rpc: <A>(
+      name: string,
+      args: Record<string, unknown>,
+      decode: (data: unknown) => Effect.Effect<A, Schema.SchemaError>
+    ) => Effect.Effect<A, RpcFailed>
+  }
+>()("pause-status-webhook-handler/layers/SupabaseRest") {}
+
+const make = (client: RpcClient) =>
+  Effect.map(Config.storeTimeout, (timeoutMillis) =>
+    SupabaseRest.of({
+      rpc: Effect.fnUntraced(function* (name, args, decode) {
+        const reply = yield* Effect.tryPromise({
+          try: (signal) => client.rpc(name, args).abortSignal(signal),
+          catch: () => new RpcFailed({ detail: "no connection" })
+        }).pipe(
+          Effect.timeout(timeoutMillis),
+          Effect.catchTag("TimeoutError", () => new RpcFailed({ detail: `no answer within ${timeoutMillis} ms` }))
+        )
+        if (reply.error !== null) return yield* new RpcFailed({ detail: explain(name, reply) })
+        return yield* decode(reply.data).pipe(
+          Effect.mapError(
+            () =>
+              new RpcFailed({
+                detail: `function ${name} answered in another shape: apply supabase/migrations`
+              })
+          )
+        )
+      })
+    })
+  )
+
+/** For a larger app that has a SupabaseClient (or a PostgrestClient) of its own. */
+export const fromClient = (client: RpcClient) => Layer.effect(SupabaseRest, make(client))
+
+/** Talks to the project's Data API with its secret key. Bundles only supabase-js's PostgREST part. */
+export const layer = Layer.effect(
+  SupabaseRest,
+  Effect.gen(function* () {
+    const url = yield* Config.supabaseUrl
+    const [key] = yield* Config.supabaseSecretKeys
+    const value = key === undefined ? "" : Redacted.value(key)
+    const headers = { apikey: value, authorization: `Bearer ${value}` }
+    return yield* make(new PostgrestClient(new URL("/rest/v1", url).href, { headers }))
+  })
+)

@@ -1,0 +1,47 @@
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import * as ManagedRuntime from "effect/ManagedRuntime"
+import type { Misconfigured } from "./Config.ts"
+import * as Logging from "./Logging.ts"
+import { Internal, toResponse } from "./Problems.ts"
+
+/** What `Deno.serve`, `export default { fetch }` and any other fetch-style server take. */
+export type WebHandler = (request: Request) => Promise<Response>
+
+const logFailedBuild = (cause: Cause.Cause<Misconfigured>, wrong: Misconfigured | undefined) =>
+  wrong === undefined
+    ? Effect.logError({ outcome: "defect" }, cause)
+    : Effect.logError({ outcome: "misconfigured", detail: wrong.message })
+
+/**
+ * Serves requests from one program over one runtime.
+ *
+ * A runtime remembers a failed build for ever, so a failed one is thrown away and the next request builds anew: a
+ * missing setting answers 503, and the function heals as soon as the setting is there.
+ * The program's fiber is not tied to the request's signal: a caller that hangs up does not stop it.
+ */
+export const make = <R>(
+  layer: Layer.Layer<R, Misconfigured>,
+  respond: (request: Request) => Effect.Effect<Response, never, R>
+): WebHandler => {
+  let runtime = ManagedRuntime.make(layer)
+
+  const replyToFailedBuild = Effect.fnUntraced(function* (failed: typeof runtime, cause: Cause.Cause<Misconfigured>) {
+    if (runtime === failed) runtime = ManagedRuntime.make(layer)
+    const wrong = cause.reasons.find(Cause.isFailReason)?.error
+    yield* Effect.provide(logFailedBuild(cause, wrong), Logging.json)
+    yield* failed.disposeEffect
+    return toResponse(wrong ?? new Internal())
+  })
+
+  return (request) => {
+    const current = runtime
+    return Effect.runPromise(
+      Effect.matchCauseEffect(current.contextEffect, {
+        onSuccess: (context) => Effect.provide(respond(request), context),
+        onFailure: (cause) => replyToFailedBuild(current, cause)
+      })
+    )
+  }
+}

@@ -1,0 +1,43 @@
+import * as Schema from "effect/Schema"
+
+/**
+ * The id of a mentor profile.
+ *
+ * **Shape** a uuid as text, in any case; never parsed further.
+ * **Source** `peer_mentor_profiles.id`.
+ */
+export const MentorId = Schema.String.check(Schema.isUUID()).pipe(Schema.brand("MentorId"))
+export type MentorId = typeof MentorId.Type
+
+/**
+ * The one key of an event from end to end: uuid of the outbox row, header `webhook-id`, the orchestrator's
+ * `Idempotency-Key`.
+ *
+ * **Shape** a uuid as text.
+ * **Source** the outbox; for senders without one it is derived (see services/EventIdentity.ts).
+ */
+export const EventId = Schema.String.check(Schema.isUUID()).pipe(Schema.brand("EventId"))
+export type EventId = typeof EventId.Type
+
+const timestampText = /^\d{4,6}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?(?:Z|[+-]\d{2}(?::?\d{2}){0,2})?$/
+
+/**
+ * When a change happened, as the raw text the sender wrote. Never a Date: milliseconds would merge events that
+ * microseconds tell apart. It identifies a change and never orders two.
+ *
+ * **Shape** Postgres or ISO 8601 text, `2026-11-22T09:30:00.123456+00:00`; the zone may be missing.
+ * **Units** up to nanoseconds, as written.
+ */
+export const EventTime = Schema.String.check(
+  Schema.isPattern(timestampText, {
+    expected: "a timestamp such as 2026-11-22T09:30:00.123456+00:00"
+  })
+).pipe(Schema.brand("EventTime"))
+export type EventTime = typeof EventTime.Type
+
+/**
+ * The per-mentor counter that the trigger assigns under the row lock: order without clocks.
+ *
+ * **Shape** a positive integer, 1 for a mentor's first change.
+ */
+export const Version = Schema.Int.check(Schema.isGreaterThan(0))

@@ -1,0 +1,30 @@
+import * as Schema from "effect/Schema"
+import { EventId, EventTime, MentorId, Version } from "./Identifiers.ts"
+import { Direction } from "./Transition.ts"
+
+/**
+ * A change of a mentor between active and paused, as the orchestrator gets it.
+ *
+ * **Shape** `{ eventId, mentorId, transition, oldStatus, newStatus, occurredAt, version?, source }`; `version` is
+ * missing when the sender keeps none.
+ * **Source** `source` says who sent it: `outbox` (our trigger) or `webhook` (a stock database webhook).
+ */
+export const PauseEvent = Schema.Struct({
+  eventId: EventId,
+  mentorId: MentorId,
+  transition: Direction,
+  oldStatus: Schema.String,
+  newStatus: Schema.String,
+  occurredAt: EventTime,
+  version: Schema.optionalKey(Version),
+  source: Schema.Literals(["outbox", "webhook"])
+})
+export type PauseEvent = typeof PauseEvent.Type
+
+/**
+ * What the orchestrator answered when it accepted an event; kept with the event and returned to duplicates.
+ *
+ * **Shape** a JSON object; ours holds `notified` and `notificationIds`, another orchestrator's holds what it likes.
+ */
+export const Receipt = Schema.Record(Schema.String, Schema.Unknown)
+export type Receipt = typeof Receipt.Type

@@ -1,0 +1,69 @@
+import * as Schema from "effect/Schema"
+import { EventId, MentorId } from "./Identifiers.ts"
+import { Receipt } from "./PauseEvent.ts"
+import { Direction, NoChangeReason } from "./Transition.ts"
+
+/** One thing that is wrong with a payload. **Shape** `path` is the keys from the root; values are never repeated. */
+export const Issue = Schema.Struct({
+  path: Schema.Array(Schema.Union([Schema.String, Schema.Int])),
+  message: Schema.String
+})
+export type Issue = typeof Issue.Type
+
+/** 200: the orchestrator accepted the event. */
+export const NotifiedReply = Schema.Struct({
+  status: Schema.Literal("notified"),
+  transition: Direction,
+  eventId: EventId,
+  mentorId: MentorId,
+  receipt: Receipt
+})
+
+/** 200: a legal payload that tells nobody anything. */
+export const NoChangeReply = Schema.Struct({
+  status: Schema.Literal("no_change"),
+  transition: Schema.Literal("NO_CHANGE"),
+  reason: NoChangeReason,
+  mentorId: MentorId
+})
+
+/** The word in a problem's `code` member; senders branch on it, not on the text. */
+export const ProblemCode = Schema.Literals([
+  "malformed_json",
+  "invalid_payload",
+  "no_event_time",
+  "unauthorized",
+  "not_found",
+  "method_not_allowed",
+  "already_processed",
+  "in_flight",
+  "dead_letter",
+  "body_too_large",
+  "unsupported_media_type",
+  "payload_mismatch",
+  "orchestrator_refused",
+  "orchestrator_unavailable",
+  "store_unavailable",
+  "misconfigured",
+  "internal"
+])
+export type ProblemCode = typeof ProblemCode.Type
+
+/**
+ * Every error reply: RFC 9457 `application/problem+json`.
+ *
+ * **Shape** the RFC's members, then ours: `code`, and where they apply `eventId`, `issues` (400), `receipt` (409
+ * already_processed), `retryable` (502). Never a stack, a secret or a payload.
+ */
+export const Problem = Schema.Struct({
+  type: Schema.Literal("about:blank"),
+  title: Schema.String,
+  status: Schema.Int,
+  code: ProblemCode,
+  detail: Schema.String,
+  eventId: Schema.optionalKey(Schema.String),
+  issues: Schema.optionalKey(Schema.Array(Issue)),
+  receipt: Schema.optionalKey(Receipt),
+  retryable: Schema.optionalKey(Schema.Boolean)
+})
+export type Problem = typeof Problem.Type

@@ -1,0 +1,48 @@
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { EventId } from "../schema/Identifiers.ts"
+import type { PauseEvent, Receipt } from "../schema/PauseEvent.ts"
+
+/** The orchestrator will answer the same however often it is asked: a 4xx other than 408, 425 and 429. */
+export class OrchestratorRefused extends Schema.TaggedError<OrchestratorRefused>()("OrchestratorRefused", {
+  eventId: EventId,
+  status: Schema.Int
+}) {
+  override get message(): string {
+    return `The orchestrator refused the event with status ${this.status}`
+  }
+}
+
+/**
+ * The orchestrator could not be reached, was too slow, or asked for another try; it may have accepted the event all
+ * the same, which its idempotency by event id makes harmless.
+ *
+ * **Units** `retryAfterSeconds` is its own Retry-After.
+ */
+export class OrchestratorUnavailable extends Schema.TaggedError<OrchestratorUnavailable>()("OrchestratorUnavailable", {
+  eventId: EventId,
+  failure: Schema.Literals(["connection", "timeout", "status", "receipt"]),
+  detail: Schema.String,
+  retryAfterSeconds: Schema.optionalKey(Schema.Int)
+}) {
+  override get message(): string {
+    return `The orchestrator is unavailable: ${this.detail}`
+  }
+}
+
+/** Permanent or transient: what the sender does next depends on nothing else. */
+export type OrchestratorError = OrchestratorRefused | OrchestratorUnavailable
+
+/**
+ * Hands an event to the pause-notification-orchestrator. Calling twice with one event is safe: the event id travels
+ * as the idempotency key and the second call gets the first one's receipt.
+ *
+ * **Fails with** OrchestratorError.
+ */
+export class OrchestratorClient extends Context.Service<
+  OrchestratorClient,
+  {
+    readonly notify: (event: PauseEvent) => Effect.Effect<Receipt, OrchestratorError>
+  }
+>()("pause-status-webhook-handler/services/OrchestratorClient") {}

@@ -1,0 +1,67 @@
+import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
+import { Issue } from "../schema/Replies.ts"
+import { InsertPayload, PayloadOfAnyType, UpdatePayload, type WebhookPayload } from "../schema/WebhookPayload.ts"
+
+/** The body is not JSON in UTF-8. */
+export class MalformedBody extends Schema.TaggedError<MalformedBody>()("MalformedBody", {}) {
+  override get message(): string {
+    return "The body is not JSON in UTF-8"
+  }
+}
+
+/** The body is JSON of another shape. **Shape** every issue with its path; no value is repeated. */
+export class InvalidPayload extends Schema.TaggedError<InvalidPayload>()("InvalidPayload", {
+  issues: Schema.Array(Issue)
+}) {
+  override get message(): string {
+    return "The payload has another shape than this endpoint takes; issues says where"
+  }
+}
+
+const text = new TextDecoder("utf-8", { fatal: true })
+const parseJson = Schema.decodeEffect(Schema.fromJsonString(Schema.Unknown))
+const decodeInsert = Schema.decodeUnknownEffect(InsertPayload, { errors: "all" })
+const decodeUpdate = Schema.decodeUnknownEffect(UpdatePayload, { errors: "all" })
+const decodeOther = Schema.decodeUnknownEffect(PayloadOfAnyType, { errors: "all" })
+const formatIssues = SchemaIssue.makeFormatterStandardSchemaV1()
+
+/** All that a schema found wrong, without the values. */
+export const toIssues = (error: Schema.SchemaError): ReadonlyArray<Issue> =>
+  formatIssues(error.issue).issues.map(({ message, path }) => ({
+    path: (path ?? []).map((segment) => {
+      const key = typeof segment === "object" ? segment.key : segment
+      return typeof key === "number" ? key : String(key)
+    }),
+    message
+  }))
+
+// A union would only say that no member fits; the member that `type` names says what is wrong, and where.
+const decodeByType = (input: unknown): Effect.Effect<WebhookPayload, Schema.SchemaError> => {
+  const type = Predicate.hasProperty(input, "type") ? input.type : undefined
+  if (type === "UPDATE") return decodeUpdate(input)
+  if (type === "INSERT") return decodeInsert(input)
+  return Effect.andThen(decodeOther(input), decodeInsert(input))
+}
+
+/**
+ * Reads the bytes of a body as JSON.
+ *
+ * **Fails with** MalformedBody.
+ */
+export const parseBody = (body: Uint8Array): Effect.Effect<unknown, MalformedBody> =>
+  Effect.try({ try: () => text.decode(body), catch: () => new MalformedBody() }).pipe(
+    Effect.flatMap(parseJson),
+    Effect.mapError(() => new MalformedBody())
+  )
+
+/**
+ * Checks that a JSON value is a webhook of ours, with all that is wrong listed at once. DELETE, another table and
+ * another schema are wrong.
+ *
+ * **Fails with** InvalidPayload.
+ */
+export const validatePayload = (input: unknown): Effect.Effect<WebhookPayload, InvalidPayload> =>
+  Effect.mapError(decodeByType(input), (error) => new InvalidPayload({ issues: toIssues(error) }))

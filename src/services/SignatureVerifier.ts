@@ -1,0 +1,55 @@
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+
+/**
+ * A delivery before anything of it is believed.
+ *
+ * **Shape** `header` looks a header up whatever its case; `body` is the exact bytes that were sent.
+ */
+export interface Delivery {
+  readonly header: (name: string) => string | undefined
+  readonly body: Uint8Array
+}
+
+/** Who vouches for a delivery. **Shape** `webhookId` is the signed `webhook-id`; schemes without one leave it out. */
+export interface Verified {
+  readonly scheme: "standard-webhooks" | "hex" | "static"
+  readonly webhookId?: string
+}
+
+/**
+ * The delivery is not vouched for; nothing was read or written.
+ *
+ * **Units** `skewSeconds` is our clock minus the sender's.
+ */
+export class SignatureRejected extends Schema.TaggedError<SignatureRejected>()("SignatureRejected", {
+  reason: Schema.Literals(["missing", "malformed", "expired", "mismatch"]),
+  skewSeconds: Schema.optionalKey(Schema.Int)
+}) {
+  override get message(): string {
+    switch (this.reason) {
+      case "missing":
+        return "The delivery carries no signature in a scheme that is switched on"
+      case "malformed":
+        return "The signature headers cannot be read"
+      case "expired":
+        return `The signature's timestamp is outside the tolerance (skew ${this.skewSeconds ?? "?"} s)`
+      case "mismatch":
+        return "No configured secret made this signature"
+    }
+  }
+}
+
+/**
+ * Tells whether a delivery comes from our sender, before its body is parsed.
+ *
+ * **Fails with** SignatureRejected.
+ * **Source** Standard Webhooks 1.0.0: base64 HMAC-SHA256 over `id.timestamp.body`.
+ */
+export class SignatureVerifier extends Context.Service<
+  SignatureVerifier,
+  {
+    readonly verify: (delivery: Delivery) => Effect.Effect<Verified, SignatureRejected>
+  }
+>()("pause-status-webhook-handler/services/SignatureVerifier") {}
