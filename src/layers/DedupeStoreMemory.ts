@@ -36,7 +36,10 @@ export const make = (options?: { readonly leaseSeconds?: number }) => {
   const settle = (claim: Claim, next: Entry["state"]) =>
     Effect.sync((): Settlement => {
       const entry = state.get(claim.event.eventId)
-      if (entry === undefined || entry.state._tag !== "Processing" || entry.token !== claim.token) return "stale"
+      if (entry === undefined || entry.token !== claim.token) return "stale"
+      // Completed again, because the first answer was lost.
+      if (entry.state._tag === "Completed" && next._tag === "Completed") return "settled"
+      if (entry.state._tag !== "Processing") return "stale"
       state.set(claim.event.eventId, { ...entry, state: next })
       return "settled"
     })

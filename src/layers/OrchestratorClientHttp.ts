@@ -67,8 +67,8 @@ export const layer = Layer.effect(
       const { eventId } = event
       const unavailable = (failure: OrchestratorUnavailable["failure"], detail: string, after = {}) =>
         new OrchestratorUnavailable({ eventId, failure, detail, ...after })
-      const lost = () => unavailable("connection", "the connection failed")
-      const response = yield* Effect.tryPromise({
+      // One promise for head and body, so that the timeout aborts a body that never ends as well.
+      const { response, text } = yield* Effect.tryPromise({
         try: (signal) =>
           fetch(url, {
             method: "POST",
@@ -76,10 +76,9 @@ export const layer = Layer.effect(
             body: encodeEvent(event),
             redirect: "manual",
             signal
-          }),
-        catch: lost
+          }).then((response) => response.text().then((text) => ({ response, text }))),
+        catch: () => unavailable("connection", "the connection failed")
       })
-      const text = yield* Effect.tryPromise({ try: () => response.text(), catch: lost })
       if (response.ok) {
         return yield* decodeReceipt(text).pipe(
           Effect.mapError(() => unavailable("receipt", `status ${response.status} without a JSON object as receipt`))

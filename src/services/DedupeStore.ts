@@ -85,7 +85,8 @@ export type ClaimError = AlreadyProcessed | EventInFlight | EventDeadLettered | 
  * - `claim` is atomic: of any number of simultaneous claims of one event exactly one succeeds. An expired lease can
  *   be claimed again, with a higher token.
  * - `complete` keeps the receipt; `release` gives the event back so that a retry is not a duplicate. With an old
- *   token both answer `stale` and change nothing.
+ *   token both answer `stale` and change nothing. Completing twice with one token is settled: the first answer may have
+ *   been lost.
  *
  * **Fails with** ClaimError; settling only with DedupeStoreUnavailable.
  */
