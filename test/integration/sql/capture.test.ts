@@ -1,0 +1,153 @@
+import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import {
+  createMentor,
+  type Database,
+  failureOf,
+  eventsOf,
+  openDatabase,
+  openReadyDatabase,
+  setStatus
+} from "../../support/sql.ts"
+
+describe("capturing transitions", () => {
+  let database: Database
+  beforeAll(async () => {
+    database = await openReadyDatabase()
+  })
+  afterAll(() => database[Symbol.asyncDispose]())
+
+  const summaryOf = async (mentorId: string) =>
+    (await eventsOf(database, mentorId)).map((event) => `${event.version} ${event.transition}`)
+
+  it("queues one event per change, with versions 1, 2, 3", async () => {
+    const mentor = await createMentor(database)
+    await setStatus(database, mentor, "paused", "active", "paused")
+    assert.deepStrictEqual(await summaryOf(mentor), ["1 PAUSE", "2 RESUME", "3 PAUSE"])
+  })
+
+  it("counts each mentor on its own when one statement changes many", async () => {
+    const mentors = [await createMentor(database), await createMentor(database)]
+    await database.rows("update public.peer_mentor_profiles set status = 'paused' where id = any($1)", [mentors])
+    for (const mentor of mentors) assert.deepStrictEqual(await summaryOf(mentor), ["1 PAUSE"])
+  })
+
+  it("leaves nothing of a transaction that is rolled back, not even a used version", async () => {
+    const mentor = await createMentor(database)
+    await using client = await database.connect()
+    await client.query("begin")
+    await client.query("update public.peer_mentor_profiles set status = 'paused' where id = $1", [mentor])
+    await client.query("rollback")
+    assert.deepStrictEqual(await summaryOf(mentor), [])
+    await setStatus(database, mentor, "paused")
+    assert.deepStrictEqual(await summaryOf(mentor), ["1 PAUSE"])
+  })
+
+  it("queues nothing for a new mentor, an update that changes no status, or a status of the project's own", async () => {
+    const mentor = await createMentor(database)
+    await setStatus(database, mentor, "active")
+    await database.rows("update public.peer_mentor_profiles set full_name = 'Ada' where id = $1", [mentor])
+    await setStatus(database, mentor, "archived", "paused", "Active")
+    assert.deepStrictEqual(await summaryOf(mentor), [])
+  })
+
+  it("captures a status that a BEFORE trigger changed although the statement did not name it", async () => {
+    await using own = await openDatabase()
+    await own.rows(`
+      create function public.pause_the_unnamed() returns trigger language plpgsql as $$
+      begin
+        new.status := case when new.full_name is null then 'paused' else new.status end;
+        return new;
+      end $$;
+      create trigger pause_the_unnamed before update on public.peer_mentor_profiles
+        for each row execute function public.pause_the_unnamed()`)
+    const mentor = await createMentor(own)
+    await own.rows("update public.peer_mentor_profiles set full_name = null where id = $1", [mentor])
+    assert.deepStrictEqual(
+      (await eventsOf(own, mentor)).map((event) => event.transition),
+      ["PAUSE"]
+    )
+  })
+
+  it("gives concurrent writers of one mentor different versions in the order of their commits", async () => {
+    const mentor = await createMentor(database)
+    const flip =
+      "update public.peer_mentor_profiles set status = case status when 'active' then 'paused' else 'active' end where id = $1"
+    await Promise.all(Array.from({ length: 20 }, () => database.rows(flip, [mentor])))
+    const expected = Array.from({ length: 20 }, (_, index) => `${index + 1} ${index % 2 === 0 ? "PAUSE" : "RESUME"}`)
+    assert.deepStrictEqual(await summaryOf(mentor), expected)
+  })
+
+  it("remembers the status a mentor starts with as the one that is known", async () => {
+    const mentor = await createMentor(database, "paused")
+    await setStatus(database, mentor, "active")
+    const state = await database.row(
+      "select notified_version, notified_status from pause_status.mentor_states where mentor_id = $1",
+      [mentor]
+    )
+    assert.deepStrictEqual(state, { notified_version: null, notified_status: "paused" })
+  })
+
+  it("never gives a version twice, even when a mentor is deleted and created again", async () => {
+    const mentor = await createMentor(database)
+    await setStatus(database, mentor, "paused")
+    await database.rows("delete from public.peer_mentor_profiles where id = $1", [mentor])
+    await database.rows("insert into public.peer_mentor_profiles (id) values ($1)", [mentor])
+    await setStatus(database, mentor, "paused")
+    assert.deepStrictEqual(await summaryOf(mentor), ["1 PAUSE", "2 PAUSE"])
+  })
+
+  it("sends ids, statuses and a UTC time in the webhook's shape, whatever the session's formats, and no profile data", async () => {
+    const mentor = await createMentor(database)
+    await using client = await database.connect()
+    await client.query("set timezone = 'Asia/Kathmandu'; set datestyle = 'German'")
+    await client.query("update public.peer_mentor_profiles set status = 'paused', full_name = 'Ada' where id = $1", [
+      mentor
+    ])
+    const { event_id, payload, fingerprint, same_instant } = await database.row<{
+      event_id: string
+      payload: Record<string, unknown>
+      fingerprint: string
+      same_instant: boolean
+    }>(
+      `select event_id, payload, fingerprint, occurred_at = (payload ->> 'timestamp')::timestamptz as same_instant
+       from pause_status.webhook_queue where mentor_id = $1`,
+      [mentor]
+    )
+    const { timestamp, ...rest } = payload
+    assert.deepStrictEqual(rest, {
+      type: "UPDATE",
+      table: "peer_mentor_profiles",
+      schema: "public",
+      record: { id: mentor, status: "paused" },
+      old_record: { id: mentor, status: "active" },
+      event_id,
+      version: 1
+    })
+    assert.match(String(timestamp), /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}Z$/)
+    assert.isTrue(same_instant)
+    assert.strictEqual(fingerprint, `${mentor} PAUSE ${String(timestamp)} 1`)
+  })
+
+  it("fails the change of the profile when the outbox cannot be written", async () => {
+    await using own = await openReadyDatabase()
+    const mentor = await createMentor(own)
+    await own.rows("alter table pause_status.webhook_queue add constraint full_disk check (false)")
+    const failure = await failureOf(setStatus(own, mentor, "paused"))
+    assert.include(failure, "full_disk")
+    const { status } = await own.row<{ status: string }>("select status from public.peer_mentor_profiles")
+    assert.strictEqual(status, "active")
+  })
+
+  it("captures for a writer who may touch nothing but the profiles", async () => {
+    const mentor = await createMentor(database)
+    await using client = await database.connect()
+    await client.query("begin")
+    await client.query("grant select, update on public.peer_mentor_profiles to authenticated")
+    await client.query("create policy anyone on public.peer_mentor_profiles to authenticated using (true)")
+    await client.query("set local role authenticated")
+    await client.query("update public.peer_mentor_profiles set status = 'paused' where id = $1", [mentor])
+    await client.query("commit")
+    const [event] = await eventsOf(database, mentor)
+    assert.strictEqual(event?.attempts, 1)
+  })
+})

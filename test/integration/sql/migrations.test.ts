@@ -1,0 +1,174 @@
+import { assert, describe, it } from "vitest"
+import { createMentor, type Database, eventsOf, failureOf, openDatabase, setStatus } from "../../support/sql.ts"
+
+/** Everything that could differ in the catalog, by name: object ids and row versions differ between equal databases. */
+const catalogOf = (database: Database) =>
+  database.rows(`
+    select 'relation' as kind, c.oid::regclass::text as name,
+      concat_ws(' ', c.relkind, c.relrowsecurity, c.relacl, c.reloptions, pg_get_indexdef(i.indexrelid),
+        obj_description(c.oid, 'pg_class')) as definition
+    from pg_class c left join pg_index i on i.indexrelid = c.oid
+    where c.relnamespace in ('public'::regnamespace, 'pause_status'::regnamespace)
+    union all
+    select 'column', a.attrelid::regclass || '.' || a.attname,
+      concat_ws(' ', a.attnum, format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_expr(d.adbin, d.adrelid),
+        col_description(a.attrelid, a.attnum))
+    from pg_attribute a
+    join pg_class c on c.oid = a.attrelid
+    left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+    where c.relkind = 'r' and c.relnamespace in ('public'::regnamespace, 'pause_status'::regnamespace)
+    union all
+    select 'constraint', conrelid::regclass || '.' || conname, pg_get_constraintdef(oid)
+    from pg_constraint where connamespace in ('public'::regnamespace, 'pause_status'::regnamespace)
+    union all
+    select 'function', oid::regprocedure::text,
+      concat_ws(' ', pg_get_functiondef(oid), proacl, obj_description(oid, 'pg_proc'))
+    from pg_proc where pronamespace in ('public'::regnamespace, 'pause_status'::regnamespace)
+    union all
+    select 'trigger', tgrelid::regclass || '.' || tgname,
+      concat_ws(' ', pg_get_triggerdef(oid), tgenabled, obj_description(oid, 'pg_trigger'))
+    from pg_trigger where not tgisinternal
+    union all
+    select 'job', jobid || ' ' || jobname, schedule || ' ' || command from cron.job
+    union all
+    select 'schema', nspname, concat_ws(' ', nspacl, obj_description(oid, 'pg_namespace')) from pg_namespace
+    where nspname !~ '^pg_toast_temp|^pg_temp'
+    union all
+    select 'extension', extname, extnamespace::regnamespace || ' ' || extversion from pg_extension
+    union all
+    select 'settings', '', to_jsonb(s)::text from pause_status.settings s
+    order by 1, 2`)
+
+describe("the migrations", () => {
+  it("leave the same catalog and data when they are applied twice", async () => {
+    await using database = await openDatabase()
+    const mentor = await createMentor(database)
+    await setStatus(database, mentor, "paused")
+    await database.rows("update pause_status.settings set lease_seconds = 45")
+    const [catalog, events] = [await catalogOf(database), await eventsOf(database, mentor)]
+    await database.migrate()
+    assert.deepStrictEqual(await catalogOf(database), catalog)
+    const comparable = ({ event_id, version, attempts, status }: (typeof events)[number]) => ({
+      event_id,
+      version,
+      attempts,
+      status
+    })
+    assert.deepStrictEqual((await eventsOf(database, mentor)).map(comparable), events.map(comparable))
+  })
+
+  it("adopt a project's own tables: an enum status and other columns are captured, nothing else is touched", async () => {
+    await using database = await openDatabase({ migrate: false })
+    await database.rows(`
+      create type public.mentor_status as enum ('active', 'paused', 'retired');
+      create table public.peer_mentor_profiles (
+        serial bigint generated always as identity primary key,
+        id uuid not null unique default gen_random_uuid(),
+        status public.mentor_status not null default 'active',
+        biography text default 'private'
+      );
+      grant select on public.peer_mentor_profiles to anon;
+      insert into public.peer_mentor_profiles (status) values ('paused')`)
+    const security = `
+      select relrowsecurity, relacl::text, obj_description(oid, 'pg_class') as comment
+      from pg_class where oid = 'public.peer_mentor_profiles'::regclass`
+    const before = await database.row(security)
+    await database.migrate()
+    assert.deepStrictEqual(await database.row(security), before)
+    const mentor = await createMentor(database)
+    await setStatus(database, mentor, "paused", "retired", "active")
+    const events = await database.rows<{ transition: string; payload: unknown }>(
+      "select transition, payload from pause_status.webhook_queue"
+    )
+    assert.deepStrictEqual(
+      events.map((event) => event.transition),
+      ["PAUSE"]
+    )
+    assert.notInclude(JSON.stringify(events), "private")
+  })
+
+  it("take the status that mentors have today as the one that is known", async () => {
+    await using database = await openDatabase({ migrate: false })
+    await database.rows(`
+      create table public.peer_mentor_profiles (id uuid primary key, status varchar(20));
+      insert into public.peer_mentor_profiles values (gen_random_uuid(), 'paused'), (gen_random_uuid(), null)`)
+    await database.migrate()
+    const states = await database.rows(
+      "select notified_version, notified_status from pause_status.mentor_states order by 2"
+    )
+    assert.deepStrictEqual(states, [
+      { notified_version: null, notified_status: "paused" },
+      { notified_version: null, notified_status: null }
+    ])
+  })
+
+  it.for([
+    {
+      table: "peer_mentor_profiles (id bigint primary key, status text)",
+      says: "public.peer_mentor_profiles.id must be of type uuid, but it is of type bigint"
+    },
+    {
+      table: "peer_mentor_profiles (id uuid primary key)",
+      says: "public.peer_mentor_profiles.status must be of type text, varchar or an enum, but there is no such column"
+    },
+    {
+      table: "peer_mentor_profiles (id uuid primary key, status integer)",
+      says: "status must be of type text, varchar or an enum, but it is of type integer"
+    },
+    { table: "coordinators (id integer primary key)", says: "public.coordinators.id must be of type uuid" },
+    {
+      table: "mentor_coordinators (mentor_id uuid, coordinator text)",
+      says: "public.mentor_coordinators.coordinator_id must be of type uuid, but there is no such column"
+    },
+    {
+      table: "notifications (id uuid primary key, user_id uuid, transition text)",
+      says: "it lacks event_id uuid, mentor_id uuid, coordinator_id uuid, version bigint"
+    }
+  ])("refuse a project's own table they cannot work with: $says", async ({ table, says }) => {
+    await using database = await openDatabase({ migrate: false })
+    await database.rows(`create table public.${table}`)
+    assert.include(await failureOf(database.migrate()), says)
+  })
+
+  it("refuse a view in the place of the profiles", async () => {
+    await using database = await openDatabase({ migrate: false })
+    await database.rows("create view public.peer_mentor_profiles as select gen_random_uuid() as id, 'active' as status")
+    assert.include(await failureOf(database.migrate()), "must be a table")
+  })
+
+  it("say where pgcrypto must be when it is elsewhere", async () => {
+    await using database = await openDatabase({ migrate: false })
+    await database.rows("create extension pgcrypto with schema public")
+    assert.include(await failureOf(database.migrate()), "pgcrypto must be in the schema extensions")
+  })
+
+  it("fall back to one sweep a minute when pg_cron knows no seconds", async () => {
+    await using database = await openDatabase({ migrate: false })
+    await using admin = await database.connect("admin")
+    await admin.query(`
+      create schema cron;
+      create table cron.job (jobname text, schedule text);
+      create function cron.schedule(job_name text, schedule text, command text) returns bigint language plpgsql as $$
+      begin
+        if schedule ~ 'seconds' then
+          raise exception 'invalid schedule: %', schedule;
+        end if;
+        insert into cron.job values (job_name, schedule);
+        return 1;
+      end $$;
+      grant usage on schema cron to postgres;
+      grant select, insert on cron.job to postgres`)
+    await database.migrate({ replace: [/create extension if not exists pg_cron[^;]*;/, ""] })
+    assert.deepStrictEqual(await database.rows("select * from cron.job"), [
+      { jobname: "pause-status-sweep", schedule: "* * * * *" }
+    ])
+  })
+
+  it("use the syntax and functions of PostgreSQL 17", async () => {
+    await using database = await openDatabase()
+    const { major } = await database.row<{ major: number }>(
+      "select current_setting('server_version_num')::int / 10000 as major"
+    )
+    assert.strictEqual(major, 17)
+  })
+})

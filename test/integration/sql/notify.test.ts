@@ -1,0 +1,125 @@
+import { randomUUID } from "node:crypto"
+import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { type Answer, createMentor, type Database, failureOf, foreignEvent, openDatabase } from "../../support/sql.ts"
+
+describe("notifying the coordinators", () => {
+  let database: Database
+  beforeAll(async () => {
+    database = await openDatabase()
+  })
+  afterAll(() => database[Symbol.asyncDispose]())
+
+  const notify = (event: unknown): Promise<Answer> => database.rpc("pause_status_notify", { event })
+
+  const mentorWith = async (coordinators: number): Promise<string> => {
+    const mentor = await createMentor(database)
+    await database.rows(
+      `with added as (
+         insert into public.coordinators (name) select 'c' || n from generate_series(1, $2::int) as n returning id
+       )
+       insert into public.mentor_coordinators (mentor_id, coordinator_id) select $1, id from added`,
+      [mentor, coordinators]
+    )
+    return mentor
+  }
+
+  const notificationsOf = (mentor: string) =>
+    database.rows<{ id: string; event_id: string; transition: string; version: number | null }>(
+      "select id, event_id, transition, version::int from public.notifications where mentor_id = $1 order by id",
+      [mentor]
+    )
+
+  it("writes one notification per coordinator of the mentor and returns their ids in the receipt", async () => {
+    const mentorId = await mentorWith(3)
+    await mentorWith(1)
+    const event = foreignEvent({ mentorId, source: "outbox", version: 4 })
+    const answer = await notify(event)
+    const written = await notificationsOf(mentorId)
+    assert.deepStrictEqual(answer, {
+      outcome: "notified",
+      replayed: false,
+      receipt: {
+        eventId: event.eventId,
+        mentorId,
+        transition: "PAUSE",
+        notified: 3,
+        notificationIds: written.map(({ id }) => id)
+      }
+    })
+    assert.lengthOf(written, 3)
+    for (const row of written) {
+      assert.include(row, { event_id: event.eventId, transition: "PAUSE", version: 4 })
+    }
+  })
+
+  it("answers the same receipt to a repetition and tells nobody twice", async () => {
+    const mentorId = await mentorWith(2)
+    const event = foreignEvent({ mentorId })
+    const first = await notify(event)
+    assert.deepStrictEqual(await notify(event), { ...first, replayed: true })
+    assert.lengthOf(await notificationsOf(mentorId), 2)
+  })
+
+  it("tells everybody once when many calls with one key arrive at the same time", async () => {
+    const mentorId = await mentorWith(2)
+    const event = foreignEvent({ mentorId })
+    const answers = await Promise.all(Array.from({ length: 16 }, () => notify(event)))
+    assert.lengthOf(
+      answers.filter((answer) => answer["replayed"] === false),
+      1
+    )
+    assert.lengthOf(new Set(answers.map((answer) => JSON.stringify(answer["receipt"]))), 1)
+    assert.lengthOf(await notificationsOf(mentorId), 2)
+  })
+
+  it("tells everybody again about another event", async () => {
+    const mentorId = await mentorWith(1)
+    await notify(foreignEvent({ mentorId }))
+    await notify(foreignEvent({ mentorId, transition: "RESUME", oldStatus: "paused", newStatus: "active" }))
+    assert.lengthOf(await notificationsOf(mentorId), 2)
+  })
+
+  it("refuses another payload under the same key and writes nothing for it", async () => {
+    const [mentorId, other] = [await mentorWith(1), await mentorWith(1)]
+    const event = foreignEvent({ mentorId })
+    await notify(event)
+    assert.deepStrictEqual(await notify({ ...event, mentorId: other }), { outcome: "payload_mismatch" })
+    assert.lengthOf(await notificationsOf(other), 0)
+  })
+
+  it("accepts a mentor without coordinators", async () => {
+    const answer = await notify(foreignEvent({ mentorId: randomUUID() }))
+    assert.deepNestedInclude(answer, { "receipt.notified": 0, "receipt.notificationIds": [] })
+  })
+
+  it("passes over a coordinator who is gone, and keeps what was told to them", async () => {
+    const mentorId = await mentorWith(2)
+    await notify(foreignEvent({ mentorId }))
+    await database.rows(
+      `delete from public.coordinators c using public.mentor_coordinators mc
+       where mc.coordinator_id = c.id and mc.mentor_id = $1 and c.name = 'c1'`,
+      [mentorId]
+    )
+    const second = await notify(foreignEvent({ mentorId }))
+    assert.nestedInclude(second, { "receipt.notified": 1 })
+    assert.lengthOf(await notificationsOf(mentorId), 3)
+  })
+
+  it("leaves nothing behind when a notification cannot be written", async () => {
+    await using own = await openDatabase()
+    const [mentorId, coordinator] = [await createMentor(own), randomUUID()]
+    await own.rows("insert into public.coordinators (id) values ($1)", [coordinator])
+    await own.rows("insert into public.mentor_coordinators values ($1, $2)", [mentorId, coordinator])
+    await own.rows("alter table public.notifications add constraint full_disk check (false)")
+    const event = foreignEvent({ mentorId })
+    const failure = await failureOf(own.rpc("pause_status_notify", { event }))
+    assert.include(failure, "full_disk")
+    await own.rows("alter table public.notifications drop constraint full_disk")
+    assert.include(await own.rpc("pause_status_notify", { event }), { outcome: "notified", replayed: false })
+  })
+
+  it("refuses a malformed event with everything that is wrong with it", async () => {
+    const failure = await failureOf(notify({ ...foreignEvent(), eventId: "", source: "?" }))
+    assert.include(failure, "eventId must be a non-empty string; source must be outbox or webhook")
+  })
+})

@@ -1,0 +1,190 @@
+import { randomUUID } from "node:crypto"
+import { afterAll, assert, beforeAll, beforeEach, describe, it } from "vitest"
+import {
+  claim,
+  createMentor,
+  type Database,
+  eventOf,
+  expireLease,
+  foreignEvent,
+  functionUrl,
+  makeDue,
+  newSecret,
+  openDatabase,
+  openReadyDatabase,
+  setStatus,
+  storeSecret,
+  sweep
+} from "../../support/sql.ts"
+
+describe("the sweep", () => {
+  let own: Database
+  beforeAll(async () => {
+    own = await openReadyDatabase()
+  })
+  beforeEach(async () => {
+    await own.rows("delete from pause_status.webhook_queue")
+    await own.rows("delete from net.http_request_queue")
+  })
+  afterAll(() => own[Symbol.asyncDispose]())
+
+  const pausedMentor = async (): Promise<string> => {
+    const mentor = await createMentor(own)
+    await setStatus(own, mentor, "paused")
+    return mentor
+  }
+
+  it("sends nothing while nothing is due", async () => {
+    await pausedMentor()
+    assert.strictEqual(await sweep(own), 0)
+  })
+
+  it("sends an event again that nobody claimed, with a fresh signature over the same payload", async () => {
+    const mentor = await pausedMentor()
+    const { event_id } = await eventOf(own, mentor)
+    await makeDue(own, event_id)
+    assert.strictEqual(await sweep(own), 1)
+    assert.include(await eventOf(own, mentor), { attempts: 2, status: "pending" })
+    const sent = await own.row(
+      "select count(*)::int as requests, count(distinct body)::int as bodies from net.http_request_queue"
+    )
+    assert.deepStrictEqual(sent, { requests: 2, bodies: 1 })
+    assert.strictEqual(await sweep(own), 0)
+  })
+
+  it("sends what pg_net lost in a crash", async () => {
+    const mentor = await pausedMentor()
+    await own.rows("truncate net.http_request_queue")
+    await makeDue(own, (await eventOf(own, mentor)).event_id)
+    assert.strictEqual(await sweep(own), 1)
+    const { waiting } = await own.row<{ waiting: number }>(
+      "select count(*)::int as waiting from net.http_request_queue"
+    )
+    assert.strictEqual(waiting, 1)
+  })
+
+  it("takes an event back from a claimer whose lease ran out, and sends it again", async () => {
+    const mentor = await pausedMentor()
+    const { event_id } = await eventOf(own, mentor)
+    const token = await claim(own, event_id)
+    assert.strictEqual(await sweep(own), 0)
+    await expireLease(own, event_id)
+    assert.strictEqual(await sweep(own), 1)
+    assert.include(await eventOf(own, mentor), { status: "pending", attempts: 2 })
+    assert.deepStrictEqual(await own.rpc("pause_status_complete", { event_id, token, receipt: {} }), {
+      outcome: "stale"
+    })
+  })
+
+  it("never sends what somebody else sends", async () => {
+    const event = foreignEvent()
+    const { token } = await own.rpc("pause_status_claim", { event })
+    await own.rpc("pause_status_release", {
+      event_id: event.eventId,
+      token,
+      error: { kind: "transient", message: "refused" }
+    })
+    assert.strictEqual(await sweep(own), 0)
+    await own.rpc("pause_status_claim", { event })
+    await expireLease(own, event.eventId)
+    assert.strictEqual(await sweep(own), 0)
+    assert.strictEqual((await own.rpc("pause_status_claim", { event })).outcome, "claimed")
+  })
+
+  it("sends each event once when many sweeps run at the same time", async () => {
+    const events = await Promise.all(
+      Array.from({ length: 30 }, async () => (await eventOf(own, await pausedMentor())).event_id)
+    )
+    await Promise.all(events.map((event) => makeDue(own, event)))
+    const sent = await Promise.all(Array.from({ length: 4 }, () => sweep(own)))
+    assert.strictEqual(
+      sent.reduce((sum, count) => sum + count, 0),
+      30
+    )
+    const attempts = await own.rows("select distinct attempts from pause_status.webhook_queue")
+    assert.deepStrictEqual(attempts, [{ attempts: 2 }])
+  })
+
+  it("sends no more at once than the settings allow, and less while pg_net is behind", async () => {
+    for (let count = 0; count < 5; count += 1) await makeDue(own, (await eventOf(own, await pausedMentor())).event_id)
+    await own.rows("truncate net.http_request_queue")
+    await own.rows("update pause_status.settings set sweep_batch_size = 3")
+    assert.strictEqual(await sweep(own), 3)
+    assert.strictEqual(await sweep(own), 1)
+    assert.strictEqual(await sweep(own), 1)
+    assert.strictEqual(await sweep(own), 0)
+    await own.rows("update pause_status.settings set sweep_batch_size = default")
+  })
+
+  it("passes over events that wait behind others, however long they have been due", async () => {
+    const [waiting, other] = [await pausedMentor(), await pausedMentor()]
+    await setStatus(own, waiting, "active")
+    await makeDue(own, (await eventOf(own, waiting, 2)).event_id)
+    await makeDue(own, (await eventOf(own, other)).event_id)
+    assert.strictEqual(await sweep(own), 1)
+    assert.include(await eventOf(own, waiting, 2), { attempts: 0, last_error: null })
+  })
+
+  it("heals by itself once the missing secrets are stored", async () => {
+    await own.rows("delete from vault.secrets")
+    const mentors = [await pausedMentor(), await pausedMentor()]
+    for (const mentor of mentors) await makeDue(own, (await eventOf(own, mentor)).event_id)
+    assert.strictEqual(await sweep(own), 0)
+    await storeSecret(own, "pause_status_function_url", functionUrl)
+    await storeSecret(own, "pause_status_webhook_secret", newSecret())
+    for (const mentor of mentors) await makeDue(own, (await eventOf(own, mentor)).event_id)
+    assert.strictEqual(await sweep(own), 2)
+  })
+
+  it("is scheduled once, every five seconds", async () => {
+    const jobs = await own.rows("select jobname, schedule, command from cron.job")
+    assert.deepStrictEqual(jobs, [
+      { jobname: "pause-status-sweep", schedule: "5 seconds", command: "select pause_status.sweep()" }
+    ])
+  })
+
+  it("waits longer after each attempt, within the cap, and never the same twice", async () => {
+    const delays = await own.rows<{ attempt: number; low: number; high: number; different: number }>(
+      `select attempt, min(delay) as low, max(delay) as high, count(distinct delay)::int as different
+       from (
+         select attempt, extract(epoch from pause_status.backoff(attempt))::float8 as delay
+         from unnest(array[0, 1, 2, 4, 20, 2000000000]) as attempt, generate_series(1, 50)
+       ) as sample
+       group by attempt order by attempt`
+    )
+    const bounds = new Map([
+      [0, 2],
+      [1, 2],
+      [2, 4],
+      [4, 16],
+      [20, 300],
+      [2000000000, 300]
+    ])
+    for (const { attempt, low, high, different } of delays) {
+      const bound = bounds.get(attempt) ?? 0
+      assert.isAtLeast(low, bound / 2)
+      assert.isAtMost(high, bound)
+      assert.isAbove(different, 1)
+    }
+    assert.lengthOf(delays, bounds.size)
+  })
+
+  it("runs without pg_net", async () => {
+    await using bare = await openDatabase()
+    await bare.rows("drop extension pg_net")
+    const mentor = await createMentor(bare)
+    await setStatus(bare, mentor, "paused")
+    await makeDue(bare, (await eventOf(bare, mentor)).event_id)
+    assert.strictEqual(await sweep(bare), 0)
+    assert.include((await eventOf(bare, mentor)).last_error, "pg_net")
+  })
+
+  it("leaves settled and failed events alone", async () => {
+    const mentor = await pausedMentor()
+    const { event_id } = await eventOf(own, mentor)
+    const token = await claim(own, event_id)
+    await own.rpc("pause_status_complete", { event_id, token, receipt: { run: randomUUID() } })
+    assert.strictEqual(await sweep(own), 0)
+    assert.include(await eventOf(own, mentor), { status: "completed", attempts: 1 })
+  })
+})

@@ -1,0 +1,224 @@
+import { randomBytes, randomUUID } from "node:crypto"
+import { readdir, readFile } from "node:fs/promises"
+import { Client, Pool, type QueryResultRow } from "pg"
+import { inject } from "vitest"
+
+const migrationsUrl = new URL("../../supabase/migrations/", import.meta.url)
+
+export const functionUrl = "http://127.0.0.1:9/functions/v1/pause-status-webhook-handler"
+
+export type Answer = Readonly<Record<string, unknown>> & { readonly outcome: string }
+
+/**
+ * A database of its own in the shared stack's cluster: neither the pg_net worker nor the cron ticker looks into it, so
+ * requests stay in net.http_request_queue and nothing is swept unless a test asks for it.
+ */
+export interface Database extends AsyncDisposable {
+  readonly name: string
+  readonly url: string
+  readonly rows: <Row extends QueryResultRow>(text: string, values?: ReadonlyArray<unknown>) => Promise<Array<Row>>
+  readonly row: <Row extends QueryResultRow>(text: string, values?: ReadonlyArray<unknown>) => Promise<Row>
+  /** Calls public.<name> by argument names as service_role, as PostgREST does. */
+  readonly rpc: (name: string, args: Readonly<Record<string, unknown>>) => Promise<Answer>
+  /** Applies supabase/migrations in order, each file in one transaction, as role postgres. */
+  readonly migrate: (options?: MigrateOptions) => Promise<void>
+  readonly connect: (role?: "owner" | "admin") => Promise<Client & AsyncDisposable>
+}
+
+const urlOf = (base: string, database: string): string => {
+  const url = new URL(base)
+  url.pathname = `/${database}`
+  return url.href
+}
+
+const opened = async (url: string): Promise<Client & AsyncDisposable> => {
+  const client = new Client(url)
+  await client.connect()
+  return Object.assign(client, { [Symbol.asyncDispose]: () => client.end() })
+}
+
+interface MigrateOptions {
+  readonly replace?: readonly [pattern: RegExp, replacement: string]
+}
+
+const migrate = async (url: string, { replace: [pattern, replacement] = [/(?!)/, ""] }: MigrateOptions) => {
+  const names = (await readdir(migrationsUrl)).filter((name) => name.endsWith(".sql")).toSorted()
+  await using client = await opened(url)
+  for (const name of names) {
+    const text = await readFile(new URL(name, migrationsUrl), "utf8")
+    await client.query("begin")
+    await client.query(text.replace(pattern, replacement))
+    await client.query("commit")
+  }
+}
+
+export const openDatabase = async (options: { readonly migrate?: boolean } = {}): Promise<Database> => {
+  const { adminUrl, databaseUrl } = inject("stack")
+  const name = `sql_${randomUUID().replaceAll("-", "_")}`
+  const url = urlOf(databaseUrl, name)
+  const asAdmin = async (statement: string): Promise<void> => {
+    await using admin = await opened(adminUrl)
+    await admin.query(statement)
+  }
+  await asAdmin(`create database ${name} owner postgres`)
+  if (options.migrate ?? true) await migrate(url, {})
+  const pool = new Pool({ connectionString: url, max: 4 })
+  const service = new Pool({ connectionString: url, max: 40, options: "-c role=service_role" })
+  const rows = async <Row extends QueryResultRow>(text: string, values: ReadonlyArray<unknown> = []) =>
+    (await pool.query<Row>(text, [...values])).rows
+  return {
+    name,
+    url,
+    rows,
+    row: async <Row extends QueryResultRow>(text: string, values: ReadonlyArray<unknown> = []) => {
+      const [first, ...others] = await rows<Row>(text, values)
+      if (first === undefined || others.length > 0) throw new Error(`expected one row from: ${text}`)
+      return first
+    },
+    rpc: async (name, args) => {
+      const named = Object.keys(args).map((key, index) => `${key} => $${index + 1}`)
+      const result = await service.query<{ answer: Answer }>(
+        `select public.${name}(${named.join(", ")}) as answer`,
+        Object.values(args)
+      )
+      const [first] = result.rows
+      if (first === undefined) throw new Error(`public.${name} answered nothing`)
+      return first.answer
+    },
+    migrate: (options = {}) => migrate(url, options),
+    connect: (role = "owner") => opened(role === "owner" ? url : urlOf(adminUrl, name)),
+    [Symbol.asyncDispose]: async () => {
+      await Promise.all([pool.end(), service.end()])
+      // Without force: that would cut off sessions that are still saying goodbye. Postgres waits for them.
+      await asAdmin(`drop database ${name}`)
+    }
+  }
+}
+
+/** The error a piece of work ends with, as "SQLSTATE: message". */
+export const failureOf = (work: Promise<unknown>): Promise<string> =>
+  work.then(
+    (answer) => `no failure: ${JSON.stringify(answer)}`,
+    (error: Error & { readonly code?: string }) => `${error.code}: ${error.message}`
+  )
+
+export const newSecret = (): string => `whsec_${randomBytes(32).toString("base64")}`
+
+export const storeSecret = async (database: Database, name: string, value: string): Promise<void> => {
+  await database.rows("delete from vault.secrets where name = $1", [name])
+  await database.rows("select vault.create_secret($1, $2)", [value, name])
+}
+
+/** A database whose Vault holds what dispatch needs. */
+export const openReadyDatabase = async (): Promise<Database> => {
+  const database = await openDatabase()
+  await storeSecret(database, "pause_status_function_url", functionUrl)
+  await storeSecret(database, "pause_status_webhook_secret", newSecret())
+  return database
+}
+
+export const createMentor = async (database: Database, status = "active"): Promise<string> => {
+  const { id } = await database.row<{ id: string }>(
+    "insert into public.peer_mentor_profiles (status) values ($1) returning id",
+    [status]
+  )
+  return id
+}
+
+export const setStatus = async (database: Database, mentorId: string, ...statuses: Array<string>): Promise<void> => {
+  for (const status of statuses) {
+    await database.rows("update public.peer_mentor_profiles set status = $2 where id = $1", [mentorId, status])
+  }
+}
+
+export interface QueuedEvent {
+  readonly event_id: string
+  readonly version: number | null
+  readonly transition: string
+  readonly status: string
+  readonly attempts: number
+  readonly last_error: string | null
+  readonly request_id: string | null
+  readonly receipt: unknown
+  readonly seconds_until_next_attempt: number | null
+}
+
+export const eventsOf = (database: Database, mentorId: string): Promise<Array<QueuedEvent>> =>
+  database.rows<QueuedEvent>(
+    `select event_id, version::int, transition, status, attempts, last_error, request_id, receipt,
+       extract(epoch from next_attempt_at - clock_timestamp())::float8 as seconds_until_next_attempt
+     from pause_status.webhook_queue where mentor_id = $1 order by version, created_at`,
+    [mentorId]
+  )
+
+export const eventOf = async (database: Database, mentorId: string, version = 1): Promise<QueuedEvent> => {
+  const event = (await eventsOf(database, mentorId)).find((event) => event.version === version)
+  if (event === undefined) throw new Error(`mentor ${mentorId} has no event of version ${version}`)
+  return event
+}
+
+/** Lets the time pass that the sweep waits for, without waiting. */
+export const makeDue = (database: Database, eventId: string): Promise<Array<QueryResultRow>> =>
+  database.rows(
+    "update pause_status.webhook_queue set next_attempt_at = now() - interval '1 second' where event_id = $1",
+    [eventId]
+  )
+
+export const expireLease = (database: Database, eventId: string): Promise<Array<QueryResultRow>> =>
+  database.rows(
+    "update pause_status.webhook_queue set lease_expires_at = now() - interval '1 second' where event_id = $1",
+    [eventId]
+  )
+
+export interface GivenEvent {
+  readonly eventId: string
+  readonly mentorId: string
+  readonly transition: string
+  readonly oldStatus: string
+  readonly newStatus: string
+  readonly occurredAt: string
+  readonly version?: number
+  readonly source: string
+}
+
+/** What the handler makes of a stock webhook that our outbox never saw. */
+export const foreignEvent = (changes: Partial<GivenEvent> = {}): GivenEvent => ({
+  eventId: randomUUID(),
+  mentorId: randomUUID(),
+  transition: "PAUSE",
+  oldStatus: "active",
+  newStatus: "paused",
+  occurredAt: "2026-11-22T10:00:00.123456+00:00",
+  source: "webhook",
+  ...changes
+})
+
+/** What the handler makes of a delivery of this queued event. */
+export const givenEvent = async (database: Database, eventId: string): Promise<GivenEvent> =>
+  (
+    await database.row<{ event: GivenEvent }>(
+      `select jsonb_build_object(
+         'eventId', event_id, 'mentorId', mentor_id, 'transition', transition, 'oldStatus', old_status,
+         'newStatus', new_status, 'occurredAt', payload ->> 'timestamp', 'version', version, 'source', source
+       ) as event
+       from pause_status.webhook_queue where event_id = $1`,
+      [eventId]
+    )
+  ).event
+
+export const claim = async (database: Database, eventId: string): Promise<number> => {
+  const answer = await database.rpc("pause_status_claim", { event: await givenEvent(database, eventId) })
+  if (typeof answer["token"] !== "number") throw new Error(`not claimed: ${JSON.stringify(answer)}`)
+  return answer["token"]
+}
+
+/** What a delivery does when all goes well. */
+export const settle = async (database: Database, eventId: string): Promise<Answer> =>
+  database.rpc("pause_status_complete", {
+    event_id: eventId,
+    token: await claim(database, eventId),
+    receipt: { eventId }
+  })
+
+export const sweep = async (database: Database): Promise<number> =>
+  (await database.row<{ sent: number }>("select pause_status.sweep() as sent")).sent
