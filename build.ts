@@ -1,7 +1,7 @@
 // Bundles each Edge Function into one self-contained .mjs and says how large it is. .mjs, because Deno 2.1 would load
 // a .js file as CommonJS when a package.json above it says so.
 import { build } from "esbuild"
-import { readFile } from "node:fs/promises"
+import { readFile, rename } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { gzipSync } from "node:zlib"
@@ -21,9 +21,11 @@ export const maxBundleBytes = 200_000
 const bundle = async (name: string): Promise<Bundle> => {
   const folder = join(root, "supabase/functions", name)
   const outfile = join(folder, "dist/index.mjs")
+  // Renamed into place when it is whole: a function that is just starting may be reading the old one.
+  const unfinished = `${outfile}.${process.pid}`
   await build({
     entryPoints: [join(folder, "index.ts")],
-    outfile,
+    outfile: unfinished,
     bundle: true,
     minify: true,
     format: "esm",
@@ -33,6 +35,7 @@ const bundle = async (name: string): Promise<Bundle> => {
     legalComments: "none",
     logLevel: "warning"
   })
+  await rename(unfinished, outfile)
   const bytes = await readFile(outfile)
   return { name, bytes: bytes.length, gzipBytes: gzipSync(bytes).length }
 }

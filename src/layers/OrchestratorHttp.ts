@@ -7,7 +7,7 @@ import * as Http from "./Http.ts"
 import { ProjectKey } from "./ProjectKey.ts"
 
 /** Where events are posted: at the function itself, with or without a slash. */
-export const route: Http.Route = { functionName: "pause-notification-orchestrator", path: "/" }
+const route: Http.Route = { functionName: "pause-notification-orchestrator", path: "/" }
 
 /** What the orchestrator's POST needs. */
 export type OrchestratorServices = NotificationStore | ProjectKey | Http.HttpLimits

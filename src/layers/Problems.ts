@@ -36,7 +36,7 @@ export class Internal extends Schema.TaggedError<Internal>()("Internal", {}) {
   override readonly message = "Something is wrong on our side; it has been logged"
 }
 
-export type RequestError = NotFound | MethodNotAllowed | UnsupportedMediaType | BodyTooLarge | BodyUnreadable
+type RequestError = NotFound | MethodNotAllowed | UnsupportedMediaType | BodyTooLarge | BodyUnreadable
 export type ReplyError =
   | RequestError
   | WebhookError

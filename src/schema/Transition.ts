@@ -4,7 +4,11 @@ import * as Schema from "effect/Schema"
 export const Direction = Schema.Literals(["PAUSE", "RESUME"])
 export type Direction = typeof Direction.Type
 
-/** What a change of status means: `PAUSE` (active→paused), `RESUME` (paused→active) or `NO_CHANGE` (all else). */
+/**
+ * What a change of status means: `PAUSE` (active→paused), `RESUME` (paused→active) or `NO_CHANGE` (all else).
+ *
+ * @public
+ */
 export const TransitionType = Schema.Literals(["PAUSE", "RESUME", "NO_CHANGE"])
 export type TransitionType = typeof TransitionType.Type
 

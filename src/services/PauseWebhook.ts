@@ -36,6 +36,8 @@ const warnIfStale = <E>(claim: Claim, settle: Effect.Effect<Settlement, E>): Eff
  * Uninterruptible from the claim on: a caller that hangs up changes nothing.
  *
  * **Fails with** ClaimError, OrchestratorError.
+ *
+ * @public
  */
 export const notifyOnce = Effect.fn("notifyOnce")(function* (
   event: PauseEvent

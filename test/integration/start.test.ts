@@ -1,0 +1,190 @@
+import { type ChildProcessByStdio, execFileSync, spawn } from "node:child_process"
+import { once } from "node:events"
+import { createServer } from "node:net"
+import { join } from "node:path"
+import type { Readable } from "node:stream"
+import { assert, describe, it } from "vitest"
+import { until } from "../../local/demo/until.ts"
+import { freePort } from "../../local/ports.ts"
+
+const project = join(import.meta.dirname, "../..")
+
+/** The program as a process of its own. */
+class Program {
+  readonly process: ChildProcessByStdio<null, Readable, Readable>
+  readonly closed: Promise<unknown>
+  stdout = ""
+  stderr = ""
+
+  constructor(...args: ReadonlyArray<string>) {
+    this.process = spawn(process.execPath, ["local/start.ts", ...args], {
+      cwd: project,
+      env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: undefined },
+      stdio: ["ignore", "pipe", "pipe"]
+    })
+    this.process.stdout.setEncoding("utf8").on("data", (text: string) => (this.stdout += text))
+    this.process.stderr.setEncoding("utf8").on("data", (text: string) => (this.stderr += text))
+    this.closed = once(this.process, "close")
+  }
+
+  async exitCode(): Promise<number | null> {
+    await this.closed
+    return this.process.exitCode
+  }
+
+  async prints(text: string): Promise<void> {
+    await eventually(
+      `the program to print ${JSON.stringify(text)}`,
+      async () => this,
+      () => {
+        if (this.process.exitCode !== null) throw new Error(`it ended: ${this.stdout}${this.stderr}`)
+        return this.stdout.includes(text)
+      }
+    )
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.process.exitCode === null && this.process.signalCode === null) this.process.kill("SIGKILL")
+    await this.closed
+  }
+}
+
+const eventually = <A>(what: string, look: () => Promise<A>, isDone: (seen: A) => boolean): Promise<A> =>
+  until(what, new AbortController().signal, look, isDone, String)
+
+interface ProcessRow {
+  readonly pid: number
+  readonly parent: number
+}
+
+const processes = (): ReadonlyArray<ProcessRow> =>
+  execFileSync("ps", ["-A", "-o", "pid=,ppid=,stat="], { encoding: "utf8" })
+    .trim()
+    .split("\n")
+    .map((line) => line.trim().split(/\s+/))
+    // What has ended but was not yet waited for by its new parent is gone all the same.
+    .filter(([, , state = ""]) => !state.startsWith("Z"))
+    .map(([pid, parent]) => ({ pid: Number(pid), parent: Number(parent) }))
+
+const descendants = (of: number): ReadonlyArray<number> =>
+  processes()
+    .filter(({ parent }) => parent === of)
+    .flatMap(({ pid }) => [pid].concat(descendants(pid)))
+
+const isInstalled = (command: string): boolean => {
+  try {
+    execFileSync("which", [command], { stdio: "ignore" })
+    return true
+  } catch {
+    return false
+  }
+}
+
+describe("npm start", () => {
+  it("plays every scenario with --exit, finds each as expected, and exits with 0", async () => {
+    await using program = new Program("--exit")
+    const code = await program.exitCode()
+    const verdicts = program.stdout.match(/\b(yes|NO)$/gm)
+    assert.deepEqual(
+      verdicts,
+      Array.from({ length: 8 }, () => "yes"),
+      program.stdout + program.stderr
+    )
+    assert.equal(code, 0)
+  })
+
+  it("prints one line of JSON with --json, serves until SIGTERM, and leaves no process behind", async () => {
+    await using program = new Program("--json")
+    await program.prints("\n")
+    const facts: Record<string, unknown> = JSON.parse(program.stdout)
+    assert.deepEqual(Object.keys(facts), [
+      "ready",
+      "databaseUrl",
+      "apiUrl",
+      "functionUrl",
+      "orchestratorUrl",
+      "serviceKey",
+      "webhookSecret"
+    ])
+    assert.equal(facts["ready"], true)
+    const reply = await fetch(String(facts["functionUrl"]), {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: "{}"
+    })
+    assert.equal(reply.status, 401)
+
+    const started = descendants(program.process.pid ?? 0)
+    assert.isAtLeast(started.length, 6)
+    program.process.kill("SIGTERM")
+    assert.equal(await program.exitCode(), 0)
+    assert.lengthOf(program.stdout.trimEnd().split("\n"), 1)
+    await eventually(
+      "every process to be gone",
+      async () => processes().filter(({ pid }) => started.includes(pid)),
+      (left) => left.length === 0
+    )
+  })
+
+  it.each(["--port", "--db-port"])("says which port is taken and how to choose another: %s", async (flag) => {
+    const server = createServer()
+    const port = await freePort()
+    server.listen(port, "127.0.0.1")
+    await once(server, "listening")
+    try {
+      await using program = new Program("--json", flag, `${port}`)
+      assert.equal(await program.exitCode(), 1)
+      assert.include(program.stderr, `Port ${port} on 127.0.0.1 is taken`)
+      assert.include(program.stderr, `with ${flag}.`)
+      assert.equal(program.stdout, "")
+    } finally {
+      server.close()
+    }
+  })
+
+  it.each(["--nonsense", "--port abc", "--deno 1", "--exit --json", "word"])(
+    "explains itself and exits with 2 when it is misused: %s",
+    async (args) => {
+      await using program = new Program(...args.split(" "))
+      assert.equal(await program.exitCode(), 2)
+      assert.include(program.stderr, "npm start -- --exit")
+      assert.equal(program.stdout, "")
+    }
+  )
+
+  it.skipIf(!isInstalled("curl") || !isInstalled("openssl"))(
+    "shows a pause step by step, prints commands that work when pasted, and shows what they changed",
+    async () => {
+      await using program = new Program("--port", "0", "--db-port", "0")
+      await program.prints("Every change shows up below")
+      const steps = [...program.stdout.matchAll(/^ +~?[\d.]+ {2}(\w+) +(\w+)/gm)].map(
+        ([, who, what]) => `${who} ${what}`
+      )
+      assert.deepEqual(steps, [
+        "PostgreSQL committed",
+        "handler webhook",
+        "outbox claimed",
+        "orchestrator accepted",
+        "notifications row",
+        "notifications row",
+        "outbox completed"
+      ])
+
+      const script = /^cd .*?(?=\n\n[^\n]*Every change)/ms.exec(program.stdout)?.[0] ?? ""
+      const bash = spawn("bash", ["-c", script], { cwd: "/", stdio: ["ignore", "pipe", "ignore"] })
+      let output = ""
+      bash.stdout.setEncoding("utf8").on("data", (text: string) => (output += text))
+      await once(bash, "close")
+      assert.deepEqual(output.match(/^HTTP\/1\.1 \d+/gm), ["HTTP/1.1 200", "HTTP/1.1 200", "HTTP/1.1 401"], output)
+      assert.match(output, /^UPDATE 1\nUPDATE 1\n/)
+      assert.match(output, /PAUSE +1 +outbox +completed/)
+
+      for (const shown of ["Mentor 2  active → paused  version 1", "sent from elsewhere", "turned away"]) {
+        await program.prints(shown)
+      }
+      program.process.kill("SIGINT")
+      assert.equal(await program.exitCode(), 0)
+      assert.match(program.stdout, /Stopped\. Nothing is left behind\.\n$/)
+    }
+  )
+})
