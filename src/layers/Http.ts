@@ -60,7 +60,7 @@ export const reply = <A, R>(
   program: Effect.Effect<A, ReplyError, R>,
   toJson: (value: A) => string
 ): Effect.Effect<Response, never, R> =>
-  Effect.matchCause(program, {
-    onSuccess: (value) => new Response(toJson(value), { headers: { "content-type": "application/json" } }),
+  Effect.matchCause(Effect.map(program, toJson), {
+    onSuccess: (json) => new Response(json, { headers: { "content-type": "application/json" } }),
     onFailure: (cause) => toResponse(firstError(cause) ?? new Internal())
   })

@@ -37,7 +37,10 @@ export const readBody = Effect.fnUntraced(function* (
   maxBytes: number
 ): Effect.fn.Return<Uint8Array, BodyTooLarge | BodyUnreadable | UnsupportedMediaType> {
   const encoding = request.headers.get("content-encoding")
-  if (!isJson.test(request.headers.get("content-type") ?? "") || (encoding !== null && encoding !== "identity")) {
+  if (
+    !isJson.test(request.headers.get("content-type") ?? "") ||
+    (encoding !== null && encoding.toLowerCase() !== "identity")
+  ) {
     return yield* new UnsupportedMediaType()
   }
   if (Number(request.headers.get("content-length") ?? 0) > maxBytes) return yield* new BodyTooLarge({ maxBytes })

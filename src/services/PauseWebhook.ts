@@ -64,7 +64,8 @@ export const notifyOnce = Effect.fn("notifyOnce")(function* (
 
 /**
  * The whole job for one delivery: verify the raw bytes, decode, detect the transition, and notify once. NO_CHANGE
- * touches neither the store nor the orchestrator. Writes one log line, whatever the end.
+ * touches neither the store nor the orchestrator. Writes one log line, whatever the end. Uninterruptible, so that the
+ * line says what became of the event although its caller hung up.
  *
  * **Fails with** WebhookError.
  *
@@ -84,6 +85,9 @@ export const handleWebhookEvent = (
         const payload = yield* Effect.flatMap(parseBody(delivery.body), validatePayload)
         seen = yield* extractPauseEvent(payload, verified.webhookId)
         return seen.transition === "NO_CHANGE" ? seen : yield* notifyOnce(seen)
-      }).pipe(Effect.onExit((exit) => logOutcome(seen, exit, clock.currentTimeMillisUnsafe() - startedAt)))
+      }).pipe(
+        Effect.onExit((exit) => logOutcome(seen, exit, clock.currentTimeMillisUnsafe() - startedAt)),
+        Effect.uninterruptible
+      )
     })
   )

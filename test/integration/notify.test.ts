@@ -1,0 +1,104 @@
+import { assert, afterAll, describe, it } from "@effect/vitest"
+import { randomUUID } from "node:crypto"
+import { createMentor, eventsOf, eventually, expectTold, openDatabase, setStatus } from "../support/pipeline.ts"
+import { sharedStack } from "../support/stack.ts"
+
+const database = openDatabase(sharedStack().databaseUrl)
+afterAll(() => database[Symbol.asyncDispose]())
+
+const statement = (status: string, mentorIds: ReadonlyArray<string>) =>
+  `update public.peer_mentor_profiles set status = '${status}' where id in ('${mentorIds.join("', '")}')`
+
+const createMentors = async (count: number): Promise<ReadonlyArray<string>> => {
+  const mentorIds = Array.from({ length: count }, () => randomUUID())
+  await database.rows("insert into public.peer_mentor_profiles (id, status) select unnest($1::uuid[]), 'active'", [
+    mentorIds
+  ])
+  await database.rows(
+    `with told as (insert into public.coordinators (name) values ('one'), ('two') returning id)
+     insert into public.mentor_coordinators (mentor_id, coordinator_id)
+     select mentor_id, told.id from unnest($1::uuid[]) as mentor_id cross join told`,
+    [mentorIds]
+  )
+  return mentorIds
+}
+
+const completed = async (mentorIds: ReadonlyArray<string>, expected: number): Promise<true | undefined> => {
+  const [row] = await database.rows<{ completed: number }>(
+    `select count(*)::int as completed from pause_status.webhook_queue
+     where mentor_id = any ($1) and status = 'completed'`,
+    [mentorIds]
+  )
+  if (row?.completed === expected) return true
+  throw new Error(`${row?.completed} of ${expected} completed`)
+}
+
+describe("a committed change of status", () => {
+  it("each pause and each resume is told to each coordinator once, in the order of the versions", async () => {
+    const mentorId = await createMentor(database)
+    await setStatus(database, mentorId, "paused", "active", "paused")
+    const events = await expectTold(database, mentorId, "PAUSE", "RESUME", "PAUSE")
+    assert.deepStrictEqual(
+      events.map((event) => event.version),
+      [1, 2, 3]
+    )
+    assert.isTrue(events.every((event) => event.attempts === 1 && event.claims === 1))
+  })
+
+  it("several flips in one transaction are all told, in their order", async () => {
+    const mentorId = await createMentor(database, "paused")
+    await database.transaction("commit", ...["active", "paused", "active"].map((to) => statement(to, [mentorId])))
+    await expectTold(database, mentorId, "RESUME", "PAUSE", "RESUME")
+  })
+
+  it("a change that is rolled back is told to nobody", async () => {
+    const [mentorId, witness] = [await createMentor(database), await createMentor(database)]
+    await database.transaction("rollback", statement("paused", [mentorId]))
+    await setStatus(database, witness, "paused")
+    await expectTold(database, witness, "PAUSE")
+    assert.lengthOf(await eventsOf(database, mentorId), 0)
+    await expectTold(database, mentorId)
+  })
+
+  it("a change to or from any other status, and no change at all, is told to nobody", async () => {
+    const mentorId = await createMentor(database)
+    await setStatus(database, mentorId, "active", "retired", "paused", "paused", "on leave", "active", "paused")
+    await expectTold(database, mentorId, "PAUSE")
+  })
+
+  it("a pause that nobody is to be told about is completed too", async () => {
+    const mentorId = await createMentor(database, "active", 0)
+    await setStatus(database, mentorId, "paused")
+    const [event] = await expectTold(database, mentorId, "PAUSE")
+    assert.deepStrictEqual(event?.receipt?.notificationIds, [])
+  })
+
+  it("20 writers who flip one mentor at the same time leave 20 changes, told in their order", async () => {
+    const mentorId = await createMentor(database)
+    await Promise.all(
+      Array.from({ length: 20 }, () =>
+        database.rows(
+          `update public.peer_mentor_profiles
+           set status = case status when 'active' then 'paused' else 'active' end where id = $1`,
+          [mentorId]
+        )
+      )
+    )
+    const told = Array.from({ length: 20 }, (_, turn) => (turn % 2 === 0 ? "PAUSE" : "RESUME"))
+    await expectTold(database, mentorId, ...told)
+  })
+
+  it("200 mentors who are paused by one UPDATE are each told about once", async () => {
+    const mentorIds = await createMentors(200)
+    await database.rows(statement("paused", mentorIds))
+    await eventually("200 events completed", () => completed(mentorIds, 200))
+    for (const mentorId of mentorIds) await expectTold(database, mentorId, "PAUSE")
+  })
+
+  it("of 20 mentors who all flip three times in one transaction each is told about three times, in order", async () => {
+    const mentorIds = await createMentors(20)
+    await database.transaction("commit", ...["paused", "active", "paused"].map((to) => statement(to, mentorIds)))
+    await eventually("60 events completed", () => completed(mentorIds, 60))
+    for (const mentorId of mentorIds) await expectTold(database, mentorId, "PAUSE", "RESUME", "PAUSE")
+  })
+})

@@ -1,0 +1,132 @@
+import { assert, afterAll, describe, it } from "@effect/vitest"
+import { randomUUID } from "node:crypto"
+import { verdict } from "../support/deliveries.ts"
+import { createMentor, openDatabase } from "../support/pipeline.ts"
+import { sharedStack } from "../support/stack.ts"
+
+const { databaseUrl, orchestratorUrl, publishableKey, serviceKey } = sharedStack()
+const database = openDatabase(databaseUrl)
+afterAll(() => database[Symbol.asyncDispose]())
+
+const newEvent = (mentorId: string) => ({
+  eventId: randomUUID(),
+  mentorId,
+  transition: "PAUSE",
+  oldStatus: "active",
+  newStatus: "paused",
+  occurredAt: "2026-11-22T09:30:00.123456Z",
+  version: 1,
+  source: "outbox"
+})
+type Event = ReturnType<typeof newEvent>
+
+const order = (event: unknown, headers: Readonly<Record<string, string>>) =>
+  fetch(orchestratorUrl, {
+    method: "POST",
+    body: JSON.stringify(event),
+    headers: { "content-type": "application/json", ...headers }
+  })
+
+const orderWithKey = (event: Event, key: string = event.eventId) =>
+  order(event, { apikey: serviceKey, "idempotency-key": key })
+
+const notificationsOf = (mentorId: string) =>
+  database.rows<{ id: string; coordinator_id: string; event_id: string; transition: string; version: number }>(
+    `select id, coordinator_id, event_id, transition, version::int
+     from public.notifications where mentor_id = $1 order by id`,
+    [mentorId]
+  )
+
+describe("the orchestrator", () => {
+  it("tells each coordinator once, and its receipt names what it wrote", async () => {
+    const mentorId = await createMentor(database, "active", 3)
+    const event = newEvent(mentorId)
+    const response = await orderWithKey(event)
+    assert.strictEqual(response.status, 200)
+    const receipt = await response.json()
+    const rows = await notificationsOf(mentorId)
+    assert.lengthOf(new Set(rows.map((row) => row.coordinator_id)), 3)
+    for (const { event_id, transition, version } of rows) {
+      assert.deepStrictEqual([event_id, transition, version], [event.eventId, "PAUSE", 1])
+    }
+    assert.deepStrictEqual(receipt, {
+      eventId: event.eventId,
+      mentorId,
+      transition: "PAUSE",
+      notified: 3,
+      notificationIds: rows.map((row) => row.id)
+    })
+  })
+
+  it("answers the same key again with the same receipt, and writes nothing more", async () => {
+    const mentorId = await createMentor(database)
+    const event = newEvent(mentorId)
+    const first = await (await orderWithKey(event)).text()
+    await database.rows(
+      `with another as (insert into public.coordinators (name) values ('late') returning id)
+       insert into public.mentor_coordinators (mentor_id, coordinator_id) select $1, id from another`,
+      [mentorId]
+    )
+    for (let turn = 0; turn < 3; turn++) assert.strictEqual(await (await orderWithKey(event)).text(), first)
+    assert.lengthOf(await notificationsOf(mentorId), 2)
+  })
+
+  it("of 20 orders at once with one key writes one set of rows, and answers all with one receipt", async () => {
+    const mentorId = await createMentor(database)
+    const event = newEvent(mentorId)
+    const responses = await Promise.all(Array.from({ length: 20 }, () => orderWithKey(event)))
+    assert.isTrue(responses.every(({ status }) => status === 200))
+    const receipts = await Promise.all(responses.map((response) => response.text()))
+    assert.lengthOf(new Set(receipts), 1)
+    assert.lengthOf(await notificationsOf(mentorId), 2)
+  })
+
+  it("answers another event under the same key with 422", async () => {
+    const mentorId = await createMentor(database)
+    const event = newEvent(mentorId)
+    assert.strictEqual((await orderWithKey(event)).status, 200)
+    const other = { ...event, mentorId: await createMentor(database) }
+    assert.strictEqual(await verdict(await orderWithKey(other)), "422 payload_mismatch")
+    assert.lengthOf(await notificationsOf(other.mentorId), 0)
+  })
+
+  it("answers a key that is not the event's id with 400, and writes nothing", async () => {
+    const mentorId = await createMentor(database)
+    assert.strictEqual(await verdict(await orderWithKey(newEvent(mentorId), randomUUID())), "400 invalid_payload")
+    assert.lengthOf(await notificationsOf(mentorId), 0)
+  })
+
+  it("answers an event of another shape with 400 and where it is wrong", async () => {
+    const response = await order({ ...newEvent("42"), transition: "STOP" }, { apikey: serviceKey })
+    assert.strictEqual(await verdict(response), "400 invalid_payload")
+  })
+
+  it("completes an event of a mentor without coordinators with nobody notified", async () => {
+    const response = await orderWithKey(newEvent(randomUUID()))
+    assert.strictEqual(response.status, 200)
+    assert.strictEqual((await response.json()).notified, 0)
+  })
+
+  it("takes the project's key as a bearer token too", async () => {
+    const mentorId = await createMentor(database)
+    const response = await order(newEvent(mentorId), { authorization: `Bearer ${serviceKey}` })
+    assert.strictEqual(response.status, 200)
+  })
+
+  it.each([
+    ["no key", {}],
+    ["a wrong key", { apikey: "sb_secret_of_nobody" }],
+    ["the publishable key", { apikey: publishableKey, authorization: `Bearer ${publishableKey}` }],
+    ["half the key", { apikey: serviceKey.slice(0, -1) }],
+    ["the key in another header", { "x-api-key": serviceKey }]
+  ] as const)("answers an order with %s with 401, and writes nothing", async (_, headers) => {
+    const mentorId = await createMentor(database)
+    const event = newEvent(mentorId)
+    const response = await order(event, headers)
+    assert.strictEqual(response.headers.get("www-authenticate"), "Bearer")
+    assert.strictEqual(await verdict(response), "401 unauthorized")
+    assert.lengthOf(await notificationsOf(mentorId), 0)
+    const kept = await database.rows("select from pause_status.orchestrations where event_id = $1", [event.eventId])
+    assert.lengthOf(kept, 0)
+  })
+})

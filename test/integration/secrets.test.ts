@@ -1,0 +1,90 @@
+import { assert, afterAll, beforeAll, describe, it } from "@effect/vitest"
+import { randomBytes, randomUUID } from "node:crypto"
+import { deliver, pausePayload, verdict } from "../support/deliveries.ts"
+import {
+  createMentor,
+  eventsOf,
+  eventually,
+  expectTold,
+  makeQuick,
+  type Pipeline,
+  setStatus,
+  startPipeline
+} from "../support/pipeline.ts"
+
+const newSecret = () => `whsec_${randomBytes(32).toString("base64")}`
+const [newer, older, unknown] = [newSecret(), newSecret(), newSecret()]
+
+let pipeline: Pipeline
+
+beforeAll(async () => {
+  pipeline = await startPipeline({ functionEnv: { WEBHOOK_SECRETS: `${newer} ${older}` } })
+  await makeQuick(pipeline.database)
+})
+afterAll(() => pipeline?.[Symbol.asyncDispose]())
+
+const keepInVault = (...secrets: ReadonlyArray<string>) =>
+  pipeline.database.rows(
+    "select vault.update_secret(id, $1) from vault.secrets where name = 'pause_status_webhook_secret'",
+    [secrets.join(" ")]
+  )
+
+const deliverSignedWith = (webhookSecret: string) => {
+  const eventId = randomUUID()
+  return deliver({ ...pipeline.stack, webhookSecret }, pausePayload(randomUUID(), eventId), eventId)
+}
+
+describe("rotating the webhook secret", () => {
+  it("the handler accepts either of its two secrets and no other", async () => {
+    assert.strictEqual((await deliverSignedWith(newer)).status, 200)
+    assert.strictEqual((await deliverSignedWith(older)).status, 200)
+    assert.strictEqual(await verdict(await deliverSignedWith(unknown)), "401 unauthorized")
+  })
+
+  const vaults: ReadonlyArray<readonly [name: string, secrets: ReadonlyArray<string>]> = [
+    ["the older one only", [older]],
+    ["the newer one only", [newer]],
+    ["both", [newer, older]],
+    ["one the handler does not know yet, and the older one", [unknown, older]]
+  ]
+  for (const [name, secrets] of vaults) {
+    it(`with ${name} in Vault a change is told once, at the first attempt`, async () => {
+      const { database, log } = pipeline
+      await keepInVault(...secrets)
+      const mentorId = await createMentor(database)
+      const refusals = log.filter(({ text }) => text.includes("SignatureRejected")).length
+      await setStatus(database, mentorId, "paused")
+      await expectTold(database, mentorId, "PAUSE")
+      assert.lengthOf(
+        log.filter(({ text }) => text.includes("SignatureRejected")),
+        refusals
+      )
+    })
+  }
+
+  it("a secret in Vault that the handler does not know loses nothing: once it is right, the change is told", async () => {
+    const { database, log } = pipeline
+    await keepInVault(unknown)
+    const mentorId = await createMentor(database)
+    const before = log.length
+    await setStatus(database, mentorId, "paused")
+    await eventually("a refusal in the handler's log", () =>
+      log.slice(before).find(({ text }) => text.includes("SignatureRejected"))
+    )
+    assert.strictEqual((await eventsOf(database, mentorId))[0]?.status, "pending")
+    await keepInVault(newer)
+    await expectTold(database, mentorId, "PAUSE")
+  })
+
+  it("an unreadable secret in Vault fails no UPDATE, and the error says what to do without quoting it", async () => {
+    const { database } = pipeline
+    await keepInVault("whsec_not-base64!")
+    const mentorId = await createMentor(database)
+    await setStatus(database, mentorId, "paused")
+    const [event] = await eventsOf(database, mentorId)
+    assert.include(event?.last_error ?? "", "pause_status_webhook_secret")
+    assert.notInclude(event?.last_error ?? "", "not-base64")
+    await keepInVault(newer)
+    await expectTold(database, mentorId, "PAUSE")
+  })
+})

@@ -1,0 +1,196 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Redacted } from "effect"
+import * as Config from "../../src/layers/Config.ts"
+import { config } from "../support/layers.ts"
+import { otherSecret, secret } from "../support/signing.ts"
+
+type Settings = Readonly<Record<string, string>>
+
+const reveal = (value: unknown): unknown =>
+  Redacted.isRedacted(value) ? Redacted.value(value) : Array.isArray(value) ? value.map(reveal) : value
+
+const read = <A>(setting: Effect.Effect<A, Config.Misconfigured>, settings: Settings) =>
+  Effect.provide(setting, config(settings))
+
+const url = "https://abcdefgh.supabase.co"
+const beside = new URL(`${url}/functions/v1/pause-notification-orchestrator`)
+const project = { SUPABASE_URL: url }
+
+interface Case {
+  readonly key: string
+  readonly setting: Effect.Effect<unknown, Config.Misconfigured>
+  readonly others?: Settings
+  readonly fallback?: unknown
+  readonly legal: ReadonlyArray<readonly [text: string, value: unknown]>
+  readonly illegal: ReadonlyArray<string>
+}
+
+const numbers = (unit: number) =>
+  [
+    ["1", 1],
+    [String(unit), unit]
+  ] as const
+const notPositive = ["0", "-1", "NaN", "Infinity", "canary", "5 seconds"]
+
+const cases: ReadonlyArray<Case> = [
+  {
+    key: "WEBHOOK_SECRETS",
+    setting: Config.webhookSecrets,
+    fallback: [],
+    legal: [
+      [secret, [secret]],
+      [`${secret} ${otherSecret}`, [secret, otherSecret]],
+      [` ${secret},\n${otherSecret}, `, [secret, otherSecret]]
+    ],
+    illegal: ["canary", `${secret} canary`, "whsec_", "whsec_canary==", `${secret}!`, secret.slice(6), `${secret}A`]
+  },
+  {
+    key: "WEBHOOK_TOLERANCE_SECONDS",
+    setting: Config.webhookTolerance,
+    fallback: 300,
+    legal: numbers(60),
+    illegal: notPositive
+  },
+  {
+    key: "MAX_BODY_BYTES",
+    setting: Config.maxBodyBytes,
+    fallback: 262_144,
+    legal: numbers(1024),
+    illegal: notPositive
+  },
+  {
+    key: "SUPABASE_URL",
+    setting: Config.supabaseUrl,
+    legal: [[url, new URL(url)]],
+    illegal: ["canary.supabase.co", "/canary"]
+  },
+  {
+    key: "SUPABASE_SECRET_KEYS",
+    setting: Config.supabaseSecretKeys,
+    legal: [
+      ['{"default":"sb_secret_1"}', ["sb_secret_1"]],
+      ['{"jobs":"sb_secret_2","default":"sb_secret_1"}', ["sb_secret_1", "sb_secret_2"]]
+    ],
+    illegal: ["canary", '"canary"', '["canary"]', '{"default":1}', '{"default":""}', "{}", '{"default":null}']
+  },
+  {
+    key: "ORCHESTRATOR_URL",
+    setting: Config.orchestratorUrl,
+    others: project,
+    fallback: beside,
+    legal: [["https://example.test/hook?a=b", new URL("https://example.test/hook?a=b")]],
+    illegal: ["example.test/canary", "//canary.test"]
+  },
+  {
+    key: "ORCHESTRATOR_TIMEOUT_MS",
+    setting: Config.orchestratorTimeout,
+    fallback: 2_000,
+    legal: numbers(500),
+    illegal: notPositive
+  },
+  {
+    key: "ORCHESTRATOR_BUDGET_MS",
+    setting: Config.orchestratorBudget,
+    fallback: 4_000,
+    legal: numbers(500),
+    illegal: notPositive
+  },
+  {
+    key: "ORCHESTRATOR_RETRIES",
+    setting: Config.orchestratorRetries,
+    fallback: 2,
+    legal: [
+      ["0", 0],
+      ["10", 10]
+    ],
+    illegal: ["-1", "11", "1.5", "canary"]
+  },
+  { key: "STORE_TIMEOUT_MS", setting: Config.storeTimeout, fallback: 3_000, legal: numbers(500), illegal: notPositive },
+  {
+    key: "LOG_LEVEL",
+    setting: Config.logLevel,
+    fallback: "Info",
+    legal: ["Trace", "Debug", "Info", "Warn", "Error", "None"].map((level) => [level, level] as const),
+    illegal: ["canary", "info "]
+  }
+]
+
+describe.each(cases)("$key", ({ fallback, illegal, key, legal, others = {}, setting }) => {
+  it.effect("takes legal values", () =>
+    Effect.forEach(legal, ([text, value]) =>
+      Effect.map(read(setting, { ...others, [key]: text }), (actual) => assert.deepStrictEqual(reveal(actual), value))
+    )
+  )
+
+  it.effect("refuses illegal values, naming the key and never the value", () =>
+    Effect.forEach(illegal, (text) =>
+      Effect.map(Effect.flip(read(setting, { ...others, [key]: text })), (error) => {
+        assert.strictEqual(error._tag, "Misconfigured")
+        assert.strictEqual(error.key, key)
+        assert.isNotEmpty(error.hint)
+        assert.include(error.message, key)
+        assert.notInclude(error.message, "canary")
+        assert.notInclude(error.message, secret)
+      })
+    )
+  )
+
+  it.effect("counts an empty value as missing", () =>
+    Effect.gen(function* () {
+      for (const settings of [others, { ...others, [key]: "" }]) {
+        const result = yield* Effect.exit(read(setting, settings))
+        if (fallback !== undefined) {
+          assert.deepStrictEqual(result._tag === "Success" && reveal(result.value), fallback)
+        } else assert.strictEqual(result._tag, "Failure")
+      }
+    })
+  )
+})
+
+describe("Config", () => {
+  it.effect.each([
+    ["WEBHOOK_HEX_SECRET", Config.webhookHexSecret],
+    ["WEBHOOK_STATIC_SECRET", Config.webhookStaticSecret],
+    ["ORCHESTRATOR_KEY", Config.orchestratorKey]
+  ] as const)("%s is off unless it is set, and never shows itself", ([key, setting]) =>
+    Effect.gen(function* () {
+      assert.strictEqual((yield* read(setting, {}))._tag, "None")
+      assert.strictEqual((yield* read(setting, { [key]: "" }))._tag, "None")
+      const set = yield* read(setting, { [key]: "canary" })
+      assert.strictEqual(set._tag === "Some" && Redacted.value(set.value), "canary")
+      assert.notInclude(JSON.stringify(set), "canary")
+    })
+  )
+
+  it.effect("the legacy service role key stands in for the secret keys, and comes after them", () =>
+    Effect.gen(function* () {
+      const legacy = { SUPABASE_SERVICE_ROLE_KEY: "eyJ.legacy" }
+      assert.deepStrictEqual(reveal(yield* read(Config.supabaseSecretKeys, legacy)), ["eyJ.legacy"])
+      const both = { ...legacy, SUPABASE_SECRET_KEYS: '{"default":"sb_secret_1"}' }
+      assert.deepStrictEqual(reveal(yield* read(Config.supabaseSecretKeys, both)), ["sb_secret_1", "eyJ.legacy"])
+    })
+  )
+
+  it.effect("an orchestrator beside an unknown project is missing the project's URL", () =>
+    Effect.gen(function* () {
+      assert.strictEqual((yield* Effect.flip(read(Config.orchestratorUrl, {}))).key, "SUPABASE_URL")
+    })
+  )
+
+  it.effect("the environment is read anew by each build", () =>
+    Effect.gen(function* () {
+      const level = Effect.provide(Config.logLevel, Config.fromEnvironment)
+      const before = process.env["LOG_LEVEL"]
+      yield* Effect.addFinalizer(() =>
+        Effect.sync(() => {
+          if (before === undefined) delete process.env["LOG_LEVEL"]
+          else process.env["LOG_LEVEL"] = before
+        })
+      )
+      for (const value of ["Debug", "Error"]) {
+        process.env["LOG_LEVEL"] = value
+        assert.strictEqual(yield* level, value)
+      }
+    })
+  )
+})

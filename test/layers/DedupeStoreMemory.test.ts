@@ -1,0 +1,52 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { TestClock } from "effect/testing"
+import * as DedupeStoreMemory from "../../src/layers/DedupeStoreMemory.ts"
+import { DedupeStore } from "../../src/services/DedupeStore.ts"
+import { dedupeStoreContract, newEvent } from "../services/DedupeStoreContract.ts"
+
+dedupeStoreContract("DedupeStoreMemory", {
+  layer: () => DedupeStoreMemory.layer,
+  expireLease: (claim) => TestClock.adjust(`${claim.leaseSeconds} seconds`)
+})
+
+describe("DedupeStoreMemory", () => {
+  it.effect("a lease ends at its last millisecond and not before", () =>
+    Effect.gen(function* () {
+      const store = yield* DedupeStore
+      const { event, leaseSeconds } = yield* store.claim(newEvent())
+      assert.strictEqual(leaseSeconds, 30)
+      yield* TestClock.adjust(29_999)
+      const error = yield* Effect.flip(store.claim(event))
+      assert.strictEqual(error._tag === "EventInFlight" && error.retryAfterSeconds, 1)
+      yield* TestClock.adjust(1)
+      assert.strictEqual((yield* store.claim(event)).attempt, 2)
+    }).pipe(Effect.provide(DedupeStoreMemory.layer))
+  )
+
+  it.effect("the lease can be set", () =>
+    Effect.gen(function* () {
+      const claim = yield* DedupeStore.use((store) => store.claim(newEvent()))
+      assert.strictEqual(claim.leaseSeconds, 5)
+    }).pipe(Effect.provide(DedupeStoreMemory.make({ leaseSeconds: 5 }).layer))
+  )
+
+  it.effect("each layer has a memory of its own", () =>
+    Effect.gen(function* () {
+      const event = newEvent()
+      const claim = DedupeStore.use((store) => store.claim(event))
+      yield* claim.pipe(Effect.provide(DedupeStoreMemory.layer))
+      yield* claim.pipe(Effect.provide(DedupeStoreMemory.layer))
+    })
+  )
+
+  it.effect("what it holds can be looked at", () =>
+    Effect.gen(function* () {
+      const { layer, state } = DedupeStoreMemory.make()
+      assert.strictEqual(state.size, 0)
+      const event = newEvent()
+      yield* DedupeStore.use((store) => store.claim(event)).pipe(Effect.provide(layer))
+      assert.strictEqual(state.get(event.eventId)?.state._tag, "Processing")
+    })
+  )
+})

@@ -1,0 +1,66 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import * as Live from "../../src/layers/Live.ts"
+import * as WebHandler from "../../src/layers/WebHandler.ts"
+import { handler } from "../../src/main.ts"
+import { handler as orchestrator } from "../../src/orchestrator.ts"
+import { bytesOf, outboxPause } from "../support/payloads.ts"
+import { secret } from "../support/signing.ts"
+import { capturedConsole, signed } from "./webhookWorld.ts"
+
+const environment = (settings: Readonly<Record<string, string>>) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const before = { ...process.env }
+      Object.assign(process.env, settings)
+      return before
+    }),
+    (before) =>
+      Effect.sync(() => {
+        for (const key of Object.keys(settings)) {
+          const value = before[key]
+          if (value === undefined) delete process.env[key]
+          else process.env[key] = value
+        }
+      })
+  )
+
+const project = { SUPABASE_URL: "http://127.0.0.1:9", SUPABASE_SECRET_KEYS: '{"default":"sb_secret_1"}' }
+
+const forged = () => signed(bytesOf(outboxPause), { "webhook-signature": "v1,AAAA" })
+const stranger = () => new Request("http://localhost/pause-notification-orchestrator", { method: "POST" })
+
+describe("the functions as they are deployed", () => {
+  it.live("the handler is misconfigured without settings, and refuses the unsigned with them", () =>
+    Effect.gen(function* () {
+      const lines = yield* capturedConsole
+      assert.strictEqual((yield* Effect.promise(() => handler(forged()))).status, 503)
+      yield* environment({ ...project, WEBHOOK_SECRETS: secret })
+      assert.strictEqual((yield* Effect.promise(() => handler(forged()))).status, 401)
+      assert.lengthOf(lines, 2)
+      assert.include(lines[1], "SignatureRejected")
+    })
+  )
+
+  it.live("the orchestrator is misconfigured without settings, and refuses strangers with them", () =>
+    Effect.gen(function* () {
+      yield* capturedConsole
+      assert.strictEqual((yield* Effect.promise(() => orchestrator(stranger()))).status, 503)
+      yield* environment(project)
+      assert.strictEqual((yield* Effect.promise(() => orchestrator(stranger()))).status, 401)
+    })
+  )
+
+  it.live("the least severe level that is logged is set by the environment", () =>
+    Effect.gen(function* () {
+      const lines = yield* capturedConsole
+      yield* environment({ ...project, WEBHOOK_SECRETS: secret, LOG_LEVEL: "Error" })
+      const quiet = WebHandler.make(Live.layer, () => Effect.as(Effect.logWarning("quiet"), new Response()))
+      const loud = WebHandler.make(Live.layer, () => Effect.as(Effect.logError("loud"), new Response()))
+      yield* Effect.promise(() => quiet(new Request("http://localhost")))
+      yield* Effect.promise(() => loud(new Request("http://localhost")))
+      assert.lengthOf(lines, 1)
+      assert.include(lines[0], "loud")
+    })
+  )
+})

@@ -1,0 +1,153 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Schema } from "effect"
+import { Misconfigured } from "../../src/layers/Config.ts"
+import * as Problems from "../../src/layers/Problems.ts"
+import { Problem } from "../../src/schema/Replies.ts"
+import * as Store from "../../src/services/DedupeStore.ts"
+import { NotificationStoreUnavailable } from "../../src/services/NotificationStore.ts"
+import { OrchestratorRefused, OrchestratorUnavailable } from "../../src/services/OrchestratorClient.ts"
+import { NoEventTime } from "../../src/services/PauseEvents.ts"
+import { InvalidPayload, MalformedBody } from "../../src/services/Payload.ts"
+import { SignatureRejected } from "../../src/services/SignatureVerifier.ts"
+import { eventId } from "../support/payloads.ts"
+
+const issues = [{ path: ["record", "id"], message: "Expected a UUID" }]
+const receipt = { notified: 2, notificationIds: ["a", "ü"] }
+const canary = "canary-7f3a"
+
+interface Case {
+  readonly error: Problems.ReplyError
+  readonly status: number
+  readonly code: Problem["code"]
+  readonly members?: Partial<Problem>
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+const again = { "retry-after": "5" }
+const cases: ReadonlyArray<Case> = [
+  { error: new MalformedBody(), status: 400, code: "malformed_json" },
+  { error: new Problems.BodyUnreadable(), status: 400, code: "malformed_json" },
+  { error: new InvalidPayload({ issues }), status: 400, code: "invalid_payload", members: { issues } },
+  { error: new NoEventTime(), status: 400, code: "no_event_time" },
+  {
+    error: new SignatureRejected({ reason: "expired", skewSeconds: 301 }),
+    status: 401,
+    code: "unauthorized",
+    headers: { "www-authenticate": "Signature" }
+  },
+  {
+    error: new Problems.CredentialsRejected(),
+    status: 401,
+    code: "unauthorized",
+    headers: { "www-authenticate": "Bearer" }
+  },
+  { error: new Problems.NotFound(), status: 404, code: "not_found" },
+  {
+    error: new Problems.MethodNotAllowed({ allow: "POST" }),
+    status: 405,
+    code: "method_not_allowed",
+    headers: { allow: "POST" }
+  },
+  {
+    error: new Store.AlreadyProcessed({ eventId, receipt }),
+    status: 409,
+    code: "already_processed",
+    members: { eventId, receipt }
+  },
+  {
+    error: new Store.EventInFlight({ eventId, retryAfterSeconds: 12 }),
+    status: 409,
+    code: "in_flight",
+    members: { eventId },
+    headers: { "retry-after": "12" }
+  },
+  { error: new Store.EventDeadLettered({ eventId }), status: 409, code: "dead_letter", members: { eventId } },
+  { error: new Problems.BodyTooLarge({ maxBytes: 10 }), status: 413, code: "body_too_large" },
+  { error: new Problems.UnsupportedMediaType(), status: 415, code: "unsupported_media_type" },
+  { error: new Store.PayloadMismatch({ eventId }), status: 422, code: "payload_mismatch", members: { eventId } },
+  {
+    error: new OrchestratorRefused({ eventId, status: 400 }),
+    status: 502,
+    code: "orchestrator_refused",
+    members: { eventId, retryable: false }
+  },
+  {
+    error: new OrchestratorUnavailable({ eventId, failure: "status", detail: "status 503", retryAfterSeconds: 9 }),
+    status: 502,
+    code: "orchestrator_unavailable",
+    members: { eventId, retryable: true },
+    headers: { "retry-after": "9" }
+  },
+  {
+    error: new Store.DedupeStoreUnavailable({ operation: "claim", detail: canary }),
+    status: 503,
+    code: "store_unavailable",
+    headers: again
+  },
+  {
+    error: new NotificationStoreUnavailable({ detail: canary }),
+    status: 503,
+    code: "store_unavailable",
+    headers: again
+  },
+  { error: new Misconfigured({ key: canary, hint: canary }), status: 503, code: "misconfigured", headers: again },
+  { error: new Problems.Internal(), status: 500, code: "internal" }
+]
+
+const read = (response: Response) =>
+  Effect.map(
+    Effect.promise(() => response.text()),
+    Schema.decodeUnknownSync(Schema.fromJsonString(Problem), { onExcessProperty: "error" })
+  )
+
+const sometimes = ["allow", "retry-after", "www-authenticate"]
+
+describe("Problems", () => {
+  it("the table has a row for each error, and no other", () => {
+    const tags = cases.map(({ error }) => error._tag)
+    assert.deepStrictEqual(Object.keys(Problems.table).toSorted(), tags.toSorted())
+  })
+
+  for (const { code, error, headers = {}, members = {}, status } of cases) {
+    it.effect(`${error._tag} is a ${status} ${code}`, () =>
+      Effect.gen(function* () {
+        const response = Problems.toResponse(error)
+        assert.strictEqual(response.status, status)
+        assert.strictEqual(response.headers.get("content-type"), "application/problem+json")
+        const { detail, title, ...problem } = yield* read(response)
+        assert.deepStrictEqual<unknown>(problem, { type: "about:blank", status, code, ...members })
+        assert.isNotEmpty(title)
+        assert.isNotEmpty(detail)
+        assert.notStrictEqual(title, "Error")
+        const sent = sometimes.flatMap((name) =>
+          response.headers.has(name) ? [[name, response.headers.get(name)]] : []
+        )
+        assert.deepStrictEqual(Object.fromEntries(sent), headers)
+      })
+    )
+  }
+
+  it.effect("what is wrong on our side stays in the log", () =>
+    Effect.gen(function* () {
+      for (const { error } of cases) {
+        const text = yield* Effect.promise(() => Problems.toResponse(error).text())
+        assert.notInclude(text, canary)
+      }
+    })
+  )
+
+  it.effect("a stranger does not learn why a signature was not accepted", () =>
+    Effect.gen(function* () {
+      const details = new Set<string>()
+      for (const reason of ["missing", "malformed", "expired", "mismatch"] as const) {
+        details.add((yield* read(Problems.toResponse(new SignatureRejected({ reason })))).detail)
+      }
+      assert.strictEqual(details.size, 1)
+    })
+  )
+
+  it("an orchestrator that names no time gets none named", () => {
+    const error = new OrchestratorUnavailable({ eventId, failure: "timeout", detail: "no answer" })
+    assert.isNull(Problems.toResponse(error).headers.get("retry-after"))
+  })
+})

@@ -1,0 +1,138 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { readBody } from "../../src/layers/RequestBody.ts"
+import { url } from "./webhookWorld.ts"
+
+const json = { "content-type": "application/json" }
+const text = (length: number) => new TextEncoder().encode("x".repeat(length))
+
+const requestOf = (body: Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array> | null, headers = {}) => {
+  const init = { method: "POST", headers: { ...json, ...headers }, body, duplex: "half" }
+  return new Request(url, init)
+}
+
+/** A body without a length, in chunks; `sent` counts those that were taken. */
+const streamOf = (...chunks: ReadonlyArray<Uint8Array>) => {
+  const state = { sent: 0, cancelled: false }
+  const left = [...chunks]
+  const stream = new ReadableStream<Uint8Array>(
+    {
+      pull: (controller) => {
+        const chunk = left.shift()
+        if (chunk === undefined) return controller.close()
+        state.sent++
+        controller.enqueue(chunk)
+      },
+      cancel: () => {
+        state.cancelled = true
+      }
+    },
+    { highWaterMark: 0 }
+  )
+  return { state, stream }
+}
+
+const tagOf = (request: Request, maxBytes = 10) =>
+  readBody(request, maxBytes).pipe(
+    Effect.match({ onSuccess: (bytes) => bytes.length, onFailure: (error) => error._tag })
+  )
+
+describe("readBody", () => {
+  it.effect("returns the bytes as they were sent, whatever their chunks", () =>
+    Effect.gen(function* () {
+      const bytes = Uint8Array.from([0, 255, 10, 13, 34, 239, 187, 191])
+      const { stream } = streamOf(bytes.slice(0, 3), new Uint8Array(0), bytes.slice(3))
+      assert.deepStrictEqual([...(yield* readBody(requestOf(bytes), 10))], [...bytes])
+      assert.deepStrictEqual([...(yield* readBody(requestOf(stream), 10))], [...bytes])
+    })
+  )
+
+  it.effect("returns no bytes for no body", () =>
+    Effect.gen(function* () {
+      assert.strictEqual(yield* tagOf(requestOf(null)), 0)
+      assert.strictEqual(yield* tagOf(requestOf(streamOf().stream)), 0)
+    })
+  )
+
+  it.effect("takes as many bytes as allowed, and not one more", () =>
+    Effect.gen(function* () {
+      assert.strictEqual(yield* tagOf(requestOf(text(10))), 10)
+      assert.strictEqual(yield* tagOf(requestOf(text(11))), "BodyTooLarge")
+      assert.strictEqual(yield* tagOf(requestOf(streamOf(text(5), text(5)).stream)), 10)
+      assert.strictEqual(yield* tagOf(requestOf(streamOf(text(5), text(6)).stream)), "BodyTooLarge")
+    })
+  )
+
+  it.effect("believes a Content-Length that is too large, without reading", () =>
+    Effect.gen(function* () {
+      const { state, stream } = streamOf(text(1))
+      assert.strictEqual(yield* tagOf(requestOf(stream, { "content-length": "11" })), "BodyTooLarge")
+      assert.strictEqual(state.sent, 0)
+    })
+  )
+
+  it.effect.each(["0", "-1", "NaN", "5, 5", "", "1e0"])(
+    "does not believe a Content-Length of %j that is small",
+    (length) =>
+      Effect.gen(function* () {
+        const { stream } = streamOf(text(11))
+        assert.strictEqual(yield* tagOf(requestOf(stream, { "content-length": length })), "BodyTooLarge")
+      })
+  )
+
+  it.effect("stops reading at the limit and lets go of the rest", () =>
+    Effect.gen(function* () {
+      const { state, stream } = streamOf(...Array.from({ length: 100 }, () => text(6)))
+      assert.strictEqual(yield* tagOf(requestOf(stream)), "BodyTooLarge")
+      assert.deepStrictEqual(state, { sent: 2, cancelled: true })
+    })
+  )
+
+  it.effect("says how large a body may be", () =>
+    Effect.gen(function* () {
+      assert.include((yield* Effect.flip(readBody(requestOf(text(11)), 10))).message, "10 bytes")
+    })
+  )
+
+  it.effect.each([
+    "application/json",
+    "application/json; charset=utf-8",
+    "Application/JSON",
+    "application/json ;charset=utf-8"
+  ])("%s is JSON", (type) =>
+    Effect.gen(function* () {
+      assert.strictEqual(yield* tagOf(requestOf(text(1), { "content-type": type })), 1)
+    })
+  )
+
+  it.effect.each([
+    { "content-type": "text/plain" },
+    { "content-type": "" },
+    { "content-type": "application/jsonl" },
+    { "content-type": "application/x-www-form-urlencoded" },
+    { "content-type": "text/plain; application/json" },
+    { "content-encoding": "gzip" },
+    { "content-encoding": "br, identity" }
+  ])("%j is no JSON that we read", (headers) =>
+    Effect.gen(function* () {
+      const { state, stream } = streamOf(text(1))
+      assert.strictEqual(yield* tagOf(requestOf(stream, headers)), "UnsupportedMediaType")
+      assert.strictEqual(state.sent, 0)
+    })
+  )
+
+  it.effect("an identity encoding is none, in any case", () =>
+    Effect.gen(function* () {
+      for (const encoding of ["identity", "Identity"]) {
+        assert.strictEqual(yield* tagOf(requestOf(text(1), { "content-encoding": encoding })), 1, encoding)
+      }
+    })
+  )
+
+  it.effect("a body that ends early cannot be read", () =>
+    Effect.gen(function* () {
+      const broken = new ReadableStream<Uint8Array>({ pull: (controller) => controller.error(new Error("reset")) })
+      assert.strictEqual(yield* tagOf(requestOf(broken)), "BodyUnreadable")
+    })
+  )
+})

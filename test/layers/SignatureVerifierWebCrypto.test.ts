@@ -1,0 +1,235 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Result, Schema } from "effect"
+import { TestClock } from "effect/testing"
+import * as SignatureVerifierWebCrypto from "../../src/layers/SignatureVerifierWebCrypto.ts"
+import { SignatureVerifier } from "../../src/services/SignatureVerifier.ts"
+import { config } from "../support/layers.ts"
+import { bytesOf, eventId, outboxPause } from "../support/payloads.ts"
+import {
+  deliveryOf,
+  type Headers,
+  hexHeaders,
+  hexSecret,
+  otherSecret,
+  secret,
+  signature,
+  standardHeaders,
+  staticSecret
+} from "../support/signing.ts"
+
+const now = 1_790_000_000
+const body = bytesOf(outboxPause)
+const signing = { id: eventId, seconds: now }
+const standardOnly = { WEBHOOK_SECRETS: secret }
+
+/** How a delivery fares at `now`, in one word. */
+const fate = Effect.fnUntraced(function* (
+  headers: Headers,
+  settings: Readonly<Record<string, string>> = standardOnly,
+  bytes: Uint8Array = body
+) {
+  yield* TestClock.setTime(now * 1000)
+  const verified = yield* SignatureVerifier.use((verifier) => verifier.verify(deliveryOf(bytes, headers))).pipe(
+    Effect.provide(SignatureVerifierWebCrypto.layer),
+    Effect.provide(config(settings)),
+    Effect.result
+  )
+  if (Result.isSuccess(verified)) return verified.success.scheme
+  return verified.failure._tag === "SignatureRejected" ? verified.failure.reason : verified.failure._tag
+})
+
+const without = (headers: Headers, name: string): Headers =>
+  Object.fromEntries(Object.entries(headers).filter(([key]) => key !== name))
+
+describe("Standard Webhooks", () => {
+  it.effect("a delivery that the standard's own library signed is vouched for, with its id", () =>
+    Effect.gen(function* () {
+      yield* TestClock.setTime(now * 1000)
+      const verifier = yield* SignatureVerifier
+      assert.deepStrictEqual(yield* verifier.verify(deliveryOf(body, standardHeaders(body, signing))), {
+        scheme: "standard-webhooks",
+        webhookId: eventId
+      })
+    }).pipe(Effect.provide(SignatureVerifierWebCrypto.layer), Effect.provide(config(standardOnly)))
+  )
+
+  it.effect("any of several secrets will do, so that they can be rotated", () =>
+    Effect.gen(function* () {
+      const both = { WEBHOOK_SECRETS: `${otherSecret} ${secret}` }
+      assert.strictEqual(yield* fate(standardHeaders(body, signing), both), "standard-webhooks")
+      assert.strictEqual(
+        yield* fate(standardHeaders(body, { ...signing, secret: otherSecret }), both),
+        "standard-webhooks"
+      )
+      assert.strictEqual(yield* fate(standardHeaders(body, { ...signing, secret: otherSecret })), "mismatch")
+    })
+  )
+
+  it.effect("any of several signatures will do, among versions we do not know", () =>
+    Effect.gen(function* () {
+      const wrong = signature(body, { ...signing, secret: otherSecret })
+      const right = signature(body, signing)
+      const fateOf = (value: string) => fate({ ...standardHeaders(body, signing), "webhook-signature": value })
+      assert.strictEqual(yield* fateOf(`${wrong} ${right}`), "standard-webhooks")
+      assert.strictEqual(yield* fateOf(`v1a,c2lnbmVk v2,!! ${right}`), "standard-webhooks")
+      assert.strictEqual(yield* fateOf(`v1,!! ${right}`), "standard-webhooks")
+      assert.strictEqual(yield* fateOf(`${wrong} ${wrong}`), "mismatch")
+    })
+  )
+
+  it.effect("only the first 8 signatures are looked at", () =>
+    Effect.gen(function* () {
+      const wrong = Array.from({ length: 8 }, () => signature(body, { ...signing, secret: otherSecret }))
+      const fateOf = (signatures: ReadonlyArray<string>) =>
+        fate({ ...standardHeaders(body, signing), "webhook-signature": signatures.join(" ") })
+      const right = signature(body, signing)
+      assert.strictEqual(yield* fateOf([...wrong.slice(1), right]), "standard-webhooks")
+      assert.strictEqual(yield* fateOf([...wrong, right]), "mismatch")
+    })
+  )
+
+  it.effect.each([
+    { skew: 300, expected: "standard-webhooks" },
+    { skew: -300, expected: "standard-webhooks" },
+    { skew: 301, expected: "expired" },
+    { skew: -301, expected: "expired" }
+  ])("a signature $skew seconds from our clock is $expected", ({ expected, skew }) =>
+    Effect.gen(function* () {
+      assert.strictEqual(yield* fate(standardHeaders(body, { ...signing, seconds: now + skew })), expected)
+    })
+  )
+
+  it.effect("the tolerance can be set, and the error says how far the clocks are apart", () =>
+    Effect.gen(function* () {
+      const settings = { ...standardOnly, WEBHOOK_TOLERANCE_SECONDS: "10" }
+      assert.strictEqual(
+        yield* fate(standardHeaders(body, { ...signing, seconds: now - 10 }), settings),
+        "standard-webhooks"
+      )
+      const error = yield* SignatureVerifier.use((verifier) =>
+        verifier.verify(deliveryOf(body, standardHeaders(body, { ...signing, seconds: now - 11 })))
+      ).pipe(Effect.provide(SignatureVerifierWebCrypto.layer), Effect.provide(config(settings)), Effect.flip)
+      assert.strictEqual(error._tag === "SignatureRejected" && error.skewSeconds, 11)
+    })
+  )
+
+  it.effect("without its id, timestamp or signature a delivery has none", () =>
+    Effect.gen(function* () {
+      const headers = standardHeaders(body, signing)
+      for (const name of Object.keys(headers)) assert.strictEqual(yield* fate(without(headers, name)), "missing", name)
+      assert.strictEqual(yield* fate({}), "missing")
+    })
+  )
+
+  it.effect.each([
+    { "webhook-signature": "" },
+    { "webhook-signature": "v1," + "!".repeat(44) },
+    { "webhook-signature": "v2,c2lnbmVk" },
+    { "webhook-signature": "c2lnbmVk" },
+    { "webhook-id": "" },
+    { "webhook-id": "x".repeat(257) },
+    { "webhook-timestamp": "" },
+    { "webhook-timestamp": "soon" },
+    { "webhook-timestamp": `${now}.0` },
+    { "webhook-timestamp": `-${now}` },
+    { "webhook-timestamp": "1e9" },
+    { "webhook-timestamp": "9".repeat(13) }
+  ])("headers that cannot be read are malformed: %j", (wrong) =>
+    Effect.gen(function* () {
+      assert.strictEqual(yield* fate({ ...standardHeaders(body, signing), ...wrong }), "malformed")
+    })
+  )
+
+  it.effect.prop(
+    "no change of one character of the body, the id, the timestamp or the signature is vouched for",
+    {
+      part: Schema.Literals(["body", "webhook-id", "webhook-timestamp", "webhook-signature"]),
+      at: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 1_000 })),
+      flip: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 127 }))
+    },
+    ({ at, flip, part }) =>
+      Effect.gen(function* () {
+        const headers = standardHeaders(body, signing)
+        const bytes = part === "body" ? body : new TextEncoder().encode(headers[part])
+        const changed = bytes.map((byte, index) => (index === at % bytes.length ? byte ^ flip : byte))
+        const outcome =
+          part === "body"
+            ? fate(headers, standardOnly, changed)
+            : fate({ ...headers, [part]: new TextDecoder().decode(changed) })
+        assert.include(["mismatch", "malformed", "expired", "missing"], yield* outcome)
+      }),
+    { timeout: 30_000, arbitrary: { runs: 200 } }
+  )
+
+  it.effect("a right signature has one spelling: no other last character of its base64 will do", () =>
+    Effect.gen(function* () {
+      const headers = standardHeaders(body, signing)
+      const right = signature(body, signing)
+      const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+      const spellings = [...alphabet].map((last) => `${right.slice(0, -2)}${last}=`)
+      const fates = yield* Effect.forEach(spellings, (value) => fate({ ...headers, "webhook-signature": value }))
+      assert.deepStrictEqual(
+        spellings.filter((_, index) => fates[index] === "standard-webhooks"),
+        [right]
+      )
+    })
+  )
+
+  it.effect.prop("any bytes are vouched for when they are signed", [Schema.Uint8Array], ([bytes]) =>
+    Effect.gen(function* () {
+      const text = new TextEncoder().encode(new TextDecoder().decode(bytes))
+      assert.strictEqual(yield* fate(standardHeaders(text, signing), standardOnly, text), "standard-webhooks")
+    })
+  )
+})
+
+describe("other schemes", () => {
+  const allOn = { ...standardOnly, WEBHOOK_HEX_SECRET: hexSecret, WEBHOOK_STATIC_SECRET: staticSecret }
+  const plain = { "x-webhook-secret": staticSecret }
+
+  it.effect("the hex form and the static header count only when they are switched on", () =>
+    Effect.gen(function* () {
+      assert.strictEqual(yield* fate(hexHeaders(body, now), allOn), "hex")
+      assert.strictEqual(yield* fate(plain, allOn), "static")
+      assert.strictEqual(yield* fate(hexHeaders(body, now)), "missing")
+      assert.strictEqual(yield* fate(plain), "missing")
+      assert.strictEqual(yield* fate(standardHeaders(body, signing), { WEBHOOK_HEX_SECRET: hexSecret }), "missing")
+    })
+  )
+
+  it.effect("the hex form signs timestamp and body, within the tolerance", () =>
+    Effect.gen(function* () {
+      const headers = hexHeaders(body, now)
+      assert.strictEqual(yield* fate(headers, allOn, bytesOf({})), "mismatch")
+      assert.strictEqual(yield* fate(hexHeaders(body, now, "another secret"), allOn), "mismatch")
+      assert.strictEqual(yield* fate({ ...headers, "x-webhook-timestamp": String(now + 1) }, allOn), "mismatch")
+      assert.strictEqual(yield* fate(hexHeaders(body, now - 301), allOn), "expired")
+      assert.strictEqual(yield* fate(without(headers, "x-webhook-timestamp"), allOn), "missing")
+      assert.strictEqual(yield* fate({ ...headers, "x-webhook-timestamp": "soon" }, allOn), "malformed")
+      assert.strictEqual(yield* fate({ ...headers, "x-webhook-signature": "not hex" }, allOn), "malformed")
+    })
+  )
+
+  it.effect("a static header is the secret or it is nothing", () =>
+    Effect.gen(function* () {
+      for (const wrong of ["", staticSecret.slice(1), `${staticSecret} `, staticSecret.toUpperCase()]) {
+        assert.strictEqual(yield* fate({ "x-webhook-secret": wrong }, allOn), "mismatch", wrong)
+      }
+    })
+  )
+
+  it.effect("a wrong signature is not made good by a right one of another scheme", () =>
+    Effect.gen(function* () {
+      const wrong = { ...standardHeaders(bytesOf({}), signing), ...hexHeaders(body, now), ...plain }
+      assert.strictEqual(yield* fate(wrong, allOn), "mismatch")
+    })
+  )
+
+  it.effect.each([{}, { WEBHOOK_SECRETS: "" }, { WEBHOOK_STATIC_SECRET: "" }, { WEBHOOK_HEX_SECRET: "" }])(
+    "without any secret nothing is vouched for: %j",
+    (settings) =>
+      Effect.gen(function* () {
+        assert.strictEqual(yield* fate({ "x-webhook-secret": "" }, settings), "Misconfigured")
+      })
+  )
+})

@@ -1,0 +1,56 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Schema } from "effect"
+import * as SupabaseRest from "../../src/layers/SupabaseRest.ts"
+import { answered, config, rpcClient, throughTime } from "../support/layers.ts"
+
+const decode = Schema.decodeUnknownEffect(Schema.Struct({ answer: Schema.Int }))
+const settings = { STORE_TIMEOUT_MS: "500" }
+const ask = (rest: SupabaseRest.SupabaseRest["Service"]) => rest.rpc("pause_status_claim", { event: {} }, decode)
+
+const built = (environment: Readonly<Record<string, string>>) =>
+  SupabaseRest.SupabaseRest.pipe(
+    Effect.provide(SupabaseRest.layer),
+    Effect.provide(config(environment)),
+    Effect.match({ onSuccess: () => "built", onFailure: (error) => error.key })
+  )
+
+describe("SupabaseRest", () => {
+  it.effect("returns what a function answers, in its shape", () =>
+    Effect.gen(function* () {
+      const { calls, client } = rpcClient(answered({ answer: 42, more: true }))
+      const answer = yield* SupabaseRest.SupabaseRest.use(ask).pipe(Effect.provide(SupabaseRest.fromClient(client)))
+      assert.deepStrictEqual(answer, { answer: 42 })
+      assert.deepStrictEqual(
+        calls.map(({ args, name }) => [name, args]),
+        [["pause_status_claim", { event: {} }]]
+      )
+    })
+  )
+
+  it.effect("a call without an answer ends at the deadline, and is aborted, also where nothing may interrupt it", () =>
+    Effect.gen(function* () {
+      const { calls, client } = rpcClient("hangs")
+      const error = yield* SupabaseRest.SupabaseRest.use(ask).pipe(
+        Effect.uninterruptible,
+        Effect.provide(SupabaseRest.fromClient(client)),
+        Effect.provide(config(settings)),
+        Effect.flip,
+        throughTime
+      )
+      assert.strictEqual(error._tag === "RpcFailed" && error.detail, "no answer within 500 ms")
+      assert.deepStrictEqual(
+        calls.map(({ signal }) => signal.aborted),
+        [true]
+      )
+    })
+  )
+
+  it.effect("the layer of its own needs the project's URL and secret key, and says so", () =>
+    Effect.gen(function* () {
+      const url = { SUPABASE_URL: "http://127.0.0.1:54321" }
+      assert.strictEqual(yield* built({}), "SUPABASE_URL")
+      assert.strictEqual(yield* built(url), "SUPABASE_SECRET_KEYS")
+      assert.strictEqual(yield* built({ ...url, SUPABASE_SERVICE_ROLE_KEY: "eyJ.legacy" }), "built")
+    })
+  )
+})

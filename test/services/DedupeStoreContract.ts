@@ -1,0 +1,219 @@
+import { assert, describe, it } from "@effect/vitest"
+import { randomUUID } from "node:crypto"
+import { Effect, Exit, type Layer } from "effect"
+import { EventId, EventTime, MentorId } from "../../src/schema/Identifiers.ts"
+import type { PauseEvent } from "../../src/schema/PauseEvent.ts"
+import { type Claim, DedupeStore } from "../../src/services/DedupeStore.ts"
+import { occurredAt } from "../support/payloads.ts"
+import { followsTheModel } from "./DedupeStoreModel.ts"
+
+interface Contract {
+  /** A store that may hold anything but events of these tests, which are all new. */
+  readonly layer: () => Layer.Layer<DedupeStore, unknown>
+  /** Lets the lease of a claim end, by moving whichever clock the store goes by. */
+  readonly expireLease: (claim: Claim) => Effect.Effect<void>
+}
+
+/** A PAUSE of a new mentor, so that stores may be shared by tests. */
+export const newEvent = (): PauseEvent => ({
+  eventId: EventId.make(randomUUID()),
+  mentorId: MentorId.make(randomUUID()),
+  transition: "PAUSE",
+  oldStatus: "active",
+  newStatus: "paused",
+  occurredAt,
+  version: 1,
+  source: "outbox"
+})
+
+const receipt = { notified: 2, notificationIds: ["a", "ü"], nested: { deep: [null, 1.5, { "": false }] } }
+const transient = { kind: "transient", message: "status 503", retryAfterSeconds: 1 } as const
+const permanent = { kind: "permanent", message: "status 400" } as const
+
+const tagOf = (event: PauseEvent) =>
+  DedupeStore.use((store) => store.claim(event)).pipe(
+    Effect.match({ onSuccess: () => "Claimed", onFailure: (error) => error._tag })
+  )
+
+/** What every DedupeStore promises. */
+export const dedupeStoreContract = (name: string, { expireLease, layer }: Contract) => {
+  const test = <E>(sentence: string, body: () => Effect.Effect<void, E, DedupeStore>) =>
+    it.effect(sentence, () => Effect.provide(body(), layer()))
+
+  describe(`${name} keeps the contract of DedupeStore`, () => {
+    test("the first claim of an event is granted, for a lease of at most a minute", () =>
+      Effect.gen(function* () {
+        const store = yield* DedupeStore
+        const event = newEvent()
+        const claim = yield* store.claim(event)
+        assert.deepStrictEqual(claim.event, event)
+        assert.strictEqual(claim.attempt, 1)
+        assert.isAbove(claim.leaseSeconds, 0)
+        assert.isAtMost(claim.leaseSeconds, 60)
+      }))
+
+    test("a second claim is told how long the first one's lease lasts", () =>
+      Effect.gen(function* () {
+        const store = yield* DedupeStore
+        const claim = yield* store.claim(newEvent())
+        const error = yield* Effect.flip(store.claim(claim.event))
+        assert.strictEqual(error._tag, "EventInFlight")
+        const seconds = error._tag === "EventInFlight" ? error.retryAfterSeconds : 0
+        assert.isAtLeast(seconds, 1)
+        assert.isAtMost(seconds, claim.leaseSeconds)
+      }))
+
+    test("of 20 claims at once exactly one is granted", () =>
+      Effect.gen(function* () {
+        const event = newEvent()
+        const tags = yield* Effect.all(
+          Array.from({ length: 20 }, () => tagOf(event)),
+          { concurrency: "unbounded" }
+        )
+        assert.deepStrictEqual(tags.toSorted(), ["Claimed", ...Array.from({ length: 19 }, () => "EventInFlight")])
+      }))
+
+    test("events do not get in each other's way", () =>
+      Effect.gen(function* () {
+        assert.strictEqual(yield* tagOf(newEvent()), "Claimed")
+        assert.strictEqual(yield* tagOf(newEvent()), "Claimed")
+      }))
+
+    test("a completed event is never granted again, and its receipt is returned unchanged", () =>
+      Effect.gen(function* () {
+        const store = yield* DedupeStore
+        const claim = yield* store.claim(newEvent())
+        assert.strictEqual(yield* store.complete(claim, receipt), "settled")
+        yield* expireLease(claim)
+        const error = yield* Effect.flip(store.claim(claim.event))
+        assert.strictEqual(error._tag, "AlreadyProcessed")
+        assert.deepStrictEqual(error._tag === "AlreadyProcessed" && error.receipt, receipt)
+      }))
+
+    for (const reason of [transient, permanent]) {
+      test(`an event released for a ${reason.kind} failure can be claimed at once, with a higher token`, () =>
+        Effect.gen(function* () {
+          const store = yield* DedupeStore
+          const first = yield* store.claim(newEvent())
+          assert.strictEqual(yield* store.release(first, reason), "settled")
+          const second = yield* store.claim(first.event)
+          assert.isAbove(second.token, first.token)
+        }))
+    }
+
+    test("attempts count the claims of an event that nobody else counts", () =>
+      Effect.gen(function* () {
+        const store = yield* DedupeStore
+        const { version: _, ...event } = { ...newEvent(), source: "webhook" as const }
+        const attempts: Array<number> = []
+        for (let turn = 0; turn < 3; turn++) {
+          const claim = yield* store.claim(event)
+          attempts.push(claim.attempt)
+          yield* store.release(claim, transient)
+        }
+        assert.deepStrictEqual(attempts, [1, 2, 3])
+      }))
+
+    test("an expired lease can be claimed by exactly one of many, with a higher token", () =>
+      Effect.gen(function* () {
+        const store = yield* DedupeStore
+        const first = yield* store.claim(newEvent())
+        yield* expireLease(first)
+        const exits = yield* Effect.all(
+          Array.from({ length: 10 }, () => Effect.exit(store.claim(first.event))),
+          { concurrency: "unbounded" }
+        )
+        const granted = exits.filter(Exit.isSuccess).map((exit) => exit.value.token)
+        assert.lengthOf(granted, 1)
+        assert.isAbove(granted[0] ?? 0, first.token)
+      }))
+
+    test("who lost the claim is stale and changes nothing", () =>
+      Effect.gen(function* () {
+        const store = yield* DedupeStore
+        const late = yield* store.claim(newEvent())
+        yield* expireLease(late)
+        const current = yield* store.claim(late.event)
+        assert.strictEqual(yield* store.complete(late, { notified: 0 }), "stale")
+        assert.strictEqual(yield* store.release(late, transient), "stale")
+        assert.strictEqual(yield* tagOf(late.event), "EventInFlight")
+        assert.strictEqual(yield* store.complete(current, receipt), "settled")
+        assert.strictEqual(yield* store.release(late, permanent), "stale")
+        assert.strictEqual(yield* store.complete(late, { notified: 0 }), "stale")
+        const error = yield* Effect.flip(store.claim(late.event))
+        assert.deepStrictEqual(error._tag === "AlreadyProcessed" && error.receipt, receipt)
+      }))
+
+    test("a claim can still be settled after its lease, as long as nobody else claimed", () =>
+      Effect.gen(function* () {
+        const store = yield* DedupeStore
+        const claim = yield* store.claim(newEvent())
+        yield* expireLease(claim)
+        assert.strictEqual(yield* store.complete(claim, receipt), "settled")
+        assert.strictEqual(yield* tagOf(claim.event), "AlreadyProcessed")
+      }))
+
+    test("completing again after a lost answer is settled, and the first receipt stays", () =>
+      Effect.gen(function* () {
+        const store = yield* DedupeStore
+        const claim = yield* store.claim(newEvent())
+        yield* store.complete(claim, receipt)
+        assert.strictEqual(yield* store.complete(claim, { notified: 99 }), "settled")
+        const error = yield* Effect.flip(store.claim(claim.event))
+        assert.deepStrictEqual(error._tag === "AlreadyProcessed" && error.receipt, receipt)
+      }))
+
+    test("what was completed cannot be released, and what was released cannot be completed", () =>
+      Effect.gen(function* () {
+        const store = yield* DedupeStore
+        const completed = yield* store.claim(newEvent())
+        yield* store.complete(completed, receipt)
+        assert.strictEqual(yield* store.release(completed, transient), "stale")
+        assert.strictEqual(yield* tagOf(completed.event), "AlreadyProcessed")
+        const released = yield* store.claim(newEvent())
+        yield* store.release(released, transient)
+        assert.strictEqual(yield* store.complete(released, receipt), "stale")
+        assert.strictEqual(yield* tagOf(released.event), "Claimed")
+      }))
+
+    test("a claim of an event that the store does not know is stale", () =>
+      Effect.gen(function* () {
+        const store = yield* DedupeStore
+        const unknown = { event: newEvent(), token: 1, attempt: 1, leaseSeconds: 30 }
+        assert.strictEqual(yield* store.complete(unknown, receipt), "stale")
+        assert.strictEqual(yield* store.release(unknown, transient), "stale")
+        assert.strictEqual(yield* tagOf(unknown.event), "Claimed")
+      }))
+
+    test("another event under the same id is a mismatch in every state, and changes nothing", () =>
+      Effect.gen(function* () {
+        const store = yield* DedupeStore
+        const claim = yield* store.claim(newEvent())
+        const { event } = claim
+        const others: ReadonlyArray<PauseEvent> = [
+          { ...event, mentorId: MentorId.make(randomUUID()) },
+          { ...event, transition: "RESUME", oldStatus: "paused", newStatus: "active" },
+          { ...event, occurredAt: EventTime.make("2026-11-22T09:30:00.123457Z") },
+          { ...event, version: 2 }
+        ]
+        const mismatches = Effect.forEach(others, tagOf)
+        const expected = others.map(() => "PayloadMismatch")
+        assert.deepStrictEqual(yield* mismatches, expected)
+        assert.strictEqual(yield* store.release(claim, transient), "settled")
+        assert.deepStrictEqual(yield* mismatches, expected)
+        assert.strictEqual(yield* store.complete(yield* store.claim(event), receipt), "settled")
+        assert.deepStrictEqual(yield* mismatches, expected)
+        assert.strictEqual(yield* tagOf(event), "AlreadyProcessed")
+      }))
+
+    test("what is not part of the fingerprint makes no mismatch", () =>
+      Effect.gen(function* () {
+        const event = newEvent()
+        assert.strictEqual(yield* tagOf(event), "Claimed")
+        const upper = { ...event, mentorId: MentorId.make(event.mentorId.toUpperCase()) }
+        assert.strictEqual(yield* tagOf(upper), "EventInFlight")
+      }))
+
+    followsTheModel({ expireLease, layer, newEvent })
+  })
+}

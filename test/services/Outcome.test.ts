@@ -1,0 +1,134 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Layer } from "effect"
+import { TestClock } from "effect/testing"
+import * as DedupeStoreMemory from "../../src/layers/DedupeStoreMemory.ts"
+import * as Logging from "../../src/layers/Logging.ts"
+import * as OrchestratorClientMemory from "../../src/layers/OrchestratorClientMemory.ts"
+import { DedupeStore } from "../../src/services/DedupeStore.ts"
+import { OrchestratorClient } from "../../src/services/OrchestratorClient.ts"
+import { handleWebhookEvent } from "../../src/services/PauseWebhook.ts"
+import { heldOrchestrator, logLines, verifierThatTrusts } from "../support/layers.ts"
+import { bytesOf, dashboardUpdate, eventId, fixture, mentorId, outboxPause, pauseEvent } from "../support/payloads.ts"
+
+const deliver = (body: Uint8Array) => handleWebhookEvent({ header: () => undefined, body })
+const pause = deliver(bytesOf(outboxPause))
+const about = { eventId, mentorId, transition: "PAUSE", durationMs: 0 }
+
+const world = (...behaviours: ReadonlyArray<OrchestratorClientMemory.Behaviour>) =>
+  Layer.mergeAll(
+    verifierThatTrusts({ scheme: "standard-webhooks", webhookId: eventId }),
+    DedupeStoreMemory.make().layer,
+    OrchestratorClientMemory.make(...behaviours).layer,
+    Logging.json
+  )
+
+/** The lines that deliveries, one after the other, write. */
+const linesOf = (layer: ReturnType<typeof world>, ...deliveries: ReadonlyArray<typeof pause>) =>
+  Effect.forEach(deliveries, (delivery) => Effect.exit(delivery)).pipe(Effect.andThen(logLines), Effect.provide(layer))
+
+describe("the log line of a delivery", () => {
+  it.effect("says that it notified whom of what", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual<unknown>(yield* linesOf(world(), pause), [
+        { level: "INFO", message: { outcome: "notified", ...about } }
+      ])
+    })
+  )
+
+  it.effect("says how long it took, on the program's clock", () =>
+    Effect.gen(function* () {
+      const slow = Layer.succeed(OrchestratorClient, { notify: () => Effect.as(Effect.sleep(1_234), {}) })
+      const fiber = yield* Effect.forkChild(Effect.provide(pause, slow))
+      yield* TestClock.adjust(1_234)
+      yield* Fiber.join(fiber)
+      const [line] = yield* logLines
+      assert.deepStrictEqual<unknown>(line?.message, { outcome: "notified", ...about, durationMs: 1_234 })
+    }).pipe(Effect.provide(world()))
+  )
+
+  it.effect.each([
+    { name: "unchanged", body: bytesOf(dashboardUpdate("paused", "paused")), level: "INFO" },
+    { name: "inserted", body: fixture("dashboard-insert.json"), level: "INFO" },
+    { name: "unrecognised", body: bytesOf(dashboardUpdate("active", "retired")), level: "WARN" }
+  ])("of no change gives its reason: $name at $level", ({ body, level, name }) =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual<unknown>(yield* linesOf(world(), deliver(body)), [
+        { level, message: { outcome: "no_change", mentorId, transition: "NO_CHANGE", reason: name, durationMs: 0 } }
+      ])
+    })
+  )
+
+  it.effect("of a duplicate is no warning", () =>
+    Effect.gen(function* () {
+      const [, line] = yield* linesOf(world(), pause, pause)
+      assert.strictEqual(line?.level, "INFO")
+      assert.deepInclude(line?.message, { outcome: "AlreadyProcessed", ...about })
+    })
+  )
+
+  it.effect.each([
+    { behaviour: "refuse", outcome: "OrchestratorRefused", detail: /400/ },
+    { behaviour: "fail", outcome: "OrchestratorUnavailable", detail: /connection/ }
+  ] as const)("of a failure names it and says what happened: $outcome", ({ behaviour, detail, outcome }) =>
+    Effect.gen(function* () {
+      const lines = yield* linesOf(world(behaviour), pause)
+      assert.lengthOf(lines, 1)
+      assert.strictEqual(lines[0]?.level, "WARN")
+      assert.deepInclude(lines[0]?.message, { outcome, ...about })
+      assert.match(String(lines[0]?.message["detail"]), detail)
+    })
+  )
+
+  it.effect("of a rejected payload lists the paths", () =>
+    Effect.gen(function* () {
+      const lines = yield* linesOf(
+        world(),
+        deliver(fixture("everything-wrong.json")),
+        deliver(fixture("truncated.json"))
+      )
+      assert.deepStrictEqual(
+        lines.map(({ message }) => message["outcome"]),
+        ["InvalidPayload", "MalformedBody"]
+      )
+      for (const path of ["record.id: ", "record.status: ", "old_record.status: ", "table: "]) {
+        assert.include(String(lines[0]?.message["detail"]), path)
+      }
+      assert.notProperty(lines[0]?.message, "mentorId")
+    })
+  )
+
+  it.effect("of a defect is an error with its cause", () =>
+    Effect.gen(function* () {
+      const broken = Layer.succeed(OrchestratorClient, { notify: () => Effect.die(new Error("a bug of ours")) })
+      const lines = yield* linesOf(world(), Effect.provide(pause, broken))
+      assert.deepStrictEqual<unknown>(lines, [{ level: "ERROR", message: { outcome: "defect", ...about } }])
+    })
+  )
+
+  it.effect("says that the event was notified also when its caller hung up meanwhile", () =>
+    Effect.gen(function* () {
+      const held = yield* heldOrchestrator
+      const fiber = yield* Effect.forkChild(Effect.provide(pause, held.layer))
+      yield* held.called
+      const interrupting = yield* Effect.forkChild(Fiber.interrupt(fiber), { startImmediately: true })
+      yield* held.answer
+      yield* Fiber.join(interrupting)
+      assert.deepStrictEqual<unknown>(yield* logLines, [{ level: "INFO", message: { outcome: "notified", ...about } }])
+    }).pipe(Effect.provide(world()))
+  )
+
+  it.effect("is joined by another one when a late finisher settled nothing", () =>
+    Effect.gen(function* () {
+      const store = yield* DedupeStore
+      const overtaking = Layer.succeed(OrchestratorClient, {
+        notify: (event) =>
+          TestClock.adjust("30 seconds").pipe(Effect.andThen(store.claim(event)), Effect.orDie, Effect.as({}))
+      })
+      yield* Effect.provide(pause, overtaking)
+      const [stale, notified] = yield* logLines
+      assert.deepInclude(stale, { level: "WARN", message: { outcome: "settled_by_another", eventId, token: 1 } })
+      assert.strictEqual(notified?.message["outcome"], "notified")
+      assert.strictEqual((yield* Effect.flip(store.claim(pauseEvent)))._tag, "EventInFlight")
+    }).pipe(Effect.provide(world()))
+  )
+})

@@ -1,0 +1,165 @@
+import { assert, describe, it } from "@effect/vitest"
+import { readdirSync, readFileSync } from "node:fs"
+import { posix } from "node:path"
+import { fileURLToPath } from "node:url"
+
+const root = fileURLToPath(new URL("../", import.meta.url))
+
+interface File {
+  readonly path: string
+  readonly text: string
+  readonly code: string
+}
+
+const blanked = [
+  /^import\b[^"]*"[^"]*"/gm,
+  /\/\*[\s\S]*?\*\/|\/\/[^\n]*|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`/g,
+  /(?<=[(,=:]\s?)\/(?:[^/\\\n[]|\\.|\[[^\]\n]*\])+\/[a-z]*/g
+]
+
+/** Blanks out imports, comments, texts and patterns: rules about code read code only. Lines stay where they are. */
+const codeOf = (text: string): string =>
+  blanked.reduce((code, pattern) => code.replaceAll(pattern, (found) => found.replaceAll(/[^\n]/g, " ")), text)
+
+const filesIn = (folder: string): ReadonlyArray<File> =>
+  readdirSync(root + folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith(".ts"))
+    .map((entry) => {
+      const path = posix.join(entry.parentPath, entry.name).slice(root.length)
+      const text = readFileSync(root + path, "utf8")
+      return { path, text, code: codeOf(text) }
+    })
+
+const source = filesIn("src")
+const functions = filesIn("supabase/functions").filter(({ path }) => !path.includes("/dist/"))
+const tests = filesIn("test")
+const every = [...source, ...functions, ...filesIn("local"), ...tests]
+
+const importsOf = ({ path, text }: File): ReadonlyArray<string> =>
+  [...text.matchAll(/^(?:import\b[^"]*|export\b[^"=;]*\bfrom )"([^"]+)"/gm)].map(([, name = ""]) =>
+    name.startsWith(".") ? posix.join(posix.dirname(path), name) : name
+  )
+
+const rooms = ["src/schema/", "src/services/", "src/layers/", "src/", "supabase/functions/"]
+const roomOf = (path: string): number => rooms.findIndex((room) => path.startsWith(room))
+
+/** Each place in the code of a file that matches, as path:line. */
+const places = (files: ReadonlyArray<File>, pattern: RegExp): ReadonlyArray<string> =>
+  files.flatMap(({ code, path }) =>
+    code.split("\n").flatMap((line, index) => (pattern.test(line) ? [`${path}:${index + 1}`] : []))
+  )
+
+describe("the scan", () => {
+  it("sees the whole program", () => {
+    const paths = source.map(({ path }) => path)
+    assert.isAtLeast(paths.length, 25)
+    assert.includeMembers(paths, ["src/main.ts", "src/layers/Config.ts", "src/services/PauseWebhook.ts"])
+    assert.isAtLeast(functions.length, 2)
+    assert.isAtLeast(source.flatMap(importsOf).length, 150)
+  })
+
+  it("tells code from comments and texts", () => {
+    const text = 'import * as a from "a"\nb // c\n/* d\n */ e("f // g", /"h"/) as i'
+    assert.strictEqual(codeOf(text).replaceAll(/ +/g, " ").trim(), "b \n \n e( , ) as i")
+  })
+})
+
+describe("rooms", () => {
+  it("every file is in a room of its own kind", () => {
+    const kinds = /^src\/(?:(?:schema|services|layers)\/[A-Z]\w*|[a-z]\w*)\.ts$/
+    assert.deepStrictEqual(
+      source.map(({ path }) => path).filter((path) => !kinds.test(path)),
+      []
+    )
+  })
+
+  it("a lower room never imports an upper one", () => {
+    const wrong = [...source, ...functions].flatMap((file) =>
+      importsOf(file)
+        .filter((path) => roomOf(path) > roomOf(file.path))
+        .map((path) => `${file.path} imports ${path}`)
+    )
+    assert.deepStrictEqual(wrong, [])
+  })
+
+  it("the functions import nothing but the files of src, and those nothing outside it", () => {
+    const wrong = [...source, ...functions].flatMap((file) =>
+      importsOf(file)
+        .filter((name) => !name.startsWith("src/") && !/^(?:effect\/|@supabase\/postgrest-js$)/.test(name))
+        .map((name) => `${file.path} imports ${name}`)
+    )
+    assert.deepStrictEqual(wrong, [])
+  })
+
+  it("effect is imported by its modules, so that the bundle holds only what is used", () => {
+    const names = source.flatMap(importsOf).filter((name) => name.startsWith("effect"))
+    assert.isAbove(names.length, 50)
+    assert.deepStrictEqual(
+      names.filter((name) => !/^effect\/(?:[a-z-]+\/)?[A-Z]\w*$/.test(name)),
+      []
+    )
+    assert.deepStrictEqual(
+      names.filter((name) => name.startsWith("effect/unstable")),
+      []
+    )
+  })
+
+  it("only the layers know a driver, and only Config the environment", () => {
+    const drivers = source.filter((file) => importsOf(file).some((name) => name.startsWith("@")))
+    assert.isTrue(drivers.every(({ path }) => path.startsWith("src/layers/")))
+    const environment = places(source, /\bprocess\b|\bDeno\b|import\.meta/).map((place) => place.split(":")[0])
+    assert.deepStrictEqual([...new Set(environment)], ["src/layers/Config.ts"])
+    const lower = source.filter(({ path }) => roomOf(path) < 2)
+    assert.deepStrictEqual(places(lower, /\bfetch\b|\bRequest\b|\bResponse\b|\bHeaders\b|\bstatus: [1-5]\d\d\b/), [])
+  })
+})
+
+describe("code", () => {
+  it.each([
+    ["async or await", /\basync\b|\bawait\b/],
+    ["try and catch statements", /\btry\s*\{|\bcatch\s*[({]\s*\w*\s*\)?\s*\{/],
+    ["any", /(?:[:<,|&(]|=>|\bas)\s*any\b/],
+    ["casts", /\bas\s+(?!const\b)/],
+    ["barrels", /^export\s*[*{]/],
+    ["imports at run time", /\bimport\s*\(/],
+    ["assertions that a value is there", /[\w)\]]!(?=[.;,)\]\s]|$)(?!=)/],
+    ["the machine's clock", /\bDate\.now\b|\bnew Date\b|\bperformance\.now\b/],
+    ["chance that tests cannot steer", /\bMath\.random\b/],
+    ["the console", /\bconsole\./],
+    ["suppressed errors", /@ts-(?:ignore|expect-error|nocheck)/],
+    ["what node cannot strip", /^\s*(?:export\s+)?(?:declare\s+)?(?:const\s+)?(?:enum|namespace)\s/]
+  ])("of src is free of %s", (_, pattern) => {
+    assert.deepStrictEqual(places(source, pattern), [])
+  })
+
+  it("has no file over 400 lines", () => {
+    const long = every.filter(({ text }) => text.split("\n").length > 400).map(({ path }) => path)
+    assert.deepStrictEqual(long, [])
+  })
+
+  it("leaves nothing to do and no test out", () => {
+    assert.deepStrictEqual(
+      every.filter(({ text }) => /\b(?:TO-?DO|FIX-?ME)\b/.test(text)).map(({ path }) => path),
+      []
+    )
+    assert.deepStrictEqual(places(tests, /\b(?:it|test|describe|layer)(?:\.\w+)*\.(?:skip|only|todo|fails)\b/), [])
+  })
+})
+
+describe("docblocks", () => {
+  const documented = source.filter(({ path }) => roomOf(path) < 2)
+
+  it("every export of schema and services has one", () => {
+    const missing = documented.flatMap(({ path, text }) => {
+      const names = [...text.matchAll(/^export (?:declare )?(?:const|class|interface|type|function) (\w+)/gm)]
+      const withBlock = new Set(
+        [...text.matchAll(/\*\/\nexport (?:declare )?(?:const|class|interface|type|function) (\w+)/g)].map(
+          ([, name]) => name
+        )
+      )
+      return names.flatMap(([, name = ""]) => (withBlock.has(name) ? [] : [`${path}: ${name}`]))
+    })
+    assert.isAtLeast(documented.length, 14)
+    assert.deepStrictEqual(missing, [])
+  })
+})

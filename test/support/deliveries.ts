@@ -1,0 +1,62 @@
+import { assert } from "@effect/vitest"
+import { createHmac, randomUUID } from "node:crypto"
+import { Schema } from "effect"
+import type { Stack } from "../../local/stack.ts"
+import { Problem } from "../../src/schema/Replies.ts"
+import { bytesOf } from "./payloads.ts"
+
+/** The body that the outbox sends for a pause, with ids of its own. */
+export const pausePayload = (mentorId: string, eventId: string, version = 1) => ({
+  type: "UPDATE",
+  table: "peer_mentor_profiles",
+  record: { id: mentorId, status: "paused" },
+  schema: "public",
+  version,
+  event_id: eventId,
+  timestamp: "2026-11-22T09:30:00.123456Z",
+  old_record: { id: mentorId, status: "active" }
+})
+
+export interface Signing {
+  readonly secret: string
+  readonly id?: string
+  readonly seconds?: number
+}
+
+/** The headers of a delivery whose exact bytes are signed, whether they are text or not. */
+export const signedHeaders = (body: Uint8Array, { secret, id = randomUUID(), seconds }: Signing) => {
+  const timestamp = String(seconds ?? Math.floor(Date.now() / 1000))
+  const key = Buffer.from(secret.slice("whsec_".length), "base64")
+  const mac = createHmac("sha256", key).update(`${id}.${timestamp}.`).update(body).digest("base64")
+  return {
+    "content-type": "application/json",
+    "webhook-id": id,
+    "webhook-timestamp": timestamp,
+    "webhook-signature": `v1,${mac}`
+  }
+}
+
+type Target = Pick<Stack, "functionUrl" | "webhookSecret">
+
+/** Delivers a JSON value as the outbox would. */
+export const deliver = (stack: Target, payload: unknown, id?: string): Promise<Response> => {
+  const body = bytesOf(payload)
+  const headers = signedHeaders(body, { secret: stack.webhookSecret, ...(id !== undefined && { id }) })
+  return fetch(stack.functionUrl, { method: "POST", body, headers })
+}
+
+const decodeProblem = Schema.decodeUnknownPromise(Problem, { onExcessProperty: "error" })
+
+/** The problem in an error reply, checked against the published schema. */
+export const problemOf = async (response: Response): Promise<Problem> => {
+  assert.strictEqual(response.headers.get("content-type"), "application/problem+json")
+  const problem = await decodeProblem(await response.json())
+  assert.strictEqual(problem.status, response.status)
+  return problem
+}
+
+/** Status and code of an error reply, as "409 in_flight". */
+export const verdict = async (response: Response): Promise<string> => {
+  const { code, status } = await problemOf(response)
+  return `${status} ${code}`
+}

@@ -1,0 +1,195 @@
+import { assert } from "@effect/vitest"
+import { randomUUID } from "node:crypto"
+import { setTimeout as pause } from "node:timers/promises"
+import { Pool, type QueryResultRow } from "pg"
+import { type Stack, type StackLog, type StackOptions, startStack } from "../../local/stack.ts"
+import { gate, type Proxy, startProxy } from "./proxy.ts"
+
+const pollMillis = 20
+const patienceMillis = 45_000
+
+/** Waits until the probe finds what it looks for; when it never does, the error says what was missing. */
+export const eventually = async <A>(what: string, probe: () => A | undefined | Promise<A | undefined>): Promise<A> => {
+  const deadline = performance.now() + patienceMillis
+  let last: unknown
+  while (performance.now() < deadline) {
+    try {
+      const found = await probe()
+      if (found !== undefined) return found
+    } catch (error) {
+      last = error
+    }
+    await pause(pollMillis)
+  }
+  const detail = last instanceof Error ? `; last seen: ${last.message}` : ""
+  throw new Error(`not within ${patienceMillis} ms: ${what}${detail}`, { cause: last })
+}
+
+/** Sessions on a database that may be killed under them. */
+export interface Database extends AsyncDisposable {
+  readonly rows: <Row extends QueryResultRow>(text: string, values?: ReadonlyArray<unknown>) => Promise<Array<Row>>
+  /** Runs statements in one transaction, which `end` commits or rolls back. */
+  readonly transaction: (end: "commit" | "rollback", ...statements: ReadonlyArray<string>) => Promise<void>
+}
+
+export const openDatabase = (url: string): Database => {
+  const pool = new Pool({ connectionString: url, max: 4 })
+  pool.on("error", () => {})
+  return {
+    rows: async (text, values = []) => (await pool.query(text, [...values])).rows,
+    transaction: async (end, ...statements) => {
+      const client = await pool.connect()
+      try {
+        for (const statement of ["begin", ...statements, end]) await client.query(statement)
+      } finally {
+        client.release()
+      }
+    },
+    [Symbol.asyncDispose]: () => pool.end()
+  }
+}
+
+export const orchestratorPath = "/functions/v1/pause-notification-orchestrator"
+
+/** A stack of one test file's own, whose handler reaches the database and the orchestrator through a proxy. */
+export interface Pipeline extends AsyncDisposable {
+  readonly stack: Stack
+  readonly database: Database
+  readonly proxy: Proxy
+  readonly log: ReadonlyArray<StackLog>
+}
+
+export const startPipeline = async (options: StackOptions = {}): Promise<Pipeline> => {
+  await using started = new AsyncDisposableStack()
+  const log: Array<StackLog> = []
+  const proxy = started.use(await startProxy())
+  const stack = started.use(
+    await startStack({
+      pacing: "fast",
+      log: (line) => void log.push(line),
+      orchestratorUrl: `${proxy.url}${orchestratorPath}`,
+      ...options,
+      functionEnv: { SUPABASE_URL: proxy.url, ...options.functionEnv }
+    })
+  )
+  proxy.target = stack.apiUrl
+  const database = started.use(openDatabase(stack.databaseUrl))
+  const kept = started.move()
+  return { stack, database, proxy, log, [Symbol.asyncDispose]: () => kept.disposeAsync() }
+}
+
+/** The shortest times that the settings allow, and a sweep each second: what is lost is sent again soon. */
+export const makeQuick = async (database: Database): Promise<void> => {
+  await database.rows(
+    `update pause_status.settings
+     set lease_seconds = 1, acknowledge_timeout_seconds = 1, retry_base_seconds = 1, retry_cap_seconds = 1`
+  )
+  await database.rows("select cron.schedule('pause-status-sweep', '1 seconds', 'select pause_status.sweep()')")
+}
+
+/** A new mentor with coordinators of its own. */
+export const createMentor = async (database: Database, status = "active", coordinators = 2): Promise<string> => {
+  const mentorId = randomUUID()
+  await database.rows("insert into public.peer_mentor_profiles (id, status) values ($1, $2)", [mentorId, status])
+  await database.rows(
+    `with told as (
+       insert into public.coordinators (name) select 'coordinator ' || n from generate_series(1, $2) as n returning id
+     )
+     insert into public.mentor_coordinators (mentor_id, coordinator_id) select $1, told.id from told`,
+    [mentorId, coordinators]
+  )
+  return mentorId
+}
+
+/** Changes a mentor's status, each time in a transaction of its own. */
+export const setStatus = async (database: Database, mentorId: string, ...statuses: ReadonlyArray<string>) => {
+  for (const status of statuses) {
+    await database.rows("update public.peer_mentor_profiles set status = $2 where id = $1", [mentorId, status])
+  }
+}
+
+export interface QueuedEvent {
+  readonly event_id: string
+  readonly transition: string
+  readonly version: number | null
+  readonly status: string
+  readonly attempts: number
+  readonly claims: number
+  readonly request_id: string | null
+  readonly last_error: string | null
+  readonly receipt: { readonly notificationIds: ReadonlyArray<string> } | null
+}
+
+export const eventsOf = (database: Database, mentorId: string): Promise<Array<QueuedEvent>> =>
+  database.rows<QueuedEvent>(
+    `select event_id, transition, version::int, status, attempts, claim_token::int as claims, request_id, last_error,
+       receipt
+     from pause_status.webhook_queue where mentor_id = $1 order by version, created_at`,
+    [mentorId]
+  )
+
+interface Notification {
+  readonly id: string
+  readonly event_id: string
+  readonly transition: string
+}
+
+const notificationsOf = (database: Database, mentorId: string) =>
+  database.rows<Notification>(
+    "select id, event_id, transition from public.notifications where mentor_id = $1 order by created_at, id",
+    [mentorId]
+  )
+
+/**
+ * Waits until every event of a mentor is settled, then proves what coordinators heard: these transitions, in this
+ * order, each of them once by each coordinator, and the receipt of each event names just these notifications.
+ */
+export const expectTold = async (
+  database: Database,
+  mentorId: string,
+  ...transitions: ReadonlyArray<string>
+): Promise<ReadonlyArray<QueuedEvent>> => {
+  const events = await eventually(`${transitions.join(", ")} of mentor ${mentorId} completed`, async () => {
+    const events = await eventsOf(database, mentorId)
+    if (events.length >= transitions.length && events.every((event) => event.status === "completed")) return events
+    throw new Error(JSON.stringify(events))
+  })
+  assert.deepStrictEqual(
+    events.map((event) => event.transition),
+    transitions
+  )
+  const [{ coordinators = 0 } = {}] = await database.rows<{ coordinators: number }>(
+    "select count(*)::int as coordinators from public.mentor_coordinators where mentor_id = $1",
+    [mentorId]
+  )
+  const notifications = await notificationsOf(database, mentorId)
+  assert.deepStrictEqual(
+    notifications.map((notification) => notification.event_id),
+    events.flatMap((event) => Array.from({ length: coordinators }, () => event.event_id)),
+    "each coordinator heard each event once, in the order of the versions"
+  )
+  for (const event of events) {
+    const told = notifications.filter((notification) => notification.event_id === event.event_id)
+    assert.sameMembers(
+      told.map((notification) => notification.id),
+      [...(event.receipt?.notificationIds ?? [])]
+    )
+    assert.isTrue(told.every((notification) => notification.transition === event.transition))
+  }
+  return events
+}
+
+/** Pauses a new mentor, and comes back while the handler waits for the orchestrator, with the event claimed. */
+export const pauseAndHold = async ({ database, proxy }: Pipeline, held = gate()) => {
+  const mentorId = await createMentor(database)
+  proxy.next(orchestratorPath, mentorId, held.step)
+  await setStatus(database, mentorId, "paused")
+  await held.reached
+  return { mentorId, open: held.open }
+}
+
+/** How many requests pg_net has not finished. */
+export const queuedRequests = async (database: Database): Promise<number> => {
+  const [row] = await database.rows<{ waiting: number }>("select count(*)::int as waiting from net.http_request_queue")
+  return row?.waiting ?? 0
+}

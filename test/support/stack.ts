@@ -1,0 +1,36 @@
+import { inject } from "vitest"
+import type { Stack } from "../../local/stack.ts"
+
+export { startStack } from "../../local/stack.ts"
+
+/** What a test may know of the stack that all tests of one run share; a test that kills things starts its own. */
+export type StackFacts = Pick<
+  Stack,
+  | "databaseUrl"
+  | "adminUrl"
+  | "apiUrl"
+  | "functionUrl"
+  | "orchestratorUrl"
+  | "serviceKey"
+  | "publishableKey"
+  | "webhookSecret"
+>
+
+export const factsOf = (stack: Stack): StackFacts => ({
+  databaseUrl: stack.databaseUrl,
+  adminUrl: stack.adminUrl,
+  apiUrl: stack.apiUrl,
+  functionUrl: stack.functionUrl,
+  orchestratorUrl: stack.orchestratorUrl,
+  serviceKey: stack.serviceKey,
+  publishableKey: stack.publishableKey,
+  webhookSecret: stack.webhookSecret
+})
+
+declare module "vitest" {
+  interface ProvidedContext {
+    stack: StackFacts
+  }
+}
+
+export const sharedStack = (): StackFacts => inject("stack")
