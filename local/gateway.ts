@@ -26,6 +26,7 @@ interface Destination {
   readonly upstream: Upstream | undefined
   readonly path: string
   readonly headers: ReadonlyArray<string>
+  readonly pooled: boolean
   readonly down: readonly [status: number, code: string, message: string]
 }
 
@@ -36,7 +37,7 @@ export const startGateway = async (port: number, routes: Routes, keys: Keys): Pr
     const destination = findDestination(request, routes, keys)
     if (destination === undefined) return answer(response, 404, "NOT_FOUND", `Nothing is served at ${request.url}`)
     if (destination.upstream === undefined) return answer(response, ...destination.down)
-    forward(request, response, destination, destination.upstream, agent)
+    forward(request, response, destination, destination.upstream, destination.pooled && agent)
   })
   // Longer than any client's pool keeps a connection it does not use: the client shall close it, not we.
   server.keepAliveTimeout = 75_000
@@ -67,6 +68,7 @@ const findDestination = (request: http.IncomingMessage, routes: Routes, keys: Ke
       upstream: routes.rest(),
       path: `/${name ?? ""}${rest ?? ""}`,
       headers: withAuthorization(forwardedHeaders(request), request, keys),
+      pooled: true,
       down: [502, "BAD_GATEWAY", "PostgREST is not running"]
     }
   }
@@ -76,6 +78,7 @@ const findDestination = (request: http.IncomingMessage, routes: Routes, keys: Ke
     upstream: upstream(),
     path: `/${name}${rest}`,
     headers: forwardedHeaders(request),
+    pooled: false,
     down: [503, "BOOT_ERROR", "Function failed to start (please check logs)"]
   }
 }
@@ -100,12 +103,14 @@ const withAuthorization = (
   return exchanged === "" ? others : [...others, "Authorization", exchanged]
 }
 
+// `agent` false is a connection of its own: Deno closes one on which it answered before the whole body was there, and
+// a pool would hand it to the next request first.
 const forward = (
   request: http.IncomingMessage,
   response: http.ServerResponse,
   { path, headers, down }: Destination,
   upstream: Upstream,
-  agent: http.Agent
+  agent: http.Agent | false
 ): void => {
   const outgoing = http.request({ ...upstream, host: LOOPBACK, agent, method: request.method, path, headers })
   let timedOut = false

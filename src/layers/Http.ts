@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Config from "./Config.ts"
 import { Internal, MethodNotAllowed, NotFound, type ReplyError, toResponse } from "./Problems.ts"
-import { readBody } from "./RequestBody.ts"
+import { discardBody, readBody } from "./RequestBody.ts"
 
 /** Limits of the HTTP side. **Units** `maxBodyBytes` bytes. */
 export class HttpLimits extends Context.Service<HttpLimits, { readonly maxBodyBytes: number }>()(
@@ -57,10 +57,11 @@ export const logFailure = <A, E extends ReplyError, R>(program: Effect.Effect<A,
 
 /** Turns the end of a program into a reply, whatever it is: the problem of an error, a redacted 500 for a defect. */
 export const reply = <A, R>(
+  request: Request,
   program: Effect.Effect<A, ReplyError, R>,
   toJson: (value: A) => string
 ): Effect.Effect<Response, never, R> =>
-  Effect.matchCause(Effect.map(program, toJson), {
-    onSuccess: (json) => new Response(json, { headers: { "content-type": "application/json" } }),
-    onFailure: (cause) => toResponse(firstError(cause) ?? new Internal())
+  Effect.matchCauseEffect(Effect.map(program, toJson), {
+    onSuccess: (json) => Effect.succeed(new Response(json, { headers: { "content-type": "application/json" } })),
+    onFailure: (cause) => Effect.as(discardBody(request), toResponse(firstError(cause) ?? new Internal()))
   })

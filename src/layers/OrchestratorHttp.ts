@@ -24,4 +24,4 @@ const order = Effect.fnUntraced(function* (request: Request) {
 
 /** The reply to any request: 200 with the receipt, which is the first one's for an event that was told before. */
 export const respond = (request: Request): Effect.Effect<Response, never, OrchestratorServices> =>
-  Http.reply(order(request), ({ receipt }) => encodeReceipt(receipt))
+  Http.reply(request, order(request), ({ receipt }) => encodeReceipt(receipt))

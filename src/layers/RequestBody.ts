@@ -3,28 +3,60 @@ import { BodyTooLarge, BodyUnreadable, UnsupportedMediaType } from "./Problems.t
 
 const isJson = /^application\/json\s*(?:;|$)/i
 
-const readUpTo = Effect.fnUntraced(function* (
-  stream: ReadableStream<Uint8Array>,
-  maxBytes: number
-): Effect.fn.Return<Uint8Array, BodyTooLarge | BodyUnreadable> {
-  const reader = stream.getReader()
-  const chunks: Array<Uint8Array> = []
-  let length = 0
-  while (true) {
-    const { done, value } = yield* Effect.tryPromise({ try: () => reader.read(), catch: () => new BodyUnreadable() })
-    if (done) break
-    length += value.length
-    if (length > maxBytes) {
-      yield* Effect.ignore(Effect.tryPromise(() => reader.cancel()))
-      return yield* new BodyTooLarge({ maxBytes })
+// A server that answers before it has read the body closes the connection, and the sender, still writing, may never
+// see the answer. So a body that nobody wants is read to its end too, within these bounds.
+const discardedAtMost = 1_048_576
+const discardedWithin = "2 seconds"
+
+type Reader = ReadableStreamDefaultReader<Uint8Array>
+
+const readChunk = (reader: Reader) => Effect.tryPromise({ try: () => reader.read(), catch: () => new BodyUnreadable() })
+
+const discard = Effect.fnUntraced(
+  function* (reader: Reader) {
+    let left = discardedAtMost
+    while (left > 0) {
+      const { done, value } = yield* readChunk(reader)
+      if (done) return
+      left -= value.length
     }
-    chunks.push(value)
-  }
+  },
+  (discarding, reader) =>
+    Effect.interruptible(discarding).pipe(
+      Effect.timeout(discardedWithin),
+      Effect.ignore,
+      Effect.andThen(Effect.ignore(Effect.tryPromise(() => reader.cancel())))
+    )
+)
+
+/** Reads what is left of a body that nobody has begun to read, so that the reply arrives. */
+export const discardBody = (request: Request): Effect.Effect<void> =>
+  Effect.suspend(() => (request.body === null || request.body.locked ? Effect.void : discard(request.body.getReader())))
+
+const join = (chunks: ReadonlyArray<Uint8Array>, length: number): Uint8Array => {
   const [only] = chunks
   if (only !== undefined && chunks.length === 1) return only
   const whole = new Uint8Array(length)
   chunks.reduce((offset, chunk) => (whole.set(chunk, offset), offset + chunk.length), 0)
   return whole
+}
+
+const readUpTo = Effect.fnUntraced(function* (
+  reader: Reader,
+  maxBytes: number
+): Effect.fn.Return<Uint8Array, BodyTooLarge | BodyUnreadable> {
+  const chunks: Array<Uint8Array> = []
+  let length = 0
+  while (true) {
+    const { done, value } = yield* readChunk(reader)
+    if (done) return join(chunks, length)
+    length += value.length
+    if (length > maxBytes) {
+      yield* discard(reader)
+      return yield* new BodyTooLarge({ maxBytes })
+    }
+    chunks.push(value)
+  }
 })
 
 /**
@@ -36,13 +68,10 @@ export const readBody = Effect.fnUntraced(function* (
   request: Request,
   maxBytes: number
 ): Effect.fn.Return<Uint8Array, BodyTooLarge | BodyUnreadable | UnsupportedMediaType> {
-  const encoding = request.headers.get("content-encoding")
-  if (
-    !isJson.test(request.headers.get("content-type") ?? "") ||
-    (encoding !== null && encoding.toLowerCase() !== "identity")
-  ) {
+  const encoding = request.headers.get("content-encoding")?.toLowerCase() ?? "identity"
+  if (!isJson.test(request.headers.get("content-type") ?? "") || encoding !== "identity") {
     return yield* new UnsupportedMediaType()
   }
   if (Number(request.headers.get("content-length") ?? 0) > maxBytes) return yield* new BodyTooLarge({ maxBytes })
-  return request.body === null ? new Uint8Array() : yield* readUpTo(request.body, maxBytes)
+  return request.body === null ? new Uint8Array() : yield* readUpTo(request.body.getReader(), maxBytes)
 })

@@ -39,8 +39,12 @@ const receiveDelivery = (request: Request) =>
 
 /** The reply to a delivery, wherever it was posted to. Never fails: every error has its row in Problems.table. */
 export const receive = (request: Request): Effect.Effect<Response, never, WebhookServices> =>
-  Http.reply(receiveDelivery(request), toJson)
+  Http.reply(request, receiveDelivery(request), toJson)
 
 /** The reply to any request: `receive` for a POST to the route, else 404 or 405. */
 export const respond = (request: Request): Effect.Effect<Response, never, WebhookServices> =>
-  Http.reply(Effect.andThen(Http.logFailure(Http.expectPost(request, route)), receiveDelivery(request)), toJson)
+  Http.reply(
+    request,
+    Effect.andThen(Http.logFailure(Http.expectPost(request, route)), receiveDelivery(request)),
+    toJson
+  )

@@ -55,7 +55,7 @@ describe("a handler that dies", () => {
   })
 })
 
-describe("a claim store that loses answers", () => {
+describe.concurrent("a claim store that loses answers", () => {
   const claim = "/rpc/pause_status_claim"
   const complete = "/rpc/pause_status_complete"
   const release = "/rpc/pause_status_release"

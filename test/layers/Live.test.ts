@@ -33,7 +33,7 @@ const stranger = () => new Request("http://localhost/pause-notification-orchestr
 describe("the functions as they are deployed", () => {
   it.live("the handler is misconfigured without settings, and refuses the unsigned with them", () =>
     Effect.gen(function* () {
-      const lines = yield* capturedConsole
+      const lines = yield* capturedConsole()
       assert.strictEqual((yield* Effect.promise(() => handler(forged()))).status, 503)
       yield* environment({ ...project, WEBHOOK_SECRETS: secret })
       assert.strictEqual((yield* Effect.promise(() => handler(forged()))).status, 401)
@@ -44,7 +44,7 @@ describe("the functions as they are deployed", () => {
 
   it.live("the orchestrator is misconfigured without settings, and refuses strangers with them", () =>
     Effect.gen(function* () {
-      yield* capturedConsole
+      yield* capturedConsole()
       assert.strictEqual((yield* Effect.promise(() => orchestrator(stranger()))).status, 503)
       yield* environment(project)
       assert.strictEqual((yield* Effect.promise(() => orchestrator(stranger()))).status, 401)
@@ -53,7 +53,7 @@ describe("the functions as they are deployed", () => {
 
   it.live("the least severe level that is logged is set by the environment", () =>
     Effect.gen(function* () {
-      const lines = yield* capturedConsole
+      const lines = yield* capturedConsole()
       yield* environment({ ...project, WEBHOOK_SECRETS: secret, LOG_LEVEL: "Error" })
       const quiet = WebHandler.make(Live.layer, () => Effect.as(Effect.logWarning("quiet"), new Response()))
       const loud = WebHandler.make(Live.layer, () => Effect.as(Effect.logError("loud"), new Response()))

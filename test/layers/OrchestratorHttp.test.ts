@@ -97,6 +97,12 @@ describe("the orchestrator", () => {
   it.effect.each([
     { why: "a stranger", request: () => order(pauseEvent, { apikey: "guess" }), status: 401 },
     { why: "a stranger's nonsense", request: () => order(fixture("truncated.json"), { apikey: "" }), status: 401 },
+    {
+      why: "a stranger's form",
+      request: () => order("", { apikey: "guess", "content-type": "text/plain" }),
+      status: 401
+    },
+    { why: "a stranger's bulk", request: () => order("x".repeat(2000), { apikey: "guess" }), status: 401 },
     { why: "another path", request: () => order(pauseEvent, {}, `${root}${name}/more`), status: 404 },
     { why: "a GET", request: () => new Request(root + name), status: 405 },
     { why: "no JSON", request: () => order(fixture("truncated.json")), status: 400 },

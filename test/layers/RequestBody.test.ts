@@ -80,11 +80,19 @@ describe("readBody", () => {
       })
   )
 
-  it.effect("stops reading at the limit and lets go of the rest", () =>
+  it.effect("reads on past the limit, keeping nothing, so that the sender sees the answer", () =>
     Effect.gen(function* () {
       const { state, stream } = streamOf(...Array.from({ length: 100 }, () => text(6)))
       assert.strictEqual(yield* tagOf(requestOf(stream)), "BodyTooLarge")
-      assert.deepStrictEqual(state, { sent: 2, cancelled: true })
+      assert.deepStrictEqual(state, { sent: 100, cancelled: false })
+    })
+  )
+
+  it.effect("lets go of a body that goes on for more than a mebibyte", () =>
+    Effect.gen(function* () {
+      const { state, stream } = streamOf(...Array.from({ length: 100 }, () => text(131_072)))
+      assert.strictEqual(yield* tagOf(requestOf(stream)), "BodyTooLarge")
+      assert.deepStrictEqual(state, { sent: 9, cancelled: true })
     })
   )
 

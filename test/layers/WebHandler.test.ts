@@ -21,7 +21,8 @@ const handlerOf = (settings: { current: Readonly<Record<string, string>> | "brok
   const orchestrator = OrchestratorClientMemory.make()
   const resource = Layer.effectDiscard(
     Effect.acquireRelease(
-      Effect.sync(() => counts.built++),
+      // Not done within one turn, so that requests can wait for one and the same build.
+      Effect.promise(() => Promise.resolve(counts.built++)),
       () => Effect.sync(() => counts.released++)
     )
   )
@@ -40,7 +41,7 @@ const handlerOf = (settings: { current: Readonly<Record<string, string>> | "brok
 describe("WebHandler", () => {
   it.live("builds its program once, at the first request", () =>
     Effect.gen(function* () {
-      yield* capturedConsole
+      yield* capturedConsole()
       const { counts, handler } = handlerOf({ current: complete })
       assert.strictEqual(counts.built, 0)
       const replies = yield* Effect.promise(() => Promise.all([handler(pause()), handler(pause()), handler(pause())]))
@@ -51,7 +52,7 @@ describe("WebHandler", () => {
 
   it.live("is a 503 while a setting is missing, says in the log which, and heals when it is there", () =>
     Effect.gen(function* () {
-      const lines = yield* capturedConsole
+      const lines = yield* capturedConsole()
       const settings: { current: Readonly<Record<string, string>> } = { current: {} }
       const { counts, handler } = handlerOf(settings)
       for (let turn = 1; turn <= 3; turn++) {
@@ -71,7 +72,7 @@ describe("WebHandler", () => {
 
   it.live("never logs the value of a setting that is wrong", () =>
     Effect.gen(function* () {
-      const lines = yield* capturedConsole
+      const lines = yield* capturedConsole()
       const { handler } = handlerOf({ current: { ...complete, MAX_BODY_BYTES: "canary" } })
       assert.strictEqual((yield* Effect.promise(() => handler(pause()))).status, 503)
       assert.include(lines.join(), "MAX_BODY_BYTES")
@@ -81,7 +82,7 @@ describe("WebHandler", () => {
 
   it.live("answers all requests that waited for a build that failed, and leaves nothing behind", () =>
     Effect.gen(function* () {
-      yield* capturedConsole
+      yield* capturedConsole()
       const settings: { current: Readonly<Record<string, string>> } = { current: {} }
       const { counts, handler } = handlerOf(settings)
       const together = () => Promise.all(Array.from({ length: 5 }, () => handler(pause())))
@@ -98,9 +99,32 @@ describe("WebHandler", () => {
     })
   )
 
+  it.live("keeps a program that was built while others still fail from the build before", () =>
+    Effect.gen(function* () {
+      const settings: { current: Readonly<Record<string, string>> } = { current: {} }
+      const { counts, handler } = handlerOf(settings)
+      const early: Array<Promise<Response>> = []
+      // The first failure is logged before the second is: in between the setting is there, and a delivery comes in.
+      yield* capturedConsole(() => {
+        if (early.length > 0) return
+        settings.current = complete
+        early.push(handler(pause()))
+      })
+      const failed = yield* Effect.promise(() => Promise.all([handler(pause()), handler(pause())]))
+      assert.deepStrictEqual(
+        failed.map(({ status }) => status),
+        [503, 503]
+      )
+      const [healed] = yield* Effect.promise(() => Promise.all(early))
+      assert.strictEqual(healed?.status, 200)
+      assert.strictEqual((yield* Effect.promise(() => handler(pause()))).status, 409)
+      assert.strictEqual(counts.built - counts.released, 1)
+    })
+  )
+
   it.live("is a 500 without a word about it when its build has a defect, and heals", () =>
     Effect.gen(function* () {
-      const lines = yield* capturedConsole
+      const lines = yield* capturedConsole()
       const settings: { current: Readonly<Record<string, string>> | "broken" } = { current: "broken" }
       const { handler } = handlerOf(settings)
       const reply = yield* Effect.promise(() => handler(pause()))
@@ -116,7 +140,7 @@ describe("WebHandler", () => {
     "a caller that hangs up %s changes nothing",
     (step) =>
       Effect.gen(function* () {
-        yield* capturedConsole
+        yield* capturedConsole()
         const caller = new AbortController()
         const hangUp = (here: string) => Effect.sync(() => (here === step ? caller.abort() : undefined))
         const store = DedupeStoreMemory.make()
@@ -152,7 +176,7 @@ describe("WebHandler", () => {
 
   it.live("a body whose sender hangs up half way is a 400, and the next delivery is served", () =>
     Effect.gen(function* () {
-      yield* capturedConsole
+      yield* capturedConsole()
       const { handler, orchestrator } = handlerOf({ current: complete })
       const body = new ReadableStream<Uint8Array>({
         start: (controller) => controller.enqueue(bytesOf(outboxPause).slice(0, 50)),

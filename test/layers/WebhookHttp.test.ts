@@ -153,6 +153,15 @@ describe("replies", () => {
     }).pipe(Effect.provide(webhookWorld().layer))
   })
 
+  it.effect("500 for a request that somebody read before, which is logged", () =>
+    Effect.gen(function* () {
+      const request = pause()
+      yield* Effect.promise(() => request.text())
+      assert.strictEqual((yield* replyTo(request)).status, 500)
+      assert.deepStrictEqual<unknown>(yield* logLines, [{ level: "ERROR", message: { outcome: "defect" } }])
+    }).pipe(Effect.provide(webhookWorld().layer))
+  )
+
   it.effect("500 also for a receipt that is no JSON", () => {
     const odd = Layer.succeed(OrchestratorClient, { notify: () => Effect.succeed({ notified: 2n }) })
     return Effect.gen(function* () {

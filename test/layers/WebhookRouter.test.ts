@@ -1,24 +1,27 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { HttpRouter } from "effect/http"
+import type { Misconfigured } from "../../src/layers/Config.ts"
 import * as DedupeStoreMemory from "../../src/layers/DedupeStoreMemory.ts"
 import { HttpLimits } from "../../src/layers/Http.ts"
 import * as OrchestratorClientMemory from "../../src/layers/OrchestratorClientMemory.ts"
 import * as SignatureVerifierWebCrypto from "../../src/layers/SignatureVerifierWebCrypto.ts"
 import * as WebhookRouter from "../../src/layers/WebhookRouter.ts"
 import { OrchestratorClient } from "../../src/services/OrchestratorClient.ts"
+import { SignatureVerifier } from "../../src/services/SignatureVerifier.ts"
 import { config } from "../support/layers.ts"
 import { bytesOf, outboxPause } from "../support/payloads.ts"
 import { capturedConsole, settings, unsigned } from "./webhookWorld.ts"
 
 const pause = () => unsigned(bytesOf(outboxPause))
 
-const app = Effect.fnUntraced(function* (client: Layer.Layer<OrchestratorClient>) {
-  yield* capturedConsole
+const app = Effect.fnUntraced(function* (
+  client: Layer.Layer<OrchestratorClient>,
+  verifier: Layer.Layer<SignatureVerifier, Misconfigured> = SignatureVerifierWebCrypto.layer
+) {
+  yield* capturedConsole()
   const store = DedupeStoreMemory.make()
-  const services = Layer.mergeAll(SignatureVerifierWebCrypto.layer, HttpLimits.layer, store.layer, client).pipe(
-    Layer.provide(config(settings))
-  )
+  const services = Layer.mergeAll(verifier, HttpLimits.layer, store.layer, client).pipe(Layer.provide(config(settings)))
   const { dispose, handler } = HttpRouter.toWebHandler(Layer.provide(WebhookRouter.layer, services), {
     disableLogger: true
   })
@@ -38,20 +41,28 @@ describe("WebhookRouter", () => {
     })
   )
 
-  it.live("finishes its work for a caller that hung up meanwhile", () =>
+  it.live.each(["before the claim", "after the claim"])("finishes its work for a caller that hangs up %s", (when) =>
     Effect.gen(function* () {
       const caller = new AbortController()
+      const hangUp = (here: string) =>
+        Effect.andThen(
+          Effect.sync(() => (here === when ? caller.abort() : undefined)),
+          Effect.yieldNow
+        )
       const orchestrator = OrchestratorClientMemory.make()
-      const hangingUp = Layer.effect(
+      const client = Layer.effect(
         OrchestratorClient,
         Effect.map(OrchestratorClient, (inner) => ({
-          notify: (event) =>
-            Effect.sync(() => caller.abort()).pipe(Effect.andThen(Effect.yieldNow), Effect.andThen(inner.notify(event)))
+          notify: (event) => Effect.andThen(hangUp("after the claim"), inner.notify(event))
         }))
       ).pipe(Layer.provide(orchestrator.layer))
-      const { handler, store } = yield* app(hangingUp)
-      yield* Effect.promise(() => handler(new Request(pause(), { signal: caller.signal })).catch(() => undefined))
-      yield* Effect.yieldNow
+      const verifier = Layer.succeed(SignatureVerifier, {
+        verify: () => Effect.as(hangUp("before the claim"), { scheme: "static" as const })
+      })
+      const { handler, store } = yield* app(client, verifier)
+      const request = new Request(pause(), { signal: caller.signal })
+      yield* Effect.promise(() => handler(request).catch(() => undefined))
+      assert.isTrue(caller.signal.aborted)
       assert.lengthOf(orchestrator.state.calls, 1)
       assert.deepStrictEqual(
         [...store.state.values()].map(({ state }) => state._tag),

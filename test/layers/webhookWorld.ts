@@ -52,12 +52,16 @@ export const replyTo = Effect.fnUntraced(function* (request: Request) {
 })
 
 /** What is written on the process's console until the test ends, instead of on the console. */
-export const capturedConsole = Effect.acquireRelease(
-  Effect.sync(() => {
-    const lines: Array<string> = []
-    const { log } = console
-    console.log = (line: unknown) => void lines.push(String(line))
-    return { lines, log }
-  }),
-  ({ log }) => Effect.sync(() => (console.log = log))
-).pipe(Effect.map(({ lines }) => lines))
+export const capturedConsole = (onLine: () => void = () => {}) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const lines: Array<string> = []
+      const { log } = console
+      console.log = (line: unknown) => {
+        lines.push(String(line))
+        onLine()
+      }
+      return { lines, log }
+    }),
+    ({ log }) => Effect.sync(() => (console.log = log))
+  ).pipe(Effect.map(({ lines }) => lines))

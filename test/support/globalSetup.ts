@@ -1,8 +1,10 @@
 import type { TestProject } from "vitest/node"
+import { buildFunctions } from "../../build.ts"
 import { factsOf, startStack } from "./stack.ts"
 
 /** One stack for the whole run: vitest calls this before the first test file and the returned function at the end. */
 export default async (project: TestProject): Promise<() => Promise<void>> => {
+  await buildFunctions()
   const stack = await startStack({ pacing: "fast" })
   project.provide("stack", factsOf(stack))
   return () => stack.stop()
