@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { readBody } from "../../src/layers/RequestBody.ts"
+import { discardBody, readBody } from "../../src/layers/RequestBody.ts"
+import { throughTime } from "../support/layers.ts"
 import { url } from "./webhookWorld.ts"
 
 const json = { "content-type": "application/json" }
@@ -141,6 +142,46 @@ describe("readBody", () => {
     Effect.gen(function* () {
       const broken = new ReadableStream<Uint8Array>({ pull: (controller) => controller.error(new Error("reset")) })
       assert.strictEqual(yield* tagOf(requestOf(broken)), "BodyUnreadable")
+    })
+  )
+})
+
+describe("discardBody", () => {
+  it.effect("reads a body to its end, so that the sender is there for the answer", () =>
+    Effect.gen(function* () {
+      const { state, stream } = streamOf(text(6), text(6), text(6))
+      yield* discardBody(requestOf(stream))
+      assert.deepStrictEqual(state, { sent: 3, cancelled: false })
+    })
+  )
+
+  it.effect("lets go of a body that stalls for two seconds, also where nothing may interrupt it", () =>
+    Effect.gen(function* () {
+      const state = { cancelled: false }
+      const stalled = new ReadableStream<Uint8Array>({
+        pull: () => new Promise(() => {}),
+        cancel: () => {
+          state.cancelled = true
+        }
+      })
+      yield* throughTime(Effect.uninterruptible(discardBody(requestOf(stalled))), 500)
+      const elapsed = yield* Effect.clockWith((clock) => clock.currentTimeMillis)
+      assert.isTrue(state.cancelled)
+      assert.isAtLeast(elapsed, 2_000)
+      assert.isAtMost(elapsed, 3_000)
+    })
+  )
+
+  it.effect("leaves alone a body that somebody else reads, and one that is broken or not there", () =>
+    Effect.gen(function* () {
+      const { state, stream } = streamOf(text(6))
+      const taken = requestOf(stream)
+      taken.body?.getReader()
+      yield* discardBody(taken)
+      assert.strictEqual(state.sent, 0)
+      const broken = new ReadableStream<Uint8Array>({ pull: (controller) => controller.error(new Error("reset")) })
+      yield* discardBody(requestOf(broken))
+      yield* discardBody(requestOf(null))
     })
   )
 })

@@ -45,10 +45,10 @@ describe("WebhookRouter", () => {
     Effect.gen(function* () {
       const caller = new AbortController()
       const hangUp = (here: string) =>
-        Effect.andThen(
-          Effect.sync(() => (here === when ? caller.abort() : undefined)),
-          Effect.yieldNow
-        )
+        Effect.promise(async () => {
+          await Promise.resolve()
+          if (here === when) caller.abort()
+        })
       const orchestrator = OrchestratorClientMemory.make()
       const client = Layer.effect(
         OrchestratorClient,
@@ -61,8 +61,9 @@ describe("WebhookRouter", () => {
       })
       const { handler, store } = yield* app(client, verifier)
       const request = new Request(pause(), { signal: caller.signal })
-      yield* Effect.promise(() => handler(request).catch(() => undefined))
+      const reply = yield* Effect.promise(() => handler(request))
       assert.isTrue(caller.signal.aborted)
+      assert.strictEqual(reply.status, 200)
       assert.lengthOf(orchestrator.state.calls, 1)
       assert.deepStrictEqual(
         [...store.state.values()].map(({ state }) => state._tag),
