@@ -6,6 +6,8 @@ export default defineConfig({
       {
         test: {
           name: "unit",
+          // Pure files that share nothing: importing Effect once instead of once a file is most of the time.
+          isolate: false,
           include: ["test/*.test.ts", "test/{schema,services,layers}/**/*.test.ts"]
         }
       },

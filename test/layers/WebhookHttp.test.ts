@@ -43,8 +43,10 @@ describe("routes", () => {
   ])("there is nothing at %s", (where) => {
     const { isUntouched, layer } = webhookWorld()
     return Effect.gen(function* () {
-      const { body, status } = yield* replyTo(new Request(where, pause()))
+      const request = new Request(where, pause())
+      const { body, status } = yield* replyTo(request)
       assert.strictEqual(status, 404)
+      assert.isTrue(request.bodyUsed, "the sender is kept writing until the answer is there")
       assert.strictEqual(body["code"], "not_found")
       assert.isTrue(isUntouched())
     }).pipe(Effect.provide(layer))
