@@ -1,0 +1,99 @@
+import { createHash } from "node:crypto"
+import type pg from "pg"
+import type { Mentor } from "./seed.ts"
+import { until } from "./until.ts"
+
+export interface QueueRow {
+  readonly event_id: string
+  readonly transition: string
+  readonly version: number
+  readonly status: string
+  readonly attempts: number
+  readonly last_error: string | null
+  readonly receipt: unknown
+  /** The exact text that is sent. */
+  readonly body: string
+  /** What the handler answered to the last request. */
+  readonly response_status: number | null
+}
+
+const LAST_EVENT = `
+  select q.event_id, q.transition, q.version::int, q.status, q.attempts, q.last_error, q.receipt, q.payload::text as body,
+    (select r.status_code from net._http_response r where r.id = q.request_id) as response_status
+  from pause_status.webhook_queue q
+  where q.mentor_id = $1
+  order by q.version desc
+  limit 1`
+
+const TOLD = `
+  select c.name
+  from public.notifications n
+  join public.coordinators c on c.id = n.coordinator_id
+  where n.event_id = $1
+  order by c.name`
+
+const TABLES = `
+  select format('%I.%I', schemaname, tablename) as name
+  from pg_catalog.pg_tables
+  where schemaname in ('public', 'pause_status') and tablename <> all ($1)
+  order by name`
+
+const describe = ({ attempts, last_error, status }: QueueRow): string =>
+  `${status}, attempts ${attempts}, last error ${last_error ?? "none"}`
+
+const REST_QUERIES = `
+  select 'backend ' || pid || ' at ' || query_start::time || ': ' || query as query
+  from pg_catalog.pg_stat_activity
+  where usename = 'authenticator' and query_start is not null`
+
+/** What the database shows of a scenario's effects. */
+export class Evidence {
+  readonly #client: pg.Client
+  readonly #signal: AbortSignal
+
+  constructor(client: pg.Client, signal: AbortSignal) {
+    this.#client = client
+    this.#signal = signal
+  }
+
+  async setStatus(mentor: Mentor, status: string): Promise<void> {
+    await this.#client.query("update public.peer_mentor_profiles set status = $2 where id = $1", [mentor.id, status])
+  }
+
+  /** The mentor's last event. */
+  async event(mentor: Mentor): Promise<QueueRow> {
+    const { rows } = await this.#client.query<QueueRow>(LAST_EVENT, [mentor.id])
+    const [row] = rows
+    if (row === undefined) throw new Error(`nothing was queued for ${mentor.name}`)
+    return row
+  }
+
+  eventUntil(mentor: Mentor, what: string, isDone: (event: QueueRow) => boolean): Promise<QueueRow> {
+    return until(what, this.#signal, () => this.event(mentor), isDone, describe)
+  }
+
+  /** The names of those who were told about the event; a name comes twice when somebody was told twice. */
+  async toldAbout({ event_id }: QueueRow): Promise<ReadonlyArray<string>> {
+    const { rows } = await this.#client.query<{ name: string }>(TOLD, [event_id])
+    return rows.map(({ name }) => name)
+  }
+
+  /** A digest of every row of every table that could have been written to, but for the tables left out. */
+  async tables(...leftOut: ReadonlyArray<string>): Promise<string> {
+    const digest = createHash("sha256")
+    const { rows } = await this.#client.query<{ name: string }>(TABLES, [leftOut])
+    for (const { name } of rows) {
+      const content = await this.#client.query<{ text: string | null }>(
+        `select string_agg(content::text, e'\\n' order by content::text) as text from ${name} as content`
+      )
+      digest.update(`${name}\n${content.rows[0]?.text}\n`)
+    }
+    return digest.digest("hex")
+  }
+
+  /** When each of PostgREST's connections asked something last, and what: the functions have no other way in. */
+  async restQueries(): Promise<ReadonlyArray<string>> {
+    const { rows } = await this.#client.query<{ query: string }>(REST_QUERIES)
+    return rows.map(({ query }) => query)
+  }
+}

@@ -1,0 +1,39 @@
+/** What the handler logs about one delivery. */
+export interface DeliveryLog {
+  readonly outcome: string
+  /** When the handler began with it, in milliseconds since 1970, to the millisecond. */
+  readonly startedAt: number
+  readonly eventId: string | undefined
+  readonly mentorId: string | undefined
+  readonly detail: string | undefined
+}
+
+const parse = (line: string): unknown => {
+  try {
+    return JSON.parse(line)
+  } catch {
+    return undefined
+  }
+}
+
+const member = (value: unknown, name: string): unknown =>
+  typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined
+
+const textOf = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined)
+
+/** Reads a line of the handler's log; undefined when it is not about a delivery. */
+export const readDeliveryLog = (line: string): DeliveryLog | undefined => {
+  const entry = parse(line)
+  const message = member(entry, "message")
+  const outcome = member(message, "outcome")
+  const durationMs = member(message, "durationMs")
+  const timestamp = member(entry, "timestamp")
+  if (typeof outcome !== "string" || typeof durationMs !== "number" || typeof timestamp !== "string") return undefined
+  return {
+    outcome,
+    startedAt: Date.parse(timestamp) - durationMs,
+    eventId: textOf(member(message, "eventId")),
+    mentorId: textOf(member(message, "mentorId")),
+    detail: textOf(member(message, "detail")) ?? textOf(member(message, "reason"))
+  }
+}

@@ -1,0 +1,103 @@
+-- What the tour looks through: every step of an event is announced with PostgreSQL's own clock. Only npm start makes
+-- this, after the migrations; an announcement arrives only when its transaction was committed.
+
+create schema demo;
+
+create function demo.announce(kind text, event_id uuid, facts jsonb)
+returns void
+language sql
+set search_path = ''
+as $$
+  select pg_notify(
+    'demo',
+    (
+      jsonb_build_object('kind', kind, 'eventId', event_id, 'at', extract(epoch from clock_timestamp()) * 1000) || facts
+    )::text
+  )
+$$;
+
+create function demo.observe_commit()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  perform demo.announce('committed', new.event_id, '{}');
+  return null;
+end
+$$;
+
+create function demo.observe_queue()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  perform demo.announce('queue', new.event_id, jsonb_build_object(
+    'mentor', coalesce(
+      (select p.full_name from public.peer_mentor_profiles p where p.id = new.mentor_id),
+      'mentor ' || new.mentor_id
+    ),
+    'transition', new.transition,
+    'version', new.version,
+    'source', new.source,
+    'before', case when tg_op = 'UPDATE' then old.status end,
+    'status', new.status,
+    'attempts', new.attempts,
+    'sent', new.last_dispatched_at is distinct from case when tg_op = 'UPDATE' then old.last_dispatched_at end,
+    'error', left(new.last_error, 200),
+    'waitSeconds', extract(epoch from new.next_attempt_at - clock_timestamp())
+  ));
+  return null;
+end
+$$;
+
+create function demo.observe_orchestration()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  perform demo.announce('accepted', new.event_id, '{}');
+  return null;
+end
+$$;
+
+create function demo.observe_notification()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  perform demo.announce('told', new.event_id, jsonb_build_object(
+    'coordinator', coalesce(
+      (select c.name from public.coordinators c where c.id = new.coordinator_id),
+      'coordinator ' || new.coordinator_id
+    )
+  ));
+  return null;
+end
+$$;
+
+-- Deferred, and named to come last: the last thing that happens before the commit itself.
+create constraint trigger zz_demo_commit
+  after insert on pause_status.webhook_queue
+  deferrable initially deferred
+  for each row
+  when (new.source = 'outbox')
+  execute function demo.observe_commit();
+
+create trigger zz_demo_queue
+  after insert or update on pause_status.webhook_queue
+  for each row
+  execute function demo.observe_queue();
+
+create trigger zz_demo_orchestration
+  after insert on pause_status.orchestrations
+  for each row
+  execute function demo.observe_orchestration();
+
+create trigger zz_demo_notification
+  after insert on public.notifications
+  for each row
+  execute function demo.observe_notification();

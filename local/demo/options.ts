@@ -1,0 +1,80 @@
+import { parseArgs } from "node:util"
+import { messageOf } from "../StackError.ts"
+import type { StackOptions } from "../stack.ts"
+
+export interface Options {
+  readonly mode: "tour" | "exit" | "json" | "help"
+  readonly verbose: boolean
+  readonly stack: Required<Pick<StackOptions, "apiPort" | "databasePort" | "deno" | "pacing">>
+}
+
+export class UsageError extends Error {
+  override readonly name = "UsageError"
+}
+
+export const USAGE = `npm start                 starts the stack, pauses a mentor before your eyes, and stays up
+npm start -- --exit       plays every scenario, prints a table, exits with 0 if all is as expected
+npm start -- --json       prints one line of JSON with the addresses and keys, and stays up
+
+  --port <n>              the API's port: 54321, or a free one with --exit and --json
+  --db-port <n>           PostgreSQL's port: 54322, or a free one with --exit and --json
+  --deno 2.1.4|current    the Deno of the Edge Functions; hosted Supabase is compatible with 2.1.4
+  --pacing real|fast      fast leaves out the second that pg_net waits between two batches
+  --verbose               prints what every process of the stack says, on stderr
+  --help                  prints this
+
+Ctrl-C stops everything and removes the data; a second Ctrl-C does not wait.`
+
+const SUPABASE_API_PORT = 54_321
+const SUPABASE_DATABASE_PORT = 54_322
+const HIGHEST_PORT = 65_535
+
+/** Reads the command line. Throws UsageError. */
+export const parseOptions = (args: ReadonlyArray<string>): Options => {
+  const values = parse(args)
+  if (values.exit && values.json) throw new UsageError("--exit and --json exclude each other.")
+  const mode = values.help ? "help" : values.exit ? "exit" : values.json ? "json" : "tour"
+  const isTour = mode === "tour"
+  return {
+    mode,
+    verbose: values.verbose,
+    stack: {
+      apiPort: portOf("--port", values.port, isTour ? SUPABASE_API_PORT : 0),
+      databasePort: portOf("--db-port", values["db-port"], isTour ? SUPABASE_DATABASE_PORT : 0),
+      deno: oneOf("--deno", values.deno, ["2.1.4", "current"]),
+      pacing: oneOf("--pacing", values.pacing, ["real", "fast"])
+    }
+  }
+}
+
+const parse = (args: ReadonlyArray<string>) => {
+  try {
+    return parseArgs({
+      args: [...args],
+      options: {
+        exit: { type: "boolean", default: false },
+        json: { type: "boolean", default: false },
+        help: { type: "boolean", default: false, short: "h" },
+        verbose: { type: "boolean", default: false },
+        port: { type: "string" },
+        "db-port": { type: "string" },
+        deno: { type: "string" },
+        pacing: { type: "string" }
+      }
+    }).values
+  } catch (cause) {
+    throw new UsageError(messageOf(cause))
+  }
+}
+
+const portOf = (flag: string, given: string | undefined, fallback: number): number => {
+  if (given === undefined) return fallback
+  if (/^\d{1,5}$/.test(given) && Number(given) <= HIGHEST_PORT) return Number(given)
+  throw new UsageError(`${flag} takes a port, a number from 0 (any free one) to ${HIGHEST_PORT}.`)
+}
+
+const oneOf = <const A extends string>(flag: string, given: string | undefined, words: readonly [A, ...A[]]): A => {
+  const found = words.find((word) => word === (given ?? words[0]))
+  if (found === undefined) throw new UsageError(`${flag} takes one of: ${words.join(", ")}.`)
+  return found
+}

@@ -1,0 +1,55 @@
+import { readdirSync } from "node:fs"
+import { join } from "node:path"
+import type { Log, LogSource, StackLog } from "../log.ts"
+import { findPackage, packageVersion } from "../packages.ts"
+import { HANDLER, ORCHESTRATOR } from "../stack.ts"
+import type { Options } from "./options.ts"
+import { dim, green, print } from "./screen.ts"
+
+interface Milestone {
+  readonly source: LogSource
+  /** The line of its own log with which a process says that it is ready. */
+  readonly line: RegExp
+  readonly text: string
+}
+
+const migrations = join(import.meta.dirname, "../../supabase/migrations")
+
+const denoVersion = (deno: Options["stack"]["deno"]): string => {
+  const directory = deno === "current" ? findPackage("deno") : undefined
+  return directory === undefined ? deno : packageVersion(directory)
+}
+
+const milestones = (deno: Options["stack"]["deno"]): ReadonlyArray<Milestone> => {
+  const version = denoVersion(deno)
+  const count = readdirSync(migrations).filter((name) => name.endsWith(".sql")).length
+  return [
+    { source: "handler", line: /Listening on/, text: `Edge Function ${HANDLER} on Deno ${version}` },
+    { source: "orchestrator", line: /Listening on/, text: `Edge Function ${ORCHESTRATOR} on Deno ${version}` },
+    { source: "postgres", line: /listening on IPv4.* port (\d+)/, text: "PostgreSQL 17 on port $1" },
+    // PostgREST is started after the migrations.
+    { source: "postgrest", line: /Starting PostgREST/, text: `${count} migrations applied` },
+    { source: "net", line: /^ready$/, text: "pg_net (a stand-in)" },
+    { source: "cron", line: /^ready$/, text: "pg_cron (a stand-in)" },
+    { source: "postgrest", line: /Schema cache loaded/, text: "PostgREST" }
+  ]
+}
+
+/** Says what has been reached and when, in seconds since the program started. */
+export const reached = (text: string): void => {
+  const seconds = (performance.now() / 1_000).toFixed(2)
+  print(`  ${green("✓")} ${dim(`${seconds.padStart(5)} s`)}  ${text}`)
+}
+
+/** Reads the milestones of a start off the processes' own logs. */
+export const followStart = (deno: Options["stack"]["deno"]): Log => {
+  const ahead = new Set(milestones(deno))
+  return ({ source, text }: StackLog) => {
+    for (const milestone of ahead) {
+      const found = milestone.source === source ? milestone.line.exec(text) : null
+      if (found === null) continue
+      ahead.delete(milestone)
+      reached(milestone.text.replace("$1", found[1] ?? ""))
+    }
+  }
+}

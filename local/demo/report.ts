@@ -1,0 +1,105 @@
+import type { DeliveryLog } from "./handlerLog.ts"
+import { bold, cyan, dim, green, indent, red, WIDTH } from "./screen.ts"
+import { table, wrap } from "./table.ts"
+import type { Change, Step } from "./timeline.ts"
+
+type Words = readonly [who: string, what: (detail: string) => string]
+
+const WORDS: Readonly<Record<Step["kind"], Words>> = {
+  committed: [
+    "PostgreSQL",
+    (detail) => `committed: the event is in the outbox, ${detail || "its signed webhook with pg_net"}`
+  ],
+  sent: ["PostgreSQL", (detail) => `webhook signed and sent, ${detail}`],
+  delivered: ["handler", (detail) => (detail === "" ? "webhook delivered, its signature is genuine" : detail)],
+  claimed: ["outbox", () => "claimed: the handler alone may process the event now"],
+  accepted: ["orchestrator", () => "accepted the event"],
+  told: ["notifications", (detail) => `row for ${detail}`],
+  released: ["outbox", (detail) => `given back: ${detail}`],
+  completed: ["outbox", () => "completed: the orchestrator's receipt is kept"],
+  note: ["handler", (detail) => detail]
+}
+
+const INDENT = 10
+
+const since = (zero: number, { at, isRough }: Step): string =>
+  isRough === true ? `~${Math.round(at - zero)}` : (at - zero).toFixed(1)
+
+/** The steps of one event below each other. */
+export const describeSteps = ({ zero = 0 }: Change, steps: ReadonlyArray<Step>): string => {
+  const rows = steps.map((step) => {
+    const [who, what] = WORDS[step.kind]
+    return [since(zero, step), who, what(step.detail ?? "")]
+  })
+  return table(["ms", "who", "what"], rows, {
+    rightAligned: [0],
+    widths: [8, 14, WIDTH - 30],
+    styleHead: dim,
+    styleCell: (text, column) => (column === 0 ? cyan(text) : text)
+  })
+}
+
+const DIRECTIONS: Readonly<Record<string, string>> = { PAUSE: "active → paused", RESUME: "paused → active" }
+
+const clock = (milliseconds: number): string => new Date(milliseconds).toTimeString().slice(0, 8)
+
+interface Phrase {
+  readonly text: string
+  readonly style: (text: string) => string
+}
+
+const plain = (text: string): string => text
+
+const phraseOf = (zero: number, step: Step): Phrase => {
+  const { detail = "", kind } = step
+  const at = `${since(zero, step)} ms`
+  if (kind === "note") return { text: `${at} ${detail}`, style: red }
+  if (kind === "released") return { text: `${at} released: ${detail}`, style: red }
+  return { text: `${at} ${kind} ${detail}`.trimEnd(), style: kind === "completed" ? green : plain }
+}
+
+// Those who were told were told in one transaction, so they share the first one's time.
+const joinTold = (steps: ReadonlyArray<Step>): ReadonlyArray<Step> => {
+  const names = steps.flatMap(({ detail = "", kind }) => (kind === "told" ? [detail] : [])).toSorted()
+  const first = steps.findIndex(({ kind }) => kind === "told")
+  return steps
+    .map((step, index) => (index === first ? Object.assign({}, step, { detail: names.join(", ") }) : step))
+    .filter(({ kind }, index) => kind !== "told" || index === first)
+}
+
+const SEPARATOR = " · "
+
+/** Puts phrases one after another, as many on a line as fit. */
+const flow = (phrases: ReadonlyArray<Phrase>, width: number): string => {
+  const lines: Array<string> = []
+  let used = Infinity
+  for (const { style, text } of phrases) {
+    for (const part of wrap(text, width)) {
+      const fits = used + SEPARATOR.length + part.length <= width
+      used = fits ? used + SEPARATOR.length + part.length : part.length
+      if (fits) lines[lines.length - 1] += dim(SEPARATOR) + style(part)
+      else lines.push(style(part))
+    }
+  }
+  return lines.join("\n")
+}
+
+/** The steps of one event in a line or two. */
+export const describeChange = (change: Change, steps: ReadonlyArray<Step>): string => {
+  const { eventId, isContinued, mentor, transition, version, zero = 0 } = change
+  const direction = DIRECTIONS[transition] ?? transition
+  const origin = version === undefined ? "(sent from elsewhere)" : `version ${version}`
+  const event = dim(`event ${eventId.slice(0, 8)}${isContinued ? ", continued" : ""}`)
+  const head = [dim(clock(steps[0]?.at ?? zero)), bold(mentor), direction, origin, event].join("  ")
+  const phrases = joinTold(steps).map((step) => phraseOf(zero, step))
+  return `${head}\n${indent(flow(phrases, WIDTH - INDENT), INDENT)}`
+}
+
+/** A delivery that is about no event: refused, or without a change. */
+export const describeDelivery = ({ detail = "", outcome, startedAt }: DeliveryLog): string => {
+  const text =
+    outcome === "no_change"
+      ? `A webhook without a pause or resume (${detail}), answered 200: nobody is told`
+      : `A webhook was turned away (${outcome}): ${detail}`
+  return `${dim(clock(startedAt))}  ${wrap(text, WIDTH - INDENT).join(`\n${" ".repeat(INDENT)}`)}`
+}

@@ -1,0 +1,178 @@
+import { randomBytes, randomUUID } from "node:crypto"
+import { withClient } from "../postgres/connect.ts"
+import { messageOf } from "../StackError.ts"
+import type { Stack } from "../stack.ts"
+import { deliver, sign, stockPayload } from "./delivery.ts"
+import { Evidence, type QueueRow } from "./Evidence.ts"
+import { bold, green, print, red } from "./screen.ts"
+import { type Mentor, seed } from "./seed.ts"
+import { table } from "./table.ts"
+
+interface World {
+  readonly stack: Stack
+  readonly evidence: Evidence
+  readonly mentors: readonly [Mentor, Mentor, Mentor]
+}
+
+/** What is done, and the facts that have to be seen afterwards, word for word. */
+interface Scenario {
+  readonly name: string
+  readonly expected: ReadonlyArray<string>
+  readonly play: (world: World) => Promise<ReadonlyArray<string>>
+}
+
+const changeStatus = async ({ evidence }: World, mentor: Mentor, status: string): Promise<QueueRow> => {
+  await evidence.setStatus(mentor, status)
+  return evidence.eventUntil(mentor, "the event to be completed", (event) => event.status === "completed")
+}
+
+const told = async ({ evidence }: World, event: QueueRow): Promise<string> =>
+  `told: ${(await evidence.toldAbout(event)).join(", ")}`
+
+const settled = ({ status, transition, version }: QueueRow): string => `${transition}, version ${version}: ${status}`
+
+const answer = ({ status, body }: Awaited<ReturnType<typeof deliver>>): string =>
+  `${status} ${body["code"] ?? body["status"]}`
+
+const scenarios: ReadonlyArray<Scenario> = [
+  {
+    name: "A mentor is paused",
+    expected: ["PAUSE, version 1: completed", "told: Coordinator A, Coordinator B"],
+    play: async (world) => {
+      const event = await changeStatus(world, world.mentors[0], "paused")
+      return [settled(event), await told(world, event)]
+    }
+  },
+  {
+    name: "The mentor is resumed",
+    expected: ["RESUME, version 2: completed", "told: Coordinator A, Coordinator B"],
+    play: async (world) => {
+      const event = await changeStatus(world, world.mentors[0], "active")
+      return [settled(event), await told(world, event)]
+    }
+  },
+  {
+    name: "An UPDATE to the same status",
+    expected: ["nothing queued, nobody told"],
+    play: async ({ evidence, mentors }) => {
+      const before = await evidence.tables("peer_mentor_profiles")
+      await evidence.setStatus(mentors[0], "active")
+      const same = before === (await evidence.tables("peer_mentor_profiles"))
+      return [same ? "nothing queued, nobody told" : "other tables changed"]
+    }
+  },
+  {
+    name: "A webhook without a change",
+    expected: ["200 no_change", "no table changed"],
+    play: async ({ evidence, mentors, stack }) => {
+      const before = await evidence.tables()
+      const body = JSON.stringify(stockPayload(mentors[0].id, "active", "active", new Date().toISOString()))
+      const reply = await deliver(stack.functionUrl, sign(stack.webhookSecret, randomUUID(), body))
+      return [answer(reply), before === (await evidence.tables()) ? "no table changed" : "a table changed"]
+    }
+  },
+  {
+    name: "The delivery comes twice more",
+    expected: [
+      "409 already_processed, its receipt",
+      "409 already_processed, its receipt",
+      "told: Coordinator A, Coordinator B"
+    ],
+    play: async (world) => {
+      const event = await world.evidence.event(world.mentors[0])
+      const again = sign(world.stack.webhookSecret, event.event_id, event.body)
+      const seen: Array<string> = []
+      for (const delivery of [again, again]) {
+        const reply = await deliver(world.stack.functionUrl, delivery)
+        const isKept = JSON.stringify(reply.body["receipt"]) === JSON.stringify(event.receipt)
+        seen.push(`${answer(reply)}, ${isKept ? "its receipt" : "another receipt"}`)
+      }
+      return [...seen, await told(world, event)]
+    }
+  },
+  {
+    name: "A forged signature",
+    expected: ["401 unauthorized", "no query through PostgREST", "no table changed"],
+    play: async ({ evidence, mentors, stack }) => {
+      const body = JSON.stringify(stockPayload(mentors[1].id, "active", "paused", new Date().toISOString()))
+      const forged = sign(`whsec_${randomBytes(32).toString("base64")}`, randomUUID(), body)
+      const [before, queries] = [await evidence.tables(), await evidence.restQueries()]
+      const reply = await deliver(stack.functionUrl, forged)
+      const news = (await evidence.restQueries()).filter((query) => !queries.includes(query))
+      return [
+        answer(reply),
+        news.length === 0 ? "no query through PostgREST" : `queries: ${news.join("; ")}`,
+        before === (await evidence.tables()) ? "no table changed" : "a table changed"
+      ]
+    }
+  },
+  {
+    name: "A pause while the orchestrator is down",
+    expected: ["handler answered 502", "PAUSE, version 1: pending", "its last error is kept", "told: nobody"],
+    play: async (world) => {
+      const { evidence, mentors, stack } = world
+      await stack.services.orchestrator.stop()
+      await evidence.setStatus(mentors[2], "paused")
+      const event = await evidence.eventUntil(
+        mentors[2],
+        "the event to be given back",
+        ({ last_error, response_status, status }) =>
+          status === "pending" && last_error !== null && response_status !== null
+      )
+      const names = await evidence.toldAbout(event)
+      return [
+        `handler answered ${event.response_status}`,
+        settled(event),
+        event.last_error?.startsWith("transient: ") === true
+          ? "its last error is kept"
+          : `last error ${event.last_error}`,
+        `told: ${names.length === 0 ? "nobody" : names.join(", ")}`
+      ]
+    }
+  },
+  {
+    name: "The orchestrator is back",
+    expected: ["sent again", "PAUSE, version 1: completed", "told: Coordinator A, Coordinator C"],
+    play: async (world) => {
+      const { evidence, mentors, stack } = world
+      await stack.services.orchestrator.start()
+      const event = await evidence.eventUntil(
+        mentors[2],
+        "the sweep to send the event again",
+        ({ status }) => status === "completed"
+      )
+      return [
+        event.attempts > 1 ? "sent again" : `sent ${event.attempts} times`,
+        settled(event),
+        await told(world, event)
+      ]
+    }
+  }
+]
+
+const WIDTHS = [21, 35, 35, 3] as const
+
+/** Plays all scenarios, prints what was expected and what was seen, and returns whether they all agree. */
+export const playScenarios = async (stack: Stack, signal: AbortSignal): Promise<boolean> =>
+  withClient(stack.databaseUrl, async (client) => {
+    const world = { stack, evidence: new Evidence(client, signal), mentors: await seed(client) }
+    const rows: Array<ReadonlyArray<string>> = []
+    for (const { expected, name, play } of scenarios) {
+      const seen = await play(world).catch((cause: unknown) => [messageOf(cause)])
+      if (signal.aborted) return false
+      const isOk = expected.join("\n") === seen.join("\n")
+      rows.push([name, expected.join("\n"), seen.join("\n"), isOk ? "yes" : "NO"])
+    }
+    const allOk = rows.every((row) => row[3] === "yes")
+    print(`\n${layOut(rows)}\n`)
+    print(allOk ? green("Everything as expected.") : red("Not everything is as expected."))
+    return allOk
+  })
+
+const layOut = (rows: ReadonlyArray<ReadonlyArray<string>>): string =>
+  table(["scenario", "expected", "seen", "ok"], rows, {
+    widths: WIDTHS,
+    isSpaced: true,
+    styleHead: bold,
+    styleCell: (text, column) => (column < 3 ? text : text.includes("NO") ? red(text) : green(text))
+  })

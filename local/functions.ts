@@ -1,0 +1,82 @@
+import { spawn } from "node:child_process"
+import { existsSync } from "node:fs"
+import { dirname } from "node:path"
+import type { Upstream } from "./gateway.ts"
+import type { Log } from "./log.ts"
+import { LOOPBACK } from "./ports.ts"
+import { type Service, supervise } from "./Service.ts"
+import type { Reaper } from "./Reaper.ts"
+import { StackError } from "./StackError.ts"
+
+export interface EdgeFunctionOptions {
+  readonly name: "handler" | "orchestrator"
+  /** The file that `npm run build` makes: one module with `export default { fetch }`. */
+  readonly bundle: string
+  readonly deno: string
+  readonly env: Readonly<Record<string, string>>
+  /** Where Deno may keep its caches. */
+  readonly home: string
+  readonly log: Log
+  readonly reaper: Reaper
+}
+
+export interface EdgeFunction {
+  readonly service: Service
+  readonly upstream: () => Upstream | undefined
+}
+
+const LISTENING = /Listening on http:\/\/[^:]+:(\d+)\//
+
+/** One Edge Function in a Deno of its own, on a port that Deno chooses anew at each start. */
+export const edgeFunction = (options: EdgeFunctionOptions): EdgeFunction => {
+  if (!existsSync(options.bundle)) {
+    throw new StackError(`${options.bundle} does not exist. Run npm run build first.`)
+  }
+  let port: number | undefined
+  const service = supervise({
+    name: options.name,
+    log: options.log,
+    reaper: options.reaper,
+    spawn: async () => {
+      port = undefined
+      return spawn(options.deno, [...serveArguments, options.bundle], {
+        detached: true,
+        stdio: ["ignore", "pipe", "pipe"],
+        cwd: dirname(options.bundle),
+        env: {
+          PATH: process.env["PATH"] ?? "",
+          HOME: options.home,
+          DENO_DIR: options.home,
+          DENO_NO_UPDATE_CHECK: "1",
+          NO_COLOR: "1",
+          ...options.env
+        }
+      })
+    },
+    ready: (_, line) =>
+      new Promise((resolve) =>
+        line((text) => {
+          const found = LISTENING.exec(text)?.[1]
+          if (found === undefined || port !== undefined) return
+          port = Number(found)
+          resolve()
+        })
+      )
+  })
+  return { service, upstream: () => (service.running && port !== undefined ? { port } : undefined) }
+}
+
+const serveArguments = [
+  "serve",
+  `--host=${LOOPBACK}`,
+  "--port=0",
+  // What a hosted function may do, as near as Deno's switches come: no files, and here no other machine either.
+  `--allow-net=${LOOPBACK},localhost`,
+  "--allow-env",
+  "--no-prompt",
+  "--no-config",
+  "--no-lock",
+  // The bundle carries everything; whatever it would still fetch would be missing after a deployment too.
+  "--no-remote",
+  "--no-npm"
+]

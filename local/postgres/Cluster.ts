@@ -1,0 +1,99 @@
+import { type ChildProcess, spawn, type SpawnOptions } from "node:child_process"
+import { once } from "node:events"
+import { chown, mkdtemp, rm, writeFile } from "node:fs/promises"
+import { join } from "node:path"
+import { LOOPBACK } from "../ports.ts"
+import type { Reaper } from "../Reaper.ts"
+import { messageOf, StackError } from "../StackError.ts"
+import { temporaryDirectory, userId } from "../temporary.ts"
+
+// PostgreSQL refuses to run as root. This is nobody's number everywhere; the user need not exist by name.
+const NOBODY = 65_534
+
+const SETTINGS = {
+  listen_addresses: LOOPBACK,
+  unix_socket_directories: "",
+  max_connections: "100",
+  // The data is thrown away at the end, so it need not survive the machine. It must survive the *process*: committed
+  // rows have to be in the write-ahead log before the answer, hence no other setting is loosened.
+  fsync: "off",
+  timezone: "UTC",
+  log_timezone: "UTC",
+  // Compiling plans costs more than it saves on small tables.
+  jit: "off",
+  logging_collector: "off",
+  log_line_prefix: ""
+}
+
+export interface ClusterOptions {
+  readonly binaries: string
+  readonly password: string
+  readonly reaper: Reaper
+}
+
+export interface Cluster {
+  /** Spawns the server on the port given; readiness is the caller's to test. */
+  readonly spawn: (port: number) => ChildProcess
+  readonly remove: () => Promise<void>
+}
+
+/** A new, empty database cluster in a directory of its own, whose superuser is supabase_admin. */
+export const createCluster = async ({ binaries, password, reaper }: ClusterOptions): Promise<Cluster> => {
+  const directory = await mkdtemp(join(temporaryDirectory(), "pause-status-data-"))
+  reaper.removeAtEnd(directory)
+  const remove = (): Promise<void> => rm(directory, { recursive: true, force: true, maxRetries: 5 })
+  const options: SpawnOptions = {
+    cwd: directory,
+    env: { PATH: "/usr/bin:/bin", HOME: directory, LC_ALL: "C", TZ: "UTC" },
+    detached: true,
+    stdio: ["ignore", "pipe", "pipe"],
+    ...(userId() === 0 && { uid: NOBODY, gid: NOBODY })
+  }
+  const data = join(directory, "data")
+  try {
+    const passwordFile = join(directory, "password")
+    await writeFile(passwordFile, `${password}\n`, { mode: 0o600 })
+    if (userId() === 0) {
+      await chown(directory, NOBODY, NOBODY)
+      await chown(passwordFile, NOBODY, NOBODY)
+    }
+    const initdb = spawn(join(binaries, "bin", "initdb"), initdbArguments(data, passwordFile), options)
+    await finished(initdb, reaper)
+    await rm(passwordFile)
+  } catch (cause) {
+    await remove()
+    throw new StackError(`PostgreSQL could not create its data directory ${data}: ${messageOf(cause)}`)
+  }
+  return {
+    remove,
+    spawn: (port) =>
+      spawn(join(binaries, "bin", "postgres"), ["-D", data, "-p", `${port}`, ...settingArguments()], options)
+  }
+}
+
+const finished = async (program: ChildProcess, reaper: Reaper): Promise<void> => {
+  let printed = ""
+  program.stdout?.resume()
+  program.stderr?.on("data", (part) => (printed += String(part)))
+  if (program.pid !== undefined) reaper.watch(program.pid, "SIGKILL")
+  const [code, signal]: Array<unknown> = await once(program, "close")
+  if (program.pid !== undefined) reaper.forget(program.pid)
+  if (code !== 0) throw new Error(`initdb ended with ${String(signal ?? code)}: ${printed.trim()}`)
+}
+
+const initdbArguments = (data: string, passwordFile: string): ReadonlyArray<string> => [
+  `--pgdata=${data}`,
+  "--username=supabase_admin",
+  `--pwfile=${passwordFile}`,
+  "--auth=scram-sha-256",
+  "--encoding=UTF8",
+  // Built into PostgreSQL, hence the same order and case rules on every system.
+  "--locale-provider=builtin",
+  "--builtin-locale=C.UTF-8",
+  "--locale=C",
+  "--no-sync",
+  "--no-instructions"
+]
+
+const settingArguments = (): ReadonlyArray<string> =>
+  Object.entries(SETTINGS).flatMap(([name, value]) => ["-c", `${name}=${value}`])

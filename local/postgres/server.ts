@@ -1,0 +1,78 @@
+import { readFile } from "node:fs/promises"
+import { join } from "node:path"
+import type { Log } from "../log.ts"
+import { choosePort, freePort, LOOPBACK } from "../ports.ts"
+import type { Reaper } from "../Reaper.ts"
+import { type Service, supervise } from "../Service.ts"
+import { StackError } from "../StackError.ts"
+import { createCluster } from "./Cluster.ts"
+import { answers, withClient } from "./connect.ts"
+
+export interface PostgresOptions {
+  readonly binaries: string
+  readonly port: number | undefined
+  readonly password: string
+  readonly log: Log
+  readonly reaper: Reaper
+}
+
+export interface Postgres extends AsyncDisposable {
+  readonly service: Service
+  readonly urlOf: (role: string) => string
+}
+
+const BOOTSTRAP = join(import.meta.dirname, "bootstrap")
+const ATTEMPTS = 3
+
+/** A new PostgreSQL that looks to a migration like a new hosted Supabase project. */
+export const startPostgres = async (options: PostgresOptions): Promise<Postgres> => {
+  let port = await choosePort(options.port, "databasePort")
+  await using started = new AsyncDisposableStack()
+  const cluster = await createCluster(options)
+  started.defer(cluster.remove)
+
+  const urlOf = (role: string): string =>
+    `postgresql://${role}:${encodeURIComponent(options.password)}@${LOOPBACK}:${port}/postgres`
+
+  const service = supervise({
+    name: "postgres",
+    log: options.log,
+    reaper: options.reaper,
+    spawn: async () => cluster.spawn(port),
+    ready: async (child) => {
+      const gone = new AbortController()
+      child.once("exit", () => gone.abort())
+      await answers(urlOf("supabase_admin"), gone.signal)
+    },
+    // "Fast": clients are cut off, everything is written.
+    stopSignal: "SIGINT",
+    // "Immediate": unlike SIGKILL it takes the server's own children and its shared memory along.
+    lastSignal: "SIGQUIT"
+  })
+  started.defer(() => service.stop())
+
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await service.start()
+      break
+    } catch (cause) {
+      const portWasTaken = cause instanceof StackError && cause.message.includes("could not bind")
+      if (!portWasTaken || options.port || attempt === ATTEMPTS) throw cause
+      port = await freePort()
+    }
+  }
+  await bootstrap(urlOf("supabase_admin"), options.password)
+
+  const kept = started.move()
+  return { service, urlOf, [Symbol.asyncDispose]: () => kept.disposeAsync() }
+}
+
+const bootstrap = async (adminUrl: string, password: string): Promise<void> => {
+  const [roles, database] = await Promise.all(
+    ["roles.sql", "database.sql"].map((name) => readFile(join(BOOTSTRAP, name), "utf8"))
+  )
+  const template = new URL(adminUrl)
+  template.pathname = "/template1"
+  await withClient(adminUrl, (client) => client.query((roles ?? "").replaceAll("__PASSWORD__", password)))
+  await Promise.all([adminUrl, template.href].map((url) => withClient(url, (client) => client.query(database ?? ""))))
+}

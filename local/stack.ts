@@ -1,0 +1,218 @@
+import { mkdtemp, rm } from "node:fs/promises"
+import { join } from "node:path"
+import { edgeFunction } from "./functions.ts"
+import { startGateway } from "./gateway.ts"
+import { createKeys } from "./keys.ts"
+import type { Log, StackLog } from "./log.ts"
+import { choosePort, LOOPBACK } from "./ports.ts"
+import { postgresBinaries } from "./postgres/binaries.ts"
+import { migrate } from "./postgres/migrate.ts"
+import { seedVault } from "./postgres/seedVault.ts"
+import { startPostgres } from "./postgres/server.ts"
+import { postgrest } from "./postgrest.ts"
+import { type DenoVersion, denoProgram, postgrestProgram } from "./programs.ts"
+import { startReaper } from "./Reaper.ts"
+import type { Service } from "./Service.ts"
+import { StackError } from "./StackError.ts"
+import { temporaryDirectory } from "./temporary.ts"
+import { cronTicker, netWorker } from "./workers.ts"
+
+export { StackError }
+export type { Service, StackLog }
+
+export interface StackOptions {
+  /** The gateway's port; a free one when 0 or absent. */
+  readonly apiPort?: number
+  /** PostgreSQL's port; a free one when 0 or absent. */
+  readonly databasePort?: number
+  /** The Deno that runs the functions: what hosted Supabase is compatible with (the default), or the current one. */
+  readonly deno?: DenoVersion
+  /** "fast" leaves out the second that pg_net waits between batches. */
+  readonly pacing?: "real" | "fast"
+  /** More environment for the handler. */
+  readonly functionEnv?: Readonly<Record<string, string>>
+  /** The ORCHESTRATOR_URL that the handler gets, instead of the stack's own orchestrator. */
+  readonly orchestratorUrl?: string
+  /** Whether supabase/migrations is applied; true when absent. */
+  readonly migrate?: boolean
+  readonly log?: Log
+}
+
+/** Where the project's files are; tests point it at files of their own. */
+export interface StackPlaces {
+  readonly functions: string
+  readonly migrations: string
+}
+
+export interface Stack extends AsyncDisposable {
+  /** As role postgres: not a superuser, like on hosted Supabase. */
+  readonly databaseUrl: string
+  /** As superuser supabase_admin. */
+  readonly adminUrl: string
+  readonly apiUrl: string
+  readonly functionUrl: string
+  readonly orchestratorUrl: string
+  readonly serviceKey: string
+  readonly publishableKey: string
+  readonly webhookSecret: string
+  readonly services: {
+    readonly postgres: Service
+    readonly postgrest: Service
+    readonly handler: Service
+    readonly orchestrator: Service
+    readonly net: Service
+    readonly cron: Service
+  }
+  /** Takes everything down and removes the data; may be called more than once. */
+  stop(): Promise<void>
+}
+
+export const HANDLER = "pause-status-webhook-handler"
+export const ORCHESTRATOR = "pause-notification-orchestrator"
+
+const project = join(import.meta.dirname, "..", "supabase")
+const projectPlaces: StackPlaces = { functions: join(project, "functions"), migrations: join(project, "migrations") }
+
+/** Brings everything up on loopback and resolves when it is ready to work. */
+export const startStack = async (options: StackOptions = {}, places: StackPlaces = projectPlaces): Promise<Stack> => {
+  const log = options.log ?? (() => {})
+  const keys = createKeys()
+  // What was started so far goes down again, in reverse order, when a later part fails.
+  await using started = new AsyncDisposableStack()
+
+  const reaper = started.use(startReaper())
+  const home = await mkdtemp(join(temporaryDirectory(), "pause-status-stack-"))
+  reaper.removeAtEnd(home)
+  started.defer(() => rm(home, { recursive: true, force: true, maxRetries: 5 }))
+
+  const common = { home, log, reaper }
+  const apiPort = await choosePort(options.apiPort, "apiPort")
+  const apiUrl = `http://${LOOPBACK}:${apiPort}`
+  const functionUrl = `${apiUrl}/functions/v1/${HANDLER}/api/v1/webhooks/pause-status`
+  const orchestratorUrl = `${apiUrl}/functions/v1/${ORCHESTRATOR}`
+  const bundleOf = (name: string): string => join(places.functions, name, "dist", "index.mjs")
+  const platformEnv = {
+    SUPABASE_URL: apiUrl,
+    SUPABASE_SECRET_KEYS: JSON.stringify({ default: keys.serviceKey }),
+    SUPABASE_PUBLISHABLE_KEYS: JSON.stringify({ default: keys.publishableKey })
+  }
+
+  // Everything that may be missing is looked for before anything is started.
+  const [deno, postgrestPath, binaries] = await inParallel(
+    denoProgram(options.deno ?? "2.1.4"),
+    postgrestProgram(),
+    postgresBinaries()
+  )
+  const handler = edgeFunction({
+    ...common,
+    name: "handler",
+    bundle: bundleOf(HANDLER),
+    deno,
+    env: {
+      ...platformEnv,
+      WEBHOOK_SECRETS: keys.webhookSecret,
+      ORCHESTRATOR_URL: options.orchestratorUrl ?? orchestratorUrl,
+      ...options.functionEnv
+    }
+  })
+  const orchestrator = edgeFunction({
+    ...common,
+    name: "orchestrator",
+    bundle: bundleOf(ORCHESTRATOR),
+    deno,
+    env: platformEnv
+  })
+
+  const bringUpFunctions = async () => {
+    started.defer(() => takeDown(handler.service, orchestrator.service))
+    await inParallel(handler.service.start(), orchestrator.service.start())
+  }
+
+  const bringUpDatabase = async () => {
+    const postgres = started.use(
+      await startPostgres({ binaries, port: options.databasePort, password: keys.databasePassword, log, reaper })
+    )
+    const adminUrl = postgres.urlOf("supabase_admin")
+    const databaseUrl = postgres.urlOf("postgres")
+    const net = netWorker({ ...common, databaseUrl: adminUrl, pacing: options.pacing ?? "real" })
+    const cron = cronTicker({ ...common, databaseUrl: adminUrl })
+    const rest = postgrest({
+      ...common,
+      program: postgrestPath,
+      databaseUrl: postgres.urlOf("authenticator"),
+      jwtSecret: keys.jwtSecret
+    })
+    started.defer(() => takeDown(net, cron, rest.service))
+    await inParallel(
+      net.start(),
+      cron.start(),
+      (async () => {
+        if (options.migrate !== false) await migrate(databaseUrl, places.migrations)
+        await seedVault(databaseUrl, { webhookSecret: keys.webhookSecret, functionUrl })
+        // After the migrations, so that it reads the schema once.
+        await rest.service.start()
+      })()
+    )
+    return { postgres, net, cron, rest, adminUrl, databaseUrl }
+  }
+
+  const [database] = await inParallel(bringUpDatabase(), bringUpFunctions())
+  started.use(
+    await startGateway(
+      apiPort,
+      {
+        rest: database.rest.upstream,
+        functions: new Map([
+          [HANDLER, handler.upstream],
+          [ORCHESTRATOR, orchestrator.upstream]
+        ])
+      },
+      keys
+    )
+  )
+
+  const kept = started.move()
+  let stopped: Promise<void> | undefined
+  const stop = (): Promise<void> => (stopped ??= kept.disposeAsync())
+  return {
+    databaseUrl: database.databaseUrl,
+    adminUrl: database.adminUrl,
+    apiUrl,
+    functionUrl,
+    orchestratorUrl,
+    serviceKey: keys.serviceKey,
+    publishableKey: keys.publishableKey,
+    webhookSecret: keys.webhookSecret,
+    services: {
+      postgres: database.postgres.service,
+      postgrest: database.rest.service,
+      handler: handler.service,
+      orchestrator: orchestrator.service,
+      net: database.net,
+      cron: database.cron
+    },
+    stop,
+    [Symbol.asyncDispose]: stop
+  }
+}
+
+// Waits for all even when one has failed: what is still starting could not be taken down.
+const inParallel = async <const T extends ReadonlyArray<Promise<unknown>>>(
+  ...parts: T
+): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> => {
+  await Promise.allSettled(parts)
+  return Promise.all(parts)
+}
+
+const PATIENCE_MILLISECONDS = 500
+
+// A worker finishes what it is doing before it stops, which may take as long as the slowest server answers.
+const takeDown = async (...services: ReadonlyArray<Service>): Promise<void> => {
+  await Promise.all(
+    services.map(async (service) => {
+      const hurry = setTimeout(() => void service.kill("SIGKILL"), PATIENCE_MILLISECONDS)
+      await service.stop()
+      clearTimeout(hurry)
+    })
+  )
+}

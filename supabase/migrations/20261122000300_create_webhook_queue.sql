@@ -1,0 +1,194 @@
+-- Purpose: the outbox: the version counters, what each mentor's coordinators know, the queue.
+-- Locks:   none on existing tables.
+-- Undo:    drop table pause_status.webhook_queue, pause_status.mentor_states, pause_status.mentor_versions cascade;
+--          drop function pause_status.fingerprint(uuid, text, text, bigint),
+--          pause_status.payload(uuid, uuid, text, text, bigint, text).
+
+-- Installers that come at the same time take turns.
+select pg_advisory_xact_lock(hashtext('pause_status migrations'));
+
+-- Two tables, because they have two writers: in one row, the transaction that changes a profile would hold up the
+-- settling of the mentor's earlier events until it commits.
+create table if not exists pause_status.mentor_versions (
+  mentor_id uuid,
+  version bigint not null,
+  constraint mentor_versions_pkey primary key (mentor_id),
+  constraint mentor_versions_start_at_one check (version >= 1)
+);
+comment on table pause_status.mentor_versions is
+  'The last version given to each mentor. It outlives the profile, so that a mentor''s version is never given twice.';
+
+create table if not exists pause_status.mentor_states (
+  mentor_id uuid,
+  notified_version bigint,
+  notified_status text,
+  constraint mentor_states_pkey primary key (mentor_id)
+);
+comment on table pause_status.mentor_states is 'The status each mentor''s coordinators know of.';
+comment on column pause_status.mentor_states.notified_version is 'Version of the last completed event; null before it.';
+comment on column pause_status.mentor_states.notified_status is
+  'Status after the last completed event; before it, the status the mentor was first seen with.';
+
+create table if not exists pause_status.webhook_queue (
+  event_id uuid default gen_random_uuid(),
+  mentor_id uuid not null,
+  version bigint,
+  transition text not null,
+  old_status text not null,
+  new_status text not null,
+  occurred_at timestamptz,
+  source text not null,
+  payload jsonb not null,
+  fingerprint text not null,
+  status text not null default 'pending',
+  attempts integer not null default 0,
+  failures integer not null default 0,
+  first_failed_at timestamptz,
+  last_failed_at timestamptz,
+  claim_token bigint not null default 0,
+  lease_expires_at timestamptz,
+  next_attempt_at timestamptz,
+  last_dispatched_at timestamptz,
+  dispatch_reason text,
+  delivery_id uuid,
+  request_id bigint,
+  last_error text,
+  receipt jsonb,
+  created_at timestamptz not null default clock_timestamp(),
+  completed_at timestamptz,
+  dead_letter_id uuid,
+  queued_by xid8 not null default pg_current_xact_id(),
+  constraint webhook_queue_pkey primary key (event_id),
+  constraint webhook_queue_gives_a_version_once unique (mentor_id, version),
+  constraint webhook_queue_source_is_known check (source in ('outbox', 'webhook')),
+  constraint webhook_queue_status_is_known check (status in ('pending', 'processing', 'completed', 'failed')),
+  constraint webhook_queue_transition_agrees_with_statuses check (
+    (transition = 'PAUSE' and old_status = 'active' and new_status = 'paused')
+    or (transition = 'RESUME' and old_status = 'paused' and new_status = 'active')
+  ),
+  constraint webhook_queue_only_outbox_has_version check ((source = 'outbox') = (version is not null)),
+  constraint webhook_queue_versions_start_at_one check (version >= 1),
+  constraint webhook_queue_processing_has_lease check (status <> 'processing' or lease_expires_at is not null),
+  constraint webhook_queue_only_processing_has_lease check (status = 'processing' or lease_expires_at is null),
+  constraint webhook_queue_pending_outbox_has_next_attempt check (
+    status <> 'pending' or source <> 'outbox' or next_attempt_at is not null
+  ),
+  constraint webhook_queue_only_pending_has_next_attempt check (status = 'pending' or next_attempt_at is null),
+  constraint webhook_queue_completed_has_receipt check (
+    status <> 'completed' or (receipt is not null and completed_at is not null)
+  ),
+  constraint webhook_queue_only_completed_has_receipt check (
+    status = 'completed' or (receipt is null and completed_at is null)
+  ),
+  constraint webhook_queue_failed_has_dead_letter check ((status = 'failed') = (dead_letter_id is not null)),
+  constraint webhook_queue_dispatch_reason_is_known check (
+    dispatch_reason in ('commit', 'settled', 'sweep', 'redrive', 'reconcile')
+  ),
+  constraint webhook_queue_delivery_was_dispatched check (
+    delivery_id is null or (dispatch_reason is not null and last_dispatched_at is not null)
+  ),
+  constraint webhook_queue_failures_have_times check (
+    (failures = 0 or first_failed_at is not null) and (first_failed_at is null) = (last_failed_at is null)
+  ),
+  constraint webhook_queue_counts_up check (attempts >= 0 and failures >= 0 and claim_token >= 0),
+  constraint webhook_queue_last_error_is_at_most_2_kb check (octet_length(last_error) <= 2048)
+)
+-- Settled rows stay, so a share of the whole table would let the dead versions of the few live rows pile up.
+with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+comment on table pause_status.webhook_queue is
+  'The outbox, the record of truth: one row per transition, written by the transaction that made it.';
+comment on column pause_status.webhook_queue.event_id is
+  'One key from end to end: webhook-id, the orchestrator''s Idempotency-Key, the notification''s event_id.';
+comment on column pause_status.webhook_queue.version is
+  'Per-mentor counter given under the profile''s row lock: order without clocks. Null for a webhook from elsewhere.';
+comment on column pause_status.webhook_queue.occurred_at is
+  'When it happened; null when a sender''s text is no timestamp. It identifies, it never orders.';
+comment on column pause_status.webhook_queue.source is
+  'outbox: captured by our trigger and sent by us; webhook: sent, and sent again, by somebody else.';
+comment on column pause_status.webhook_queue.payload is 'Built once and sent as it is, so every delivery is the same.';
+comment on column pause_status.webhook_queue.fingerprint is 'Tells another payload under the same event id apart.';
+comment on column pause_status.webhook_queue.attempts is
+  'How often the event was sent to the handler: dispatches, or the claims of a webhook from elsewhere.';
+comment on column pause_status.webhook_queue.failures is
+  'Failures since it was queued or redriven: at settings.max_attempts it becomes a dead letter.';
+comment on column pause_status.webhook_queue.claim_token is
+  'Fencing token, one more for each claim: who comes late with an older one changes nothing.';
+comment on column pause_status.webhook_queue.next_attempt_at is
+  'When the sweep may send it (again), or, while a delivery is under way, when it counts as unacknowledged. '
+  'Null while claimed or settled, and for what somebody else sends.';
+comment on column pause_status.webhook_queue.dispatch_reason is
+  'What made the last dispatch: commit, settled (its predecessor was), sweep, redrive or reconcile.';
+comment on column pause_status.webhook_queue.delivery_id is
+  'webhook-id of the request it travels in: its own id when alone. Null while no delivery is under way.';
+comment on column pause_status.webhook_queue.request_id is
+  'pg_net''s id of that request. Only a hint: pg_net gives the same ids again after a crash.';
+comment on column pause_status.webhook_queue.dead_letter_id is
+  'The dead letter of a failed event, open or resolved.';
+comment on column pause_status.webhook_queue.queued_by is
+  'The transaction that queued it, so that its commit finds its events among all that are due.';
+comment on column pause_status.webhook_queue.last_error is 'Why it is not completed yet, or what to do about it.';
+comment on column pause_status.webhook_queue.receipt is 'What the orchestrator answered; duplicates get it too.';
+
+create index if not exists webhook_queue_due_idx on pause_status.webhook_queue (next_attempt_at)
+  where status = 'pending';
+create index if not exists webhook_queue_leases_idx on pause_status.webhook_queue (lease_expires_at)
+  where status = 'processing';
+create index if not exists webhook_queue_unsettled_idx on pause_status.webhook_queue (mentor_id, version)
+  where status in ('pending', 'processing');
+create index if not exists webhook_queue_completed_idx on pause_status.webhook_queue (completed_at)
+  where status = 'completed';
+create index if not exists webhook_queue_dead_letter_id_idx on pause_status.webhook_queue (dead_letter_id)
+  where dead_letter_id is not null;
+
+alter table pause_status.mentor_versions enable row level security;
+alter table pause_status.mentor_states enable row level security;
+alter table pause_status.webhook_queue enable row level security;
+revoke all on all tables in schema pause_status from public, anon, authenticated, service_role;
+
+-- In plpgsql, not in SQL: with a search_path of its own a SQL function is planned anew at each call, and these two run
+-- for every row of a bulk update.
+create or replace function pause_status.fingerprint(mentor uuid, transition text, occurred_at text, version bigint)
+returns text
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return mentor::text || ' ' || transition || ' ' || occurred_at || ' ' || coalesce(version::text, '-');
+end
+$$;
+comment on function pause_status.fingerprint(uuid, text, text, bigint) is
+  'What must be equal in two deliveries of one event. The time is the sender''s text: parsing would merge events.';
+
+create or replace function pause_status.payload(
+  event_id uuid,
+  mentor_id uuid,
+  old_status text,
+  new_status text,
+  version bigint,
+  occurred_at text
+)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return jsonb_strip_nulls(
+    jsonb_build_object(
+      'type', 'UPDATE',
+      'table', 'peer_mentor_profiles',
+      'schema', 'public',
+      'record', jsonb_build_object('id', mentor_id, 'status', new_status),
+      'old_record', jsonb_build_object('id', mentor_id, 'status', old_status),
+      'event_id', event_id,
+      'version', version,
+      'timestamp', occurred_at
+    )
+  );
+end
+$$;
+comment on function pause_status.payload(uuid, uuid, text, text, bigint, text) is
+  'The body of a delivery, in the shape of a Supabase database webhook. It carries no profile data.';
+
+revoke all on all functions in schema pause_status from public, anon, authenticated, service_role;

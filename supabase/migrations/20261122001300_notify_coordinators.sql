@@ -1,0 +1,210 @@
+-- Purpose: the orchestrator's transaction: one notification per coordinator, once per event, in order per mentor.
+-- Locks:   none on existing tables.
+-- Undo:    drop function public.pause_status_notify(jsonb), pause_status.notify(pause_status.reading[]);
+--          drop table public.notifications, pause_status.orchestrations, pause_status.orchestrated_mentors.
+
+-- Installers that come at the same time take turns.
+select pg_advisory_xact_lock(hashtext('pause_status migrations'));
+
+do $$
+declare
+  missing text;
+begin
+  if to_regclass('public.notifications') is null then
+    create table public.notifications (
+      id uuid default gen_random_uuid(),
+      event_id uuid not null,
+      mentor_id uuid not null,
+      coordinator_id uuid not null,
+      transition text not null,
+      version bigint,
+      created_at timestamptz not null default clock_timestamp(),
+      constraint notifications_pkey primary key (id),
+      constraint notifications_tell_a_coordinator_once unique (event_id, coordinator_id),
+      constraint notifications_transition_is_known check (transition in ('PAUSE', 'RESUME'))
+    );
+    alter table public.notifications enable row level security;
+    revoke all on table public.notifications from public, anon, authenticated, service_role;
+    comment on table public.notifications is 'What the orchestrator told to whom: one row per event and coordinator.';
+    comment on column public.notifications.coordinator_id is
+      'No foreign key: that somebody was told stays true after the coordinator is gone.';
+    comment on column public.notifications.version is 'The mentor''s version; null for a webhook from elsewhere.';
+  end if;
+
+  select string_agg(format('%s %s', column_name, type_name), ', ')
+  into missing
+  from (
+    values
+      ('id', 'uuid'), ('event_id', 'uuid'), ('mentor_id', 'uuid'), ('coordinator_id', 'uuid'),
+      ('transition', 'text'), ('version', 'bigint')
+  ) as wanted (column_name, type_name)
+  where not exists (
+    select
+    from pg_attribute a
+    where a.attrelid = to_regclass('public.notifications')
+      and a.attname = wanted.column_name
+      and a.atttypid = to_regtype(wanted.type_name)
+      and not a.attisdropped
+  );
+  if missing is not null then
+    raise exception 'public.notifications is a table of another purpose: it lacks %', missing
+      using errcode = 'duplicate_table', hint = 'Rename that table or move it to another schema, then try again.';
+  end if;
+end
+$$;
+
+create table if not exists pause_status.orchestrations (
+  event_id uuid,
+  fingerprint text not null,
+  receipt jsonb not null,
+  created_at timestamptz not null default clock_timestamp(),
+  constraint orchestrations_pkey primary key (event_id)
+);
+create index if not exists orchestrations_created_at_idx on pause_status.orchestrations (created_at);
+comment on table pause_status.orchestrations is
+  'The orchestrator''s idempotency keys: what was answered to each event, so that a repetition gets the same answer.';
+
+create table if not exists pause_status.orchestrated_mentors (
+  mentor_id uuid,
+  version bigint not null,
+  constraint orchestrated_mentors_pkey primary key (mentor_id)
+);
+comment on table pause_status.orchestrated_mentors is
+  'The highest version of each mentor that coordinators were told about: who comes later with a lower one is refused.';
+
+alter table pause_status.orchestrations enable row level security;
+alter table pause_status.orchestrated_mentors enable row level security;
+revoke all on table pause_status.orchestrations, pause_status.orchestrated_mentors
+  from public, anon, authenticated, service_role;
+
+create or replace function pause_status.notify(readings pause_status.reading[])
+returns uuid[]
+language plpgsql
+set search_path = ''
+as $$
+declare
+  told_event_ids uuid[];
+begin
+  insert into pause_status.orchestrated_mentors (mentor_id, version)
+  select distinct r.mentor_id, 0
+  from unnest(readings) r
+  where r.version is not null
+  order by r.mentor_id
+  on conflict do nothing;
+
+  -- One caller at a time for each mentor, or the order of two would be nobody's.
+  perform
+  from pause_status.orchestrated_mentors m
+  where m.mentor_id = any(array(select r.mentor_id from unnest(readings) r where r.version is not null))
+  order by m.mentor_id
+  for update;
+
+  with given as materialized (
+    select distinct on (r.event_id) r.*
+    from unnest(readings) r
+    where r.problem is null
+    order by r.event_id, r.place
+  ), candidate as materialized (
+    select g.*
+    from given g
+    left join pause_status.orchestrated_mentors m on m.mentor_id = g.mentor_id
+    where (g.version is null or g.version >= m.version or g.forced)
+      and not exists (select from pause_status.orchestrations o where o.event_id = g.event_id)
+  ), planned as materialized (
+    select c.event_id, coordinator.id as coordinator_id, gen_random_uuid() as id
+    from candidate c
+    join public.mentor_coordinators mc on mc.mentor_id = c.mentor_id
+    join public.coordinators coordinator on coordinator.id = mc.coordinator_id
+    group by c.event_id, coordinator.id
+  ), gathered as (
+    select p.event_id, count(*) as notified, jsonb_agg(p.id order by p.id) as ids
+    from planned p
+    group by p.event_id
+  ), kept as (
+    -- A second caller with the same key waits here for the first one's commit; its answer is the first one's receipt.
+    insert into pause_status.orchestrations (event_id, fingerprint, receipt)
+    select c.event_id, c.fingerprint, jsonb_build_object(
+      'eventId', c.event_id,
+      'mentorId', c.mentor_id,
+      'transition', c.transition,
+      'notified', coalesce(g.notified, 0),
+      'notificationIds', coalesce(g.ids, '[]')
+    )
+    from candidate c
+    left join gathered g on g.event_id = c.event_id
+    order by c.event_id
+    on conflict do nothing
+    returning event_id
+  ), told as (
+    -- In the order of versions, so that who reads by time reads the mentor's order. On conflict: the key may have been
+    -- forgotten by retention, the notification is not.
+    insert into public.notifications (id, event_id, mentor_id, coordinator_id, transition, version)
+    select p.id, c.event_id, c.mentor_id, p.coordinator_id, c.transition, c.version
+    from kept
+    join candidate c on c.event_id = kept.event_id
+    join planned p on p.event_id = kept.event_id
+    order by c.mentor_id, c.version, p.coordinator_id
+    on conflict (event_id, coordinator_id) do nothing
+  ), raised as (
+    update pause_status.orchestrated_mentors m
+    set version = highest.version
+    from (
+      select c.mentor_id, max(c.version) as version
+      from kept
+      join candidate c on c.event_id = kept.event_id
+      group by c.mentor_id
+    ) as highest
+    where m.mentor_id = highest.mentor_id and m.version < highest.version
+  )
+  select array_agg(kept.event_id) into told_event_ids from kept;
+  return told_event_ids;
+end
+$$;
+comment on function pause_status.notify(pause_status.reading[]) is
+  'Tells the coordinators of each event that nobody was told about, unless it is superseded; returns those events.';
+
+create or replace function public.pause_status_notify(events jsonb)
+returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  readings pause_status.reading[] := pause_status.read_events(events);
+  told_event_ids uuid[] := pause_status.notify(readings);
+  answers jsonb;
+begin
+  select coalesce(
+    jsonb_agg(
+      jsonb_build_object('eventId', coalesce(to_jsonb(r.event_id), r.event_id_as_given)) || case
+        when r.problem is not null then jsonb_build_object('outcome', 'invalid', 'message', r.problem)
+        when o.event_id is null then jsonb_build_object('outcome', 'superseded')
+        when o.fingerprint <> r.fingerprint then jsonb_build_object('outcome', 'payload_mismatch')
+        else jsonb_build_object(
+          'outcome', 'notified', 'receipt', o.receipt, 'replayed', told.event_id is null or told.place <> r.place
+        )
+      end
+      order by r.place
+    ),
+    '[]'
+  )
+  into answers
+  from unnest(readings) r
+  left join pause_status.orchestrations o on o.event_id = r.event_id
+  left join (
+    select e.event_id, min(r.place) as place
+    from unnest(told_event_ids) as e (event_id)
+    join unnest(readings) r on r.event_id = e.event_id
+    group by e.event_id
+  ) as told on told.event_id = r.event_id;
+  return answers;
+end
+$$;
+comment on function public.pause_status_notify(jsonb) is
+  'Tells the coordinators about an array of PauseEvents, in one transaction and once per event id; answers in the same '
+  'order, each with its eventId: notified (receipt, replayed), payload_mismatch (same key, other payload), superseded '
+  '(they were told about a later version of the mentor, and the event has no force) or invalid (message).';
+
+revoke all on all functions in schema pause_status from public, anon, authenticated, service_role;
+revoke all on function public.pause_status_notify(jsonb) from public, anon, authenticated;
+grant execute on function public.pause_status_notify(jsonb) to service_role;
