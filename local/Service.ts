@@ -9,7 +9,10 @@ export interface Service {
   readonly name: string
   readonly pid: number | undefined
   readonly running: boolean
-  /** Sends the signal and waits until that process is gone (SIGSTOP and SIGCONT: sends only). The supervisor then starts a new one, unless `stop()` was called. */
+  /**
+   * Sends the signal and waits until that process is gone (SIGSTOP and SIGCONT: sends only). The supervisor then starts
+   * a new one, unless `stop()` was called.
+   */
   kill(signal: NodeJS.Signals): Promise<void>
   /** Down, and stays down. */
   stop(): Promise<void>

@@ -87,11 +87,14 @@ const serve = async (): Promise<void> => {
   }
 }
 
+let lastMessage = ""
 while (!stopping.signal.aborted) {
   try {
     await serve()
   } catch (cause) {
-    console.error(messageOf(cause))
+    const message = messageOf(cause)
+    if (message !== lastMessage) console.error(message)
+    lastMessage = message
     await pause(RECONNECT_MILLISECONDS)
   }
 }

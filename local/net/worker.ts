@@ -30,7 +30,7 @@ const askToRestart = (): void => {
 }
 
 const open = async (name: string): Promise<Client> => {
-  for (;;) {
+  for (let lastMessage = ""; ;) {
     try {
       const client = await connect(databaseUrl, name)
       // As with the real worker, the end of the server is the end of the requests that are under way.
@@ -38,7 +38,9 @@ const open = async (name: string): Promise<Client> => {
       return client
     } catch (cause) {
       if (restart.signal.aborted) process.exit(0)
-      console.error(messageOf(cause))
+      const message = messageOf(cause)
+      if (message !== lastMessage) console.error(message)
+      lastMessage = message
       await wait(RECONNECT_MILLISECONDS)
     }
   }

@@ -55,7 +55,8 @@ const toAnswer = (
   event: PauseEvent,
   item: (typeof OrchestratorBatchReply.Type)["results"][number] | undefined
 ): Answer => {
-  if (item === undefined)
+  // A refusal must never be put down to a neighbour.
+  if (item?.eventId !== event.eventId)
     return Result.fail(toError(event, { kind: "transient", failure: "receipt", detail: "no result for this event" }))
   if (item.status === 200 && item.receipt !== undefined) return Result.succeed(item.receipt)
   return Result.fail(toError(event, failedStatus(item.status)))
