@@ -15,6 +15,8 @@ interface Danger {
   readonly bag: Array<string>
 }
 
+// By this name in orderFaults.
+const REFUSAL = "one event refused"
 const pass: Treatment = (call, forward) => forward(call)
 
 /** Decides what becomes of each call that comes by. */
@@ -22,7 +24,8 @@ export class Faults {
   readonly injected = new Tally()
   /** Events whose order was answered with a 400: they have a right to be dead letters. */
   readonly refused = new Set<string>()
-  active = true
+  /** Which faults are injected still. Refusals alone, at the end, make dead letters that nothing has superseded. */
+  active: "all" | "refusals" | "none" = "all"
   readonly #random: Random
   readonly #dangers = new Map<CallKind, Danger>()
   readonly #otherwise: Treatment
@@ -45,13 +48,22 @@ export class Faults {
 
   choose(call: Call): Treatment {
     const danger = this.#dangers.get(call.kind)
-    if (danger !== undefined && this.active && this.#random.chance(danger.probability)) {
+    if (danger !== undefined && this.active !== "none" && this.#random.chance(danger.probability)) {
+      if (this.active === "refusals") return this.#refuse(call)
       // Each kind comes once before any comes again.
       if (danger.bag.length === 0) danger.bag.push(...this.#random.shuffled(Object.keys(danger.faults)))
-      const name = danger.bag.pop() ?? ""
-      this.injected.add(name)
-      return danger.faults[name] ?? pass
+      return this.#inject(danger, danger.bag.pop() ?? "")
     }
     return call.kind === "delivery" ? this.#otherwise : pass
+  }
+
+  #refuse({ kind }: Call): Treatment {
+    const danger = kind === "order" ? this.#dangers.get(kind) : undefined
+    return danger === undefined ? pass : this.#inject(danger, REFUSAL)
+  }
+
+  #inject(danger: Danger, name: string): Treatment {
+    this.injected.add(name)
+    return danger.faults[name] ?? pass
   }
 }

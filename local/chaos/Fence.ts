@@ -3,14 +3,13 @@ import { type Call, objectsIn, type Reply } from "./calls.ts"
 export interface Trespass {
   readonly kind: "trespass"
   readonly eventId: string
-  readonly token: number
-  readonly newestToken: number
-  readonly outcome: string
+  readonly detail: string
 }
 
 /**
- * Watches the claims go by and catches a settlement that took effect with an old token: whoever settles after another
- * was granted the event must be told "stale".
+ * Watches claims and settlements go by. What it catches may harm nobody, because the next line of defence holds:
+ * a settlement that took effect although another had been granted the event before it was sent, and an event that was
+ * sent while an earlier one of its mentor was unsettled.
  */
 export class Fence {
   readonly trespasses: Array<Trespass> = []
@@ -43,8 +42,15 @@ export class Fence {
 
   #grant(answer: Reply): void {
     for (const { eventId, outcome, token } of objectsIn(answer.body)) {
-      if (outcome !== "claimed") continue
       const key = String(eventId)
+      if (outcome === "out_of_order") {
+        this.trespasses.push({
+          kind: "trespass",
+          eventId: key,
+          detail: "sent before its mentor's earlier event was settled"
+        })
+      }
+      if (outcome !== "claimed") continue
       this.#newest.set(key, Math.max(Number(token), this.#newest.get(key) ?? 0))
     }
     this.#waiting = this.#waiting.filter(({ granted, tokens }) => {
@@ -61,7 +67,10 @@ export class Fence {
       if (Number(token) >= newestToken) continue
       const outcome = outcomes[index] ?? "nothing"
       if (outcome === "stale") this.turnedAway += 1
-      else this.trespasses.push({ kind: "trespass", eventId: String(eventId), token: Number(token), newestToken, outcome })
+      else {
+        const detail = `settlement with token ${token} was answered ${outcome} after token ${newestToken} was granted`
+        this.trespasses.push({ kind: "trespass", eventId: String(eventId), detail })
+      }
     }
   }
 }

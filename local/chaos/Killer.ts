@@ -1,3 +1,4 @@
+import { once } from "node:events"
 import { setTimeout as wait } from "node:timers/promises"
 import type { Service, Stack } from "../stack.ts"
 import type { Random } from "./random.ts"
@@ -13,8 +14,8 @@ interface Attack {
 }
 
 // Before the reply the handler has done its work; whoever waits for the answer has not.
-const ROUND: ReadonlyArray<Attack> = [
-  ...STEPS.map((step): Attack => ({ step, victim: step === "before reply" ? "net" : "handler" })),
+const AT_STEPS = STEPS.map((step): Attack => ({ step, victim: step === "before reply" ? "net" : "handler" }))
+const OTHERS: ReadonlyArray<Attack> = [
   { step: "orchestrator called", victim: "orchestrator" },
   { step: undefined, victim: "postgres" },
   { step: undefined, victim: "net" }
@@ -32,7 +33,7 @@ const RARE: ReadonlyArray<Attack> = [
 ]
 
 const LOOK_AGAIN_MILLISECONDS = 10
-const STEP_PATIENCE_MILLISECONDS = 15_000
+const STEP_PATIENCE_MILLISECONDS = 10_000
 const RECOVERY_MILLISECONDS = 60_000
 
 /** Kills processes, one after the other, each at a chosen step of a delivery or at any moment. */
@@ -72,23 +73,31 @@ export class Killer {
   #next(): Attack {
     if (this.#bag.length === 0) {
       const rare = this.#random.sample(RARE, 3)
-      // The first round is complete before anything is added to it.
-      this.#bag = [...this.#random.shuffled(this.rounds === 0 ? ROUND : [...ROUND, ...rare])]
+      // The first round takes each step first, so that a short run is at all of them too.
+      this.#bag =
+        this.rounds === 0
+          ? [...this.#random.shuffled(AT_STEPS), ...this.#random.shuffled(OTHERS)]
+          : [...this.#random.shuffled([...AT_STEPS, ...OTHERS, ...rare])]
     }
     return this.#bag.shift() ?? { step: undefined, victim: "handler" }
   }
 
   async #strikeAt(attack: Attack, signal: AbortSignal): Promise<void> {
-    const patience = AbortSignal.any([signal, AbortSignal.timeout(STEP_PATIENCE_MILLISECONDS)])
-    await new Promise<void>((resolve) => {
-      this.#armed = { ...attack, struck: resolve }
-      patience.addEventListener("abort", () => {
-        // One that is striking already is waited for.
-        if (this.#armed === undefined) return
-        this.#armed = undefined
-        resolve()
-      })
-    })
+    const ended = new AbortController()
+    const armed = { ...attack, struck: () => ended.abort() }
+    const over = once(ended.signal, "abort")
+    this.#armed = armed
+    const giveUp = (): void => {
+      // One that is striking already is waited for.
+      if (this.#armed !== armed) return
+      this.#armed = undefined
+      ended.abort()
+    }
+    const patience = setTimeout(giveUp, STEP_PATIENCE_MILLISECONDS)
+    signal.addEventListener("abort", giveUp, { once: true })
+    await over
+    clearTimeout(patience)
+    signal.removeEventListener("abort", giveUp)
   }
 
   async #kill(victim: Victim): Promise<void> {

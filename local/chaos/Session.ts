@@ -39,7 +39,9 @@ export const openSession = (url: string, name: string): Session => {
           drop()
           if (!passes(cause)) throw cause
           if (performance.now() > deadline) {
-            throw new ChaosError(`${name} cannot work with Postgres since ${DEADLINE_MILLISECONDS / 1_000} s`, { cause })
+            throw new ChaosError(`${name} cannot work with Postgres since ${DEADLINE_MILLISECONDS / 1_000} s`, {
+              cause
+            })
           }
           await wait(PAUSE_MILLISECONDS)
         }

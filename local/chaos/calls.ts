@@ -52,5 +52,4 @@ export const objectsIn = (body: Buffer, name?: string): ReadonlyArray<Record<str
 }
 
 /** The ids of the events that an order carries. */
-export const eventIdsIn = (body: Buffer): ReadonlyArray<string> =>
-  objectsIn(body).map(({ eventId }) => String(eventId))
+export const eventIdsIn = (body: Buffer): ReadonlyArray<string> => objectsIn(body).map(({ eventId }) => String(eventId))

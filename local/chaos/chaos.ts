@@ -1,22 +1,22 @@
-import { setTimeout as wait } from "node:timers/promises"
 import type { Log } from "../log.ts"
 import { installAudit, readEvidence } from "./audit.ts"
-import { stepAfter, stepBefore } from "./steps.ts"
 import type { Call, Forward, Reply } from "./calls.ts"
 import { redriveAll } from "./deadLetters.ts"
 import { Faults } from "./Faults.ts"
 import { Fence } from "./Fence.ts"
 import { Killer } from "./Killer.ts"
+import { runLoad } from "./load.ts"
 import type { ChaosOptions } from "./options.ts"
-import { planOperations, planWorld } from "./plan.ts"
-import { type Backlog, quiescent, readBacklog } from "./quiescence.ts"
+import { planWorld, type World } from "./plan.ts"
+import { type Backlog, quiescent } from "./quiescence.ts"
 import { makeRandom } from "./random.ts"
 import { makeReport, type Report } from "./report.ts"
 import { ChaosError, openSession, rowsOf, type Session } from "./Session.ts"
+import { stepAfter, stepBefore } from "./steps.ts"
 import { startSystem } from "./system.ts"
 import { Tally } from "./Tally.ts"
 import { verify } from "./verify.ts"
-import { INSERT_MENTORS, type Load, write } from "./writers.ts"
+import { INSERT_MENTORS, type Load } from "./writers.ts"
 
 export interface Progress extends Backlog {
   readonly phase: "load" | "drain" | "redrive"
@@ -31,14 +31,13 @@ export interface Observer {
   readonly log: Log
 }
 
-const WRITERS = 8
+// The default of settings.max_attempts.
 const MAX_ATTEMPTS = 10
-const EVENTS_PER_KILL = 100
-const FEWEST_KILLS = 7
-const KILLS_PER_SECOND = 1 / 3
-const LOOK_AGAIN_MILLISECONDS = 300
+const SHORTEST_PATIENCE_SECONDS = 60
+const EVENTS_PER_SECOND = 50
+const MOST_RECONCILIATIONS = 100
 
-const insertWorld = (session: Session, world: ReturnType<typeof planWorld>) =>
+const insertWorld = (session: Session, world: World) =>
   session.retrying(async (client) => {
     const coordinators = "insert into public.coordinators (id) select unnest($1::uuid[]) on conflict do nothing"
     await client.query(coordinators, [world.coordinators])
@@ -64,7 +63,7 @@ export const runChaos = async (options: ChaosOptions, observer: Observer): Promi
 
   await using started = new AsyncDisposableStack()
   const system = started.use(await startSystem(random.fork("system"), treat, observer.log))
-  const { services, databaseUrl } = system.stack
+  const { databaseUrl, services } = system.stack
   const session = started.use(openSession(databaseUrl, "chaos"))
   await installAudit(session)
   await system.configure(session)
@@ -73,9 +72,7 @@ export const runChaos = async (options: ChaosOptions, observer: Observer): Promi
 
   const load: Load = { commits: new Map(), changes: 0, operations: new Map() }
   let phase: Progress["phase"] = "load"
-  let backlog: Backlog = { unsettled: 0, deadLetters: 0 }
-  const look = (seen: Backlog): void => {
-    backlog = seen
+  const look = (backlog: Backlog): void =>
     observer.progress({
       ...backlog,
       phase,
@@ -84,105 +81,56 @@ export const runChaos = async (options: ChaosOptions, observer: Observer): Promi
       faults: faults.injected.total,
       kills: killer?.kills.total ?? 0
     })
-  }
-
-  const kills = options.faults.includes("kill")
-    ? Math.max(FEWEST_KILLS, Math.floor(options.events / EVENTS_PER_KILL))
-    : 0
-  const mostUnsettled = Math.max(200, options.mentors * 3)
-  // Writers wait for the killer, so that it gets round however fast they are.
-  const allowance = (): number =>
-    kills === 0 || killer === undefined ? Infinity : (options.events * (killer.rounds + 1)) / kills
-  const mayWrite = (): boolean => backlog.unsettled < mostUnsettled && load.changes < allowance()
 
   const loadStartedAt = performance.now()
-  const loaded = new AbortController()
   if (options.noNet) await services.net.stop()
-  if (kills > 0) killer = new Killer(random.fork("kills"), services)
-
-  const writing = Promise.all(
-    Array.from({ length: WRITERS }, async (_, index) => {
-      await using own = openSession(databaseUrl, `writer ${index}`)
-      const largestBulk = Math.max(2, Math.min(options.mentors, Math.floor(options.events / 20), 500))
-      const operations = planOperations(random.fork(`writer ${index}`), world, largestBulk)
-      await write({ session: own, operations, load, events: options.events, mayWrite })
-    })
-  ).finally(() => loaded.abort())
-
-  const killing = (async () => {
-    const pauses = random.fork("pauses")
-    while (killer !== undefined && killer.rounds < kills && !loaded.signal.aborted) {
-      await killer.attack(loaded.signal)
-      await wait(pauses.int(100, 2_000 / KILLS_PER_SECOND / 6))
-    }
-  })()
-
-  const rotating = (async () => {
-    if (!options.faults.includes("rotation")) return
-    for (const part of ["both", "new"] as const) {
-      const due = (options.events * (part === "both" ? 1 : 2)) / 3
-      while (load.changes < due && !loaded.signal.aborted) await wait(LOOK_AGAIN_MILLISECONDS)
-      await system.rotate(session, part)
-    }
-  })()
-
-  const looking = (async () => {
-    while (!loaded.signal.aborted) {
-      look(await readBacklog(session))
-      await wait(LOOK_AGAIN_MILLISECONDS, undefined, { signal: loaded.signal }).catch(() => {})
-    }
-  })()
-
-  await Promise.all([writing, killing, rotating, looking])
+  if (options.faults.includes("kill")) killer = new Killer(random.fork("kills"), services)
+  await runLoad({ options, random, system, session, world, load, killer, look })
   const loadSeconds = (performance.now() - loadStartedAt) / 1_000
-  const withoutNet = options.noNet ? (await rowsOf(session, "select from chaos.told")).length : undefined
+  const toldWithoutNet = options.noNet ? (await rowsOf(session, "select from chaos.told")).length : undefined
   if (options.noNet) await services.net.start()
 
   phase = "drain"
-  faults.active = false
-  const patience = 60 + Math.ceil(options.events / 50)
+  faults.active = "refusals"
   const isIdle = (): boolean => system.proxy.busy() === 0 && faults.copiesUnderWay() === 0
-  await quiescent(session, isIdle, patience, look)
+  const patience = SHORTEST_PATIENCE_SECONDS + Math.ceil(options.events / EVENTS_PER_SECOND)
+  const quiet = (): Promise<void> => quiescent(session, isIdle, patience, look)
+  await quiet()
   phase = "redrive"
+  faults.active = "none"
   const deadLetters = await redriveAll(session)
-  await quiescent(session, isIdle, patience, look)
-  await reconcileAll(session, isIdle, patience, look)
+  await quiet()
+  await reconcileAll(session, quiet)
 
   const evidence = await readEvidence(session)
-  const verdict = verify(evidence, { refused: faults.refused, maxAttempts: MAX_ATTEMPTS, commits: load.commits })
-  const [attempts] = await rowsOf<{ sent: number; retries: number }>(
+  const [sent] = await rowsOf<{ retries: number }>(
     session,
-    "select sum(attempts)::int as sent, sum(greatest(attempts - 1, 0))::int as retries from pause_status.webhook_queue"
+    "select sum(greatest(attempts - 1, 0))::int as retries from pause_status.webhook_queue"
   )
   return makeReport({
     options,
     system,
-    verdict,
+    verdict: verify(evidence, { refused: faults.refused, maxAttempts: MAX_ATTEMPTS, commits: load.commits }),
     fence,
     faults: faults.injected,
-    ...(killer !== undefined && { killer }),
+    killer,
     calls,
     load,
     evidence,
     deadLetters,
-    retries: attempts?.retries ?? 0,
+    retries: sent?.retries ?? 0,
     loadSeconds,
-    ...(withoutNet !== undefined && { withoutNet }),
+    toldWithoutNet,
     seconds: (performance.now() - startedAt) / 1_000
   })
 }
 
-// What coordinators know must be what the profiles say, words of the project's own apart.
-const reconcileAll = async (
-  session: Session,
-  isIdle: () => boolean,
-  patience: number,
-  look: (backlog: Backlog) => void
-): Promise<void> => {
-  for (let round = 0; round < 100; round++) {
+// What coordinators know must become what the profiles say.
+const reconcileAll = async (session: Session, quiet: () => Promise<void>): Promise<void> => {
+  for (let round = 0; round < MOST_RECONCILIATIONS; round++) {
     const [row] = await rowsOf<{ made: number }>(session, "select pause_status.reconcile() as made")
-    await quiescent(session, isIdle, patience, look)
+    await quiet()
     if (row?.made === 0) return
   }
-  throw new ChaosError("reconcile() finds a difference again and again")
+  throw new ChaosError("reconcile() finds a difference again and again: read pause_status.unexplained_profiles")
 }

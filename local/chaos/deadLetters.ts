@@ -12,7 +12,9 @@ const REDRIVE = "select pause_status.redrive($1) ->> 'outcome' as outcome"
 const RESOLVE = "select pause_status.resolve($1, 'superseded: a later version was told')"
 
 /** Sends every dead letter again, each mentor's in the order of versions; those that are superseded are closed. */
-export const redriveAll = async (session: Session): Promise<{ readonly redriven: number; readonly superseded: number }> => {
+export const redriveAll = async (
+  session: Session
+): Promise<{ readonly redriven: number; readonly superseded: number }> => {
   let [redriven, superseded] = [0, 0]
   for (const { eventId } of await rowsOf<Open>(session, OPEN)) {
     const [answer] = await rowsOf<{ outcome: string }>(session, REDRIVE, [eventId])

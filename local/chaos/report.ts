@@ -26,7 +26,7 @@ export interface Report {
   readonly retries: number
   readonly deadLetters: Readonly<Record<string, number>>
   readonly reconciled: number
-  readonly notifiedWithoutNet?: number
+  readonly toldWithoutNet?: number
   readonly milliseconds: { readonly p50: number; readonly p99: number; readonly max: number }
   readonly setup: Readonly<Record<string, number | boolean>>
   readonly loadSeconds: number
@@ -39,13 +39,13 @@ export interface Findings {
   readonly verdict: Verdict
   readonly fence: Fence
   readonly faults: Tally
-  readonly killer?: Killer
+  readonly killer: Killer | undefined
   readonly calls: Tally
   readonly load: Load
   readonly evidence: Evidence
   readonly deadLetters: { readonly redriven: number; readonly superseded: number }
   readonly retries: number
-  readonly withoutNet?: number
+  readonly toldWithoutNet: number | undefined
   readonly loadSeconds: number
   readonly seconds: number
 }
@@ -74,10 +74,7 @@ export const makeReport = (found: Findings): Report => {
       "unexplained dead letter": count("unexplained dead letter"),
       trespass: fence.trespasses.length
     },
-    examples: [
-      ...verdict.violations.slice(0, EXAMPLES),
-      ...fence.trespasses.slice(0, EXAMPLES)
-    ],
+    examples: [...verdict.violations.slice(0, EXAMPLES), ...fence.trespasses.slice(0, EXAMPLES)],
     operations: Object.fromEntries(found.load.operations),
     faults: found.faults.toJSON(),
     kills: killer?.kills.toJSON() ?? {},
@@ -87,7 +84,7 @@ export const makeReport = (found: Findings): Report => {
     retries: found.retries,
     deadLetters: { made: found.evidence.deadLetters.length, ...found.deadLetters, neverTold: verdict.superseded },
     reconciled: verdict.reconciled,
-    ...(found.withoutNet !== undefined && { notifiedWithoutNet: found.withoutNet }),
+    ...(found.toldWithoutNet !== undefined && { toldWithoutNet: found.toldWithoutNet }),
     milliseconds: {
       p50: percentile(verdict.latencies, 0.5),
       p99: percentile(verdict.latencies, 0.99),
@@ -117,7 +114,10 @@ export const printable = (report: Report): string => {
     ["doubled", String(report.violations.doubled)],
     ["out of order", String(report.violations["out of order"])],
     ["untrue", String(report.violations.untrue)],
-    ["settled with an old token", `${report.violations.trespass} (${report.staleSettlements} turned away)`],
+    [
+      "broke the rules of claims",
+      `${report.violations.trespass} (${report.staleSettlements} late settlements turned away)`
+    ],
     ["dead letters", `${listed(report.deadLetters)}, unexplained ${report.violations["unexplained dead letter"]}`],
     ["told by reconciliation", String(report.reconciled)],
     ["changes", listed(report.operations)],
@@ -131,7 +131,7 @@ export const printable = (report: Report): string => {
     ["duration", `${report.seconds} s, of these ${report.loadSeconds} s under load`],
     ["seed", String(report.seed)]
   ]
-  const without = report.notifiedWithoutNet
+  const without = report.toldWithoutNet
   const more: ReadonlyArray<readonly [string, string]> =
     without === undefined ? [] : [["notifications while pg_net was off", String(without)]]
   const examples = report.examples.map((example) => `  ${JSON.stringify(example)}`)

@@ -29,7 +29,8 @@ const run = async (args: ReadonlyArray<string>): Promise<number> => {
     await buildFunctions()
     const report = await runChaos(options, {
       progress: progressLine(process.stderr.isTTY),
-      log: ({ source, text }) => (options.verbose ? void process.stderr.write(`${source.padEnd(12)} ${text}\n`) : undefined)
+      log: ({ source, text }) =>
+        options.verbose ? void process.stderr.write(`${source.padEnd(12)} ${text}\n`) : undefined
     })
     console.log(options.output === "json" ? JSON.stringify(report) : printable(report))
     return report.passed ? 0 : BROKEN

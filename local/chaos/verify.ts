@@ -119,7 +119,9 @@ const verifyMentor = (
 }
 
 const explain = (letter: DeadLetter, { maxAttempts, refused }: Expectation): boolean =>
-  letter.reason === "refused" ? refused.has(letter.eventId) : letter.reason === "exhausted" && letter.failures >= maxAttempts
+  letter.reason === "refused"
+    ? refused.has(letter.eventId)
+    : letter.reason === "exhausted" && letter.failures >= maxAttempts
 
 /** The verdict over a whole run, from the database's own records and from what the harness did to it. */
 export const verify = (evidence: Evidence, expectation: Expectation): Verdict => {

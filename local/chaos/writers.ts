@@ -67,7 +67,10 @@ const flipEach = async (client: Client, mentors: ReadonlyArray<string>): Promise
 const insert = (client: Client, mentor: NewMentor, flips: number): Promise<string | undefined> =>
   within(client, "commit", async () => {
     await client.query(INSERT_MENTORS, [JSON.stringify([mentor])])
-    return flipEach(client, Array.from({ length: flips }, () => mentor.id))
+    return flipEach(
+      client,
+      Array.from({ length: flips }, () => mentor.id)
+    )
   })
 
 /** Does one operation; the id of its transaction when that changed something. */
@@ -113,13 +116,14 @@ export interface WriterOptions {
   readonly events: number
   /** Whether the system has caught up far enough for another change. */
   readonly mayWrite: () => boolean
+  readonly signal: AbortSignal
 }
 
 /** Writes until enough transitions are committed. */
-export const write = async ({ events, load, mayWrite, operations, session }: WriterOptions): Promise<void> => {
+export const write = async ({ events, load, mayWrite, operations, session, signal }: WriterOptions): Promise<void> => {
   for (const operation of operations) {
-    while (!mayWrite() && load.changes < events) await wait(LOOK_AGAIN_MILLISECONDS)
-    if (load.changes >= events) return
+    while (!mayWrite() && load.changes < events && !signal.aborted) await wait(LOOK_AGAIN_MILLISECONDS)
+    if (load.changes >= events || signal.aborted) return
     const transaction = await session.retrying((client) => perform(client, operation))
     if (transaction !== undefined) load.commits.set(transaction, performance.timeOrigin + performance.now())
     load.changes += changesOf(operation)

@@ -10,6 +10,7 @@ create or replace function pause_status.dispatch_transaction()
 returns void
 language plpgsql
 set search_path = ''
+set plan_cache_mode = force_custom_plan
 -- The commit of a change of a profile may wait for a settle, but not for one that hangs.
 set lock_timeout = '2s'
 as $$

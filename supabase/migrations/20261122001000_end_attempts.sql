@@ -9,6 +9,7 @@ create or replace function pause_status.end_attempts(endings jsonb)
 returns table (event_id uuid, mentor_id uuid, verdict text)
 language plpgsql
 set search_path = ''
+set plan_cache_mode = force_custom_plan
 as $$
 #variable_conflict use_column
 begin

@@ -9,55 +9,47 @@ create or replace function pause_status.claim(readings pause_status.reading[])
 returns table (place integer, event_id uuid, token bigint, attempt integer)
 language plpgsql
 set search_path = ''
+set plan_cache_mode = force_custom_plan
 as $$
 #variable_conflict use_column
+declare
+  -- Also the mark of what ended here: nothing else gives a row exactly this time.
+  ended timestamptz := clock_timestamp();
 begin
   return query
-  with known as materialized (
-    -- Locked in one order, so that overlapping batches wait for each other instead of deadlocking; and read after the
-    -- wait, so that what ends here is known.
-    select q.*
-    from pause_status.webhook_queue q
-    where q.event_id = any(array(select r.event_id from unnest(readings) r))
-    order by q.event_id
-    for update
-  ), given as materialized (
-    select distinct on (r.event_id) r.*
+  with once as materialized (
+    select distinct on (r.event_id) r.*, exists (
+        select from pause_status.webhook_queue known where known.event_id = r.event_id
+      ) as is_queued
     from unnest(readings) r
     where r.problem is null
     order by r.event_id, r.place
+  ), given as materialized (
+    select
+      o.*,
+      row_number() over (partition by o.mentor_id, o.version order by o.place) as turn,
+      -- Those that are not in the queue yet: their rows were lost.
+      min(o.version) filter (where not o.is_queued) over (partition by o.mentor_id) as lowest_lost
+    from once o
   ), first_in_line as materialized (
     select g.*
     from given g
-    where not exists (
-        select
-        from pause_status.webhook_queue earlier
-        where earlier.mentor_id = g.mentor_id
-          and earlier.version < g.version
-          and earlier.status in ('pending', 'processing')
-      )
-      -- Those that are not in the queue yet: their rows were lost.
-      and not exists (
-        select
-        from given earlier
-        where earlier.mentor_id = g.mentor_id
-          and earlier.version < g.version
-          and not exists (select from known k where k.event_id = earlier.event_id)
-      )
-      -- The mentor's version belongs to another event.
-      and not exists (
-        select
-        from pause_status.webhook_queue other
-        where other.mentor_id = g.mentor_id and other.version = g.version and other.event_id <> g.event_id
-      )
-      and not exists (
-        select
-        from given other
-        where other.mentor_id = g.mentor_id and other.version = g.version and other.place < g.place
+    where g.version is null
+      or (
+        g.turn = 1
+        and (g.lowest_lost is null or g.lowest_lost >= g.version)
+        and pause_status.is_first_in_line(g.mentor_id, g.version)
+        -- Or else the mentor's version belongs to another event.
+        and (
+          select other.event_id
+          from pause_status.webhook_queue other
+          where other.mentor_id = g.mentor_id and other.version = g.version
+        ) is not distinct from case when g.is_queued then g.event_id end
       )
   ), claimed as (
-    -- One statement, so that of any number of claimers at once exactly one gets a row back. Claims of what somebody
-    -- else sends count as attempts: nobody here counts their dispatches.
+    -- One statement, so that of any number of claimers at once exactly one gets a row back; and one pass in one order,
+    -- so that overlapping batches wait for each other instead of deadlocking. Claims of what somebody else sends count
+    -- as attempts: nobody here counts their dispatches.
     insert into pause_status.webhook_queue as q (
       event_id, mentor_id, version, transition, old_status, new_status, occurred_at, source, payload, fingerprint,
       status, attempts, claim_token, lease_expires_at
@@ -73,25 +65,25 @@ begin
       status = 'processing',
       attempts = q.attempts + case when q.source = 'webhook' and q.delivery_id is null then 1 else 0 end,
       failures = q.failures + (q.status = 'processing')::integer,
-      first_failed_at = case q.status when 'processing' then coalesce(q.first_failed_at, clock_timestamp())
+      first_failed_at = case q.status when 'processing' then coalesce(q.first_failed_at, ended)
         else q.first_failed_at end,
-      last_failed_at = case q.status when 'processing' then clock_timestamp() else q.last_failed_at end,
+      last_failed_at = case q.status when 'processing' then ended else q.last_failed_at end,
       claim_token = q.claim_token + 1,
       lease_expires_at = excluded.lease_expires_at,
       next_attempt_at = null
     where q.fingerprint = excluded.fingerprint
       and (q.status = 'pending' or (q.status = 'processing' and q.lease_expires_at <= clock_timestamp()))
-    returning q.event_id, q.claim_token, q.attempts
+    returning q.*
   ), recorded as (
     insert into pause_status.webhook_attempts (
       event_id, attempt, why, dispatched_at, delivery_id, request_id, claim_token, outcome, error
     )
     select
-      k.event_id, k.attempts, k.dispatch_reason, k.last_dispatched_at, k.delivery_id, k.request_id, k.claim_token,
+      c.event_id, c.attempts - case when c.source = 'webhook' and c.delivery_id is null then 1 else 0 end,
+      c.dispatch_reason, c.last_dispatched_at, c.delivery_id, c.request_id, c.claim_token - 1,
       'lease', 'lease: it ran out before the handler settled the event, which then came again'
-    from known k
-    join claimed c on c.event_id = k.event_id
-    where k.status = 'processing'
+    from claimed c
+    where c.last_failed_at = ended
   )
   select g.place, c.event_id, c.claim_token, greatest(c.attempts, 1)
   from claimed c
@@ -106,6 +98,7 @@ returns jsonb
 language plpgsql
 security definer
 set search_path = ''
+set plan_cache_mode = force_custom_plan
 as $$
 declare
   readings pause_status.reading[] := pause_status.read_events(events);

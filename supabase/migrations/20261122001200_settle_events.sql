@@ -43,6 +43,7 @@ returns jsonb
 language plpgsql
 security definer
 set search_path = ''
+set plan_cache_mode = force_custom_plan
 as $$
 declare
   endings jsonb;
@@ -62,10 +63,10 @@ begin
     from given g
     order by 1, g.place
   ), locked as materialized (
-    select q.event_id, w.settlement
+    -- All of them, asked about only below: the index of the leases would be read anew for each event.
+    select q.event_id, q.status, q.claim_token, w.settlement
     from wanted w
     join pause_status.webhook_queue q on q.event_id = w.event_id
-    where q.status = 'processing' and q.claim_token = (w.settlement ->> 'token')::bigint
     order by q.event_id
     for update of q
   )
@@ -83,7 +84,8 @@ begin
       'receipt', l.settlement -> 'receipt'
     ))
   into endings
-  from locked l;
+  from locked l
+  where l.status = 'processing' and l.claim_token = (l.settlement ->> 'token')::bigint;
 
   select
     coalesce(jsonb_object_agg(e.event_id, e.verdict), '{}'),

@@ -1,7 +1,7 @@
 -- Purpose: the orchestrator's transaction: one notification per coordinator, once per event, in order per mentor.
 -- Locks:   none on existing tables.
--- Undo:    drop function public.pause_status_notify(jsonb), pause_status.notify(pause_status.reading[]);
---          drop table public.notifications, pause_status.orchestrations, pause_status.orchestrated_mentors.
+-- Undo:    drop function public.pause_status_notify(jsonb), pause_status.notify(pause_status.reading[]),
+--          pause_status.notification_id(uuid, uuid); drop table public.notifications, pause_status.orchestrations, pause_status.orchestrated_mentors.
 
 -- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('pause_status migrations'));
@@ -77,10 +77,24 @@ alter table pause_status.orchestrated_mentors enable row level security;
 revoke all on table pause_status.orchestrations, pause_status.orchestrated_mentors
   from public, anon, authenticated, service_role;
 
+create or replace function pause_status.notification_id(event_id uuid, coordinator_id uuid)
+returns uuid
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return encode(substr(sha256(uuid_send(event_id) || uuid_send(coordinator_id)), 1, 16), 'hex')::uuid;
+end
+$$;
+comment on function pause_status.notification_id(uuid, uuid) is
+  'The id of what a coordinator is told about an event: the same each time, so a receipt can name it beforehand.';
+
 create or replace function pause_status.notify(readings pause_status.reading[])
 returns uuid[]
 language plpgsql
 set search_path = ''
+set plan_cache_mode = force_custom_plan
 as $$
 declare
   told_event_ids uuid[];
@@ -99,64 +113,65 @@ begin
   order by m.mentor_id
   for update;
 
-  with given as materialized (
+  with given as (
     select distinct on (r.event_id) r.*
     from unnest(readings) r
     where r.problem is null
     order by r.event_id, r.place
-  ), candidate as materialized (
-    select g.*
-    from given g
-    left join pause_status.orchestrated_mentors m on m.mentor_id = g.mentor_id
-    where (g.version is null or g.version >= m.version or g.forced)
-      and not exists (select from pause_status.orchestrations o where o.event_id = g.event_id)
-  ), planned as materialized (
-    select c.event_id, coordinator.id as coordinator_id, gen_random_uuid() as id
-    from candidate c
-    join public.mentor_coordinators mc on mc.mentor_id = c.mentor_id
-    join public.coordinators coordinator on coordinator.id = mc.coordinator_id
-    group by c.event_id, coordinator.id
-  ), gathered as (
-    select p.event_id, count(*) as notified, jsonb_agg(p.id order by p.id) as ids
-    from planned p
-    group by p.event_id
   ), kept as (
     -- A second caller with the same key waits here for the first one's commit; its answer is the first one's receipt.
     insert into pause_status.orchestrations (event_id, fingerprint, receipt)
-    select c.event_id, c.fingerprint, jsonb_build_object(
-      'eventId', c.event_id,
-      'mentorId', c.mentor_id,
-      'transition', c.transition,
-      'notified', coalesce(g.notified, 0),
-      'notificationIds', coalesce(g.ids, '[]')
+    select g.event_id, g.fingerprint, jsonb_build_object(
+      'eventId', g.event_id,
+      'mentorId', g.mentor_id,
+      'transition', g.transition,
+      'notified', cardinality(told.ids),
+      'notificationIds', to_jsonb(told.ids)
     )
-    from candidate c
-    left join gathered g on g.event_id = c.event_id
-    order by c.event_id
+    from given g
+    cross join lateral (
+      select array(
+        select distinct pause_status.notification_id(g.event_id, c.id) as id
+        from public.mentor_coordinators mc
+        join public.coordinators c on c.id = mc.coordinator_id
+        where mc.mentor_id = g.mentor_id
+        order by id
+      ) as ids
+    ) as told
+    where g.version is null
+      or g.forced
+      or g.version >= (select m.version from pause_status.orchestrated_mentors m where m.mentor_id = g.mentor_id)
+    order by g.event_id
     on conflict do nothing
     returning event_id
-  ), told as (
-    -- In the order of versions, so that who reads by time reads the mentor's order. On conflict: the key may have been
-    -- forgotten by retention, the notification is not.
-    insert into public.notifications (id, event_id, mentor_id, coordinator_id, transition, version)
-    select p.id, c.event_id, c.mentor_id, p.coordinator_id, c.transition, c.version
-    from kept
-    join candidate c on c.event_id = kept.event_id
-    join planned p on p.event_id = kept.event_id
-    order by c.mentor_id, c.version, p.coordinator_id
-    on conflict (event_id, coordinator_id) do nothing
-  ), raised as (
-    update pause_status.orchestrated_mentors m
-    set version = highest.version
-    from (
-      select c.mentor_id, max(c.version) as version
-      from kept
-      join candidate c on c.event_id = kept.event_id
-      group by c.mentor_id
-    ) as highest
-    where m.mentor_id = highest.mentor_id and m.version < highest.version
   )
   select array_agg(kept.event_id) into told_event_ids from kept;
+
+  -- In the order of versions, so that who reads by time reads the mentor's order. On conflict: the key may have been
+  -- forgotten by retention, the notification is not.
+  insert into public.notifications (id, event_id, mentor_id, coordinator_id, transition, version)
+  select
+    pause_status.notification_id(g.event_id, c.id), g.event_id, g.mentor_id, c.id, g.transition, g.version
+  from (
+    select distinct on (r.event_id) r.*
+    from unnest(readings) r
+    where r.event_id = any(told_event_ids)
+    order by r.event_id, r.place
+  ) as g
+  join public.mentor_coordinators mc on mc.mentor_id = g.mentor_id
+  join public.coordinators c on c.id = mc.coordinator_id
+  order by g.mentor_id, g.version, c.id
+  on conflict (event_id, coordinator_id) do nothing;
+
+  update pause_status.orchestrated_mentors m
+  set version = highest.version
+  from (
+    select r.mentor_id, max(r.version) as version
+    from unnest(readings) r
+    where r.event_id = any(told_event_ids)
+    group by r.mentor_id
+  ) as highest
+  where m.mentor_id = highest.mentor_id and m.version < highest.version;
   return told_event_ids;
 end
 $$;
@@ -168,6 +183,7 @@ returns jsonb
 language plpgsql
 security definer
 set search_path = ''
+set plan_cache_mode = force_custom_plan
 as $$
 declare
   readings pause_status.reading[] := pause_status.read_events(events);

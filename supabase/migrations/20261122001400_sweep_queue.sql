@@ -59,6 +59,7 @@ create or replace function pause_status.end_unacknowledged(at_most integer)
 returns integer
 language plpgsql
 set search_path = ''
+set plan_cache_mode = force_custom_plan
 as $$
 declare
   silent pause_status.webhook_queue[];

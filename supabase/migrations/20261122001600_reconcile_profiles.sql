@@ -45,6 +45,7 @@ create or replace function pause_status.reconcile()
 returns integer
 language plpgsql
 set search_path = ''
+set plan_cache_mode = force_custom_plan
 as $$
 declare
   batch integer;
