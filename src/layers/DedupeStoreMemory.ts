@@ -62,8 +62,9 @@ export const make = (options?: { readonly leaseSeconds?: number }) => {
     const { event, token } = settlement.claim
     const entry = state.get(event.eventId)
     if (entry === undefined || entry.token !== token) return "stale"
-    // Completed again, because the first answer was lost.
-    if (entry.state._tag === "Completed" && settlement.outcome === "completed") return "completed"
+    // Settled again, because the first answer was lost.
+    if (entry.state._tag === "Completed") return "completed"
+    if (entry.state._tag === "Dead") return "dead"
     if (entry.state._tag !== "Processing") return "stale"
     if (settlement.outcome === "completed") {
       state.set(event.eventId, { ...entry, state: { _tag: "Completed", receipt: settlement.receipt } })

@@ -30,6 +30,17 @@ const retryAfter = (header: string | null, nowMillis: number): { readonly retryA
   return Number.isNaN(seconds) ? {} : { retryAfterSeconds: Math.max(0, seconds) }
 }
 
+const timed = <A>(call: Effect.Effect<A, CallFailed>, millis: number): Effect.Effect<A, CallFailed> =>
+  Effect.timeoutOrElse(Effect.interruptible(call), {
+    duration: millis,
+    orElse: () =>
+      Effect.fail<CallFailed>({
+        kind: "transient",
+        failure: "timeout",
+        detail: `no answer within ${Math.round(millis)} ms`
+      })
+  })
+
 /** Posts JSON to one URL, with timeout, bounded retries and budget; see OrchestratorClientHttp. */
 export const makeSend = Effect.fnUntraced(function* (
   fetch: typeof globalThis.fetch,
@@ -69,17 +80,6 @@ export const makeSend = Effect.fnUntraced(function* (
     const after = retryAfter(response.headers.get("retry-after"), yield* Clock.currentTimeMillis)
     return yield* Effect.fail(failedStatus(response.status, after))
   })
-
-  const timed = <A>(call: Effect.Effect<A, CallFailed>, millis: number): Effect.Effect<A, CallFailed> =>
-    Effect.timeoutOrElse(Effect.interruptible(call), {
-      duration: millis,
-      orElse: () =>
-        Effect.fail<CallFailed>({
-          kind: "transient",
-          failure: "timeout",
-          detail: `no answer within ${Math.round(millis)} ms`
-        })
-    })
 
   const persist = Effect.fnUntraced(function* <A>(
     call: Effect.Effect<A, CallFailed>,

@@ -55,11 +55,12 @@ const toAnswer = (
   event: PauseEvent,
   item: (typeof OrchestratorBatchReply.Type)["results"][number] | undefined
 ): Answer => {
+  const unclear = (detail: string): Answer =>
+    Result.fail(toError(event, { kind: "transient", failure: "receipt", detail }))
   // A refusal must never be put down to a neighbour.
-  if (item?.eventId !== event.eventId)
-    return Result.fail(toError(event, { kind: "transient", failure: "receipt", detail: "no result for this event" }))
-  if (item.status === 200 && item.receipt !== undefined) return Result.succeed(item.receipt)
-  return Result.fail(toError(event, failedStatus(item.status)))
+  if (item?.eventId !== event.eventId) return unclear("no result for this event")
+  if (item.status < 200 || item.status > 299) return Result.fail(toError(event, failedStatus(item.status)))
+  return item.receipt === undefined ? unclear(`status ${item.status} without a receipt`) : Result.succeed(item.receipt)
 }
 
 /**
@@ -67,7 +68,8 @@ const toAnswer = (
  * connection errors, timeouts, 408, 425, 429 and 5xx are tried again with exponential, jittered pauses, or after
  * Retry-After, as long as that stays within the budget. A redirect is a refusal: credentials follow nobody.
  *
- * Several events go in one call when the orchestrator takes arrays (ORCHESTRATOR_BATCH), else in calls of one each.
+ * Several events go in one call when the orchestrator takes arrays (ORCHESTRATOR_BATCH), else, or when it refuses the
+ * array, in calls of one each.
  */
 export const layer = Layer.effect(
   OrchestratorClient,
@@ -96,20 +98,23 @@ export const layer = Layer.effect(
         Result.mapError((error) => toError(event, error))
       )
 
-    const notifyTogether = (events: ReadonlyArray<PauseEvent>): Effect.Effect<ReadonlyArray<Answer>> =>
-      Effect.map(guarded(send(encodeEvents(events), {}, decodeBatch)), (reply) =>
-        events.map((event, index) =>
-          Result.isSuccess(reply)
-            ? toAnswer(event, reply.success.results[index])
-            : Result.fail(toError(event, reply.failure))
-        )
-      )
+    const notifyOneByOne = (events: ReadonlyArray<PauseEvent>): Effect.Effect<ReadonlyArray<Answer>> =>
+      Effect.forEach(events, notifyEach, { concurrency: mostCallsAtOnce })
+
+    const notifyTogether = Effect.fnUntraced(function* (
+      events: ReadonlyArray<PauseEvent>
+    ): Effect.fn.Return<ReadonlyArray<Answer>> {
+      const reply = yield* guarded(send(encodeEvents(events), {}, decodeBatch))
+      if (Result.isSuccess(reply)) return events.map((event, index) => toAnswer(event, reply.success.results[index]))
+      const { failure } = reply
+      // Who refuses the array may refuse one event of it, or arrays, or their size: that kills none of the others.
+      if ("kind" in failure && failure.kind === "permanent") return yield* notifyOneByOne(events)
+      return events.map((event) => Result.fail(toError(event, failure)))
+    })
 
     return OrchestratorClient.of({
       notify: Effect.fn("OrchestratorClient.notify")((events: ReadonlyArray<PauseEvent>) =>
-        takesArrays && events.length > 1
-          ? notifyTogether(events)
-          : Effect.forEach(events, notifyEach, { concurrency: mostCallsAtOnce })
+        takesArrays && events.length > 1 ? notifyTogether(events) : notifyOneByOne(events)
       )
     })
   })

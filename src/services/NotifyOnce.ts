@@ -95,7 +95,7 @@ export const notifyAll = Effect.fn("notifyAll")(function* (
   const ends = Array.zipWith(held, answers, ({ event }, answer): EventResult =>
     Result.flatMap(answer, (receipt) => Result.map(settled, () => ({ transition: event.transition, event, receipt })))
   ).values()
-  return claims.flatMap((claim) => (Result.isFailure(claim) ? [Result.fail(claim.failure)] : [...ends.take(1)]))
+  return claims.flatMap((claim) => (Result.isFailure(claim) ? [Result.fail(claim.failure)] : ends.take(1).toArray()))
 }, Effect.uninterruptible)
 
 /**

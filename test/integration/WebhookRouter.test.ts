@@ -11,7 +11,15 @@ import * as WebhookRouter from "../../src/layers/WebhookRouter.ts"
 import { config } from "../support/layers.ts"
 import { bytesOf } from "../support/payloads.ts"
 import { pausePayload, signedHeaders, verdict } from "../support/deliveries.ts"
-import { createMentor, type Database, expectTold, openDatabase, orchestratorPath } from "../support/pipeline.ts"
+import {
+  claimPath,
+  createMentor,
+  type Database,
+  expectTold,
+  openDatabase,
+  orchestratorPath,
+  settlePath
+} from "../support/pipeline.ts"
 import { gate, type Proxy, startProxy } from "../support/proxy.ts"
 import { secret } from "../support/signing.ts"
 import { sharedStack } from "../support/stack.ts"
@@ -81,7 +89,7 @@ describe("the route of a larger app, with the real claim store", () => {
     assert.lengthOf(proxy.seen("", eventId), 0)
   })
 
-  for (const path of ["/rpc/pause_status_claim", orchestratorPath, "/rpc/pause_status_complete"]) {
+  for (const path of [claimPath, orchestratorPath, settlePath]) {
     it(`a caller that hangs up during ${path} does not stop it: the event is told once`, async () => {
       const { body, eventId, mentorId } = await newPause()
       const caller = new AbortController()

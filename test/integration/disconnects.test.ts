@@ -4,11 +4,13 @@ import { once } from "node:events"
 import { connect, type Socket } from "node:net"
 import { deliver, pausePayload, signedHeaders, verdict } from "../support/deliveries.ts"
 import {
+  claimPath,
   createMentor,
   eventually,
   expectTold,
   orchestratorPath,
   type Pipeline,
+  settlePath,
   startPipeline
 } from "../support/pipeline.ts"
 import { bytesOf } from "../support/payloads.ts"
@@ -82,9 +84,9 @@ describe.each(ways)("a caller that %s", (_, leave) => {
   })
 
   const moments = [
-    ["while the event is being claimed", "/rpc/pause_status_claim"],
+    ["while the event is being claimed", claimPath],
     ["while the orchestrator works", orchestratorPath],
-    ["while the event is being settled", "/rpc/pause_status_complete"]
+    ["while the event is being settled", settlePath]
   ] as const
   for (const [moment, path] of moments) {
     it(`${moment} does not stop the work: the event is told once, without another delivery`, async () => {
