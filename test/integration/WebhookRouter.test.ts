@@ -81,6 +81,18 @@ describe("the route of a larger app, with the real claim store", () => {
     await expectTold(database, mentorId, "PAUSE")
   })
 
+  it("takes an array of events, answers each, and tells each once", async () => {
+    const pauses = await Promise.all([newPause(), newPause()])
+    const payloads = pauses.map(({ eventId, mentorId }) => pausePayload(mentorId, eventId))
+    const response = await app.handler(request(bytesOf([...payloads, {}]), randomUUID()))
+    const { results } = await response.json()
+    assert.deepStrictEqual(
+      results.map(({ status }: { readonly status: number }) => status),
+      [200, 200, 400]
+    )
+    for (const { mentorId } of pauses) await expectTold(database, mentorId, "PAUSE")
+  })
+
   it("refuses a forged delivery and asks the database nothing", async () => {
     const { body, eventId } = await newPause()
     assert.strictEqual(await verdict(await app.handler(request(body, randomUUID()))), "400 invalid_payload")

@@ -1,6 +1,5 @@
 import { assert, afterAll, beforeAll, describe, it } from "@effect/vitest"
-import { randomUUID } from "node:crypto"
-import { deliver, deliverMany, pausePayload, verdict } from "../support/deliveries.ts"
+import { deliver, deliverMany, newPause, verdict } from "../support/deliveries.ts"
 import {
   createMentor,
   createMentors,
@@ -26,14 +25,8 @@ beforeAll(async () => {
 })
 afterAll(() => pipeline?.[Symbol.asyncDispose]())
 
-const newPause = async () => {
-  const mentorId = await createMentor(pipeline.database)
-  const eventId = randomUUID()
-  return { mentorId, eventId, payload: pausePayload(mentorId, eventId) }
-}
-
 const deliverFailing = async (step: Step) => {
-  const pause = await newPause()
+  const pause = await newPause(pipeline.database)
   pipeline.proxy.next(orchestratorPath, pause.eventId, step)
   return { ...pause, verdict: await verdict(await deliver(pipeline.stack, pause.payload, pause.eventId)) }
 }
@@ -47,12 +40,12 @@ describe("an orchestrator that failed several times in a row", () => {
       ["502 orchestrator_unavailable", "502 orchestrator_unavailable"]
     )
 
-    const parked = await newPause()
+    const parked = await newPause(pipeline.database)
     const response = await deliver(stack, parked.payload, parked.eventId)
     assert.isAtLeast(Number(response.headers.get("retry-after")), 1)
     assert.strictEqual(await verdict(response), "503 circuit_open")
     assert.lengthOf(proxy.seen(orchestratorPath, parked.eventId), 0)
-    const many = await Promise.all(Array.from({ length: 3 }, newPause))
+    const many = await Promise.all(Array.from({ length: 3 }, () => newPause(database)))
     assert.deepStrictEqual(
       (
         await deliverMany(

@@ -4,6 +4,7 @@ import { Schema } from "effect"
 import type { Stack } from "../../local/stack.ts"
 import { BatchReply, Problem } from "../../src/schema/Replies.ts"
 import { bytesOf } from "./payloads.ts"
+import { createMentor, type Database } from "./pipeline.ts"
 
 /** The body that the outbox sends for a pause, with ids of its own. */
 export const pausePayload = (mentorId: string, eventId: string, version = 1) => ({
@@ -16,6 +17,12 @@ export const pausePayload = (mentorId: string, eventId: string, version = 1) => 
   timestamp: "2026-11-22T09:30:00.123456Z",
   old_record: { id: mentorId, status: "active" }
 })
+
+/** A pause that only its deliveries know of, of a new mentor. */
+export const newPause = async (database: Database, eventId: string = randomUUID()) => {
+  const mentorId = await createMentor(database)
+  return { mentorId, eventId, payload: pausePayload(mentorId, eventId) }
+}
 
 export interface Signing {
   readonly secret: string
