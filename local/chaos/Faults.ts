@@ -11,6 +11,7 @@ type Kinds = Readonly<Record<string, Treatment>>
 
 interface Danger {
   readonly faults: Kinds
+  readonly otherwise: Treatment
   readonly probability: number
   readonly bag: Array<string>
 }
@@ -28,42 +29,36 @@ export class Faults {
   active: "all" | "refusals" | "none" = "all"
   readonly #random: Random
   readonly #dangers = new Map<CallKind, Danger>()
-  readonly #otherwise: Treatment
   readonly copiesUnderWay: () => number
 
   constructor(random: Random, kinds: ChaosOptions["faults"], fence: Fence) {
     this.#random = random
     const delivery = deliveryFaults(random.fork("deliveries"))
-    this.#otherwise = delivery.otherwise
     this.copiesUnderWay = delivery.copiesUnderWay
-    const put = (kind: CallKind, faults: Kinds, probability: number) =>
-      void this.#dangers.set(kind, { faults, probability, bag: [] })
-    if (kinds.includes("delivery")) put("delivery", delivery.faults, 0.1)
-    if (kinds.includes("order")) put("order", orderFaults(random.fork("orders"), this.refused), 0.08)
+    const put = (kind: CallKind, probability: number, faults: Kinds, otherwise = pass) =>
+      void this.#dangers.set(kind, { faults, otherwise, probability, bag: [] })
+    if (kinds.includes("delivery")) put("delivery", 0.1, delivery.faults, delivery.otherwise)
+    if (kinds.includes("order")) put("order", 0.08, orderFaults(random.fork("orders"), this.refused))
     if (kinds.includes("store")) {
-      put("claim", claimFaults(random.fork("claims")), 0.04)
-      put("settle", settleFaults(fence), 0.05)
+      const settlement = settleFaults(fence)
+      put("claim", 0.04, claimFaults(random.fork("claims")))
+      put("settle", 0.05, settlement.faults, settlement.otherwise)
     }
   }
 
   choose(call: Call): Treatment {
     const danger = this.#dangers.get(call.kind)
-    if (danger !== undefined && this.active !== "none" && this.#random.chance(danger.probability)) {
-      if (this.active === "refusals") return this.#refuse(call)
-      // Each kind comes once before any comes again.
-      if (danger.bag.length === 0) danger.bag.push(...this.#random.shuffled(Object.keys(danger.faults)))
-      return this.#inject(danger, danger.bag.pop() ?? "")
-    }
-    return call.kind === "delivery" ? this.#otherwise : pass
-  }
-
-  #refuse({ kind }: Call): Treatment {
-    const danger = kind === "order" ? this.#dangers.get(kind) : undefined
-    return danger === undefined ? pass : this.#inject(danger, REFUSAL)
-  }
-
-  #inject(danger: Danger, name: string): Treatment {
+    if (danger === undefined) return pass
+    if (this.active === "none" || !this.#random.chance(danger.probability)) return danger.otherwise
+    if (this.active === "refusals" && call.kind !== "order") return danger.otherwise
+    const name = this.active === "refusals" ? REFUSAL : this.#draw(danger)
     this.injected.add(name)
-    return danger.faults[name] ?? pass
+    return danger.faults[name] ?? danger.otherwise
+  }
+
+  // Each kind comes once before any comes again.
+  #draw({ bag, faults }: Danger): string {
+    if (bag.length === 0) bag.push(...this.#random.shuffled(Object.keys(faults)))
+    return bag.pop() ?? REFUSAL
   }
 }

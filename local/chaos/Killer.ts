@@ -32,6 +32,11 @@ const RARE: ReadonlyArray<Attack> = [
   { step: undefined, victim: "postgrest" }
 ]
 
+// Without pg_net nothing is delivered, so no step is ever reached.
+const WITHOUT_NET: ReadonlyArray<Attack> = (["postgres", "postgrest", "cron", "handler", "orchestrator"] as const).map(
+  (victim) => ({ step: undefined, victim })
+)
+
 const LOOK_AGAIN_MILLISECONDS = 10
 const STEP_PATIENCE_MILLISECONDS = 10_000
 const RECOVERY_MILLISECONDS = 60_000
@@ -44,11 +49,13 @@ export class Killer {
   rounds = 0
   readonly #random: Random
   readonly #services: Stack["services"]
+  readonly #noNet: boolean
   #bag: Array<Attack> = []
   #armed: (Attack & { readonly struck: () => void }) | undefined
 
-  constructor(random: Random, services: Stack["services"]) {
+  constructor(random: Random, services: Stack["services"], noNet: boolean) {
     this.#random = random
+    this.#noNet = noNet
     this.#services = services
   }
 
@@ -57,8 +64,7 @@ export class Killer {
     const armed = this.#armed
     if (step === undefined || armed?.step !== step) return
     this.#armed = undefined
-    this.steps.add(step)
-    await this.#kill(armed.victim)
+    if (await this.#kill(armed.victim)) this.steps.add(step)
     armed.struck()
   }
 
@@ -71,6 +77,7 @@ export class Killer {
   }
 
   #next(): Attack {
+    if (this.#bag.length === 0 && this.#noNet) this.#bag = [...this.#random.shuffled(WITHOUT_NET)]
     if (this.#bag.length === 0) {
       const rare = this.#random.sample(RARE, 3)
       // The first round takes each step first, so that a short run is at all of them too.
@@ -100,18 +107,20 @@ export class Killer {
     signal.removeEventListener("abort", giveUp)
   }
 
-  async #kill(victim: Victim): Promise<void> {
+  async #kill(victim: Victim): Promise<boolean> {
     const service: Service = this.#services[victim]
-    if (!service.running) return
+    if (!service.running) return false
     // Postgres either dies alone, as of a defect, or is told to crash at once with all its processes.
     const signal = victim === "postgres" && this.#random.chance(0.5) ? "SIGQUIT" : "SIGKILL"
     this.kills.add(signal === "SIGQUIT" ? "postgres (immediate)" : victim)
     await service.kill(signal)
+    return true
   }
 
   async #recovered(): Promise<void> {
     const deadline = performance.now() + RECOVERY_MILLISECONDS
-    for (const service of Object.values(this.#services)) {
+    const { net, ...others } = this.#services
+    for (const service of Object.values(this.#noNet ? others : { net, ...others })) {
       while (!service.running) {
         if (performance.now() > deadline) {
           throw new ChaosError(`${service.name} is not up again ${RECOVERY_MILLISECONDS / 1_000} s after a kill`)

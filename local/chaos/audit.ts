@@ -62,7 +62,7 @@ const DEAD_LETTERS = `
   select d.event_id as "eventId", d.mentor_id as "mentorId", d.version::int, d.reason, d.last_error as "lastError",
     d.resolution, (
       select count(*)::int from pause_status.webhook_attempts a
-      where a.event_id = d.event_id and a.outcome not in ('completed', 'parked', 'dispatch') and a.ended_at <= d.created_at
+      where a.event_id = d.event_id and a.outcome not in ('completed', 'parked', 'dispatch') and a.ended_at <= d.created_at + interval '1 second'
     ) as failures
   from pause_status.dead_letter_queue d order by d.mentor_id, d.version, d.created_at`
 

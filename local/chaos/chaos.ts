@@ -13,7 +13,7 @@ import { makeRandom } from "./random.ts"
 import { makeReport, type Report } from "./report.ts"
 import { ChaosError, openSession, rowsOf, type Session } from "./Session.ts"
 import { stepAfter, stepBefore } from "./steps.ts"
-import { startSystem } from "./system.ts"
+import { SETTINGS, startSystem } from "./system.ts"
 import { Tally } from "./Tally.ts"
 import { verify } from "./verify.ts"
 import { INSERT_MENTORS, type Load } from "./writers.ts"
@@ -31,8 +31,6 @@ export interface Observer {
   readonly log: Log
 }
 
-// The default of settings.max_attempts.
-const MAX_ATTEMPTS = 10
 const SHORTEST_PATIENCE_SECONDS = 60
 const EVENTS_PER_SECOND = 50
 const MOST_RECONCILIATIONS = 100
@@ -84,7 +82,7 @@ export const runChaos = async (options: ChaosOptions, observer: Observer): Promi
 
   const loadStartedAt = performance.now()
   if (options.noNet) await services.net.stop()
-  if (options.faults.includes("kill")) killer = new Killer(random.fork("kills"), services)
+  if (options.faults.includes("kill")) killer = new Killer(random.fork("kills"), services, options.noNet)
   await runLoad({ options, random, system, session, world, load, killer, look })
   const loadSeconds = (performance.now() - loadStartedAt) / 1_000
   const toldWithoutNet = options.noNet ? (await rowsOf(session, "select from chaos.told")).length : undefined
@@ -103,14 +101,14 @@ export const runChaos = async (options: ChaosOptions, observer: Observer): Promi
   await reconcileAll(session, quiet)
 
   const evidence = await readEvidence(session)
-  const [sent] = await rowsOf<{ retries: number }>(
+  const attempts = await rowsOf<{ outcome: string; count: number }>(
     session,
-    "select sum(greatest(attempts - 1, 0))::int as retries from pause_status.webhook_queue"
+    "select outcome, count(*)::int as count from pause_status.webhook_attempts group by outcome order by outcome"
   )
   return makeReport({
     options,
     system,
-    verdict: verify(evidence, { refused: faults.refused, maxAttempts: MAX_ATTEMPTS, commits: load.commits }),
+    verdict: verify(evidence, { refused: faults.refused, maxAttempts: SETTINGS.max_attempts, commits: load.commits }),
     fence,
     faults: faults.injected,
     killer,
@@ -118,7 +116,7 @@ export const runChaos = async (options: ChaosOptions, observer: Observer): Promi
     load,
     evidence,
     deadLetters,
-    retries: sent?.retries ?? 0,
+    attempts: Object.fromEntries(attempts.map(({ count, outcome }) => [outcome, count])),
     loadSeconds,
     toldWithoutNet,
     seconds: (performance.now() - startedAt) / 1_000

@@ -23,23 +23,26 @@ const WRITERS = 8
 const LARGEST_BULK = 500
 const EVENTS_PER_KILL = 100
 const FEWEST_KILLS = 10
+const MOST_KILLS = 40
 const SHORTEST_REST_MILLISECONDS = 100
 const LONGEST_REST_MILLISECONDS = 1_000
 const LOOK_AGAIN_MILLISECONDS = 300
 const FEWEST_UNSETTLED = 200
-const UNSETTLED_PER_MENTOR = 3
+const MOST_UNSETTLED = 1_500
 
 /** Changes profiles from several connections at once while processes are killed, until enough is committed. */
 export const runLoad = async (given: LoadOptions): Promise<void> => {
   const { killer, load, look, options, random, session, system, world } = given
   const { events, mentors } = options
   const ended = new AbortController()
-  const kills = Math.max(FEWEST_KILLS, Math.floor(events / EVENTS_PER_KILL))
-  const mostUnsettled = Math.max(FEWEST_UNSETTLED, mentors * UNSETTLED_PER_MENTOR)
+  const kills = Math.min(MOST_KILLS, Math.max(FEWEST_KILLS, Math.floor(events / EVENTS_PER_KILL)))
+  // Without pg_net nothing is settled before the load has ended.
+  const mostUnsettled = options.noNet ? Infinity : Math.min(MOST_UNSETTLED, Math.max(FEWEST_UNSETTLED, mentors * 3))
   let unsettled = 0
 
-  // Writers wait for the killer, so that it gets round however fast they are.
-  const allowance = (): number => (killer === undefined ? Infinity : (events * (killer.rounds + 1)) / kills)
+  // Writers and the killer wait for each other, so that the kills are spread over the load however fast either is.
+  const changesBefore = (round: number): number => (events * round) / kills
+  const allowance = (): number => (killer === undefined ? Infinity : changesBefore(killer.rounds + 1))
   const mayWrite = (): boolean => unsettled < mostUnsettled && load.changes < allowance()
 
   const writer = async (name: string): Promise<void> => {
@@ -60,6 +63,8 @@ export const runLoad = async (given: LoadOptions): Promise<void> => {
     while (killer.rounds < kills && !ended.signal.aborted) {
       await killer.attack(ended.signal)
       await wait(rests.int(SHORTEST_REST_MILLISECONDS, LONGEST_REST_MILLISECONDS))
+      while (load.changes < changesBefore(killer.rounds - 1) && !ended.signal.aborted)
+        await wait(LOOK_AGAIN_MILLISECONDS)
     }
   }
 

@@ -4,7 +4,7 @@ import { messageOf } from "../StackError.ts"
 
 /** Kinds of fault that can be switched on by themselves. */
 export const FAULTS = ["delivery", "order", "store", "kill", "rotation"] as const
-export type FaultKind = (typeof FAULTS)[number]
+type FaultKind = (typeof FAULTS)[number]
 
 export interface ChaosOptions {
   /** Committed transitions, about. */

@@ -3,7 +3,7 @@ import { eventIdsIn, type Forward, jsonReply, objectsIn, type Call, type Reply, 
 import type { Random } from "./random.ts"
 
 // Longer than the handler waits for the orchestrator, and than the lease.
-const LATE_MILLISECONDS = 4_500
+const LATE_MILLISECONDS = 3_500
 
 /** What can happen to a call between the handler and the orchestrator. `refused` learns the events that got a 400. */
 export const orderFaults = (random: Random, refused: Set<string>) => {

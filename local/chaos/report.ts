@@ -23,7 +23,8 @@ export interface Report {
   readonly steps: Readonly<Record<string, number>>
   readonly staleSettlements: number
   readonly calls: Readonly<Record<string, number>>
-  readonly retries: number
+  /** Attempts by how they ended; all but the completed were followed by another or by a dead letter. */
+  readonly attempts: Readonly<Record<string, number>>
   readonly deadLetters: Readonly<Record<string, number>>
   readonly reconciled: number
   readonly toldWithoutNet?: number
@@ -44,7 +45,7 @@ export interface Findings {
   readonly load: Load
   readonly evidence: Evidence
   readonly deadLetters: { readonly redriven: number; readonly superseded: number }
-  readonly retries: number
+  readonly attempts: Readonly<Record<string, number>>
   readonly toldWithoutNet: number | undefined
   readonly loadSeconds: number
   readonly seconds: number
@@ -81,7 +82,7 @@ export const makeReport = (found: Findings): Report => {
     steps: killer === undefined ? {} : Object.fromEntries(STEPS.map((step) => [step, killer.steps.of(step)])),
     staleSettlements: fence.turnedAway,
     calls: found.calls.toJSON(),
-    retries: found.retries,
+    attempts: found.attempts,
     deadLetters: { made: found.evidence.deadLetters.length, ...found.deadLetters, neverTold: verdict.superseded },
     reconciled: verdict.reconciled,
     ...(found.toldWithoutNet !== undefined && { toldWithoutNet: found.toldWithoutNet }),
@@ -125,7 +126,7 @@ export const printable = (report: Report): string => {
     ["processes killed", listed(report.kills)],
     ["killed at step", listed(report.steps)],
     ["calls", listed(report.calls)],
-    ["dispatches beyond the first", String(report.retries)],
+    ["attempts ended", listed(report.attempts)],
     ["commit to notified, ms", listed(report.milliseconds)],
     ["settings", listed(report.setup)],
     ["duration", `${report.seconds} s, of these ${report.loadSeconds} s under load`],

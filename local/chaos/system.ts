@@ -5,20 +5,24 @@ import { type Proxy, startProxy } from "./proxy.ts"
 import type { Random } from "./random.ts"
 import { rowsOf, type Session } from "./Session.ts"
 
-/** What is made quicker than by default, so that what is lost is sent again within seconds. */
+/**
+ * What is made quicker than by default, so that what is lost is sent again within seconds. As the waits are so much
+ * shorter, more attempts are needed to outlast the same trouble.
+ */
 export const SETTINGS = {
-  lease_seconds: 3,
-  acknowledge_timeout_seconds: 3,
+  max_attempts: 40,
+  lease_seconds: 2,
+  acknowledge_timeout_seconds: 2,
   retry_base_seconds: 1,
   retry_cap_seconds: 2,
-  request_timeout_ms: 4_000
+  request_timeout_ms: 3_000
 } as const
 
 const HANDLER_ENV = {
-  ORCHESTRATOR_TIMEOUT_MS: "1000",
-  ORCHESTRATOR_BUDGET_MS: "2000",
+  ORCHESTRATOR_TIMEOUT_MS: "800",
+  ORCHESTRATOR_BUDGET_MS: "1500",
   ORCHESTRATOR_RETRIES: "1",
-  STORE_TIMEOUT_MS: "1500",
+  STORE_TIMEOUT_MS: "1200",
   CIRCUIT_OPEN_MS: "500",
   LOG_LEVEL: "Error"
 } as const

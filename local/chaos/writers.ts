@@ -4,7 +4,7 @@ import { changesOf, type NewMentor, type Operation } from "./plan.ts"
 import type { Session } from "./Session.ts"
 
 /** When the writer saw a transaction committed, by the transaction's id. Milliseconds since 1970. */
-export type Commits = Map<string, number>
+type Commits = Map<string, number>
 
 export interface Load {
   readonly commits: Commits
