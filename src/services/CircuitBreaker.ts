@@ -10,6 +10,9 @@ export type Verdict =
   | { readonly failed: false }
   | { readonly failed: true; readonly retryAfterSeconds?: number | undefined }
 
+// Whatever the callee asks for, it is asked again after this long.
+const longestOpenMillis = 300_000
+
 type State =
   | { readonly _tag: "Closed"; readonly failures: number }
   | { readonly _tag: "Open"; readonly until: number }
@@ -22,14 +25,14 @@ type State =
  * By hand, because effect/persistence's CircuitBreaker is tagged experimental and adds 31 KB to the bundle (it brings
  * Stream and Redis); larger apps put theirs around OrchestratorClient instead.
  *
- * **Units** `openMillis` milliseconds; a longer wish of the callee is granted.
+ * **Units** `openMillis` milliseconds; a longer wish of the callee is granted, up to five minutes.
  */
 export const make = (options: { readonly failures: number; readonly openMillis: number }) => {
   let state: State = { _tag: "Closed", failures: 0 }
 
   const open = (now: number, retryAfterSeconds = 0): State => ({
     _tag: "Open",
-    until: now + Math.max(options.openMillis, retryAfterSeconds * 1000)
+    until: now + Math.max(options.openMillis, Math.min(retryAfterSeconds * 1000, longestOpenMillis))
   })
 
   const admit = (now: number): number => {

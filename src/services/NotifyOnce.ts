@@ -49,12 +49,16 @@ const toSettlement = (claim: Claim, answer: Result.Result<Receipt, OrchestratorE
     ? { claim, outcome: "completed", receipt: answer.success }
     : { claim, outcome: "released", reason: releaseReason(answer.failure) }
 
-const warnOfUnsettled = (settlements: ReadonlyArray<Settlement>, settled: ReadonlyArray<Settled>) =>
-  Effect.forEach(
-    settlements.filter((_, index) => settled[index] === "stale" || settled[index] === "invalid"),
-    ({ claim }) => Effect.logWarning({ outcome: "not_settled", eventId: claim.event.eventId, token: claim.token }),
-    { discard: true }
-  )
+// One line, however many: Supabase keeps 100 lines per ten seconds.
+const mostNamed = 10
+
+const warnOfUnsettled = (settlements: ReadonlyArray<Settlement>, settled: ReadonlyArray<Settled>) => {
+  const unsettled = settlements.filter((_, index) => settled[index] === "stale" || settled[index] === "invalid")
+  const eventIds = unsettled.slice(0, mostNamed).map(({ claim }) => claim.event.eventId)
+  return unsettled.length === 0
+    ? Effect.void
+    : Effect.logWarning({ outcome: "not_settled", events: unsettled.length, eventIds })
+}
 
 // A settle that fails is not lost: the lease ends, and the orchestrator answers a second call with its first receipt.
 const settleAll = Effect.fnUntraced(function* (
