@@ -11,8 +11,7 @@ do $$
 begin
   create extension if not exists http with schema extensions;
 exception when others then
-  raise notice 'the extension http is not to be had (%): while pg_net does not send, events wait, and the alert '
-    'oldest_unnotified says so', sqlerrm;
+  raise notice 'no extension http (%): while pg_net does not send, events wait; alert oldest_unnotified', sqlerrm;
 end
 $$;
 

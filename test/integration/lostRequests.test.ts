@@ -51,17 +51,6 @@ describe("pg_net that loses requests", () => {
     await expectTold(database, behind, "PAUSE", "RESUME")
   })
 
-  it("with its worker down from the start, events wait and are told once, however often they were sent", async () => {
-    const { database, proxy, stack } = pipeline
-    await stack.services.net.stop()
-    const mentorId = await createMentor(database)
-    await setStatus(database, mentorId, "paused")
-    await eventually("three requests for one event", async () => (await queuedRequests(database)) >= 3 || undefined)
-    assert.lengthOf(proxy.seen("", mentorId), 0)
-    await stack.services.net.start()
-    await expectTold(database, mentorId, "PAUSE")
-  })
-
   it("a handler that is slower than pg_net's patience finishes what it began", async () => {
     const { database } = pipeline
     await database.rows("update pause_status.settings set request_timeout_ms = 100")

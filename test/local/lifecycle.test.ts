@@ -99,7 +99,7 @@ describe("a stack", () => {
 
   afterAll(() => stack?.stop())
 
-  it.each(["handler", "orchestrator", "postgrest", "net", "cron", "postgres"] as const)(
+  it.each(["handler", "orchestrator", "postgrest", "net", "http", "cron", "postgres"] as const)(
     "starts %s again after it was killed",
     async (name) => {
       const service: Service = stack.services[name]
