@@ -340,6 +340,11 @@ create function pause_status.backoff(attempt integer)
   language sql volatile set search_path="";
 comment on function pause_status.backoff(integer) is 'How long to wait after this many failures: exponential, capped, with jitter.';
 
+create function pause_status.call_handler(event_ids uuid[], payloads jsonb, function_url text, secrets text, timeout_ms integer)
+  returns jsonb
+  language plpgsql volatile set search_path="";
+comment on function pause_status.call_handler(uuid[],jsonb,text,text,integer) is 'Sends events in one signed request and waits for the answer: status, text, and results per event where it has them. Never raises.';
+
 create function pause_status.capture_transition()
   returns trigger
   language plpgsql volatile security definer set search_path="";
@@ -375,6 +380,11 @@ create function pause_status.end_attempts(endings jsonb)
   language plpgsql volatile set search_path="" set plan_cache_mode=force_custom_plan;
 comment on function pause_status.end_attempts(jsonb) is 'Ends attempts at events that the caller has locked: adds to their history and completes them (receipt), makes them pending again (transient, parked, lease, unacknowledged) or dead letters (permanent, rejected, or out of attempts).';
 
+create function pause_status.end_direct(calls jsonb)
+  returns integer
+  language plpgsql volatile set search_path="" set plan_cache_mode=force_custom_plan;
+comment on function pause_status.end_direct(jsonb) is 'Counts the failure of those events that were sent directly and that the handler did not claim; returns how many will be tried again.';
+
 create function pause_status.end_leases(at_most integer)
   returns integer
   language plpgsql volatile set search_path="";
@@ -400,10 +410,20 @@ create function pause_status.forget_settled()
   language plpgsql volatile set search_path="";
 comment on function pause_status.forget_settled() is 'Deletes a batch of what was settled longer than settings.retention_days ago; returns how many rows. Open dead letters and unsettled events are never deleted.';
 
+create function pause_status.http_schema()
+  returns text
+  language sql stable set search_path="";
+comment on function pause_status.http_schema() is 'Where the extension http is, quoted; null without it. Somebody may have installed it elsewhere before us.';
+
 create function pause_status.is_first_in_line(mentor uuid, candidate bigint)
   returns boolean
   language plpgsql stable set search_path="";
 comment on function pause_status.is_first_in_line(uuid,bigint) is 'Whether no lower version of the mentor is unsettled. An event without a version waits for nobody.';
+
+create function pause_status.not_sent(waiting interval, tried uuid[], at_most integer)
+  returns SETOF pause_status.webhook_queue
+  language plpgsql stable set search_path="" set plan_cache_mode=force_custom_plan;
+comment on function pause_status.not_sent(interval,uuid[],integer) is 'Heads of line whose request has been waiting in pg_net for this long, or that could not be given to it because it is not installed. Without locks: the handler needs these rows while it is called.';
 
 create function pause_status.notification_id(event_id uuid, coordinator_id uuid)
   returns uuid
@@ -454,6 +474,11 @@ create function pause_status.resolve(event_id uuid, notes text DEFAULT NULL::tex
   returns jsonb
   language plpgsql volatile security definer set search_path="";
 comment on function pause_status.resolve(uuid,text) is 'Closes an open dead letter without sending it, because a person has dealt with it: resolved, not_failed (no open dead letter) or unknown.';
+
+create function pause_status.send_directly()
+  returns integer
+  language plpgsql volatile set search_path="";
+comment on function pause_status.send_directly() is 'Calls the handler for what pg_net does not send, until nothing is left or 20 seconds are over; returns how many events it sent. Does nothing without the extension http, or while another run is under way.';
 
 create function pause_status.settlement_problem(settlement jsonb)
   returns text
@@ -542,6 +567,8 @@ create view pause_status.health with (security_invoker=true) as
           WHERE a.ended_at > (clock_timestamp() - '00:15:00'::interval)) recent
      LEFT JOIN pause_status.heartbeats heartbeat ON heartbeat.job = 'sweep'::text;
 comment on view pause_status.health is 'How things stand, in one row: ages in seconds, failure_rate_last_15_min in percent of the attempts that ended.';
+
+select cron.schedule('pause-status-direct', '5 seconds', 'select pause_status.send_directly()');
 
 select cron.schedule('pause-status-reconcile', '*/5 * * * *', 'select pause_status.reconcile()');
 

@@ -35,6 +35,13 @@ export class Fence {
     return new Promise((granted) => void this.#waiting.push({ tokens: tokensIn(call), granted }))
   }
 
+  /** What it has caught so far, in a line; none when there is nothing. */
+  complaints(): ReadonlyArray<string> {
+    const [first] = this.trespasses
+    if (first === undefined) return []
+    return [`The rules of claims were broken ${this.trespasses.length} times, first: ${JSON.stringify(first)}`]
+  }
+
   #known(call: Call): ReadonlyMap<string, number> {
     const eventIds = [...tokensIn(call).keys()]
     return new Map(eventIds.map((eventId) => [eventId, this.#newest.get(eventId) ?? 0]))

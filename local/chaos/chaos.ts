@@ -1,4 +1,5 @@
 import type { Log } from "../log.ts"
+import { messageOf } from "../StackError.ts"
 import { installAudit, readEvidence } from "./audit.ts"
 import type { Call, Forward, Reply } from "./calls.ts"
 import { redriveAll } from "./deadLetters.ts"
@@ -92,7 +93,10 @@ export const runChaos = async (options: ChaosOptions, observer: Observer): Promi
   faults.active = "refusals"
   const isIdle = (): boolean => system.proxy.busy() === 0 && faults.copiesUnderWay() === 0
   const patience = SHORTEST_PATIENCE_SECONDS + Math.ceil(options.events / EVENTS_PER_SECOND)
-  const quiet = (): Promise<void> => quiescent(session, isIdle, patience, look)
+  const quiet = (): Promise<void> =>
+    quiescent(session, isIdle, patience, look).catch((cause) => {
+      throw new ChaosError([messageOf(cause), ...fence.complaints()].join("\n"), { cause })
+    })
   await quiet()
   phase = "redrive"
   faults.active = "none"

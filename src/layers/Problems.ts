@@ -53,7 +53,7 @@ interface Row {
 /** Every error, its status and its code: the one place where they meet. */
 export const table: { readonly [Tag in ReplyError["_tag"]]: Row } = {
   MalformedBody: { status: 400, code: "malformed_json" },
-  BodyUnreadable: { status: 400, code: "malformed_json" },
+  BodyUnreadable: { status: 408, code: "body_unreadable" },
   InvalidPayload: { status: 400, code: "invalid_payload" },
   NoEventTime: { status: 400, code: "no_event_time" },
   SignatureRejected: { status: 401, code: "unauthorized" },
@@ -83,6 +83,7 @@ const titles: Readonly<Record<number, string>> = {
   401: "Unauthorized",
   404: "Not Found",
   405: "Method Not Allowed",
+  408: "Request Timeout",
   409: "Conflict",
   413: "Content Too Large",
   415: "Unsupported Media Type",

@@ -35,6 +35,7 @@ export const ProblemCode = Schema.Literals([
   "unauthorized",
   "not_found",
   "method_not_allowed",
+  "body_unreadable",
   "already_processed",
   "in_flight",
   "dead_letter",

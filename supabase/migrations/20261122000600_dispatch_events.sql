@@ -106,8 +106,16 @@ begin
           q.event_id,
           q.payload,
           q.next_attempt_at,
-          -- Halved from the second failure on: what spoils a request for its neighbours soon travels alone.
-          greatest(1, settings.events_per_request >> least(greatest(q.failures - 1, 0), 8)) as size
+          -- Halved by every request that was answered with an error of its own: what spoils a request for its
+          -- neighbours soon travels alone. An outage (no answer, 429, 502, 503) is no reason for more requests.
+          greatest(1, settings.events_per_request >> case when q.failures = 0 then 0 else (
+            select least(count(*), 8)::integer
+            from pause_status.webhook_attempts a
+            where a.event_id = q.event_id
+              and a.outcome in ('unacknowledged', 'lease')
+              and a.http_status >= 400
+              and a.http_status not in (401, 429, 502, 503)
+          ) end) as size
         from pause_status.webhook_queue q
         where q.event_id = any(event_ids)
           and q.status = 'pending'

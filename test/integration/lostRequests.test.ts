@@ -18,6 +18,8 @@ let pipeline: Pipeline
 beforeAll(async () => {
   pipeline = await startPipeline()
   await makeQuick(pipeline.database)
+  // Without it Postgres calls nobody by itself, and what pg_net loses is the sweep's alone: see withoutPgNet.test.ts.
+  await pipeline.database.rows("drop extension http")
 })
 afterAll(() => pipeline?.[Symbol.asyncDispose]())
 

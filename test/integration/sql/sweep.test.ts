@@ -146,6 +146,7 @@ describe("the sweep", () => {
   it("is scheduled once, like the other work", async () => {
     const jobs = await own.rows("select jobname, schedule, command from cron.job order by jobname")
     assert.deepStrictEqual(jobs, [
+      { jobname: "pause-status-direct", schedule: "5 seconds", command: "select pause_status.send_directly()" },
       { jobname: "pause-status-reconcile", schedule: "*/5 * * * *", command: "select pause_status.reconcile()" },
       { jobname: "pause-status-retention", schedule: "*/10 * * * *", command: "select pause_status.forget_settled()" },
       { jobname: "pause-status-sweep", schedule: "5 seconds", command: "select pause_status.sweep()" },
