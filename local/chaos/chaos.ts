@@ -86,8 +86,6 @@ export const runChaos = async (options: ChaosOptions, observer: Observer): Promi
   if (options.faults.includes("kill")) killer = new Killer(random.fork("kills"), services, options.noNet)
   await runLoad({ options, random, system, session, world, load, killer, look })
   const loadSeconds = (performance.now() - loadStartedAt) / 1_000
-  const toldWithoutNet = options.noNet ? (await rowsOf(session, "select from chaos.told")).length : undefined
-  if (options.noNet) await services.net.start()
 
   phase = "drain"
   faults.active = "refusals"
@@ -105,6 +103,7 @@ export const runChaos = async (options: ChaosOptions, observer: Observer): Promi
   await reconcileAll(session, quiet)
 
   const evidence = await readEvidence(session)
+  const toldWithoutNet = options.noNet ? (await rowsOf(session, "select from chaos.told")).length : undefined
   const attempts = await rowsOf<{ outcome: string; count: number }>(
     session,
     "select outcome, count(*)::int as count from pause_status.webhook_attempts group by outcome order by outcome"

@@ -140,17 +140,28 @@ describe("events that travel together", () => {
     assert.deepInclude(sent[0], { event_id: mine?.eventId })
   })
 
-  it("are split further after each failure from the second on, until the one that spoils them is alone", async () => {
-    const events = await pausedEvents(own, 8)
+  it.each([
+    { status: 500, rounds: [[4, 4], [2, 2, 2, 2], Array<number>(8).fill(1)] },
+    { status: 503, rounds: [[8], [8], [8]] },
+    { status: undefined, rounds: [[8], [8], [8]] }
+  ])("are split further when they are answered $status, until the one that spoils them is alone", async (answer) => {
     await own.rows("update pause_status.settings set events_per_request = 8")
+    const events = await pausedEvents(own, 8)
     const rounds: Array<ReadonlyArray<number>> = []
-    for (let round = 0; round < 4; round += 1) {
+    for (let round = 0; round < 3; round += 1) {
       await emptyNet(own)
+      if (answer.status !== undefined) {
+        await own.rows(
+          `insert into net._http_response (id, status_code, created)
+           select distinct request_id, $1::integer, now() from pause_status.webhook_queue`,
+          [answer.status]
+        )
+      }
       for (const { eventId } of events) await makeDue(own, eventId)
       assert.strictEqual(await sweep(own), 8)
       rounds.push(await sizes())
     }
-    assert.deepStrictEqual(rounds, [[8], [4, 4], [2, 2, 2, 2], Array<number>(8).fill(1)])
+    assert.deepStrictEqual(rounds, answer.rounds)
   })
 
   it("are settled each on its own: one that fails is sent again alone", async () => {
