@@ -127,7 +127,7 @@ create table pause_status.settings (
   retry_base_seconds integer not null default 2,
   retry_cap_seconds integer not null default 300,
   request_timeout_ms integer not null default 5000,
-  events_per_request integer not null default 50,
+  events_per_request integer not null default 100,
   sweep_batch_size integer not null default 1000,
   reconcile_batch_size integer not null default 500,
   retention_days integer not null default 30,
@@ -164,7 +164,7 @@ comment on column pause_status.settings.max_attempts is 'Failures after which an
 comment on column pause_status.settings.retry_base_seconds is 'Seconds before the first retry; doubled by each failure.';
 comment on column pause_status.settings.retry_cap_seconds is 'Seconds that no retry waits longer than, whatever Retry-After asks for.';
 comment on column pause_status.settings.request_timeout_ms is 'Milliseconds pg_net waits for the handler. pg_net starts no other request before the slowest of a batch has ended.';
-comment on column pause_status.settings.events_per_request is 'Events that travel together in one signed request at most; fewer after each failure, so that a bad one is found.';
+comment on column pause_status.settings.events_per_request is 'Events that travel together in one signed request at most; fewer after each error, so that a bad one is found.';
 comment on column pause_status.settings.sweep_batch_size is 'Events that one sweep sends at most.';
 comment on column pause_status.settings.reconcile_batch_size is 'Mentors that one reconciliation enqueues at most.';
 comment on column pause_status.settings.retention_days is 'Days that completed events, resolved dead letters, attempts, receipts and closed alerts are kept.';
