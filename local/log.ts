@@ -1,7 +1,7 @@
 import { createInterface } from "node:readline"
 import type { Readable } from "node:stream"
 
-export type LogSource = "postgres" | "postgrest" | "handler" | "orchestrator" | "net" | "cron" | "stack"
+export type LogSource = "postgres" | "postgrest" | "handler" | "orchestrator" | "net" | "http" | "cron" | "stack"
 
 export interface StackLog {
   readonly source: LogSource

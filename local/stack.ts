@@ -15,7 +15,7 @@ import { startReaper } from "./Reaper.ts"
 import type { Service } from "./Service.ts"
 import { StackError } from "./StackError.ts"
 import { temporaryDirectory } from "./temporary.ts"
-import { cronTicker, netWorker } from "./workers.ts"
+import { cronTicker, httpWorker, netWorker } from "./workers.ts"
 
 export { StackError }
 export type { Service, StackLog }
@@ -61,6 +61,7 @@ export interface Stack extends AsyncDisposable {
     readonly handler: Service
     readonly orchestrator: Service
     readonly net: Service
+    readonly http: Service
     readonly cron: Service
   }
   /** Takes everything down and removes the data; may be called more than once. */
@@ -135,6 +136,7 @@ export const startStack = async (options: StackOptions = {}, places: StackPlaces
     const adminUrl = postgres.urlOf("supabase_admin")
     const databaseUrl = postgres.urlOf("postgres")
     const net = netWorker({ ...common, databaseUrl: adminUrl, pacing: options.pacing ?? "real" })
+    const http = httpWorker({ ...common, databaseUrl: adminUrl })
     const cron = cronTicker({ ...common, databaseUrl: adminUrl })
     const rest = postgrest({
       ...common,
@@ -142,9 +144,10 @@ export const startStack = async (options: StackOptions = {}, places: StackPlaces
       databaseUrl: postgres.urlOf("authenticator"),
       jwtSecret: keys.jwtSecret
     })
-    started.defer(() => takeDown(net, cron, rest.service))
+    started.defer(() => takeDown(net, http, cron, rest.service))
     await inParallel(
       net.start(),
+      http.start(),
       cron.start(),
       (async () => {
         if (options.migrate !== false) await migrate(databaseUrl, places.migrations)
@@ -153,7 +156,7 @@ export const startStack = async (options: StackOptions = {}, places: StackPlaces
         await rest.service.start()
       })()
     )
-    return { postgres, net, cron, rest, adminUrl, databaseUrl }
+    return { postgres, net, http, cron, rest, adminUrl, databaseUrl }
   }
 
   const [database] = await inParallel(bringUpDatabase(), bringUpFunctions())
@@ -189,6 +192,7 @@ export const startStack = async (options: StackOptions = {}, places: StackPlaces
       handler: handler.service,
       orchestrator: orchestrator.service,
       net: database.net,
+      http: database.http,
       cron: database.cron
     },
     stop,

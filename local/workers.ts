@@ -31,6 +31,17 @@ export const netWorker = (options: WorkerOptions & { readonly pacing: "real" | "
     afterCrash: ({ signal }) => (signal === null ? Promise.resolve() : forgetRequests(options.databaseUrl))
   })
 
+/** Makes the calls of the stand-in for pgsql-http. */
+export const httpWorker = (options: WorkerOptions): Service =>
+  supervise({
+    name: "http",
+    log: options.log,
+    reaper: options.reaper,
+    spawn: async () =>
+      spawnNode(options, new URL("./http/worker.ts", import.meta.url), { HTTP_DATABASE_URL: options.databaseUrl }),
+    ready: printsReady
+  })
+
 /** The stand-in for pg_cron's scheduler. */
 export const cronTicker = (options: WorkerOptions): Service =>
   supervise({

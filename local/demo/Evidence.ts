@@ -9,6 +9,8 @@ export interface QueueRow {
   readonly version: number
   readonly status: string
   readonly attempts: number
+  /** The webhook-id of the request in which it was sent last. */
+  readonly delivery_id: string | null
   readonly last_error: string | null
   readonly receipt: unknown
   /** The exact text that is sent. */
@@ -18,7 +20,8 @@ export interface QueueRow {
 }
 
 const LAST_EVENT = `
-  select q.event_id, q.transition, q.version::int, q.status, q.attempts, q.last_error, q.receipt, q.payload::text as body,
+  select q.event_id, q.transition, q.version::int, q.status, q.attempts, q.delivery_id, q.last_error, q.receipt,
+    q.payload::text as body,
     (select r.status_code from net._http_response r where r.id = q.request_id) as response_status
   from pause_status.webhook_queue q
   where q.mentor_id = $1
@@ -56,8 +59,10 @@ export class Evidence {
     this.#signal = signal
   }
 
-  async setStatus(mentor: Mentor, status: string): Promise<void> {
-    await this.#client.query("update public.peer_mentor_profiles set status = $2 where id = $1", [mentor.id, status])
+  /** Changes the status of one mentor or several, by one UPDATE. */
+  async setStatus(mentors: Mentor | ReadonlyArray<Mentor>, status: string): Promise<void> {
+    const ids = [mentors].flat().map(({ id }) => id)
+    await this.#client.query("update public.peer_mentor_profiles set status = $2 where id = any ($1)", [ids, status])
   }
 
   /** The mentor's last event. */

@@ -6,6 +6,8 @@ export interface DeliveryLog {
   readonly eventId: string | undefined
   readonly mentorId: string | undefined
   readonly detail: string | undefined
+  /** How many events it carried, when it was a batch. */
+  readonly events: number | undefined
 }
 
 const parse = (line: string): unknown => {
@@ -29,11 +31,13 @@ export const readDeliveryLog = (line: string): DeliveryLog | undefined => {
   const durationMs = member(message, "durationMs")
   const timestamp = member(entry, "timestamp")
   if (typeof outcome !== "string" || typeof durationMs !== "number" || typeof timestamp !== "string") return undefined
+  const events = member(message, "events")
   return {
     outcome,
     startedAt: Date.parse(timestamp) - durationMs,
     eventId: textOf(member(message, "eventId")),
     mentorId: textOf(member(message, "mentorId")),
-    detail: textOf(member(message, "detail")) ?? textOf(member(message, "reason"))
+    detail: textOf(member(message, "detail")) ?? textOf(member(message, "reason")),
+    events: typeof events === "number" ? events : undefined
   }
 }

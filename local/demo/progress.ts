@@ -30,6 +30,7 @@ const milestones = (deno: Options["stack"]["deno"]): ReadonlyArray<Milestone> =>
     // PostgREST is started after the migrations.
     { source: "postgrest", line: /Starting PostgREST/, text: `${count} migrations applied` },
     { source: "net", line: /^ready$/, text: "pg_net (a stand-in)" },
+    { source: "http", line: /^ready$/, text: "pgsql-http (a stand-in)" },
     { source: "cron", line: /^ready$/, text: "pg_cron (a stand-in)" },
     { source: "postgrest", line: /Schema cache loaded/, text: "PostgREST" }
   ]

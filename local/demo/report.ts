@@ -16,6 +16,7 @@ const WORDS: Readonly<Record<Step["kind"], Words>> = {
   accepted: ["orchestrator", () => "accepted the event"],
   told: ["notifications", (detail) => `row for ${detail}`],
   released: ["outbox", (detail) => `given back: ${detail}`],
+  failed: ["outbox", (detail) => `a dead letter: ${detail}`],
   completed: ["outbox", () => "completed: the orchestrator's receipt is kept"],
   note: ["handler", (detail) => detail]
 }
@@ -55,6 +56,7 @@ const phraseOf = (zero: number, step: Step): Phrase => {
   const at = `${since(zero, step)} ms`
   if (kind === "note") return { text: `${at} ${detail}`, style: red }
   if (kind === "released") return { text: `${at} released: ${detail}`, style: red }
+  if (kind === "failed") return { text: `${at} a dead letter until somebody redrives it: ${detail}`, style: red }
   return { text: `${at} ${kind} ${detail}`.trimEnd(), style: kind === "completed" ? green : plain }
 }
 
@@ -95,11 +97,16 @@ export const describeChange = (change: Change, steps: ReadonlyArray<Step>): stri
   return `${head}\n${indent(flow(phrases, WIDTH - INDENT), INDENT)}`
 }
 
-/** A delivery that is about no event: refused, or without a change. */
-export const describeDelivery = ({ detail = "", outcome, startedAt }: DeliveryLog): string => {
-  const text =
-    outcome === "no_change"
-      ? `A webhook without a pause or resume (${detail}), answered 200: nobody is told`
-      : `A webhook was turned away (${outcome}): ${detail}`
+const tellDelivery = ({ detail = "", events, outcome }: DeliveryLog): string => {
+  if (outcome === "no_change") return `A webhook without a pause or resume (${detail}), answered 200: nobody is told`
+  return events === undefined
+    ? `A webhook was turned away (${outcome}): ${detail}`
+    : `One webhook brought ${events} events; each is settled on its own`
+}
+
+/** A delivery that is about no one event: refused, without a change, or with several events. */
+export const describeDelivery = (log: DeliveryLog): string => {
+  const { startedAt } = log
+  const text = tellDelivery(log)
   return `${dim(clock(startedAt))}  ${wrap(text, WIDTH - INDENT).join(`\n${" ".repeat(INDENT)}`)}`
 }

@@ -21,9 +21,12 @@ interface Scenario {
   readonly play: (world: World) => Promise<ReadonlyArray<string>>
 }
 
-const changeStatus = async ({ evidence }: World, mentor: Mentor, status: string): Promise<QueueRow> => {
-  await evidence.setStatus(mentor, status)
-  return evidence.eventUntil(mentor, "the event to be completed", (event) => event.status === "completed")
+const completed = ({ evidence }: World, mentor: Mentor): Promise<QueueRow> =>
+  evidence.eventUntil(mentor, "the event to be completed", (event) => event.status === "completed")
+
+const changeStatus = async (world: World, mentor: Mentor, status: string): Promise<QueueRow> => {
+  await world.evidence.setStatus(mentor, status)
+  return completed(world, mentor)
 }
 
 const told = async ({ evidence }: World, event: QueueRow): Promise<string> =>
@@ -103,6 +106,29 @@ const scenarios: ReadonlyArray<Scenario> = [
         answer(reply),
         news.length === 0 ? "no query through PostgREST" : `queries: ${news.join("; ")}`,
         before === (await evidence.tables()) ? "no table changed" : "a table changed"
+      ]
+    }
+  },
+  {
+    name: "One UPDATE pauses two mentors",
+    expected: [
+      "both in one signed webhook",
+      "PAUSE, version 3: completed",
+      "told: Coordinator A, Coordinator B",
+      "PAUSE, version 1: completed",
+      "told: Coordinator B, Coordinator C"
+    ],
+    play: async (world) => {
+      const [first, second] = world.mentors
+      await world.evidence.setStatus([first, second], "paused")
+      const [one, other] = [await completed(world, first), await completed(world, second)]
+      const isOne = one.delivery_id !== null && one.delivery_id === other.delivery_id
+      return [
+        isOne ? "both in one signed webhook" : "each in a webhook of its own",
+        settled(one),
+        await told(world, one),
+        settled(other),
+        await told(world, other)
       ]
     }
   },

@@ -10,6 +10,7 @@ export interface Step {
     | "accepted"
     | "told"
     | "released"
+    | "failed"
     | "completed"
     | "note"
   /** Milliseconds since 1970. */
@@ -122,6 +123,7 @@ const queueStep = (seen: QueueStep, isCommitted: boolean): Omit<Step, "at"> | un
   const { attempts, before, error, sent, status } = seen
   if (status === "processing") return { kind: "claimed" }
   if (status === "completed") return { kind: "completed" }
+  if (status === "failed") return { kind: "failed", detail: error ?? "" }
   if (before === "processing") return { kind: "released", detail: `${error ?? ""}${waiting(seen)}` }
   // The first request is part of the commit.
   if (sent) return isCommitted ? { kind: "sent", detail: `attempt ${attempts}` } : undefined

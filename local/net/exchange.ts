@@ -11,6 +11,8 @@ export interface QueuedRequest {
   /** `name: value` lines. */
   readonly headers: ReadonlyArray<string>
   readonly body: Buffer | null
+  /** pg_net's when absent. */
+  readonly userAgent?: string
 }
 
 /** A row of net._http_response, without its time. */
@@ -32,6 +34,7 @@ interface Hop {
   readonly method: string
   readonly body: Buffer | null
   readonly headers: ReadonlyArray<readonly [name: string, value: string]>
+  readonly userAgent: string
 }
 
 type Agents = { readonly http: http.Agent; readonly https: https.Agent }
@@ -49,7 +52,8 @@ export const exchange = async (request: QueuedRequest): Promise<Outcome> => {
       url: new URL(request.url),
       method: request.method.toUpperCase(),
       body: request.body,
-      headers: parseHeaders(request.headers)
+      headers: parseHeaders(request.headers),
+      userAgent: request.userAgent ?? USER_AGENT
     }
     for (let redirects = 0; ; redirects++) {
       const response = await sendWithRetry(hop, timings, signal)
@@ -108,7 +112,7 @@ const send = (
 const wireHeaders = (hop: Hop): ReadonlyArray<string> => {
   const given = hop.headers.filter(([, value]) => value !== "")
   const names = new Set(hop.headers.map(([name]) => name.toLowerCase()))
-  const added: Array<readonly [string, string]> = [["User-Agent", USER_AGENT]]
+  const added: Array<readonly [string, string]> = [["User-Agent", hop.userAgent]]
   if (!names.has("host")) added.unshift(["Host", hop.url.host])
   if (!names.has("accept")) added.push(["Accept", "*/*"])
   if (hop.body !== null || hop.method === "POST") {
@@ -130,7 +134,7 @@ const redirected = (hop: Hop, response: http.IncomingMessage): Hop | undefined =
   const url = new URL(headers.location, hop.url)
   const kept = url.origin === hop.url.origin ? hop.headers : hop.headers.filter(([name]) => !isSecret(name))
   if (KEEP_METHOD.has(statusCode)) return { ...hop, url, headers: kept }
-  return { url, method: hop.method === "POST" ? "GET" : hop.method, body: null, headers: kept }
+  return { ...hop, url, method: hop.method === "POST" ? "GET" : hop.method, body: null, headers: kept }
 }
 
 const isSecret = (name: string): boolean => SECRET_HEADERS.has(name.toLowerCase())

@@ -60,6 +60,10 @@ export const createCluster = async ({ binaries, password, reaper }: ClusterOptio
     const initdb = spawn(join(binaries, "bin", "initdb"), initdbArguments(data, passwordFile), options)
     await finished(initdb, reaper)
     await rm(passwordFile)
+    // The server's HOME is this directory, so a session of its own finds the password here, and nobody else does.
+    const ownPasswords = join(directory, ".pgpass")
+    await writeFile(ownPasswords, `${LOOPBACK}:*:*:supabase_admin:${password}\n`, { mode: 0o600 })
+    if (userId() === 0) await chown(ownPasswords, NOBODY, NOBODY)
   } catch (cause) {
     await remove()
     throw new StackError(`PostgreSQL could not create its data directory ${data}: ${messageOf(cause)}`)

@@ -100,6 +100,11 @@ export const supabaseSecretKeys = Effect.gen(function* () {
   })
 })
 
+const orchestratorBeside = Effect.map(
+  supabaseUrl,
+  (url) => new URL("/functions/v1/pause-notification-orchestrator", url)
+)
+
 /** Where the orchestrator is; by default the Edge Function beside this one. */
 export const orchestratorUrl = Effect.gen(function* () {
   const url = yield* setting(
@@ -107,7 +112,18 @@ export const orchestratorUrl = Effect.gen(function* () {
     (name) => Config.option(Config.URL(name)),
     "set an absolute URL, or leave it out for the function pause-notification-orchestrator"
   )
-  return Option.isSome(url) ? url.value : new URL("/functions/v1/pause-notification-orchestrator", yield* supabaseUrl)
+  return Option.isSome(url) ? url.value : yield* orchestratorBeside
+})
+
+/** Whether the orchestrator takes an array of events; by default only ours is known to. */
+export const orchestratorBatch = Effect.gen(function* () {
+  const chosen = yield* setting(
+    "ORCHESTRATOR_BATCH",
+    (name) => Config.option(Config.Boolean(name)),
+    "set true or false, or leave it out: true for the function pause-notification-orchestrator"
+  )
+  if (Option.isSome(chosen)) return chosen.value
+  return (yield* orchestratorUrl).href === (yield* orchestratorBeside).href
 })
 
 /** A bearer key for an orchestrator outside the project, which never gets the project's own key. */
@@ -129,6 +145,12 @@ export const orchestratorRetries = setting(
     ).pipe(Config.withDefault(2)),
   "set a whole number from 0 to 10, or leave it out for 2"
 )
+
+/** How many calls in a row must fail for the circuit to open. */
+export const circuitFailures = positive("CIRCUIT_FAILURES", 5, "failed calls")
+
+/** How long an open circuit keeps calls back before one probes. Milliseconds. */
+export const circuitOpen = positive("CIRCUIT_OPEN_MS", 10_000, "milliseconds")
 
 /** How long one call of the claim store may take. Milliseconds. */
 export const storeTimeout = positive("STORE_TIMEOUT_MS", 3_000, "milliseconds")

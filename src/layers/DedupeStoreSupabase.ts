@@ -1,13 +1,19 @@
+import * as Array from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { PauseEvent, Receipt } from "../schema/PauseEvent.ts"
+import { type PauseEvent, PauseEvents, Receipt } from "../schema/PauseEvent.ts"
 import {
   AlreadyProcessed,
+  type Claim,
+  type ClaimRefused,
   DedupeStore,
   DedupeStoreUnavailable,
   EventDeadLettered,
   EventInFlight,
+  EventOutOfOrder,
+  EventUnstorable,
   PayloadMismatch,
   type Settlement
 } from "../services/DedupeStore.ts"
@@ -15,78 +21,92 @@ import { SupabaseRest } from "./SupabaseRest.ts"
 
 const outcome = <const Tag extends string>(tag: Tag) => Schema.Struct({ outcome: Schema.Literal(tag) })
 
-const decodeClaim = Schema.decodeUnknownEffect(
-  Schema.Union([
-    Schema.Struct({
-      outcome: Schema.Literal("claimed"),
-      token: Schema.Int,
-      attempt: Schema.Int,
-      leaseSeconds: Schema.Finite
-    }),
-    Schema.Struct({ outcome: Schema.Literal("in_flight"), retryAfterSeconds: Schema.Int }),
-    Schema.Struct({ outcome: Schema.Literal("completed"), receipt: Receipt }),
-    outcome("payload_mismatch"),
-    outcome("failed")
-  ])
-)
-
+const ClaimAnswer = Schema.Union([
+  Schema.Struct({
+    outcome: Schema.Literal("claimed"),
+    token: Schema.Int,
+    attempt: Schema.Int,
+    leaseSeconds: Schema.Finite
+  }),
+  Schema.Struct({ outcome: Schema.Literals(["in_flight", "out_of_order"]), retryAfterSeconds: Schema.Int }),
+  Schema.Struct({ outcome: Schema.Literal("completed"), receipt: Receipt }),
+  outcome("payload_mismatch"),
+  outcome("failed"),
+  outcome("invalid")
+])
+const decodeClaims = Schema.decodeUnknownEffect(Schema.Array(ClaimAnswer))
 const decodeSettled = Schema.decodeUnknownEffect(
-  Schema.Struct({ outcome: Schema.Literals(["completed", "released", "stale"]) })
+  Schema.Array(Schema.Struct({ outcome: Schema.Literals(["completed", "released", "dead", "stale", "invalid"]) }))
 )
+const encodeEvents = Schema.encodeSync(PauseEvents)
 
-const encodeEvent = Schema.encodeSync(PauseEvent)
+const toClaim = (event: PauseEvent, answer: typeof ClaimAnswer.Type): Result.Result<Claim, ClaimRefused> => {
+  const { eventId } = event
+  switch (answer.outcome) {
+    case "claimed":
+      return Result.succeed({
+        event,
+        token: answer.token,
+        attempt: answer.attempt,
+        leaseSeconds: answer.leaseSeconds
+      })
+    case "in_flight":
+      return Result.fail(new EventInFlight({ eventId, retryAfterSeconds: answer.retryAfterSeconds }))
+    case "out_of_order":
+      return Result.fail(new EventOutOfOrder({ eventId, retryAfterSeconds: answer.retryAfterSeconds }))
+    case "completed":
+      return Result.fail(new AlreadyProcessed({ eventId, receipt: answer.receipt }))
+    case "payload_mismatch":
+      return Result.fail(new PayloadMismatch({ eventId }))
+    case "failed":
+      return Result.fail(new EventDeadLettered({ eventId }))
+    case "invalid":
+      return Result.fail(new EventUnstorable({ eventId }))
+  }
+}
+
+const encodeSettlement = (settlement: Settlement) => ({
+  eventId: settlement.claim.event.eventId,
+  token: settlement.claim.token,
+  outcome: settlement.outcome,
+  ...(settlement.outcome === "completed" ? { receipt: settlement.receipt } : settlement.reason)
+})
 
 const unavailable = (operation: DedupeStoreUnavailable["operation"]) => (failed: { readonly detail: string }) =>
   new DedupeStoreUnavailable({ operation, detail: failed.detail })
 
-const settlement = (answer: { readonly outcome: string }): Settlement =>
-  answer.outcome === "stale" ? "stale" : "settled"
+const expectAll = (
+  operation: DedupeStoreUnavailable["operation"],
+  asked: ReadonlyArray<unknown>,
+  answers: ReadonlyArray<unknown>
+) =>
+  asked.length === answers.length
+    ? Effect.void
+    : Effect.fail(new DedupeStoreUnavailable({ operation, detail: "it answered for fewer events than it was asked" }))
 
 /**
- * The outbox itself is the claim store: public.pause_status_claim, _complete and _release, each one statement in
- * Postgres and one round trip.
+ * The outbox itself is the claim store: public.pause_status_claim and public.pause_status_settle, each one round trip
+ * for any number of events.
  */
 export const layer = Layer.effect(
   DedupeStore,
   Effect.gen(function* () {
     const database = yield* SupabaseRest
     return DedupeStore.of({
-      claim: Effect.fn("DedupeStore.claim")(function* (event) {
-        const { eventId } = event
-        const answer = yield* database
-          .rpc("pause_status_claim", { event: encodeEvent(event) }, decodeClaim)
+      claim: Effect.fn("DedupeStore.claim")(function* (events) {
+        const answers = yield* database
+          .rpc("pause_status_claim", { events: encodeEvents(events) }, decodeClaims)
           .pipe(Effect.mapError(unavailable("claim")))
-        switch (answer.outcome) {
-          case "claimed":
-            return {
-              event,
-              token: answer.token,
-              attempt: answer.attempt,
-              leaseSeconds: answer.leaseSeconds
-            }
-          case "in_flight":
-            return yield* new EventInFlight({
-              eventId,
-              retryAfterSeconds: answer.retryAfterSeconds
-            })
-          case "completed":
-            return yield* new AlreadyProcessed({ eventId, receipt: answer.receipt })
-          case "payload_mismatch":
-            return yield* new PayloadMismatch({ eventId })
-          case "failed":
-            return yield* new EventDeadLettered({ eventId })
-        }
+        yield* expectAll("claim", events, answers)
+        return Array.zipWith(events, answers, toClaim)
       }),
-      complete: Effect.fn("DedupeStore.complete")(({ event, token }, receipt) =>
-        database
-          .rpc("pause_status_complete", { event_id: event.eventId, token, receipt }, decodeSettled)
-          .pipe(Effect.mapBoth({ onFailure: unavailable("complete"), onSuccess: settlement }))
-      ),
-      release: Effect.fn("DedupeStore.release")(({ event, token }, reason) =>
-        database
-          .rpc("pause_status_release", { event_id: event.eventId, token, error: reason }, decodeSettled)
-          .pipe(Effect.mapBoth({ onFailure: unavailable("release"), onSuccess: settlement }))
-      )
+      settle: Effect.fn("DedupeStore.settle")(function* (settlements) {
+        const answers = yield* database
+          .rpc("pause_status_settle", { settlements: settlements.map(encodeSettlement) }, decodeSettled)
+          .pipe(Effect.mapError(unavailable("settle")))
+        yield* expectAll("settle", settlements, answers)
+        return answers.map((answer) => answer.outcome)
+      })
     })
   })
 )

@@ -1,19 +1,38 @@
+import * as Array from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { PauseEvent, Receipt } from "../schema/PauseEvent.ts"
-import { PayloadMismatch } from "../services/DedupeStore.ts"
-import { NotificationStore, NotificationStoreUnavailable } from "../services/NotificationStore.ts"
+import { type PauseEvent, PauseEvents, Receipt } from "../schema/PauseEvent.ts"
+import { EventUnstorable, PayloadMismatch } from "../services/DedupeStore.ts"
+import {
+  EventSuperseded,
+  NotificationStore,
+  NotificationStoreUnavailable,
+  type Written,
+  type WriteRefused
+} from "../services/NotificationStore.ts"
 import { SupabaseRest } from "./SupabaseRest.ts"
 
-const decodeAnswer = Schema.decodeUnknownEffect(
-  Schema.Union([
-    Schema.Struct({ outcome: Schema.Literal("notified"), receipt: Receipt, replayed: Schema.Boolean }),
-    Schema.Struct({ outcome: Schema.Literal("payload_mismatch") })
-  ])
-)
+const Answer = Schema.Union([
+  Schema.Struct({ outcome: Schema.Literal("notified"), receipt: Receipt, replayed: Schema.Boolean }),
+  Schema.Struct({ outcome: Schema.Literals(["payload_mismatch", "superseded", "invalid"]) })
+])
+const decodeAnswers = Schema.decodeUnknownEffect(Schema.Array(Answer))
+const encodeEvents = Schema.encodeSync(PauseEvents)
 
-const encodeEvent = Schema.encodeSync(PauseEvent)
+const toResult = ({ eventId }: PauseEvent, answer: typeof Answer.Type): Result.Result<Written, WriteRefused> => {
+  switch (answer.outcome) {
+    case "notified":
+      return Result.succeed({ receipt: answer.receipt, replayed: answer.replayed })
+    case "payload_mismatch":
+      return Result.fail(new PayloadMismatch({ eventId }))
+    case "superseded":
+      return Result.fail(new EventSuperseded({ eventId }))
+    case "invalid":
+      return Result.fail(new EventUnstorable({ eventId }))
+  }
+}
 
 /** One transaction in Postgres: public.pause_status_notify. */
 export const layer = Layer.effect(
@@ -21,12 +40,14 @@ export const layer = Layer.effect(
   Effect.gen(function* () {
     const database = yield* SupabaseRest
     return NotificationStore.of({
-      write: Effect.fn("NotificationStore.write")(function* (event) {
-        const answer = yield* database
-          .rpc("pause_status_notify", { event: encodeEvent(event) }, decodeAnswer)
+      write: Effect.fn("NotificationStore.write")(function* (events) {
+        const answers = yield* database
+          .rpc("pause_status_notify", { events: encodeEvents(events) }, decodeAnswers)
           .pipe(Effect.mapError(({ detail }) => new NotificationStoreUnavailable({ detail })))
-        if (answer.outcome === "payload_mismatch") return yield* new PayloadMismatch({ eventId: event.eventId })
-        return { receipt: answer.receipt, replayed: answer.replayed }
+        if (answers.length !== events.length) {
+          return yield* new NotificationStoreUnavailable({ detail: "it answered for fewer events than it was asked" })
+        }
+        return Array.zipWith(events, answers, toResult)
       })
     })
   })

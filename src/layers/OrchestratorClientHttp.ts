@@ -1,19 +1,22 @@
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Random from "effect/Random"
 import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { PauseEvent, Receipt } from "../schema/PauseEvent.ts"
+import { PauseEvent, PauseEvents, Receipt } from "../schema/PauseEvent.ts"
+import { OrchestratorBatchReply } from "../schema/Replies.ts"
+import * as CircuitBreaker from "../services/CircuitBreaker.ts"
 import {
+  OrchestratorCircuitOpen,
   OrchestratorClient,
   type OrchestratorError,
   OrchestratorRefused,
   OrchestratorUnavailable
 } from "../services/OrchestratorClient.ts"
 import * as Config from "./Config.ts"
+import { type CallFailed, failedStatus, makeSend } from "./OrchestratorCall.ts"
 
 /** The platform's fetch; tests put their own here. */
 export const Fetch = Context.Reference<typeof globalThis.fetch>("pause-status-webhook-handler/layers/Fetch", {
@@ -21,16 +24,11 @@ export const Fetch = Context.Reference<typeof globalThis.fetch>("pause-status-we
 })
 
 const encodeEvent = Schema.encodeSync(Schema.fromJsonString(PauseEvent))
+const encodeEvents = Schema.encodeSync(Schema.fromJsonString(PauseEvents))
 const decodeReceipt = Schema.decodeEffect(Schema.fromJsonString(Receipt))
+const decodeBatch = Schema.decodeEffect(Schema.fromJsonString(OrchestratorBatchReply))
 
-const firstPauseMillis = 100
-const worthAnotherTry = (status: number) => status >= 500 || status === 408 || status === 425 || status === 429
-
-const retryAfter = (header: string | null, nowMillis: number): { readonly retryAfterSeconds?: number } => {
-  if (header === null) return {}
-  const seconds = /^\d{1,9}$/.test(header) ? Number(header) : Math.ceil((Date.parse(header) - nowMillis) / 1000)
-  return Number.isNaN(seconds) ? {} : { retryAfterSeconds: Math.max(0, seconds) }
-}
+const mostCallsAtOnce = 16
 
 // The project's key is for the project: an orchestrator elsewhere gets its own key or none.
 const credentials = Effect.gen(function* () {
@@ -44,87 +42,80 @@ const credentials = Effect.gen(function* () {
   return value.startsWith("sb_") ? { apikey: value } : { apikey: value, authorization: `Bearer ${value}` }
 })
 
+const toError = ({ eventId }: PauseEvent, error: CallFailed | CircuitBreaker.CircuitOpen): OrchestratorError => {
+  if (!("kind" in error)) return new OrchestratorCircuitOpen({ eventId, retryAfterSeconds: error.retryAfterSeconds })
+  if (error.kind === "permanent") return new OrchestratorRefused({ eventId, status: error.status })
+  const { kind: _, ...rest } = error
+  return new OrchestratorUnavailable({ eventId, ...rest })
+}
+
+type Answer = Result.Result<Receipt, OrchestratorError>
+
+const toAnswer = (
+  event: PauseEvent,
+  item: (typeof OrchestratorBatchReply.Type)["results"][number] | undefined
+): Answer => {
+  const unclear = (detail: string): Answer =>
+    Result.fail(toError(event, { kind: "transient", failure: "receipt", detail }))
+  // A refusal must never be put down to a neighbour.
+  if (item?.eventId !== event.eventId) return unclear("no result for this event")
+  if (item.status < 200 || item.status > 299) return Result.fail(toError(event, failedStatus(item.status)))
+  return item.receipt === undefined ? unclear(`status ${item.status} without a receipt`) : Result.succeed(item.receipt)
+}
+
 /**
- * Calls the orchestrator over fetch. Each call has a timeout and is aborted at its end; connection errors, timeouts,
- * 408, 425, 429 and 5xx are tried again with exponential, jittered pauses, or after Retry-After, as long as that
- * stays within the budget. A redirect is a refusal: credentials follow nobody.
+ * Calls the orchestrator over fetch, within a circuit breaker. Each call has a timeout and is aborted at its end;
+ * connection errors, timeouts, 408, 425, 429 and 5xx are tried again with exponential, jittered pauses, or after
+ * Retry-After, as long as that stays within the budget. A redirect is a refusal: credentials follow nobody.
+ *
+ * Several events go in one call when the orchestrator takes arrays (ORCHESTRATOR_BATCH), else, or when it refuses the
+ * array, in calls of one each.
  */
 export const layer = Layer.effect(
   OrchestratorClient,
   Effect.gen(function* () {
-    const fetch = yield* Fetch
-    const url = (yield* Config.orchestratorUrl).href
-    const headers = {
-      "content-type": "application/json",
-      accept: "application/json",
-      ...(yield* credentials)
-    }
-    const timeoutMillis = yield* Config.orchestratorTimeout
-    const budgetMillis = yield* Config.orchestratorBudget
-    const retries = yield* Config.orchestratorRetries
-
-    const call = Effect.fnUntraced(function* (event: PauseEvent): Effect.fn.Return<Receipt, OrchestratorError> {
-      const { eventId } = event
-      const unavailable = (failure: OrchestratorUnavailable["failure"], detail: string, after = {}) =>
-        new OrchestratorUnavailable({ eventId, failure, detail, ...after })
-      // One promise for head and body, so that the timeout aborts a body that never ends as well.
-      const { response, text } = yield* Effect.tryPromise({
-        try: (signal) =>
-          fetch(url, {
-            method: "POST",
-            headers: { ...headers, "idempotency-key": eventId },
-            body: encodeEvent(event),
-            redirect: "manual",
-            signal
-          }).then((response) => response.text().then((text) => ({ response, text }))),
-        catch: () => unavailable("connection", "the connection failed")
-      })
-      if (response.ok) {
-        return yield* decodeReceipt(text).pipe(
-          Effect.mapError(() => unavailable("receipt", `status ${response.status} without a JSON object as receipt`))
-        )
-      }
-      if (!worthAnotherTry(response.status)) return yield* new OrchestratorRefused({ eventId, status: response.status })
-      const after = retryAfter(response.headers.get("retry-after"), yield* Clock.currentTimeMillis)
-      return yield* unavailable("status", `status ${response.status}`, after)
+    const send = yield* makeSend(yield* Fetch, (yield* Config.orchestratorUrl).href, yield* credentials)
+    const takesArrays = yield* Config.orchestratorBatch
+    const breaker = CircuitBreaker.make({
+      failures: yield* Config.circuitFailures,
+      openMillis: yield* Config.circuitOpen
     })
 
-    const timed = (event: PauseEvent, millis: number) =>
-      Effect.timeoutOrElse(Effect.interruptible(call(event)), {
-        duration: millis,
-        orElse: () =>
-          Effect.fail(
-            new OrchestratorUnavailable({
-              eventId: event.eventId,
-              failure: "timeout",
-              detail: `no answer within ${Math.round(millis)} ms`
-            })
-          )
-      })
-
-    const notify = Effect.fn("OrchestratorClient.notify")(function* (
-      event: PauseEvent
-    ): Effect.fn.Return<Receipt, OrchestratorError> {
-      const endsAt = (yield* Clock.currentTimeMillis) + budgetMillis
-      const attempt = Effect.fnUntraced(function* (left: number): Effect.fn.Return<Receipt, OrchestratorError> {
-        const remaining = endsAt - (yield* Clock.currentTimeMillis)
-        return yield* timed(event, Math.min(timeoutMillis, remaining)).pipe(
-          Effect.catchTag("OrchestratorUnavailable", (error) => again(error, left))
+    const guarded = <A>(
+      call: Effect.Effect<A, CallFailed>
+    ): Effect.Effect<Result.Result<A, CallFailed | CircuitBreaker.CircuitOpen>> =>
+      breaker
+        .protect(Effect.result(call), (result) =>
+          Result.isFailure(result) && result.failure.kind === "transient"
+            ? { failed: true, retryAfterSeconds: result.failure.retryAfterSeconds }
+            : { failed: false }
         )
-      })
-      const again = Effect.fnUntraced(function* (
-        error: OrchestratorUnavailable,
-        left: number
-      ): Effect.fn.Return<Receipt, OrchestratorError> {
-        const backoff = firstPauseMillis * 2 ** (retries - left) * (yield* Random.nextBetween(0.5, 1.5))
-        const pause = Math.max(backoff, (error.retryAfterSeconds ?? 0) * 1000)
-        const wouldStartAt = (yield* Clock.currentTimeMillis) + pause
-        if (left === 0 || wouldStartAt >= endsAt) return yield* error
-        yield* Effect.sleep(pause)
-        return yield* attempt(left - 1)
-      })
-      return yield* attempt(retries)
+        .pipe(Effect.catchTag("CircuitOpen", (open) => Effect.succeed(Result.fail(open))))
+
+    const notifyEach = (event: PauseEvent): Effect.Effect<Answer> =>
+      Effect.map(
+        guarded(send(encodeEvent(event), { "idempotency-key": event.eventId }, decodeReceipt)),
+        Result.mapError((error) => toError(event, error))
+      )
+
+    const notifyOneByOne = (events: ReadonlyArray<PauseEvent>): Effect.Effect<ReadonlyArray<Answer>> =>
+      Effect.forEach(events, notifyEach, { concurrency: mostCallsAtOnce })
+
+    const notifyTogether = Effect.fnUntraced(function* (
+      events: ReadonlyArray<PauseEvent>
+    ): Effect.fn.Return<ReadonlyArray<Answer>> {
+      const reply = yield* guarded(send(encodeEvents(events), {}, decodeBatch))
+      if (Result.isSuccess(reply)) return events.map((event, index) => toAnswer(event, reply.success.results[index]))
+      const { failure } = reply
+      // Who refuses the array may refuse one event of it, or arrays, or their size: that kills none of the others.
+      if ("kind" in failure && failure.kind === "permanent") return yield* notifyOneByOne(events)
+      return events.map((event) => Result.fail(toError(event, failure)))
     })
-    return OrchestratorClient.of({ notify })
+
+    return OrchestratorClient.of({
+      notify: Effect.fn("OrchestratorClient.notify")((events: ReadonlyArray<PauseEvent>) =>
+        takesArrays && events.length > 1 ? notifyTogether(events) : notifyOneByOne(events)
+      )
+    })
   })
 )

@@ -1,7 +1,12 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { PauseEvent, Receipt } from "../schema/PauseEvent.ts"
-import { OrchestratorClient, OrchestratorRefused, OrchestratorUnavailable } from "../services/OrchestratorClient.ts"
+import {
+  OrchestratorClient,
+  type OrchestratorError,
+  OrchestratorRefused,
+  OrchestratorUnavailable
+} from "../services/OrchestratorClient.ts"
 
 /** What a memory orchestrator does when it is called. */
 export type Behaviour = "accept" | "refuse" | "fail" | "hang" | "accept and lose the reply"
@@ -30,23 +35,27 @@ export const make = (...behaviours: ReadonlyArray<Behaviour>) => {
     state.accepted.set(event.eventId, receipt)
     return receipt
   }
+  const answer = Effect.fnUntraced(function* (event: PauseEvent): Effect.fn.Return<Receipt, OrchestratorError> {
+    state.calls.push(event)
+    switch (state.behaviours.shift() ?? "accept") {
+      case "accept":
+        return accept(event)
+      case "refuse":
+        return yield* new OrchestratorRefused({ eventId: event.eventId, status: 400 })
+      case "fail":
+        return yield* lost(event)
+      case "hang":
+        return yield* Effect.never
+      case "accept and lose the reply":
+        accept(event)
+        return yield* lost(event)
+    }
+  })
+
   const layer = Layer.succeed(OrchestratorClient, {
-    notify: Effect.fn("OrchestratorClient.notify")(function* (event) {
-      state.calls.push(event)
-      switch (state.behaviours.shift() ?? "accept") {
-        case "accept":
-          return accept(event)
-        case "refuse":
-          return yield* new OrchestratorRefused({ eventId: event.eventId, status: 400 })
-        case "fail":
-          return yield* lost(event)
-        case "hang":
-          return yield* Effect.never
-        case "accept and lose the reply":
-          accept(event)
-          return yield* lost(event)
-      }
-    })
+    notify: Effect.fn("OrchestratorClient.notify")((events: ReadonlyArray<PauseEvent>) =>
+      Effect.forEach(events, (event) => Effect.result(answer(event)))
+    )
   })
   return { layer, state }
 }

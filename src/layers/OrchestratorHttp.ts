@@ -1,9 +1,12 @@
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { Receipt } from "../schema/PauseEvent.ts"
-import type { NotificationStore } from "../services/NotificationStore.ts"
-import { notifyCoordinators } from "../services/PauseOrchestrator.ts"
+import { OrchestratorBatchReply } from "../schema/Replies.ts"
+import type { NotificationStore, Written } from "../services/NotificationStore.ts"
+import { notifyCoordinators, type Orchestrated } from "../services/PauseOrchestrator.ts"
 import * as Http from "./Http.ts"
+import { table } from "./Problems.ts"
 import { ProjectKey } from "./ProjectKey.ts"
 
 /** Where events are posted: at the function itself, with or without a slash. */
@@ -12,7 +15,15 @@ const route: Http.Route = { functionName: "pause-notification-orchestrator", pat
 /** What the orchestrator's POST needs. */
 export type OrchestratorServices = NotificationStore | ProjectKey | Http.HttpLimits
 
-const encodeReceipt = Schema.encodeSync(Schema.fromJsonString(Receipt))
+const encodeReply = Schema.encodeSync(Schema.fromJsonString(Schema.Union([OrchestratorBatchReply, Receipt])))
+
+const toResult = ({ event: { eventId }, result }: Orchestrated) =>
+  Result.isSuccess(result)
+    ? { eventId, status: 200, receipt: result.success.receipt }
+    : { eventId, status: table[result.failure._tag].status }
+
+const toJson = (told: Written | ReadonlyArray<Orchestrated>): string =>
+  encodeReply("receipt" in told ? told.receipt : { results: told.map(toResult) })
 
 const order = Effect.fnUntraced(function* (request: Request) {
   yield* Http.expectPost(request, route)
@@ -22,6 +33,9 @@ const order = Effect.fnUntraced(function* (request: Request) {
   return yield* notifyCoordinators(body, request.headers.get("idempotency-key") ?? undefined)
 }, Http.logFailure)
 
-/** The reply to any request: 200 with the receipt, which is the first one's for an event that was told before. */
+/**
+ * The reply to any request: 200 with the receipt, which is the first one's for an event that was told before; for an
+ * array 200 with each event's own status and receipt.
+ */
 export const respond = (request: Request): Effect.Effect<Response, never, OrchestratorServices> =>
-  Http.reply(request, order(request), ({ receipt }) => encodeReceipt(receipt))
+  Http.reply(request, order(request), toJson)

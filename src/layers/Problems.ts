@@ -53,7 +53,7 @@ interface Row {
 /** Every error, its status and its code: the one place where they meet. */
 export const table: { readonly [Tag in ReplyError["_tag"]]: Row } = {
   MalformedBody: { status: 400, code: "malformed_json" },
-  BodyUnreadable: { status: 400, code: "malformed_json" },
+  BodyUnreadable: { status: 408, code: "body_unreadable" },
   InvalidPayload: { status: 400, code: "invalid_payload" },
   NoEventTime: { status: 400, code: "no_event_time" },
   SignatureRejected: { status: 401, code: "unauthorized" },
@@ -63,11 +63,15 @@ export const table: { readonly [Tag in ReplyError["_tag"]]: Row } = {
   AlreadyProcessed: { status: 409, code: "already_processed" },
   EventInFlight: { status: 409, code: "in_flight" },
   EventDeadLettered: { status: 409, code: "dead_letter" },
+  EventOutOfOrder: { status: 409, code: "out_of_order" },
+  EventSuperseded: { status: 409, code: "superseded" },
   BodyTooLarge: { status: 413, code: "body_too_large" },
   UnsupportedMediaType: { status: 415, code: "unsupported_media_type" },
   PayloadMismatch: { status: 422, code: "payload_mismatch" },
+  EventUnstorable: { status: 422, code: "payload_mismatch" },
   OrchestratorRefused: { status: 502, code: "orchestrator_refused" },
   OrchestratorUnavailable: { status: 502, code: "orchestrator_unavailable" },
+  OrchestratorCircuitOpen: { status: 503, code: "circuit_open" },
   DedupeStoreUnavailable: { status: 503, code: "store_unavailable" },
   NotificationStoreUnavailable: { status: 503, code: "store_unavailable" },
   Misconfigured: { status: 503, code: "misconfigured" },
@@ -79,6 +83,7 @@ const titles: Readonly<Record<number, string>> = {
   401: "Unauthorized",
   404: "Not Found",
   405: "Method Not Allowed",
+  408: "Request Timeout",
   409: "Conflict",
   413: "Content Too Large",
   415: "Unsupported Media Type",
@@ -114,8 +119,12 @@ const extras = (error: ReplyError): Partial<Problem> => {
     case "OrchestratorUnavailable":
       return { eventId: error.eventId, retryable: true }
     case "EventInFlight":
+    case "EventOutOfOrder":
     case "EventDeadLettered":
+    case "EventSuperseded":
+    case "EventUnstorable":
     case "PayloadMismatch":
+    case "OrchestratorCircuitOpen":
       return { eventId: error.eventId }
     default:
       return {}
@@ -131,6 +140,8 @@ const headersOf = (error: ReplyError): Readonly<Record<string, string>> => {
     case "SignatureRejected":
       return { "www-authenticate": "Signature" }
     case "EventInFlight":
+    case "EventOutOfOrder":
+    case "OrchestratorCircuitOpen":
       return { "retry-after": String(error.retryAfterSeconds) }
     case "OrchestratorUnavailable":
       return error.retryAfterSeconds === undefined ? {} : { "retry-after": String(error.retryAfterSeconds) }
@@ -145,12 +156,10 @@ const headersOf = (error: ReplyError): Readonly<Record<string, string>> => {
   }
 }
 
-const encode = Schema.encodeSync(Schema.fromJsonString(Problem))
-
-/** The reply to an error. **Source** RFC 9457. */
-export const toResponse = (error: ReplyError): Response => {
+/** The problem that an error is. **Source** RFC 9457. */
+export const toProblem = (error: ReplyError): Problem => {
   const { code, status } = table[error._tag]
-  const problem: Problem = {
+  return {
     type: "about:blank",
     title: titles[status] ?? "Error",
     status,
@@ -158,8 +167,13 @@ export const toResponse = (error: ReplyError): Response => {
     detail: detailOf(error),
     ...extras(error)
   }
-  return new Response(encode(problem), {
-    status,
+}
+
+const encode = Schema.encodeSync(Schema.fromJsonString(Problem))
+
+/** The reply to an error. */
+export const toResponse = (error: ReplyError): Response =>
+  new Response(encode(toProblem(error)), {
+    status: table[error._tag].status,
     headers: { "content-type": "application/problem+json", ...headersOf(error) }
   })
-}

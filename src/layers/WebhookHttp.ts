@@ -1,12 +1,14 @@
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { NoChangeReply, NotifiedReply } from "../schema/Replies.ts"
+import { BatchReply, NoChangeReply, NotifiedReply } from "../schema/Replies.ts"
 import type { DedupeStore } from "../services/DedupeStore.ts"
 import type { OrchestratorClient } from "../services/OrchestratorClient.ts"
-import type { Handled } from "../services/Outcome.ts"
+import type { BatchItem, Handled, HandledBatch } from "../services/Outcome.ts"
 import { handleWebhookEvent } from "../services/PauseWebhook.ts"
 import type { SignatureVerifier } from "../services/SignatureVerifier.ts"
 import * as Http from "./Http.ts"
+import { toProblem } from "./Problems.ts"
 
 /** Where deliveries are posted: at the root, and under the function's name on Supabase. */
 export const route: Http.Route = {
@@ -17,20 +19,36 @@ export const route: Http.Route = {
 /** What the POST needs. */
 export type WebhookServices = SignatureVerifier | DedupeStore | OrchestratorClient | Http.HttpLimits
 
-const encodeReply = Schema.encodeSync(Schema.fromJsonString(Schema.Union([NotifiedReply, NoChangeReply])))
+const encodeReply = Schema.encodeSync(Schema.fromJsonString(Schema.Union([NotifiedReply, NoChangeReply, BatchReply])))
 
-const toJson = (handled: Handled): string =>
-  encodeReply(
-    handled.transition === "NO_CHANGE"
-      ? { status: "no_change", ...handled }
-      : {
-          status: "notified",
-          transition: handled.transition,
-          eventId: handled.event.eventId,
-          mentorId: handled.event.mentorId,
-          receipt: handled.receipt
-        }
-  )
+const toReply = (handled: Handled): typeof NotifiedReply.Type | typeof NoChangeReply.Type =>
+  handled.transition === "NO_CHANGE"
+    ? { status: "no_change", ...handled }
+    : {
+        status: "notified",
+        transition: handled.transition,
+        eventId: handled.event.eventId,
+        mentorId: handled.event.mentorId,
+        receipt: handled.receipt
+      }
+
+const toResult = ({ eventId, result }: BatchItem): BatchReply["results"][number] => {
+  const known = eventId === undefined ? {} : { eventId }
+  if (Result.isSuccess(result)) return { status: 200, ...known, reply: toReply(result.success) }
+  const problem = toProblem(result.failure)
+  return { status: problem.status, ...known, problem }
+}
+
+const toJson = (handled: Handled | HandledBatch): string =>
+  encodeReply(handled.transition === "BATCH" ? { results: handled.items.map(toResult) } : toReply(handled))
+
+// pg_net numbers its requests from 1 again after a crash: the outbox knows an answer by the id it was sent.
+const echoId = (request: Request) =>
+  Effect.map((response: Response) => {
+    const id = request.headers.get("webhook-id")
+    if (id !== null) response.headers.set("webhook-id", id)
+    return response
+  })
 
 const receiveDelivery = (request: Request) =>
   Effect.flatMap(Http.logFailure(Http.readJson(request)), (body) =>
@@ -39,12 +57,14 @@ const receiveDelivery = (request: Request) =>
 
 /** The reply to a delivery, wherever it was posted to. Never fails: every error has its row in Problems.table. */
 export const receive = (request: Request): Effect.Effect<Response, never, WebhookServices> =>
-  Http.reply(request, receiveDelivery(request), toJson)
+  echoId(request)(Http.reply(request, receiveDelivery(request), toJson))
 
 /** The reply to any request: `receive` for a POST to the route, else 404 or 405. */
 export const respond = (request: Request): Effect.Effect<Response, never, WebhookServices> =>
-  Http.reply(
-    request,
-    Effect.andThen(Http.logFailure(Http.expectPost(request, route)), receiveDelivery(request)),
-    toJson
+  echoId(request)(
+    Http.reply(
+      request,
+      Effect.andThen(Http.logFailure(Http.expectPost(request, route)), receiveDelivery(request)),
+      toJson
+    )
   )

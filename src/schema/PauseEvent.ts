@@ -5,8 +5,8 @@ import { Direction } from "./Transition.ts"
 /**
  * A change of a mentor between active and paused, as the orchestrator gets it.
  *
- * **Shape** `{ eventId, mentorId, transition, oldStatus, newStatus, occurredAt, version?, source }`; `version` is
- * missing when the sender keeps none.
+ * **Shape** `{ eventId, mentorId, transition, oldStatus, newStatus, occurredAt, version?, source, force? }`; `version`
+ * is missing when the sender keeps none; `force` asks the orchestrator to tell it although a newer one was told.
  * **Source** `source` says who sent it: `outbox` (our trigger) or `webhook` (a stock database webhook).
  */
 export const PauseEvent = Schema.Struct({
@@ -17,7 +17,8 @@ export const PauseEvent = Schema.Struct({
   newStatus: Schema.String,
   occurredAt: EventTime,
   version: Schema.optionalKey(Version),
-  source: Schema.Literals(["outbox", "webhook"])
+  source: Schema.Literals(["outbox", "webhook"]),
+  force: Schema.optionalKey(Schema.Boolean)
 })
 export type PauseEvent = typeof PauseEvent.Type
 
@@ -28,3 +29,6 @@ export type PauseEvent = typeof PauseEvent.Type
  */
 export const Receipt = Schema.Record(Schema.String, Schema.Unknown)
 export type Receipt = typeof Receipt.Type
+
+/** Several events in one call; each is told, and answered, on its own. */
+export const PauseEvents = Schema.Array(PauseEvent)

@@ -35,6 +35,7 @@ export const ProblemCode = Schema.Literals([
   "unauthorized",
   "not_found",
   "method_not_allowed",
+  "body_unreadable",
   "already_processed",
   "in_flight",
   "dead_letter",
@@ -43,6 +44,9 @@ export const ProblemCode = Schema.Literals([
   "payload_mismatch",
   "orchestrator_refused",
   "orchestrator_unavailable",
+  "circuit_open",
+  "out_of_order",
+  "superseded",
   "store_unavailable",
   "misconfigured",
   "internal"
@@ -67,3 +71,31 @@ export const Problem = Schema.Struct({
   retryable: Schema.optionalKey(Schema.Boolean)
 })
 export type Problem = typeof Problem.Type
+
+/**
+ * 200: what became of each payload of a batch, in the order they came.
+ *
+ * **Shape** each as its own delivery would have been answered, with that reply's `status` as `status` and a success as
+ * `reply`, an error as `problem`.
+ */
+export const BatchReply = Schema.Struct({
+  results: Schema.Array(
+    Schema.Struct({
+      status: Schema.Int,
+      eventId: Schema.optionalKey(Schema.String),
+      reply: Schema.optionalKey(Schema.Union([NotifiedReply, NoChangeReply])),
+      problem: Schema.optionalKey(Problem)
+    })
+  )
+})
+export type BatchReply = typeof BatchReply.Type
+
+/**
+ * What the orchestrator answers to an array of events, in the order they came: 200 with the receipt, or the status that
+ * the event alone would have been answered with.
+ */
+export const OrchestratorBatchReply = Schema.Struct({
+  results: Schema.Array(
+    Schema.Struct({ eventId: Schema.String, status: Schema.Int, receipt: Schema.optionalKey(Receipt) })
+  )
+})

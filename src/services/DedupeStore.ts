@@ -1,5 +1,6 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
+import type * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { EventId } from "../schema/Identifiers.ts"
 import { type PauseEvent, Receipt } from "../schema/PauseEvent.ts"
@@ -17,15 +18,30 @@ export interface Claim {
   readonly leaseSeconds: number
 }
 
-/** Why a claim is given back. **Units** `retryAfterSeconds` is the orchestrator's own Retry-After. */
+/**
+ * Why a claim is given back: `permanent` will fail again however often it is tried, `transient` may not, `parked` was
+ * not tried at all and does not count.
+ *
+ * **Units** `retryAfterSeconds` is the orchestrator's own Retry-After; `status` its HTTP status.
+ */
 export interface ReleaseReason {
-  readonly kind: "transient" | "permanent"
+  readonly kind: "transient" | "permanent" | "parked"
   readonly message: string
+  readonly status?: number
   readonly retryAfterSeconds?: number
 }
 
-/** Whether a settlement counted: `stale` when a later claim holds or settled the event; nothing was changed then. */
-export type Settlement = "settled" | "stale"
+/** How a claim ends: with the orchestrator's receipt, or given back. */
+export type Settlement = { readonly claim: Claim } & (
+  | { readonly outcome: "completed"; readonly receipt: Receipt }
+  | { readonly outcome: "released"; readonly reason: ReleaseReason }
+)
+
+/**
+ * What a settlement came to: `dead` when the event failed for good, `stale` when a later claim holds or settled the
+ * event and nothing was changed, `invalid` when the store cannot keep it.
+ */
+export type Settled = "completed" | "released" | "dead" | "stale" | "invalid"
 
 /** The orchestrator accepted this event before; its receipt comes along. */
 export class AlreadyProcessed extends Schema.TaggedError<AlreadyProcessed>()("AlreadyProcessed", {
@@ -56,6 +72,23 @@ export class EventDeadLettered extends Schema.TaggedError<EventDeadLettered>()("
   }
 }
 
+/** An earlier version of the same mentor is not settled yet. **Units** `retryAfterSeconds` until it is worth a try. */
+export class EventOutOfOrder extends Schema.TaggedError<EventOutOfOrder>()("EventOutOfOrder", {
+  eventId: EventId,
+  retryAfterSeconds: Schema.Int
+}) {
+  override get message(): string {
+    return "An earlier event of this mentor is not settled yet"
+  }
+}
+
+/** The store cannot hold this event, and never will. */
+export class EventUnstorable extends Schema.TaggedError<EventUnstorable>()("EventUnstorable", { eventId: EventId }) {
+  override get message(): string {
+    return "The claim store refuses this event"
+  }
+}
+
 /** The key was used for a different event. */
 export class PayloadMismatch extends Schema.TaggedError<PayloadMismatch>()("PayloadMismatch", {
   eventId: EventId
@@ -67,7 +100,7 @@ export class PayloadMismatch extends Schema.TaggedError<PayloadMismatch>()("Payl
 
 /** The store did not answer, or not in words we know. */
 export class DedupeStoreUnavailable extends Schema.TaggedError<DedupeStoreUnavailable>()("DedupeStoreUnavailable", {
-  operation: Schema.Literals(["claim", "complete", "release"]),
+  operation: Schema.Literals(["claim", "settle"]),
   detail: Schema.String
 }) {
   override get message(): string {
@@ -75,27 +108,40 @@ export class DedupeStoreUnavailable extends Schema.TaggedError<DedupeStoreUnavai
   }
 }
 
-/** All that keeps an event from being claimed. */
-export type ClaimError = AlreadyProcessed | EventInFlight | EventDeadLettered | PayloadMismatch | DedupeStoreUnavailable
+/** All that keeps one event from being claimed. */
+export type ClaimRefused =
+  | AlreadyProcessed
+  | EventInFlight
+  | EventDeadLettered
+  | EventOutOfOrder
+  | EventUnstorable
+  | PayloadMismatch
+
+/** All that keeps an event from being claimed, the store's own absence included. */
+export type ClaimError = ClaimRefused | DedupeStoreUnavailable
 
 /**
  * Remembers which events are being processed and which are done. Two states: a claim with a lease, then completed
- * with a receipt; nothing is done before the orchestrator accepted it.
+ * with a receipt; nothing is done before the orchestrator accepted it. Takes many events at once, and answers each on
+ * its own, in the order given.
  *
  * - `claim` is atomic: of any number of simultaneous claims of one event exactly one succeeds. An expired lease can
  *   be claimed again, with a higher token.
- * - `complete` keeps the receipt; `release` gives the event back so that a retry is not a duplicate. With an old
- *   token both answer `stale` and change nothing. Completing twice with one token is settled: the first answer may have
- *   been lost.
+ * - `settle` keeps the receipt, or gives the event back so that a retry is not a duplicate. With an old token it
+ *   answers `stale` and changes nothing. Completing twice with one token is `completed`: the first answer may have been
+ *   lost.
  *
- * **Fails with** ClaimError; settling only with DedupeStoreUnavailable.
+ * **Fails with** DedupeStoreUnavailable, for all of them.
  */
 export class DedupeStore extends Context.Service<
   DedupeStore,
   {
-    readonly claim: (event: PauseEvent) => Effect.Effect<Claim, ClaimError>
-    readonly complete: (claim: Claim, receipt: Receipt) => Effect.Effect<Settlement, DedupeStoreUnavailable>
-    readonly release: (claim: Claim, reason: ReleaseReason) => Effect.Effect<Settlement, DedupeStoreUnavailable>
+    readonly claim: (
+      events: ReadonlyArray<PauseEvent>
+    ) => Effect.Effect<ReadonlyArray<Result.Result<Claim, ClaimRefused>>, DedupeStoreUnavailable>
+    readonly settle: (
+      settlements: ReadonlyArray<Settlement>
+    ) => Effect.Effect<ReadonlyArray<Settled>, DedupeStoreUnavailable>
   }
 >()("pause-status-webhook-handler/services/DedupeStore") {}
 

@@ -1,8 +1,10 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
+import type * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import { EventId } from "../schema/Identifiers.ts"
 import type { PauseEvent, Receipt } from "../schema/PauseEvent.ts"
-import type { PayloadMismatch } from "./DedupeStore.ts"
+import type { EventUnstorable, PayloadMismatch } from "./DedupeStore.ts"
 
 /** The notifications could not be written; none was. */
 export class NotificationStoreUnavailable extends Schema.TaggedError<NotificationStoreUnavailable>()(
@@ -14,20 +16,33 @@ export class NotificationStoreUnavailable extends Schema.TaggedError<Notificatio
   }
 }
 
+/** A newer event of this mentor was told already, so this one must not be. */
+export class EventSuperseded extends Schema.TaggedError<EventSuperseded>()("EventSuperseded", { eventId: EventId }) {
+  override get message(): string {
+    return "A newer event of this mentor was told already"
+  }
+}
+
 /** What became of an event. **Shape** `replayed` when it was notified before and `receipt` is the first one. */
 export interface Written {
   readonly receipt: Receipt
   readonly replayed: boolean
 }
 
+/** Why an event's notifications were not written. */
+export type WriteRefused = PayloadMismatch | EventSuperseded | EventUnstorable
+
 /**
- * Writes one notification for each of the mentor's coordinators, all or none, once per event id.
+ * Writes one notification for each coordinator of each event's mentor, all or none, once per event id, and never one
+ * that is older than what the mentor's coordinators were told last. Answers each event on its own, in the order given.
  *
- * **Fails with** PayloadMismatch when the event id was used for another event; NotificationStoreUnavailable.
+ * **Fails with** NotificationStoreUnavailable, for all of them.
  */
 export class NotificationStore extends Context.Service<
   NotificationStore,
   {
-    readonly write: (event: PauseEvent) => Effect.Effect<Written, PayloadMismatch | NotificationStoreUnavailable>
+    readonly write: (
+      events: ReadonlyArray<PauseEvent>
+    ) => Effect.Effect<ReadonlyArray<Result.Result<Written, WriteRefused>>, NotificationStoreUnavailable>
   }
 >()("pause-status-webhook-handler/services/NotificationStore") {}

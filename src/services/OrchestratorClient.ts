@@ -1,5 +1,6 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
+import type * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { EventId } from "../schema/Identifiers.ts"
 import type { PauseEvent, Receipt } from "../schema/PauseEvent.ts"
@@ -24,6 +25,7 @@ export class OrchestratorUnavailable extends Schema.TaggedError<OrchestratorUnav
   eventId: EventId,
   failure: Schema.Literals(["connection", "timeout", "status", "receipt"]),
   detail: Schema.String,
+  status: Schema.optionalKey(Schema.Int),
   retryAfterSeconds: Schema.optionalKey(Schema.Int)
 }) {
   override get message(): string {
@@ -31,18 +33,33 @@ export class OrchestratorUnavailable extends Schema.TaggedError<OrchestratorUnav
   }
 }
 
-/** Permanent or transient: what the sender does next depends on nothing else. */
-export type OrchestratorError = OrchestratorRefused | OrchestratorUnavailable
+/**
+ * Too many calls failed in a row, so this one was not made. The event is parked, not burnt.
+ *
+ * **Units** `retryAfterSeconds` until a call is made again.
+ */
+export class OrchestratorCircuitOpen extends Schema.TaggedError<OrchestratorCircuitOpen>()("OrchestratorCircuitOpen", {
+  eventId: EventId,
+  retryAfterSeconds: Schema.Int
+}) {
+  override get message(): string {
+    return "The orchestrator failed too often in a row and is given a pause"
+  }
+}
+
+/** Permanent, transient or not tried: what the sender does next depends on nothing else. */
+export type OrchestratorError = OrchestratorRefused | OrchestratorUnavailable | OrchestratorCircuitOpen
 
 /**
- * Hands an event to the pause-notification-orchestrator. Calling twice with one event is safe: the event id travels
- * as the idempotency key and the second call gets the first one's receipt.
- *
- * **Fails with** OrchestratorError.
+ * Hands events to the pause-notification-orchestrator. Calling twice with one event is safe: the event id travels as
+ * the idempotency key and the second call gets the first one's receipt. Each event is answered on its own, in the order
+ * given.
  */
 export class OrchestratorClient extends Context.Service<
   OrchestratorClient,
   {
-    readonly notify: (event: PauseEvent) => Effect.Effect<Receipt, OrchestratorError>
+    readonly notify: (
+      events: ReadonlyArray<PauseEvent>
+    ) => Effect.Effect<ReadonlyArray<Result.Result<Receipt, OrchestratorError>>>
   }
 >()("pause-status-webhook-handler/services/OrchestratorClient") {}

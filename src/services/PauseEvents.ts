@@ -54,6 +54,7 @@ const extractUpdate = Effect.fnUntraced(function* (
     newStatus: payload.record.status,
     occurredAt,
     ...(payload.version !== undefined && { version: payload.version }),
+    ...(payload.force !== undefined && { force: payload.force }),
     source: payload.event_id === undefined || payload.version === undefined ? "webhook" : "outbox"
   }
 })

@@ -1,39 +1,97 @@
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { PauseEvent } from "../schema/PauseEvent.ts"
-import type { PayloadMismatch } from "./DedupeStore.ts"
-import { NotificationStore, type NotificationStoreUnavailable, type Written } from "./NotificationStore.ts"
+import { PauseEvent, PauseEvents } from "../schema/PauseEvent.ts"
+import {
+  NotificationStore,
+  type NotificationStoreUnavailable,
+  type Written,
+  type WriteRefused
+} from "./NotificationStore.ts"
 import { InvalidPayload, type MalformedBody, parseBody, toIssues } from "./Payload.ts"
 
 /** How an order to notify ended otherwise. */
-export type OrchestrationError = MalformedBody | InvalidPayload | PayloadMismatch | NotificationStoreUnavailable
+export type OrchestrationError = MalformedBody | InvalidPayload | WriteRefused | NotificationStoreUnavailable
+
+/** How one of several events ended. */
+export interface Orchestrated {
+  readonly event: PauseEvent
+  readonly result: Result.Result<Written, WriteRefused>
+}
 
 const decodeEvent = Schema.decodeUnknownEffect(PauseEvent, { errors: "all" })
+const decodeEvents = Schema.decodeUnknownEffect(PauseEvents, { errors: "all" })
+const invalid = Effect.mapError((error: Schema.SchemaError) => new InvalidPayload({ issues: toIssues(error) }))
+
+const untold = (written: Written): boolean => written.receipt["notified"] === 0
+
+const logTold = (
+  { eventId, mentorId, transition }: PauseEvent,
+  { receipt, replayed }: Written
+): Effect.Effect<void> => {
+  const line = { outcome: "notified", eventId, mentorId, transition, notified: receipt["notified"], replayed }
+  return untold({ receipt, replayed })
+    ? Effect.logWarning({ ...line, detail: "no row of mentor_coordinators names this mentor, so nobody was told" })
+    : Effect.logInfo(line)
+}
+
+const logAllTold = (told: ReadonlyArray<Orchestrated>): Effect.Effect<void> => {
+  const written = told.flatMap(({ result }) => (Result.isSuccess(result) ? [result.success] : []))
+  const refused = told.flatMap(({ event, result }) =>
+    Result.isFailure(result) ? [{ eventId: event.eventId, outcome: result.failure._tag }] : []
+  )
+  const line = {
+    outcome: "batch",
+    events: told.length,
+    notified: written.length,
+    untold: written.filter(untold).length
+  }
+  return refused.length === 0 && line.untold === 0
+    ? Effect.logInfo(line)
+    : Effect.logWarning({ ...line, refused: refused.slice(0, 10) })
+}
+
+const notifyOne = Effect.fnUntraced(function* (
+  json: unknown,
+  idempotencyKey: string | undefined
+): Effect.fn.Return<Written, OrchestrationError, NotificationStore> {
+  const store = yield* NotificationStore
+  const event = yield* invalid(decodeEvent(json))
+  if (idempotencyKey !== undefined && idempotencyKey !== event.eventId) {
+    return yield* new InvalidPayload({ issues: [{ path: ["eventId"], message: "Expected the Idempotency-Key" }] })
+  }
+  const [result] = yield* store.write([event])
+  if (result === undefined) return yield* Effect.die("the notification store answered for no event")
+  const written = yield* Effect.fromResult(result)
+  yield* logTold(event, written)
+  return written
+})
+
+const notifyMany = Effect.fnUntraced(function* (
+  json: ReadonlyArray<unknown>
+): Effect.fn.Return<ReadonlyArray<Orchestrated>, OrchestrationError, NotificationStore> {
+  const store = yield* NotificationStore
+  const events = yield* invalid(decodeEvents(json))
+  const results = yield* store.write(events)
+  const told = results.flatMap((result, index) => {
+    const event = events[index]
+    return event === undefined ? [] : [{ event, result }]
+  })
+  yield* logAllTold(told)
+  return told
+})
 
 /**
- * The orchestrator's whole job: read a PauseEvent and tell the mentor's coordinators, once per event id. Writes one
- * log line when it told them.
+ * The orchestrator's whole job: read a PauseEvent, or an array of them, and tell the mentors' coordinators, once per
+ * event id. Writes one log line when it told them.
  *
- * **Shape** `idempotencyKey`, when it is sent, must be the event's id.
+ * **Shape** `idempotencyKey`, when it is sent, must be the event's id; an array has each event's own.
  * **Fails with** OrchestrationError.
  */
 export const notifyCoordinators = Effect.fn("notifyCoordinators")(function* (
   body: Uint8Array,
   idempotencyKey: string | undefined
-): Effect.fn.Return<Written, OrchestrationError, NotificationStore> {
-  const store = yield* NotificationStore
-  const event = yield* Effect.flatMap(parseBody(body), (json) =>
-    Effect.mapError(decodeEvent(json), (error) => new InvalidPayload({ issues: toIssues(error) }))
-  )
-  if (idempotencyKey !== undefined && idempotencyKey !== event.eventId) {
-    return yield* new InvalidPayload({ issues: [{ path: ["eventId"], message: "Expected the Idempotency-Key" }] })
-  }
-  const written = yield* store.write(event)
-  const { eventId, mentorId, transition } = event
-  const notified = written.receipt["notified"]
-  const line = { outcome: "notified", eventId, mentorId, transition, notified, replayed: written.replayed }
-  yield* notified === 0
-    ? Effect.logWarning({ ...line, detail: "no row of mentor_coordinators names this mentor, so nobody was told" })
-    : Effect.logInfo(line)
-  return written
+): Effect.fn.Return<Written | ReadonlyArray<Orchestrated>, OrchestrationError, NotificationStore> {
+  const json = yield* parseBody(body)
+  return Array.isArray(json) ? yield* notifyMany(json) : yield* notifyOne(json, idempotencyKey)
 }, Effect.uninterruptible)

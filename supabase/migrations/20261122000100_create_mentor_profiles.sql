@@ -3,6 +3,9 @@
 -- Locks:   none on existing tables.
 -- Undo:    drop table public.mentor_coordinators, public.coordinators, public.peer_mentor_profiles (only if made here).
 
+-- Installers that come at the same time take turns.
+select pg_advisory_xact_lock(hashtext('pause_status migrations'));
+
 do $$
 declare
   wanted record;

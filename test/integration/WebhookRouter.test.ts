@@ -11,7 +11,15 @@ import * as WebhookRouter from "../../src/layers/WebhookRouter.ts"
 import { config } from "../support/layers.ts"
 import { bytesOf } from "../support/payloads.ts"
 import { pausePayload, signedHeaders, verdict } from "../support/deliveries.ts"
-import { createMentor, type Database, expectTold, openDatabase, orchestratorPath } from "../support/pipeline.ts"
+import {
+  claimPath,
+  createMentor,
+  type Database,
+  expectTold,
+  openDatabase,
+  orchestratorPath,
+  settlePath
+} from "../support/pipeline.ts"
 import { gate, type Proxy, startProxy } from "../support/proxy.ts"
 import { secret } from "../support/signing.ts"
 import { sharedStack } from "../support/stack.ts"
@@ -73,6 +81,18 @@ describe("the route of a larger app, with the real claim store", () => {
     await expectTold(database, mentorId, "PAUSE")
   })
 
+  it("takes an array of events, answers each, and tells each once", async () => {
+    const pauses = await Promise.all([newPause(), newPause()])
+    const payloads = pauses.map(({ eventId, mentorId }) => pausePayload(mentorId, eventId))
+    const response = await app.handler(request(bytesOf([...payloads, {}]), randomUUID()))
+    const { results } = await response.json()
+    assert.deepStrictEqual(
+      results.map(({ status }: { readonly status: number }) => status),
+      [200, 200, 400]
+    )
+    for (const { mentorId } of pauses) await expectTold(database, mentorId, "PAUSE")
+  })
+
   it("refuses a forged delivery and asks the database nothing", async () => {
     const { body, eventId } = await newPause()
     assert.strictEqual(await verdict(await app.handler(request(body, randomUUID()))), "400 invalid_payload")
@@ -81,7 +101,7 @@ describe("the route of a larger app, with the real claim store", () => {
     assert.lengthOf(proxy.seen("", eventId), 0)
   })
 
-  for (const path of ["/rpc/pause_status_claim", orchestratorPath, "/rpc/pause_status_complete"]) {
+  for (const path of [claimPath, orchestratorPath, settlePath]) {
     it(`a caller that hangs up during ${path} does not stop it: the event is told once`, async () => {
       const { body, eventId, mentorId } = await newPause()
       const caller = new AbortController()

@@ -1,5 +1,6 @@
 import { assert, afterAll, beforeAll, describe, it } from "@effect/vitest"
 import {
+  claimPath,
   createMentor,
   eventsOf,
   eventually,
@@ -10,6 +11,7 @@ import {
   type Pipeline,
   queuedRequests,
   setStatus,
+  settlePath,
   startPipeline
 } from "../support/pipeline.ts"
 import { answerWith, gate, hangUp, loseReply, saysNothing } from "../support/proxy.ts"
@@ -56,14 +58,10 @@ describe("a handler that dies", () => {
 })
 
 describe.concurrent("a claim store that loses answers", () => {
-  const claim = "/rpc/pause_status_claim"
-  const complete = "/rpc/pause_status_complete"
-  const release = "/rpc/pause_status_release"
-
   it("a claim whose answer is lost is taken back when its lease ends", async () => {
     const { database, proxy } = pipeline
     const mentorId = await createMentor(database)
-    proxy.next(claim, mentorId, loseReply)
+    proxy.next(claimPath, mentorId, loseReply)
     await setStatus(database, mentorId, "paused")
     const [event] = await expectTold(database, mentorId, "PAUSE")
     assert.isAtLeast(event?.claims ?? 0, 2)
@@ -77,9 +75,9 @@ describe.concurrent("a claim store that loses answers", () => {
       const { database, proxy } = pipeline
       const { mentorId, open } = await pauseAndHold(pipeline)
       const [event] = await eventsOf(database, mentorId)
-      proxy.next(complete, event?.event_id ?? "", step, step, step)
+      proxy.next(settlePath, event?.event_id ?? "", step, step, step)
       open()
-      await eventually("a second completion", () => proxy.seen(complete, event?.event_id)[1])
+      await eventually("a second completion", () => proxy.seen(settlePath, event?.event_id)[1])
       await expectTold(database, mentorId, "PAUSE")
     })
   }
@@ -90,10 +88,11 @@ describe.concurrent("a claim store that loses answers", () => {
     const { mentorId, open } = await pauseAndHold(pipeline, gate(answerWith(500)))
     const [event] = await eventsOf(database, mentorId)
     proxy.next(orchestratorPath, mentorId, ...failed)
-    proxy.next(release, event?.event_id ?? "", hangUp)
+    // As often as the handler asks for it.
+    proxy.next(settlePath, event?.event_id ?? "", hangUp, hangUp, hangUp)
     open()
     await expectTold(database, mentorId, "PAUSE")
-    assert.isAtLeast(proxy.seen(release, event?.event_id).length, 1)
+    assert.isAtLeast(proxy.seen(settlePath, event?.event_id).length, 4)
   })
 })
 
@@ -139,7 +138,7 @@ describe("Postgres and PostgREST that go down", () => {
   it("PostgREST that says nothing makes the handler answer 503 in time", async () => {
     const { database, proxy } = pipeline
     const mentorId = await createMentor(database)
-    proxy.next("/rpc/pause_status_claim", mentorId, saysNothing)
+    proxy.next(claimPath, mentorId, saysNothing)
     await setStatus(database, mentorId, "paused")
     await expectTold(database, mentorId, "PAUSE")
   })

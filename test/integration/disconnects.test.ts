@@ -1,14 +1,14 @@
 import { assert, afterAll, beforeAll, describe, it } from "@effect/vitest"
-import { randomUUID } from "node:crypto"
 import { once } from "node:events"
 import { connect, type Socket } from "node:net"
-import { deliver, pausePayload, signedHeaders, verdict } from "../support/deliveries.ts"
+import { deliver, newPause, signedHeaders, verdict } from "../support/deliveries.ts"
 import {
-  createMentor,
+  claimPath,
   eventually,
   expectTold,
   orchestratorPath,
   type Pipeline,
+  settlePath,
   startPipeline
 } from "../support/pipeline.ts"
 import { bytesOf } from "../support/payloads.ts"
@@ -20,12 +20,6 @@ beforeAll(async () => {
   pipeline = await startPipeline()
 })
 afterAll(() => pipeline?.[Symbol.asyncDispose]())
-
-const newPause = async () => {
-  const mentorId = await createMentor(pipeline.database)
-  const eventId = randomUUID()
-  return { mentorId, eventId, payload: pausePayload(mentorId, eventId) }
-}
 
 /** A delivery as the bytes of an HTTP request. */
 const wireForm = (payload: unknown, id: string): Buffer => {
@@ -55,7 +49,7 @@ const ways: ReadonlyArray<readonly [name: string, leave: (socket: Socket) => voi
 describe.each(ways)("a caller that %s", (_, leave) => {
   it("anywhere in its request changes nothing: a clean delivery is answered 200 and told once", async () => {
     const { database, stack } = pipeline
-    const { eventId, mentorId, payload } = await newPause()
+    const { eventId, mentorId, payload } = await newPause(pipeline.database)
     const bytes = wireForm(payload, eventId)
     const headEnds = bytes.indexOf("\r\n\r\n") + 4
     const cuts = [1, 60, headEnds - 1, headEnds, headEnds + 1, (headEnds + bytes.length) >> 1, bytes.length - 1]
@@ -69,7 +63,7 @@ describe.each(ways)("a caller that %s", (_, leave) => {
 
   it("in the middle of its body is seen by the handler, and nothing of it is claimed", async () => {
     const { log, proxy } = pipeline
-    const { eventId, mentorId, payload } = await newPause()
+    const { eventId, mentorId, payload } = await newPause(pipeline.database)
     const bytes = wireForm(payload, eventId)
     const unreadable = () => log.filter(({ text }) => text.includes("BodyUnreadable")).length
     const before = unreadable()
@@ -82,14 +76,14 @@ describe.each(ways)("a caller that %s", (_, leave) => {
   })
 
   const moments = [
-    ["while the event is being claimed", "/rpc/pause_status_claim"],
+    ["while the event is being claimed", claimPath],
     ["while the orchestrator works", orchestratorPath],
-    ["while the event is being settled", "/rpc/pause_status_complete"]
+    ["while the event is being settled", settlePath]
   ] as const
   for (const [moment, path] of moments) {
     it(`${moment} does not stop the work: the event is told once, without another delivery`, async () => {
       const { database, proxy, stack } = pipeline
-      const { eventId, mentorId, payload } = await newPause()
+      const { eventId, mentorId, payload } = await newPause(pipeline.database)
       const held = gate()
       proxy.next(path, eventId, held.step)
       const socket = await send(wireForm(payload, eventId))
@@ -105,7 +99,7 @@ describe.each(ways)("a caller that %s", (_, leave) => {
 
   it("right after its request may have been heard or not: deliveries until 409 tell the event once", async () => {
     const { database, stack } = pipeline
-    const { eventId, mentorId, payload } = await newPause()
+    const { eventId, mentorId, payload } = await newPause(pipeline.database)
     const socket = await send(wireForm(payload, eventId))
     leave(socket)
     await eventually("already_processed", async () => {

@@ -86,6 +86,8 @@ describe("an event that is delivered more than once", () => {
     pipeline.proxy.next(orchestratorPath, mentorId, answerWith(404))
     const problem = await problemOf(await send())
     assert.deepStrictEqual([problem.status, problem.code, problem.retryable], [502, "orchestrator_refused", false])
+    assert.strictEqual(await verdict(await send()), "409 dead_letter")
+    assert.lengthOf(pipeline.proxy.seen(orchestratorPath, mentorId), 1)
   })
 })
 

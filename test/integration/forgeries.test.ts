@@ -112,7 +112,7 @@ describe("a delivery that is not our sender's", () => {
     const before = await traces()
     assert.strictEqual((await post(signed(eventId))).status, 200)
     const after = await traces()
-    assert.strictEqual(after.calls, before.calls + 3, "claim, orchestrator, complete")
+    assert.strictEqual(after.calls, before.calls + 3, "claim, orchestrator, settle")
     assert.lengthOf(pipeline.proxy.seen(orchestratorPath, eventId), 1)
     await expectTold(pipeline.database, mentorId, "PAUSE")
   })

@@ -1,6 +1,13 @@
 import { assert, afterAll, describe, it } from "@effect/vitest"
-import { randomUUID } from "node:crypto"
-import { createMentor, eventsOf, eventually, expectTold, openDatabase, setStatus } from "../support/pipeline.ts"
+import {
+  createMentor,
+  createMentors,
+  eventsOf,
+  eventually,
+  expectTold,
+  openDatabase,
+  setStatus
+} from "../support/pipeline.ts"
 import { sharedStack } from "../support/stack.ts"
 
 const database = openDatabase(sharedStack().databaseUrl)
@@ -8,20 +15,6 @@ afterAll(() => database[Symbol.asyncDispose]())
 
 const statement = (status: string, mentorIds: ReadonlyArray<string>) =>
   `update public.peer_mentor_profiles set status = '${status}' where id in ('${mentorIds.join("', '")}')`
-
-const createMentors = async (count: number): Promise<ReadonlyArray<string>> => {
-  const mentorIds = Array.from({ length: count }, () => randomUUID())
-  await database.rows("insert into public.peer_mentor_profiles (id, status) select unnest($1::uuid[]), 'active'", [
-    mentorIds
-  ])
-  await database.rows(
-    `with told as (insert into public.coordinators (name) values ('one'), ('two') returning id)
-     insert into public.mentor_coordinators (mentor_id, coordinator_id)
-     select mentor_id, told.id from unnest($1::uuid[]) as mentor_id cross join told`,
-    [mentorIds]
-  )
-  return mentorIds
-}
 
 const completed = async (mentorIds: ReadonlyArray<string>, expected: number): Promise<true | undefined> => {
   const [row] = await database.rows<{ completed: number }>(
@@ -89,14 +82,14 @@ describe("a committed change of status", () => {
   })
 
   it("200 mentors who are paused by one UPDATE are each told about once", async () => {
-    const mentorIds = await createMentors(200)
+    const mentorIds = await createMentors(database, 200)
     await database.rows(statement("paused", mentorIds))
     await eventually("200 events completed", () => completed(mentorIds, 200))
     for (const mentorId of mentorIds) await expectTold(database, mentorId, "PAUSE")
   })
 
   it("of 20 mentors who all flip three times in one transaction each is told about three times, in order", async () => {
-    const mentorIds = await createMentors(20)
+    const mentorIds = await createMentors(database, 20)
     await database.transaction("commit", ...["paused", "active", "paused"].map((to) => statement(to, mentorIds)))
     await eventually("60 events completed", () => completed(mentorIds, 60))
     for (const mentorId of mentorIds) await expectTold(database, mentorId, "PAUSE", "RESUME", "PAUSE")

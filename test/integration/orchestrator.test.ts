@@ -20,6 +20,8 @@ const newEvent = (mentorId: string) => ({
 })
 type Event = ReturnType<typeof newEvent>
 
+const resumed = { transition: "RESUME", oldStatus: "paused", newStatus: "active" }
+
 const order = (event: unknown, headers: Readonly<Record<string, string>>) =>
   fetch(orchestratorUrl, {
     method: "POST",
@@ -99,6 +101,17 @@ describe("the orchestrator", () => {
   it("answers an event of another shape with 400 and where it is wrong", async () => {
     const response = await order({ ...newEvent("42"), transition: "STOP" }, { apikey: serviceKey })
     assert.strictEqual(await verdict(response), "400 invalid_payload")
+  })
+
+  it("refuses an event that comes after a newer one of its mentor was told, unless it is forced", async () => {
+    const mentorId = await createMentor(database)
+    const older = newEvent(mentorId)
+    const newer = { ...newEvent(mentorId), ...resumed, version: 2 }
+    assert.strictEqual((await orderWithKey(newer)).status, 200)
+    assert.strictEqual(await verdict(await orderWithKey(older)), "409 superseded")
+    assert.lengthOf(await notificationsOf(mentorId), 2)
+    assert.strictEqual((await order({ ...older, force: true }, { apikey: serviceKey })).status, 200)
+    assert.lengthOf(await notificationsOf(mentorId), 4)
   })
 
   it("completes an event of a mentor without coordinators with nobody notified", async () => {

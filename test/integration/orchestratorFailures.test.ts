@@ -7,6 +7,7 @@ import {
   makeQuick,
   orchestratorPath,
   type Pipeline,
+  redrive,
   setStatus,
   startPipeline
 } from "../support/pipeline.ts"
@@ -16,9 +17,17 @@ let pipeline: Pipeline
 
 beforeAll(async () => {
   pipeline = await startPipeline({
-    functionEnv: { ORCHESTRATOR_TIMEOUT_MS: "400", ORCHESTRATOR_BUDGET_MS: "1500", ORCHESTRATOR_RETRIES: "1" }
+    functionEnv: {
+      ORCHESTRATOR_TIMEOUT_MS: "400",
+      ORCHESTRATOR_BUDGET_MS: "1500",
+      ORCHESTRATOR_RETRIES: "1",
+      // It would open for all of them at once.
+      CIRCUIT_FAILURES: "1000"
+    }
   })
   await makeQuick(pipeline.database)
+  // Each travels alone, so that one's illness is not another's.
+  await pipeline.database.rows("update pause_status.settings set events_per_request = 1")
 })
 afterAll(() => pipeline?.[Symbol.asyncDispose]())
 
@@ -27,6 +36,25 @@ const threeTimes = (step: Step) => [step, step, step]
 
 const lastErrorOf = async (mentorId: string): Promise<string | undefined> =>
   (await eventsOf(pipeline.database, mentorId))[0]?.last_error ?? undefined
+
+interface DeadLetter {
+  readonly event_id: string
+  readonly reason: string
+  readonly last_error: string
+  readonly attempts: number
+  readonly event_attempts: number
+}
+
+const deadLetterOf = async (mentorId: string): Promise<DeadLetter | undefined> => {
+  const [open] = await pipeline.database.rows<DeadLetter>(
+    `select d.event_id, d.reason, d.last_error, d.attempts, q.attempts as event_attempts
+     from pause_status.dead_letter_queue d
+     join pause_status.webhook_queue q on q.dead_letter_id = d.id
+     where d.mentor_id = $1 and d.resolution is null and q.status = 'failed'`,
+    [mentorId]
+  )
+  return open
+}
 
 // Concurrent, because they mostly wait, each for the sweep.
 describe.concurrent("an orchestrator that is not well", () => {
@@ -38,9 +66,7 @@ describe.concurrent("an orchestrator that is not well", () => {
     ["hangs", saysNothing, /^transient: .*no answer within/],
     ["hangs up", hangUp, /^transient: .*connection/],
     ["accepts and loses its reply", loseReply, /^transient: .*connection/],
-    ["answers 200 without a receipt", answerWith(200, {}, "ok"), /^transient: .*receipt/],
-    ["answers 302 to somewhere else", answerWith(302, { location: "http://127.0.0.1:9/" }), /^permanent: .*status 302/],
-    ["refuses with 400", answerWith(400), /^permanent: .*status 400/]
+    ["answers 200 without a receipt", answerWith(200, {}, "ok"), /^transient: .*receipt/]
   ]
 
   for (const [name, step, lastError] of illnesses) {
@@ -59,6 +85,47 @@ describe.concurrent("an orchestrator that is not well", () => {
       assert.isAtLeast(proxy.seen(orchestratorPath, mentorId).length, 3)
     })
   }
+
+  const refusals: ReadonlyArray<readonly [name: string, step: Step, lastError: RegExp]> = [
+    ["answers 302 to somewhere else", answerWith(302, { location: "http://127.0.0.1:9/" }), /^permanent: .*status 302/],
+    ["refuses with 400", answerWith(400), /^permanent: .*status 400/]
+  ]
+
+  for (const [name, step, lastError] of refusals) {
+    it(`one that ${name} makes a dead letter at once; redriven, it is told exactly once per coordinator`, async () => {
+      const { database, proxy } = pipeline
+      const mentorId = await createMentor(database)
+      proxy.next(orchestratorPath, mentorId, step)
+      await setStatus(database, mentorId, "paused")
+      const failed = await eventually("a dead letter", () => deadLetterOf(mentorId))
+      assert.deepInclude(failed, { reason: "refused", attempts: 1, event_attempts: 1 })
+      assert.match(failed.last_error, lastError)
+      assert.lengthOf(proxy.seen(orchestratorPath, mentorId), 1, "a refusal is not tried again")
+      assert.strictEqual(await redrive(database, failed.event_id), "redriven")
+      await expectTold(database, mentorId, "PAUSE")
+      assert.isUndefined(await deadLetterOf(mentorId), "nothing is left open")
+    })
+  }
+
+  it("a dead letter does not hold up later changes, and is superseded by them unless it is forced", async () => {
+    const { database, proxy } = pipeline
+    const mentorId = await createMentor(database)
+    proxy.next(orchestratorPath, mentorId, answerWith(400))
+    await setStatus(database, mentorId, "paused", "active")
+    const resumed = await eventually("the later change completed", async () =>
+      (await eventsOf(database, mentorId)).find(({ status, version }) => version === 2 && status === "completed")
+    )
+    assert.lengthOf(resumed.receipt?.notificationIds ?? [], 2)
+    const failed = await eventually("a dead letter", () => deadLetterOf(mentorId))
+    assert.strictEqual(await redrive(database, failed.event_id), "superseded")
+    assert.strictEqual(await redrive(database, failed.event_id, true), "redriven")
+    const paused = await eventually("the forced one completed", async () =>
+      (await eventsOf(database, mentorId)).find(({ status, version }) => version === 1 && status === "completed")
+    )
+    assert.lengthOf(paused.receipt?.notificationIds ?? [], 2)
+    const told = await database.rows("select from public.notifications where mentor_id = $1", [mentorId])
+    assert.lengthOf(told, 4)
+  })
 
   it("later changes of a mentor wait for the earlier one, and other mentors do not", async () => {
     const { database, proxy } = pipeline
@@ -87,5 +154,23 @@ describe.concurrent("an orchestrator that is not well", () => {
     const keys = proxy.seen(orchestratorPath, mentorId).map(({ headers }) => headers["idempotency-key"])
     assert.isAtLeast(keys.length, 4)
     assert.deepStrictEqual(new Set(keys), new Set([event?.event_id]))
+  })
+})
+
+describe("an orchestrator that is ill for all the attempts there are", () => {
+  it("leaves a dead letter; redriven, it has as many attempts again, and is told exactly once", async () => {
+    const { database, proxy } = pipeline
+    await database.rows("update pause_status.settings set max_attempts = 2")
+    const mentorId = await createMentor(database)
+    // Two deliveries, of two tries each; then one delivery of the redriven event.
+    proxy.next(orchestratorPath, mentorId, ...threeTimes(answerWith(500)), ...threeTimes(answerWith(500)))
+    await setStatus(database, mentorId, "paused")
+    const failed = await eventually("a dead letter", () => deadLetterOf(mentorId))
+    assert.deepInclude(failed, { reason: "exhausted", attempts: 2 })
+    assert.match(failed.last_error, /^transient: .*status 500/)
+    assert.lengthOf(proxy.seen(orchestratorPath, mentorId), 4)
+    assert.strictEqual(await redrive(database, failed.event_id), "redriven")
+    const [event] = await expectTold(database, mentorId, "PAUSE")
+    assert.strictEqual(event?.attempts, 4)
   })
 })

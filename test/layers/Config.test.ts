@@ -105,6 +105,31 @@ const cases: ReadonlyArray<Case> = [
     ],
     illegal: ["-1", "11", "1.5", "canary"]
   },
+  {
+    key: "ORCHESTRATOR_BATCH",
+    setting: Config.orchestratorBatch,
+    others: project,
+    fallback: true,
+    legal: [
+      ["true", true],
+      ["false", false]
+    ],
+    illegal: ["canary", "2"]
+  },
+  {
+    key: "CIRCUIT_FAILURES",
+    setting: Config.circuitFailures,
+    fallback: 5,
+    legal: numbers(3),
+    illegal: notPositive
+  },
+  {
+    key: "CIRCUIT_OPEN_MS",
+    setting: Config.circuitOpen,
+    fallback: 10_000,
+    legal: numbers(500),
+    illegal: notPositive
+  },
   { key: "STORE_TIMEOUT_MS", setting: Config.storeTimeout, fallback: 3_000, legal: numbers(500), illegal: notPositive },
   {
     key: "LOG_LEVEL",
@@ -168,6 +193,21 @@ describe("Config", () => {
       assert.deepStrictEqual(reveal(yield* read(Config.supabaseSecretKeys, legacy)), ["eyJ.legacy"])
       const both = { ...legacy, SUPABASE_SECRET_KEYS: '{"default":"sb_secret_1"}' }
       assert.deepStrictEqual(reveal(yield* read(Config.supabaseSecretKeys, both)), ["sb_secret_1", "eyJ.legacy"])
+    })
+  )
+
+  it.effect.each([
+    ["https://hooks.example.test/pause", false],
+    [`${url}/functions/v1/another`, false],
+    [beside.href, true]
+  ] as const)("an orchestrator at %s takes arrays: %s, unless it is said otherwise", ([where, takesArrays]) =>
+    Effect.gen(function* () {
+      const settings = { ...project, ORCHESTRATOR_URL: where }
+      assert.strictEqual(yield* read(Config.orchestratorBatch, settings), takesArrays)
+      for (const said of [true, false]) {
+        const told = { ...settings, ORCHESTRATOR_BATCH: String(said) }
+        assert.strictEqual(yield* read(Config.orchestratorBatch, told), said)
+      }
     })
   )
 

@@ -2,8 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { TestClock } from "effect/testing"
 import * as DedupeStoreMemory from "../../src/layers/DedupeStoreMemory.ts"
-import { DedupeStore } from "../../src/services/DedupeStore.ts"
 import { dedupeStoreContract, newEvent } from "../services/DedupeStoreContract.ts"
+import { claimOne } from "../support/layers.ts"
 
 dedupeStoreContract("DedupeStoreMemory", {
   layer: () => DedupeStoreMemory.layer,
@@ -13,20 +13,19 @@ dedupeStoreContract("DedupeStoreMemory", {
 describe("DedupeStoreMemory", () => {
   it.effect("a lease ends at its last millisecond and not before", () =>
     Effect.gen(function* () {
-      const store = yield* DedupeStore
-      const { event, leaseSeconds } = yield* store.claim(newEvent())
+      const { event, leaseSeconds } = yield* claimOne(newEvent())
       assert.strictEqual(leaseSeconds, 30)
       yield* TestClock.adjust(29_999)
-      const error = yield* Effect.flip(store.claim(event))
+      const error = yield* Effect.flip(claimOne(event))
       assert.strictEqual(error._tag === "EventInFlight" && error.retryAfterSeconds, 1)
       yield* TestClock.adjust(1)
-      assert.strictEqual((yield* store.claim(event)).attempt, 2)
+      assert.strictEqual((yield* claimOne(event)).attempt, 2)
     }).pipe(Effect.provide(DedupeStoreMemory.layer))
   )
 
   it.effect("the lease can be set", () =>
     Effect.gen(function* () {
-      const claim = yield* DedupeStore.use((store) => store.claim(newEvent()))
+      const claim = yield* claimOne(newEvent())
       assert.strictEqual(claim.leaseSeconds, 5)
     }).pipe(Effect.provide(DedupeStoreMemory.make({ leaseSeconds: 5 }).layer))
   )
@@ -34,7 +33,7 @@ describe("DedupeStoreMemory", () => {
   it.effect("each layer has a memory of its own", () =>
     Effect.gen(function* () {
       const event = newEvent()
-      const claim = DedupeStore.use((store) => store.claim(event))
+      const claim = claimOne(event)
       yield* claim.pipe(Effect.provide(DedupeStoreMemory.layer))
       yield* claim.pipe(Effect.provide(DedupeStoreMemory.layer))
     })
@@ -45,7 +44,7 @@ describe("DedupeStoreMemory", () => {
       const { layer, state } = DedupeStoreMemory.make()
       assert.strictEqual(state.size, 0)
       const event = newEvent()
-      yield* DedupeStore.use((store) => store.claim(event)).pipe(Effect.provide(layer))
+      yield* claimOne(event).pipe(Effect.provide(layer))
       assert.strictEqual(state.get(event.eventId)?.state._tag, "Processing")
     })
   )

@@ -1,30 +1,42 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Result } from "effect"
 import * as DedupeStoreSupabase from "../../src/layers/DedupeStoreSupabase.ts"
 import * as SupabaseRest from "../../src/layers/SupabaseRest.ts"
-import { type Claim, DedupeStore } from "../../src/services/DedupeStore.ts"
-import { answered, type RpcStep, rpcClient, throughTime } from "../support/layers.ts"
-import { eventId, pauseEvent } from "../support/payloads.ts"
+import { EventId } from "../../src/schema/Identifiers.ts"
+import type { PauseEvent } from "../../src/schema/PauseEvent.ts"
+import { type Claim, DedupeStore, EventOutOfOrder, type Settlement } from "../../src/services/DedupeStore.ts"
+import { answered, claimOne, type RpcStep, rpcClient, throughTime } from "../support/layers.ts"
+import { eventId, mentorId, pauseEvent } from "../support/payloads.ts"
 
 const claim: Claim = { event: pauseEvent, token: 41, attempt: 2, leaseSeconds: 30 }
 const receipt = { notified: 2, notificationIds: ["a"] }
 
 /** Asks a store whose database gives one answer; returns what came out and what the database was asked. */
-const ask = Effect.fnUntraced(function* <A, E>(
-  step: RpcStep,
-  program: (store: DedupeStore["Service"]) => Effect.Effect<A, E>
-) {
+const ask = Effect.fnUntraced(function* <A, E>(step: RpcStep, program: Effect.Effect<A, E, DedupeStore>) {
   const { calls, client } = rpcClient(step)
   const layer = Layer.provide(DedupeStoreSupabase.layer, SupabaseRest.fromClient(client))
-  const result = yield* DedupeStore.use(program).pipe(Effect.provide(layer), Effect.result)
+  const result = yield* program.pipe(Effect.provide(layer), Effect.result)
   const asked = calls.map(({ args, name }) => ({ name, args }))
   return { asked, outcome: result._tag === "Success" ? result.success : result.failure }
 })
 
-const claimed = (step: RpcStep) => ask(step, (store) => store.claim(pauseEvent))
-const completed = (step: RpcStep) => ask(step, (store) => store.complete(claim, receipt))
-const transient = { kind: "transient", message: "status 503", retryAfterSeconds: 7 } as const
-const released = (step: RpcStep) => ask(step, (store) => store.release(claim, transient))
+const claimed = (step: RpcStep) => ask(step, claimOne(pauseEvent))
+const claimedAll = (step: RpcStep, events: ReadonlyArray<PauseEvent>) =>
+  ask(
+    step,
+    DedupeStore.use((store) => store.claim(events))
+  )
+const settledAll = (step: RpcStep, settlements: ReadonlyArray<Settlement>) =>
+  ask(
+    step,
+    DedupeStore.use((store) => store.settle(settlements))
+  )
+const completion: Settlement = { claim, outcome: "completed", receipt }
+const settled = (step: RpcStep) => settledAll(step, [completion])
+const transient = { kind: "transient", message: "status 503", status: 503, retryAfterSeconds: 7 } as const
+
+// A legal answer of both functions.
+const completedBefore = { eventId, outcome: "completed", receipt }
 
 const refused = (status: number, code?: string): RpcStep => ({
   data: null,
@@ -33,40 +45,43 @@ const refused = (status: number, code?: string): RpcStep => ({
 })
 
 describe("DedupeStoreSupabase", () => {
-  it.effect("claims with pause_status_claim(event), in one call", () =>
+  it.effect("claims with pause_status_claim(events), in one call", () =>
     Effect.gen(function* () {
-      const { asked, outcome } = yield* claimed(
-        answered({ outcome: "claimed", token: 41, attempt: 2, leaseSeconds: 30 })
+      const other = { ...pauseEvent, eventId: EventId.make(mentorId), version: 8, force: true }
+      const { asked, outcome } = yield* claimedAll(
+        answered([
+          { eventId, outcome: "claimed", token: 41, attempt: 2, leaseSeconds: 30 },
+          { eventId: mentorId, outcome: "out_of_order", retryAfterSeconds: 3 }
+        ]),
+        [pauseEvent, other]
       )
-      assert.deepStrictEqual(outcome, claim)
-      assert.deepStrictEqual(asked, [{ name: "pause_status_claim", args: { event: { ...pauseEvent } } }])
-    })
-  )
-
-  it.effect("completes with pause_status_complete(event_id, token, receipt)", () =>
-    Effect.gen(function* () {
-      const { asked, outcome } = yield* completed(answered({ outcome: "completed" }))
-      assert.strictEqual(outcome, "settled")
+      const refusal = new EventOutOfOrder({ eventId: other.eventId, retryAfterSeconds: 3 })
+      assert.deepStrictEqual<unknown>(outcome, [Result.succeed(claim), Result.fail(refusal)])
       assert.deepStrictEqual(asked, [
-        { name: "pause_status_complete", args: { event_id: eventId, token: 41, receipt } }
+        { name: "pause_status_claim", args: { events: [{ ...pauseEvent }, { ...other }] } }
       ])
     })
   )
 
-  it.effect("releases with pause_status_release(event_id, token, error)", () =>
+  it.effect("settles with pause_status_settle(settlements), in one call", () =>
     Effect.gen(function* () {
-      const { asked, outcome } = yield* released(answered({ outcome: "released" }))
-      assert.strictEqual(outcome, "settled")
-      assert.deepStrictEqual(asked, [
-        { name: "pause_status_release", args: { event_id: eventId, token: 41, error: { ...transient } } }
+      const { asked, outcome } = yield* settledAll(answered([{ eventId, outcome: "completed" }, { outcome: "dead" }]), [
+        completion,
+        { claim: { ...claim, token: 42 }, outcome: "released", reason: transient }
       ])
+      assert.deepStrictEqual<unknown>(outcome, ["completed", "dead"])
+      const settlements = [
+        { eventId, token: 41, outcome: "completed", receipt },
+        { eventId, token: 42, outcome: "released", ...transient }
+      ]
+      assert.deepStrictEqual(asked, [{ name: "pause_status_settle", args: { settlements } }])
     })
   )
 
-  it.effect("a stale token settles nothing", () =>
+  it.effect.each(["completed", "released", "dead", "stale", "invalid"])("passes on that a claim was %s", (outcome) =>
     Effect.gen(function* () {
-      assert.strictEqual((yield* completed(answered({ outcome: "stale" }))).outcome, "stale")
-      assert.strictEqual((yield* released(answered({ outcome: "stale" }))).outcome, "stale")
+      const answer = yield* settled(answered([{ eventId, outcome }]))
+      assert.deepStrictEqual<unknown>(answer.outcome, [outcome])
     })
   )
 
@@ -74,10 +89,13 @@ describe("DedupeStoreSupabase", () => {
     { answer: { outcome: "in_flight", retryAfterSeconds: 12 }, tag: "EventInFlight", retryAfterSeconds: 12 },
     { answer: { outcome: "completed", receipt }, tag: "AlreadyProcessed", receipt },
     { answer: { outcome: "payload_mismatch" }, tag: "PayloadMismatch" },
-    { answer: { outcome: "failed" }, tag: "EventDeadLettered" }
+    { answer: { outcome: "failed" }, tag: "EventDeadLettered" },
+    { answer: { outcome: "out_of_order", retryAfterSeconds: 4 }, tag: "EventOutOfOrder", retryAfterSeconds: 4 },
+    { answer: { outcome: "invalid", message: "canary" }, tag: "EventUnstorable" }
   ])("an answer keeps an event from being claimed: $tag", ({ answer, tag, ...members }) =>
     Effect.gen(function* () {
-      const { outcome } = yield* claimed(answered(answer))
+      const { outcome } = yield* claimed(answered([answer]))
+      assert.notInclude(JSON.stringify(outcome), "canary")
       assert.deepInclude<unknown>(outcome, { _tag: tag, eventId, ...members })
     })
   )
@@ -96,8 +114,7 @@ describe("DedupeStoreSupabase", () => {
 
   for (const [operation, attempt] of [
     ["claim", claimed],
-    ["complete", completed],
-    ["release", released]
+    ["settle", settled]
   ] as const) {
     it.effect.each([
       ["a connection that fails", "rejects", /no connection/],
@@ -107,14 +124,16 @@ describe("DedupeStoreSupabase", () => {
       ["a missing function", refused(404, "PGRST202"), new RegExp(`pause_status_${operation}.*supabase/migrations`)],
       ["an SQL error", refused(400, "22023"), /400 \(22023\)/],
       ["a gateway's error", refused(503), /503/],
-      ["an answer of another shape", answered({ outcome: "maybe" }), /supabase\/migrations/],
-      ["an answer without its members", answered({ outcome: "claimed", token: "41" }), /supabase\/migrations/],
-      ["an empty answer", answered(null), /supabase\/migrations/]
+      ["an answer of another shape", answered([{ outcome: "maybe" }]), /supabase\/migrations/],
+      ["an answer without its members", answered([{ outcome: "claimed", token: "41" }]), /supabase\/migrations/],
+      ["an empty answer", answered(null), /supabase\/migrations/],
+      ["an answer that is no array", answered({ outcome: "completed", receipt: {} }), /supabase\/migrations/],
+      ["no answer for the event", answered([]), /fewer events/],
+      ["an answer too many", answered([completedBefore, completedBefore]), /events/]
     ] as const)(`${operation} is unavailable after %s, and says what to do`, ([, step, detail]) =>
       Effect.gen(function* () {
         const { asked, outcome } = yield* attempt(step)
-        if (typeof outcome === "string" || !("_tag" in outcome)) return assert.fail("it was available")
-        assert.strictEqual(outcome._tag, "DedupeStoreUnavailable")
+        if (!("_tag" in outcome) || outcome._tag !== "DedupeStoreUnavailable") return assert.fail("it was available")
         assert.match(outcome.message, detail)
         assert.include(outcome.message, operation)
         assert.notInclude(outcome.message, "canary")

@@ -1,8 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as OrchestratorClientHttp from "../../src/layers/OrchestratorClientHttp.ts"
-import { OrchestratorClient } from "../../src/services/OrchestratorClient.ts"
-import { config, fetchOf } from "../support/layers.ts"
+import { config, fetchOf, notifyOne } from "../support/layers.ts"
 import { pauseEvent } from "../support/payloads.ts"
 
 type Settings = Readonly<Record<string, string>>
@@ -16,7 +15,7 @@ const elsewhere = { ORCHESTRATOR_URL: "https://hooks.example.test/pause" }
 /** The credentials that one call carries. */
 const sent = Effect.fnUntraced(function* (settings: Settings) {
   const { calls, layer } = fetchOf({ status: 200, body: "{}" })
-  yield* OrchestratorClient.use((client) => client.notify(pauseEvent)).pipe(
+  yield* notifyOne(pauseEvent).pipe(
     Effect.provide(OrchestratorClientHttp.layer),
     Effect.provide([layer, config({ ...project, ...settings })])
   )

@@ -3,8 +3,7 @@ import { Effect, Result, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import * as OrchestratorClientHttp from "../../src/layers/OrchestratorClientHttp.ts"
 import { PauseEvent } from "../../src/schema/PauseEvent.ts"
-import { OrchestratorClient } from "../../src/services/OrchestratorClient.ts"
-import { config, type FetchStep, fetchOf, throughTime } from "../support/layers.ts"
+import { config, type FetchStep, fetchOf, notifyOne, throughTime } from "../support/layers.ts"
 import { eventId, pauseEvent } from "../support/payloads.ts"
 
 type Settings = Readonly<Record<string, string>>
@@ -20,7 +19,7 @@ const status = (code: number, headers: Settings = {}): FetchStep => ({ status: c
 /** Hands one event over, the way notifyOnce does: uninterruptibly, while the clock moves on. */
 const notify = Effect.fnUntraced(function* (steps: ReadonlyArray<FetchStep>, settings: Settings = {}) {
   const server = fetchOf(...steps)
-  const program = Effect.uninterruptible(OrchestratorClient.use((client) => client.notify(pauseEvent)))
+  const program = Effect.uninterruptible(notifyOne(pauseEvent))
   const result = yield* throughTime(
     program.pipe(
       Effect.provide(OrchestratorClientHttp.layer),

@@ -1,12 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber } from "effect"
+import { Effect, Fiber, Result } from "effect"
 import * as OrchestratorClientMemory from "../../src/layers/OrchestratorClientMemory.ts"
+import { EventId } from "../../src/schema/Identifiers.ts"
 import { OrchestratorClient } from "../../src/services/OrchestratorClient.ts"
-import { eventId, pauseEvent } from "../support/payloads.ts"
+import { notifyOne } from "../support/layers.ts"
+import { eventId, mentorId, pauseEvent } from "../support/payloads.ts"
 
-const tag = OrchestratorClient.use((client) => client.notify(pauseEvent)).pipe(
-  Effect.match({ onSuccess: (receipt) => receipt, onFailure: (error) => error._tag })
-)
+const tag = Effect.match(notifyOne(pauseEvent), { onSuccess: (receipt) => receipt, onFailure: (error) => error._tag })
 const receipt = { eventId, notified: 1 }
 
 describe("OrchestratorClientMemory", () => {
@@ -28,6 +28,20 @@ describe("OrchestratorClientMemory", () => {
       )
       assert.strictEqual(state.accepted.size, 1)
       assert.deepStrictEqual(yield* tag, receipt)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("answers many events each for itself, in their order", () => {
+    const { layer, state } = OrchestratorClientMemory.make("accept", "refuse", "fail")
+    const events = [pauseEvent, { ...pauseEvent, eventId: EventId.make(mentorId) }, pauseEvent, pauseEvent]
+    return Effect.gen(function* () {
+      const answers = yield* OrchestratorClient.use((client) => client.notify(events))
+      assert.deepStrictEqual<unknown>(
+        answers.map((answer) => (Result.isSuccess(answer) ? answer.success : answer.failure._tag)),
+        [receipt, "OrchestratorRefused", "OrchestratorUnavailable", receipt]
+      )
+      assert.deepStrictEqual(state.calls, events)
+      assert.strictEqual(state.accepted.size, 1)
     }).pipe(Effect.provide(layer))
   })
 

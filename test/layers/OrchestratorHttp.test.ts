@@ -1,12 +1,18 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Result } from "effect"
 import { HttpLimits } from "../../src/layers/Http.ts"
 import * as Logging from "../../src/layers/Logging.ts"
 import { respond } from "../../src/layers/OrchestratorHttp.ts"
 import { ProjectKey } from "../../src/layers/ProjectKey.ts"
+import { EventId } from "../../src/schema/Identifiers.ts"
 import type { PauseEvent } from "../../src/schema/PauseEvent.ts"
-import { PayloadMismatch } from "../../src/services/DedupeStore.ts"
-import { NotificationStore, NotificationStoreUnavailable } from "../../src/services/NotificationStore.ts"
+import { EventUnstorable, PayloadMismatch } from "../../src/services/DedupeStore.ts"
+import {
+  EventSuperseded,
+  NotificationStore,
+  NotificationStoreUnavailable,
+  type WriteRefused
+} from "../../src/services/NotificationStore.ts"
 import { config, logLines } from "../support/layers.ts"
 import { bytesOf, eventId, fixture, mentorId, pauseEvent } from "../support/payloads.ts"
 
@@ -15,15 +21,18 @@ const root = "http://localhost"
 const name = "/pause-notification-orchestrator"
 
 /** Remembers what it wrote, and answers from memory when it is asked again. */
-const world = (failure?: PayloadMismatch | NotificationStoreUnavailable, notified = 2) => {
+const world = (failure?: WriteRefused | NotificationStoreUnavailable, notified = 2) => {
   const written: Array<PauseEvent> = []
   const layer = Layer.mergeAll(
     Layer.succeed(NotificationStore, {
-      write: Effect.fnUntraced(function* (event) {
-        if (failure !== undefined) return yield* failure
-        const replayed = written.some((earlier) => earlier.eventId === event.eventId)
-        if (!replayed) written.push(event)
-        return { receipt: { ...receipt, notified }, replayed }
+      write: Effect.fnUntraced(function* (events) {
+        if (failure?._tag === "NotificationStoreUnavailable") return yield* failure
+        return events.map((event: PauseEvent) => {
+          if (failure !== undefined && event.eventId === failure.eventId) return Result.fail(failure)
+          const replayed = written.some((earlier) => earlier.eventId === event.eventId)
+          if (!replayed) written.push(event)
+          return Result.succeed({ receipt: { ...receipt, notified }, replayed })
+        })
       })
     }),
     ProjectKey.layer,
@@ -133,10 +142,26 @@ describe("the orchestrator", () => {
     }).pipe(Effect.provide(world().layer))
   )
 
-  it.effect("is a 422 for a used id, and a 503 when the database is away", () =>
+  it.effect.each([
+    { why: "a used id", refusal: new PayloadMismatch({ eventId }), status: 422, code: "payload_mismatch" },
+    {
+      why: "an event it cannot hold",
+      refusal: new EventUnstorable({ eventId }),
+      status: 422,
+      code: "payload_mismatch"
+    },
+    { why: "a superseded event", refusal: new EventSuperseded({ eventId }), status: 409, code: "superseded" }
+  ])("is a $status for $why", ({ code, refusal, status }) =>
     Effect.gen(function* () {
-      const mismatch = world(new PayloadMismatch({ eventId })).layer
-      assert.strictEqual((yield* Effect.provide(replyTo(order()), mismatch)).status, 422)
+      const reply = yield* replyTo(order())
+      assert.strictEqual(reply.status, status)
+      assert.deepInclude(reply.body, { code, eventId })
+      assert.lengthOf(yield* logLines, 1)
+    }).pipe(Effect.provide(world(refusal).layer))
+  )
+
+  it.effect("is a 503 when the database is away", () =>
+    Effect.gen(function* () {
       const away = world(new NotificationStoreUnavailable({ detail: "canary" })).layer
       const reply = yield* Effect.provide(replyTo(order()), away)
       assert.strictEqual(reply.status, 503)
@@ -151,5 +176,75 @@ describe("the orchestrator", () => {
       request.headers.delete("idempotency-key")
       assert.strictEqual((yield* replyTo(request)).status, 200)
     }).pipe(Effect.provide(world().layer))
+  )
+})
+
+describe("the orchestrator, told of several events at once", () => {
+  const other = { ...pauseEvent, eventId: EventId.make(mentorId), version: 8 }
+  const both = [pauseEvent, other]
+
+  it.effect("writes them together, and answers with each one's receipt in their order", () => {
+    const { layer, written } = world()
+    return Effect.gen(function* () {
+      const { body, status } = yield* replyTo(order(both))
+      assert.strictEqual(status, 200)
+      const results = both.map((event) => ({ eventId: event.eventId, status: 200, receipt }))
+      assert.deepStrictEqual<unknown>(body, { results })
+      assert.deepStrictEqual(written, both)
+      assert.deepStrictEqual<unknown>(yield* logLines, [
+        { level: "INFO", message: { outcome: "batch", events: 2, notified: 2, untold: 0 } }
+      ])
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect.each([
+    { refusal: new PayloadMismatch({ eventId }), status: 422 },
+    { refusal: new EventUnstorable({ eventId }), status: 422 },
+    { refusal: new EventSuperseded({ eventId }), status: 409 }
+  ])("answers a refused event with its own status, and its neighbour with its receipt: $status", (refused) => {
+    const { layer, written } = world(refused.refusal)
+    return Effect.gen(function* () {
+      const { body, status } = yield* replyTo(order(both))
+      assert.strictEqual(status, 200)
+      const results = [
+        { eventId, status: refused.status },
+        { eventId: other.eventId, status: 200, receipt }
+      ]
+      assert.deepStrictEqual<unknown>(body, { results })
+      assert.deepStrictEqual(written, [other])
+      const lines = yield* logLines
+      assert.lengthOf(lines, 1)
+      assert.strictEqual(lines[0]?.level, "WARN")
+      assert.deepInclude(lines[0]?.message, { events: 2, notified: 1 })
+      assert.deepStrictEqual<unknown>(lines[0]?.message["refused"], [{ eventId, outcome: refused.refusal._tag }])
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("warns of those of whom nobody was told", () =>
+    Effect.gen(function* () {
+      yield* replyTo(order(both))
+      const [line] = yield* logLines
+      assert.strictEqual(line?.level, "WARN")
+      assert.deepInclude(line?.message, { untold: 2 })
+    }).pipe(Effect.provide(world(undefined, 0).layer))
+  )
+
+  it.effect("writes nothing when one of them is no event, and says which", () => {
+    const { layer, written } = world()
+    return Effect.gen(function* () {
+      const { body, status } = yield* replyTo(order([pauseEvent, { ...other, version: 0 }]))
+      assert.strictEqual(status, 400)
+      assert.deepInclude(JSON.stringify(body["issues"]), '"path":[1,"version"]')
+      assert.isEmpty(written)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("is a 503 when the database is away, and answers none with none", () =>
+    Effect.gen(function* () {
+      const away = world(new NotificationStoreUnavailable({ detail: "canary" })).layer
+      assert.strictEqual((yield* Effect.provide(replyTo(order(both)), away)).status, 503)
+      const none = yield* Effect.provide(replyTo(order([])), world().layer)
+      assert.deepStrictEqual(none.body, { results: [] })
+    })
   )
 })

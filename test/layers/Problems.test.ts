@@ -4,8 +4,12 @@ import { Misconfigured } from "../../src/layers/Config.ts"
 import * as Problems from "../../src/layers/Problems.ts"
 import { Problem } from "../../src/schema/Replies.ts"
 import * as Store from "../../src/services/DedupeStore.ts"
-import { NotificationStoreUnavailable } from "../../src/services/NotificationStore.ts"
-import { OrchestratorRefused, OrchestratorUnavailable } from "../../src/services/OrchestratorClient.ts"
+import { EventSuperseded, NotificationStoreUnavailable } from "../../src/services/NotificationStore.ts"
+import {
+  OrchestratorCircuitOpen,
+  OrchestratorRefused,
+  OrchestratorUnavailable
+} from "../../src/services/OrchestratorClient.ts"
 import { NoEventTime } from "../../src/services/PauseEvents.ts"
 import { InvalidPayload, MalformedBody } from "../../src/services/Payload.ts"
 import { SignatureRejected } from "../../src/services/SignatureVerifier.ts"
@@ -26,7 +30,7 @@ interface Case {
 const again = { "retry-after": "5" }
 const cases: ReadonlyArray<Case> = [
   { error: new MalformedBody(), status: 400, code: "malformed_json" },
-  { error: new Problems.BodyUnreadable(), status: 400, code: "malformed_json" },
+  { error: new Problems.BodyUnreadable(), status: 408, code: "body_unreadable" },
   { error: new InvalidPayload({ issues }), status: 400, code: "invalid_payload", members: { issues } },
   { error: new NoEventTime(), status: 400, code: "no_event_time" },
   {
@@ -62,9 +66,25 @@ const cases: ReadonlyArray<Case> = [
     headers: { "retry-after": "12" }
   },
   { error: new Store.EventDeadLettered({ eventId }), status: 409, code: "dead_letter", members: { eventId } },
+  {
+    error: new Store.EventOutOfOrder({ eventId, retryAfterSeconds: 3 }),
+    status: 409,
+    code: "out_of_order",
+    members: { eventId },
+    headers: { "retry-after": "3" }
+  },
+  { error: new EventSuperseded({ eventId }), status: 409, code: "superseded", members: { eventId } },
   { error: new Problems.BodyTooLarge({ maxBytes: 10 }), status: 413, code: "body_too_large" },
   { error: new Problems.UnsupportedMediaType(), status: 415, code: "unsupported_media_type" },
   { error: new Store.PayloadMismatch({ eventId }), status: 422, code: "payload_mismatch", members: { eventId } },
+  { error: new Store.EventUnstorable({ eventId }), status: 422, code: "payload_mismatch", members: { eventId } },
+  {
+    error: new OrchestratorCircuitOpen({ eventId, retryAfterSeconds: 9 }),
+    status: 503,
+    code: "circuit_open",
+    members: { eventId },
+    headers: { "retry-after": "9" }
+  },
   {
     error: new OrchestratorRefused({ eventId, status: 400 }),
     status: 502,

@@ -6,7 +6,7 @@ import * as OrchestratorClientMemory from "../../src/layers/OrchestratorClientMe
 import * as SignatureVerifierWebCrypto from "../../src/layers/SignatureVerifierWebCrypto.ts"
 import * as WebHandler from "../../src/layers/WebHandler.ts"
 import { respond } from "../../src/layers/WebhookHttp.ts"
-import { type Claim, DedupeStore } from "../../src/services/DedupeStore.ts"
+import { DedupeStore } from "../../src/services/DedupeStore.ts"
 import { OrchestratorClient } from "../../src/services/OrchestratorClient.ts"
 import { config } from "../support/layers.ts"
 import { bytesOf, eventId, outboxPause } from "../support/payloads.ts"
@@ -149,16 +149,14 @@ describe("WebHandler", () => {
           Layer.effect(
             DedupeStore,
             Effect.map(DedupeStore, (inner) => ({
-              ...inner,
-              claim: (event) => Effect.andThen(hangUp("at the claim"), inner.claim(event)),
-              complete: (claim: Claim, receipt: Record<string, unknown>) =>
-                Effect.andThen(hangUp("at the settlement"), inner.complete(claim, receipt))
+              claim: (events) => Effect.andThen(hangUp("at the claim"), inner.claim(events)),
+              settle: (settlements) => Effect.andThen(hangUp("at the settlement"), inner.settle(settlements))
             }))
           ),
           Layer.effect(
             OrchestratorClient,
             Effect.map(OrchestratorClient, (inner) => ({
-              notify: (event) => Effect.andThen(hangUp("at the orchestrator"), inner.notify(event))
+              notify: (events) => Effect.andThen(hangUp("at the orchestrator"), inner.notify(events))
             }))
           )
         ).pipe(Layer.provide(Layer.merge(store.layer, orchestrator.layer)))

@@ -1,11 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Schema } from "effect"
+import { Effect, Fiber, Layer, Result, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import * as Problems from "../../src/layers/Problems.ts"
 import { respond } from "../../src/layers/WebhookHttp.ts"
 import { DedupeStore, DedupeStoreUnavailable, EventDeadLettered } from "../../src/services/DedupeStore.ts"
-import { OrchestratorClient } from "../../src/services/OrchestratorClient.ts"
-import { heldOrchestrator, logLines } from "../support/layers.ts"
+import { heldOrchestrator, logLines, orchestratorOf } from "../support/layers.ts"
 import { bytesOf, eventId, outboxPause, RoughPayload, roughJson } from "../support/payloads.ts"
 import { HeaderText, otherSecret, standardHeaders, staticSecret } from "../support/signing.ts"
 import { replyTo, signed, unsigned, url, webhookWorld } from "./webhookWorld.ts"
@@ -18,7 +17,10 @@ const path = "/api/v1/webhooks/pause-status"
 const failing = (error: DedupeStoreUnavailable | EventDeadLettered) =>
   Layer.effect(
     DedupeStore,
-    Effect.map(DedupeStore, (store) => ({ ...store, claim: () => error }))
+    Effect.map(DedupeStore, (store) => ({
+      ...store,
+      claim: () => (error._tag === "EventDeadLettered" ? Effect.succeed([Result.fail(error)]) : error)
+    }))
   )
 
 describe("routes", () => {
@@ -145,7 +147,7 @@ describe("replies", () => {
   })
 
   it.effect("500 without a word about it for a defect, which is logged", () => {
-    const broken = Layer.succeed(OrchestratorClient, { notify: () => Effect.die(new Error("canary")) })
+    const broken = orchestratorOf(() => Effect.die(new Error("canary")))
     return Effect.gen(function* () {
       const { body, status } = yield* replyTo(pause()).pipe(Effect.provide(broken))
       assert.strictEqual(status, 500)
@@ -165,7 +167,7 @@ describe("replies", () => {
   )
 
   it.effect("500 also for a receipt that is no JSON", () => {
-    const odd = Layer.succeed(OrchestratorClient, { notify: () => Effect.succeed({ notified: 2n }) })
+    const odd = orchestratorOf(() => Effect.succeed({ notified: 2n }))
     return Effect.gen(function* () {
       const response = yield* respond(pause()).pipe(Effect.provide(odd))
       assert.strictEqual(response.status, 500)

@@ -34,8 +34,11 @@ describe("WebhookRouter", () => {
     Effect.gen(function* () {
       const orchestrator = OrchestratorClientMemory.make()
       const { handler } = yield* app(orchestrator.layer)
-      const first = yield* Effect.promise(() => handler(pause()))
+      const request = pause()
+      request.headers.set("webhook-id", "msg_1")
+      const first = yield* Effect.promise(() => handler(request))
       assert.strictEqual(first.status, 200)
+      assert.strictEqual(first.headers.get("webhook-id"), "msg_1")
       assert.strictEqual((yield* Effect.promise(() => handler(pause()))).status, 409)
       assert.lengthOf(orchestrator.state.calls, 1)
     })
@@ -53,7 +56,7 @@ describe("WebhookRouter", () => {
       const client = Layer.effect(
         OrchestratorClient,
         Effect.map(OrchestratorClient, (inner) => ({
-          notify: (event) => Effect.andThen(hangUp("after the claim"), inner.notify(event))
+          notify: (events) => Effect.andThen(hangUp("after the claim"), inner.notify(events))
         }))
       ).pipe(Layer.provide(orchestrator.layer))
       const verifier = Layer.succeed(SignatureVerifier, {

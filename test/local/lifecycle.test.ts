@@ -58,7 +58,7 @@ describe("a launcher", () => {
   it("leaves no process and no data behind when it is killed with SIGKILL", async () => {
     const directory = await openDirectory(join(own, "killed-"))
     const { child, pids } = await launch(directory)
-    expect(pids).toHaveLength(6)
+    expect(pids).toHaveLength(7)
     expect(pids.every(isAlive)).toBe(true)
     expect(await leftIn(directory)).toHaveLength(2)
     child.kill("SIGKILL")
@@ -99,7 +99,7 @@ describe("a stack", () => {
 
   afterAll(() => stack?.stop())
 
-  it.each(["handler", "orchestrator", "postgrest", "net", "cron", "postgres"] as const)(
+  it.each(["handler", "orchestrator", "postgrest", "net", "http", "cron", "postgres"] as const)(
     "starts %s again after it was killed",
     async (name) => {
       const service: Service = stack.services[name]

@@ -1,7 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import { PauseEvent, Receipt } from "../../src/schema/PauseEvent.ts"
-import { Issue, NoChangeReply, NotifiedReply, Problem } from "../../src/schema/Replies.ts"
+import {
+  BatchReply,
+  Issue,
+  NoChangeReply,
+  NotifiedReply,
+  OrchestratorBatchReply,
+  Problem
+} from "../../src/schema/Replies.ts"
 import { WebhookPayload } from "../../src/schema/WebhookPayload.ts"
 
 const roundTrip = <S extends Schema.Codec<unknown, unknown>>(schema: S, value: S["Type"]): unknown => {
@@ -31,6 +38,14 @@ describe("what crosses a boundary comes back as it was", () => {
 
   it.prop("a Problem", [Problem], ([problem]) => {
     assert.deepStrictEqual(roundTrip(Problem, problem), asJson(problem))
+  })
+
+  it.prop("a reply to a batch", [BatchReply], ([reply]) => {
+    assert.deepStrictEqual(roundTrip(BatchReply, reply), asJson(reply))
+  })
+
+  it.prop("an orchestrator's reply to a batch", [OrchestratorBatchReply], ([reply]) => {
+    assert.deepStrictEqual(roundTrip(OrchestratorBatchReply, reply), asJson(reply))
   })
 
   it.prop("a reply", [NotifiedReply, NoChangeReply], ([notified, noChange]) => {

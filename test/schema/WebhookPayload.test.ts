@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
-import { InsertPayload, UpdatePayload, WebhookPayload } from "../../src/schema/WebhookPayload.ts"
+import { InsertPayload, UpdatePayload, WebhookBatch, WebhookPayload } from "../../src/schema/WebhookPayload.ts"
 import { dashboardUpdate, mentorId, outboxPause } from "../support/payloads.ts"
 
 const decode = Schema.decodeUnknownSync(WebhookPayload)
@@ -8,6 +8,18 @@ const decode = Schema.decodeUnknownSync(WebhookPayload)
 describe("WebhookPayload", () => {
   it("keeps what the outbox sends", () => {
     assert.deepStrictEqual<unknown>(decode(outboxPause), { ...outboxPause, old_record: { status: "active" } })
+  })
+
+  it("keeps that an event was forced", () => {
+    assert.strictEqual(decode({ ...outboxPause, force: true }).force, true)
+    assert.throws(() => decode({ ...outboxPause, force: "true" }))
+  })
+
+  it("a batch is 1 to 200 of whatever", () => {
+    const isBatch = Schema.is(WebhookBatch)
+    const batches = [0, 1, 200, 201].map((length) => Array.from({ length }, () => null))
+    assert.deepStrictEqual(batches.map(isBatch), [false, true, true, false])
+    assert.isFalse(isBatch(outboxPause))
   })
 
   it("forgets every column it has no use for", () => {
@@ -39,7 +51,7 @@ describe("WebhookPayload", () => {
   })
 
   it("takes no empty value for what the outbox adds", () => {
-    for (const key of ["event_id", "version", "timestamp"]) {
+    for (const key of ["event_id", "version", "timestamp", "force"]) {
       assert.throws(() => decode({ ...outboxPause, [key]: null }), undefined, undefined, key)
     }
   })

@@ -3,8 +3,10 @@ import { randomUUID } from "node:crypto"
 import { Effect, Exit, type Layer } from "effect"
 import { EventId, EventTime, MentorId } from "../../src/schema/Identifiers.ts"
 import type { PauseEvent } from "../../src/schema/PauseEvent.ts"
-import { type Claim, DedupeStore } from "../../src/services/DedupeStore.ts"
+import type { Claim, DedupeStore } from "../../src/services/DedupeStore.ts"
+import { claimOne, complete, release } from "../support/layers.ts"
 import { occurredAt } from "../support/payloads.ts"
+import { answersEachEvent } from "./DedupeStoreBatches.ts"
 import { followsTheModel } from "./DedupeStoreModel.ts"
 
 interface Contract {
@@ -28,12 +30,11 @@ export const newEvent = (): PauseEvent => ({
 
 const receipt = { notified: 2, notificationIds: ["a", "ü"], nested: { deep: [null, 1.5, { "": false }] } }
 const transient = { kind: "transient", message: "status 503", retryAfterSeconds: 1 } as const
+const parked = { kind: "parked", message: "the circuit is open", retryAfterSeconds: 10 } as const
 const permanent = { kind: "permanent", message: "status 400" } as const
 
 const tagOf = (event: PauseEvent) =>
-  DedupeStore.use((store) => store.claim(event)).pipe(
-    Effect.match({ onSuccess: () => "Claimed", onFailure: (error) => error._tag })
-  )
+  Effect.match(claimOne(event), { onSuccess: () => "Claimed", onFailure: (error) => error._tag })
 
 /** What every DedupeStore promises. */
 export const dedupeStoreContract = (name: string, { expireLease, layer }: Contract) => {
@@ -43,9 +44,8 @@ export const dedupeStoreContract = (name: string, { expireLease, layer }: Contra
   describe(`${name} keeps the contract of DedupeStore`, () => {
     test("the first claim of an event is granted, for a lease of at most a minute", () =>
       Effect.gen(function* () {
-        const store = yield* DedupeStore
         const event = newEvent()
-        const claim = yield* store.claim(event)
+        const claim = yield* claimOne(event)
         assert.deepStrictEqual(claim.event, event)
         assert.strictEqual(claim.attempt, 1)
         assert.isAbove(claim.leaseSeconds, 0)
@@ -54,9 +54,8 @@ export const dedupeStoreContract = (name: string, { expireLease, layer }: Contra
 
     test("a second claim is told how long the first one's lease lasts", () =>
       Effect.gen(function* () {
-        const store = yield* DedupeStore
-        const claim = yield* store.claim(newEvent())
-        const error = yield* Effect.flip(store.claim(claim.event))
+        const claim = yield* claimOne(newEvent())
+        const error = yield* Effect.flip(claimOne(claim.event))
         assert.strictEqual(error._tag, "EventInFlight")
         const seconds = error._tag === "EventInFlight" ? error.retryAfterSeconds : 0
         assert.isAtLeast(seconds, 1)
@@ -81,46 +80,72 @@ export const dedupeStoreContract = (name: string, { expireLease, layer }: Contra
 
     test("a completed event is never granted again, and its receipt is returned unchanged", () =>
       Effect.gen(function* () {
-        const store = yield* DedupeStore
-        const claim = yield* store.claim(newEvent())
-        assert.strictEqual(yield* store.complete(claim, receipt), "settled")
+        const claim = yield* claimOne(newEvent())
+        assert.strictEqual(yield* complete(claim, receipt), "completed")
         yield* expireLease(claim)
-        const error = yield* Effect.flip(store.claim(claim.event))
+        const error = yield* Effect.flip(claimOne(claim.event))
         assert.strictEqual(error._tag, "AlreadyProcessed")
         assert.deepStrictEqual(error._tag === "AlreadyProcessed" && error.receipt, receipt)
       }))
 
-    for (const reason of [transient, permanent]) {
-      test(`an event released for a ${reason.kind} failure can be claimed at once, with a higher token`, () =>
-        Effect.gen(function* () {
-          const store = yield* DedupeStore
-          const first = yield* store.claim(newEvent())
-          assert.strictEqual(yield* store.release(first, reason), "settled")
-          const second = yield* store.claim(first.event)
-          assert.isAbove(second.token, first.token)
-        }))
-    }
+    test("an event released for a transient failure can be claimed at once, with a higher token", () =>
+      Effect.gen(function* () {
+        const first = yield* claimOne(newEvent())
+        assert.strictEqual(yield* release(first, transient), "released")
+        const second = yield* claimOne(first.event)
+        assert.isAbove(second.token, first.token)
+      }))
+
+    test("a parked event can be claimed again, however often it is parked", () =>
+      Effect.gen(function* () {
+        const event = newEvent()
+        for (let turn = 0; turn < 15; turn++) {
+          assert.strictEqual(yield* release(yield* claimOne(event), parked), "released")
+        }
+        assert.strictEqual(yield* tagOf(event), "Claimed")
+      }))
+
+    test("an event released for a permanent failure is a dead letter, and never granted again", () =>
+      Effect.gen(function* () {
+        const claim = yield* claimOne(newEvent())
+        assert.strictEqual(yield* release(claim, permanent), "dead")
+        assert.strictEqual(yield* tagOf(claim.event), "EventDeadLettered")
+        yield* expireLease(claim)
+        assert.strictEqual(yield* tagOf(claim.event), "EventDeadLettered")
+      }))
+
+    test("a settlement that is asked again gets the first one's end, whatever it asks for", () =>
+      Effect.gen(function* () {
+        const dead = yield* claimOne(newEvent())
+        assert.strictEqual(yield* release(dead, permanent), "dead")
+        assert.strictEqual(yield* release(dead, permanent), "dead")
+        assert.strictEqual(yield* release(dead, transient), "dead")
+        assert.strictEqual(yield* complete(dead, receipt), "dead")
+        assert.strictEqual(yield* tagOf(dead.event), "EventDeadLettered")
+        const completed = yield* claimOne(newEvent())
+        assert.strictEqual(yield* complete(completed, receipt), "completed")
+        assert.strictEqual(yield* release(completed, permanent), "completed")
+        assert.strictEqual(yield* tagOf(completed.event), "AlreadyProcessed")
+      }))
 
     test("attempts count the claims of an event that nobody else counts", () =>
       Effect.gen(function* () {
-        const store = yield* DedupeStore
         const { version: _, ...event } = { ...newEvent(), source: "webhook" as const }
         const attempts: Array<number> = []
         for (let turn = 0; turn < 3; turn++) {
-          const claim = yield* store.claim(event)
+          const claim = yield* claimOne(event)
           attempts.push(claim.attempt)
-          yield* store.release(claim, transient)
+          yield* release(claim, transient)
         }
         assert.deepStrictEqual(attempts, [1, 2, 3])
       }))
 
     test("an expired lease can be claimed by exactly one of many, with a higher token", () =>
       Effect.gen(function* () {
-        const store = yield* DedupeStore
-        const first = yield* store.claim(newEvent())
+        const first = yield* claimOne(newEvent())
         yield* expireLease(first)
         const exits = yield* Effect.all(
-          Array.from({ length: 10 }, () => Effect.exit(store.claim(first.event))),
+          Array.from({ length: 10 }, () => Effect.exit(claimOne(first.event))),
           { concurrency: "unbounded" }
         )
         const granted = exits.filter(Exit.isSuccess).map((exit) => exit.value.token)
@@ -130,65 +155,59 @@ export const dedupeStoreContract = (name: string, { expireLease, layer }: Contra
 
     test("who lost the claim is stale and changes nothing", () =>
       Effect.gen(function* () {
-        const store = yield* DedupeStore
-        const late = yield* store.claim(newEvent())
+        const late = yield* claimOne(newEvent())
         yield* expireLease(late)
-        const current = yield* store.claim(late.event)
-        assert.strictEqual(yield* store.complete(late, { notified: 0 }), "stale")
-        assert.strictEqual(yield* store.release(late, transient), "stale")
+        const current = yield* claimOne(late.event)
+        assert.strictEqual(yield* complete(late, { notified: 0 }), "stale")
+        assert.strictEqual(yield* release(late, transient), "stale")
         assert.strictEqual(yield* tagOf(late.event), "EventInFlight")
-        assert.strictEqual(yield* store.complete(current, receipt), "settled")
-        assert.strictEqual(yield* store.release(late, permanent), "stale")
-        assert.strictEqual(yield* store.complete(late, { notified: 0 }), "stale")
-        const error = yield* Effect.flip(store.claim(late.event))
+        assert.strictEqual(yield* complete(current, receipt), "completed")
+        assert.strictEqual(yield* release(late, permanent), "stale")
+        assert.strictEqual(yield* complete(late, { notified: 0 }), "stale")
+        const error = yield* Effect.flip(claimOne(late.event))
         assert.deepStrictEqual(error._tag === "AlreadyProcessed" && error.receipt, receipt)
       }))
 
     test("a claim can still be settled after its lease, as long as nobody else claimed", () =>
       Effect.gen(function* () {
-        const store = yield* DedupeStore
-        const claim = yield* store.claim(newEvent())
+        const claim = yield* claimOne(newEvent())
         yield* expireLease(claim)
-        assert.strictEqual(yield* store.complete(claim, receipt), "settled")
+        assert.strictEqual(yield* complete(claim, receipt), "completed")
         assert.strictEqual(yield* tagOf(claim.event), "AlreadyProcessed")
       }))
 
     test("completing again after a lost answer is settled, and the first receipt stays", () =>
       Effect.gen(function* () {
-        const store = yield* DedupeStore
-        const claim = yield* store.claim(newEvent())
-        yield* store.complete(claim, receipt)
-        assert.strictEqual(yield* store.complete(claim, { notified: 99 }), "settled")
-        const error = yield* Effect.flip(store.claim(claim.event))
+        const claim = yield* claimOne(newEvent())
+        yield* complete(claim, receipt)
+        assert.strictEqual(yield* complete(claim, { notified: 99 }), "completed")
+        const error = yield* Effect.flip(claimOne(claim.event))
         assert.deepStrictEqual(error._tag === "AlreadyProcessed" && error.receipt, receipt)
       }))
 
     test("what was completed cannot be released, and what was released cannot be completed", () =>
       Effect.gen(function* () {
-        const store = yield* DedupeStore
-        const completed = yield* store.claim(newEvent())
-        yield* store.complete(completed, receipt)
-        assert.strictEqual(yield* store.release(completed, transient), "stale")
+        const completed = yield* claimOne(newEvent())
+        yield* complete(completed, receipt)
+        assert.strictEqual(yield* release(completed, transient), "completed")
         assert.strictEqual(yield* tagOf(completed.event), "AlreadyProcessed")
-        const released = yield* store.claim(newEvent())
-        yield* store.release(released, transient)
-        assert.strictEqual(yield* store.complete(released, receipt), "stale")
+        const released = yield* claimOne(newEvent())
+        yield* release(released, transient)
+        assert.strictEqual(yield* complete(released, receipt), "stale")
         assert.strictEqual(yield* tagOf(released.event), "Claimed")
       }))
 
     test("a claim of an event that the store does not know is stale", () =>
       Effect.gen(function* () {
-        const store = yield* DedupeStore
         const unknown = { event: newEvent(), token: 1, attempt: 1, leaseSeconds: 30 }
-        assert.strictEqual(yield* store.complete(unknown, receipt), "stale")
-        assert.strictEqual(yield* store.release(unknown, transient), "stale")
+        assert.strictEqual(yield* complete(unknown, receipt), "stale")
+        assert.strictEqual(yield* release(unknown, transient), "stale")
         assert.strictEqual(yield* tagOf(unknown.event), "Claimed")
       }))
 
     test("another event under the same id is a mismatch in every state, and changes nothing", () =>
       Effect.gen(function* () {
-        const store = yield* DedupeStore
-        const claim = yield* store.claim(newEvent())
+        const claim = yield* claimOne(newEvent())
         const { event } = claim
         const others: ReadonlyArray<PauseEvent> = [
           { ...event, mentorId: MentorId.make(randomUUID()) },
@@ -199,11 +218,15 @@ export const dedupeStoreContract = (name: string, { expireLease, layer }: Contra
         const mismatches = Effect.forEach(others, tagOf)
         const expected = others.map(() => "PayloadMismatch")
         assert.deepStrictEqual(yield* mismatches, expected)
-        assert.strictEqual(yield* store.release(claim, transient), "settled")
+        assert.strictEqual(yield* release(claim, transient), "released")
         assert.deepStrictEqual(yield* mismatches, expected)
-        assert.strictEqual(yield* store.complete(yield* store.claim(event), receipt), "settled")
+        assert.strictEqual(yield* complete(yield* claimOne(event), receipt), "completed")
         assert.deepStrictEqual(yield* mismatches, expected)
         assert.strictEqual(yield* tagOf(event), "AlreadyProcessed")
+        const dead = yield* claimOne(newEvent())
+        assert.strictEqual(yield* release(dead, permanent), "dead")
+        assert.strictEqual(yield* tagOf({ ...dead.event, version: 2 }), "PayloadMismatch")
+        assert.strictEqual(yield* tagOf(dead.event), "EventDeadLettered")
       }))
 
     test("what is not part of the fingerprint makes no mismatch", () =>
@@ -214,6 +237,7 @@ export const dedupeStoreContract = (name: string, { expireLease, layer }: Contra
         assert.strictEqual(yield* tagOf(upper), "EventInFlight")
       }))
 
+    answersEachEvent({ layer, newEvent })
     followsTheModel({ expireLease, layer, newEvent })
   })
 }

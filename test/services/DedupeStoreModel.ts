@@ -1,30 +1,46 @@
 import { assert, it } from "@effect/vitest"
 import { Effect, type Layer, Schema } from "effect"
 import type { PauseEvent } from "../../src/schema/PauseEvent.ts"
-import { type Claim, DedupeStore } from "../../src/services/DedupeStore.ts"
+import type { Claim, DedupeStore } from "../../src/services/DedupeStore.ts"
+import { claimOne, complete, release } from "../support/layers.ts"
 
 // `held` picks one of the claims that were ever granted: an old one as often as the current one.
 const Step = Schema.Union([
   Schema.Struct({ do: Schema.Literal("claim") }),
   Schema.Struct({ do: Schema.Literal("expire") }),
   Schema.Struct({
-    do: Schema.Literals(["complete", "release"]),
+    do: Schema.Literals(["complete", "release", "refuse"]),
     held: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 3 }))
   })
 ])
 const Steps = Schema.Array(Step).check(Schema.isMaxLength(12))
 
 type Model =
-  | { readonly is: "free" }
-  | { readonly is: "held" | "expired"; readonly by: number }
-  | { readonly is: "done"; readonly by: number }
+  | { readonly is: "new" }
+  | { readonly is: "free" | "held" | "expired" | "done" | "dead"; readonly by: number }
 
 const expectedOfClaim = {
+  new: "Claimed",
   free: "Claimed",
   expired: "Claimed",
   held: "EventInFlight",
-  done: "AlreadyProcessed"
+  done: "AlreadyProcessed",
+  dead: "EventDeadLettered"
 } as const
+
+const ends = {
+  complete: { settled: "completed", next: "done" },
+  release: { settled: "released", next: "free" },
+  refuse: { settled: "dead", next: "dead" }
+} as const
+
+const settledAs = { new: "stale", free: "stale", held: "stale", expired: "stale", done: "completed", dead: "dead" }
+
+const settlementOf = {
+  complete: (claim: Claim) => complete(claim, { token: claim.token }),
+  release: (claim: Claim) => release(claim, { kind: "transient", message: "status 503" }),
+  refuse: (claim: Claim) => release(claim, { kind: "permanent", message: "status 400", status: 400 })
+}
 
 /** One property for all orders of events: the store answers as a three-line model does. */
 export const followsTheModel = ({
@@ -41,18 +57,15 @@ export const followsTheModel = ({
     [Steps],
     ([steps]) =>
       Effect.gen(function* () {
-        const store = yield* DedupeStore
         const event = newEvent()
         const claims: Array<Claim> = []
-        let model: Model = { is: "free" }
+        let model: Model = { is: "new" }
         for (const step of steps) {
           if (step.do === "claim") {
-            const tag = yield* store.claim(event).pipe(
-              Effect.match({
-                onSuccess: (claim) => (claims.push(claim), "Claimed"),
-                onFailure: (error) => error._tag
-              })
-            )
+            const tag = yield* Effect.match(claimOne(event), {
+              onSuccess: (claim) => (claims.push(claim), "Claimed"),
+              onFailure: (error) => error._tag
+            })
             assert.strictEqual(tag, expectedOfClaim[model.is])
             if (tag === "Claimed") model = { is: "held", by: claims.length - 1 }
           } else if (step.do === "expire") {
@@ -65,13 +78,10 @@ export const followsTheModel = ({
             const claim = claims[held]
             if (claim === undefined) continue
             const isHolder: boolean = (model.is === "held" || model.is === "expired") && model.by === held
-            const again: boolean = step.do === "complete" && model.is === "done" && model.by === held
-            const settlement =
-              step.do === "complete"
-                ? yield* store.complete(claim, { by: held })
-                : yield* store.release(claim, { kind: "transient", message: "status 503" })
-            assert.strictEqual(settlement, isHolder || again ? "settled" : "stale")
-            if (isHolder) model = step.do === "complete" ? { is: "done", by: held } : { is: "free" }
+            const isSettled: boolean = (model.is === "done" || model.is === "dead") && model.by === held
+            const settled = yield* settlementOf[step.do](claim)
+            assert.strictEqual(settled, isHolder ? ends[step.do].settled : isSettled ? settledAs[model.is] : "stale")
+            if (isHolder) model = { is: ends[step.do].next, by: held }
           }
         }
         const tokens = claims.map((claim) => claim.token)

@@ -3,14 +3,14 @@ import { Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import * as DedupeStoreMemory from "../../src/layers/DedupeStoreMemory.ts"
 import * as OrchestratorClientMemory from "../../src/layers/OrchestratorClientMemory.ts"
-import { type Claim, DedupeStore, DedupeStoreUnavailable, type ReleaseReason } from "../../src/services/DedupeStore.ts"
+import { DedupeStore, DedupeStoreUnavailable, type Settlement } from "../../src/services/DedupeStore.ts"
 import {
-  OrchestratorClient,
+  OrchestratorCircuitOpen,
   OrchestratorRefused,
   OrchestratorUnavailable
 } from "../../src/services/OrchestratorClient.ts"
 import { handleWebhookEvent } from "../../src/services/PauseWebhook.ts"
-import { throughTime, verifierThatTrusts } from "../support/layers.ts"
+import { orchestratorOf, throughTime, verifierThatTrusts } from "../support/layers.ts"
 import { bytesOf, eventId, outboxPause, pauseEvent } from "../support/payloads.ts"
 
 const pause = handleWebhookEvent({ header: () => undefined, body: bytesOf(outboxPause) })
@@ -18,19 +18,19 @@ const trusting = verifierThatTrusts({ scheme: "standard-webhooks", webhookId: ev
 const tagOf = <A, E extends { readonly _tag: string }, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.match(effect, { onSuccess: () => "Notified", onFailure: (error) => error._tag })
 
-/** A memory store that fails to complete, so many times, before or after it did. */
+/** A memory store that fails to settle, so many times, before or after it did. */
 const forgetful = (failures: number, when: "before" | "after") => {
   const store = DedupeStoreMemory.make()
-  const unavailable = new DedupeStoreUnavailable({ operation: "complete", detail: "no connection" })
+  const unavailable = new DedupeStoreUnavailable({ operation: "settle", detail: "no connection" })
   let left = failures
   const layer = Layer.effect(
     DedupeStore,
     Effect.map(DedupeStore, (inner) => ({
       ...inner,
-      complete: (claim: Claim, receipt: Record<string, unknown>) =>
+      settle: (settlements: ReadonlyArray<Settlement>) =>
         Effect.suspend(() => {
-          if (left-- <= 0) return inner.complete(claim, receipt)
-          return when === "before" ? unavailable : Effect.andThen(inner.complete(claim, receipt), unavailable)
+          if (left-- <= 0) return inner.settle(settlements)
+          return when === "before" ? unavailable : Effect.andThen(inner.settle(settlements), unavailable)
         })
     }))
   ).pipe(Layer.provide(store.layer))
@@ -76,7 +76,7 @@ describe("a failed call", () => {
   it.effect.each([
     {
       error: new OrchestratorRefused({ eventId, status: 422 }),
-      reason: { kind: "permanent", message: "The orchestrator refused the event with status 422" }
+      reason: { kind: "permanent", message: "The orchestrator refused the event with status 422", status: 422 }
     },
     {
       error: new OrchestratorUnavailable({ eventId, failure: "timeout", detail: "no answer" }),
@@ -89,41 +89,48 @@ describe("a failed call", () => {
         message: "The orchestrator is unavailable: status 503",
         retryAfterSeconds: 7
       }
+    },
+    {
+      error: new OrchestratorUnavailable({ eventId, failure: "status", detail: "status 504", status: 504 }),
+      reason: { kind: "transient", message: "The orchestrator is unavailable: status 504", status: 504 }
+    },
+    {
+      error: new OrchestratorCircuitOpen({ eventId, retryAfterSeconds: 9 }),
+      reason: {
+        kind: "parked",
+        message: "The orchestrator failed too often in a row and is given a pause",
+        retryAfterSeconds: 9
+      }
     }
   ])("gives the claim back with its reason: $reason.message", ({ error, reason }) => {
-    const given: Array<ReleaseReason> = []
+    const given: Array<unknown> = []
     const store = Layer.effect(
       DedupeStore,
       Effect.map(DedupeStore, (inner) => ({
         ...inner,
-        release: (claim, why) =>
+        settle: (settlements) =>
           Effect.andThen(
-            Effect.sync(() => given.push(why)),
-            inner.release(claim, why)
+            Effect.sync(() => given.push(...settlements)),
+            inner.settle(settlements)
           )
       }))
     ).pipe(Layer.provide(DedupeStoreMemory.layer))
-    const failing = Layer.succeed(OrchestratorClient, { notify: () => Effect.fail(error) })
+    const failing = orchestratorOf(() => Effect.fail(error))
     return Effect.gen(function* () {
       assert.strictEqual(yield* tagOf(pause), error._tag)
-      assert.deepStrictEqual<unknown>(given, [reason])
+      const claim = { event: pauseEvent, token: 1, attempt: 1, leaseSeconds: 30 }
+      assert.deepStrictEqual<unknown>(given, [{ claim, outcome: "released", reason }])
     }).pipe(Effect.provide([trusting, store, failing]))
   })
 
   it.effect("a release that fails leaves the orchestrator's error as the answer, and the lease heals", () => {
     const orchestrator = OrchestratorClientMemory.make("fail")
-    const store = DedupeStoreMemory.make()
-    const failing = Layer.effect(
-      DedupeStore,
-      Effect.map(DedupeStore, (inner) => ({
-        ...inner,
-        release: () => new DedupeStoreUnavailable({ operation: "release", detail: "no connection" })
-      }))
-    ).pipe(Layer.provide(store.layer))
+    const store = forgetful(3, "before")
     return Effect.gen(function* () {
-      assert.strictEqual(yield* tagOf(pause), "OrchestratorUnavailable")
+      assert.strictEqual(yield* throughTime(tagOf(pause)), "OrchestratorUnavailable")
+      assert.strictEqual(yield* tagOf(pause), "EventInFlight")
       yield* TestClock.adjust("30 seconds")
       assert.strictEqual(yield* tagOf(pause), "Notified")
-    }).pipe(Effect.provide([trusting, failing, orchestrator.layer]))
+    }).pipe(Effect.provide([trusting, store.layer, orchestrator.layer]))
   })
 })

@@ -3,10 +3,10 @@ import { Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import * as DedupeStoreMemory from "../../src/layers/DedupeStoreMemory.ts"
 import * as OrchestratorClientMemory from "../../src/layers/OrchestratorClientMemory.ts"
-import { DedupeStore } from "../../src/services/DedupeStore.ts"
-import { handleWebhookEvent, notifyOnce } from "../../src/services/PauseWebhook.ts"
+import { notifyOnce } from "../../src/services/NotifyOnce.ts"
+import { handleWebhookEvent } from "../../src/services/PauseWebhook.ts"
 import { SignatureRejected, SignatureVerifier } from "../../src/services/SignatureVerifier.ts"
-import { heldOrchestrator, verifierThatTrusts } from "../support/layers.ts"
+import { claimOne, heldOrchestrator, verifierThatTrusts } from "../support/layers.ts"
 import { bytesOf, dashboardUpdate, eventId, fixture, outboxPause, pauseEvent } from "../support/payloads.ts"
 
 const deliver = (body: Uint8Array) => handleWebhookEvent({ header: () => undefined, body })
@@ -59,14 +59,23 @@ describe("handleWebhookEvent", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect.each(["fail", "refuse"] as const)("when the orchestrator says %s the retry is not a duplicate", (word) => {
-    const { layer, orchestrator, stateOf } = world(word)
+  it.effect("when the orchestrator fails the retry is not a duplicate", () => {
+    const { layer, orchestrator, stateOf } = world("fail")
     return Effect.gen(function* () {
-      const expected = word === "fail" ? "OrchestratorUnavailable" : "OrchestratorRefused"
-      assert.strictEqual(yield* tagOf(pause), expected)
+      assert.strictEqual(yield* tagOf(pause), "OrchestratorUnavailable")
       assert.strictEqual(stateOf(), "Pending")
       assert.strictEqual(yield* tagOf(pause), "Notified")
       assert.lengthOf(orchestrator.state.calls, 2)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("what the orchestrator refuses is a dead letter, which no retry brings before it again", () => {
+    const { layer, orchestrator, stateOf } = world("refuse")
+    return Effect.gen(function* () {
+      assert.strictEqual(yield* tagOf(pause), "OrchestratorRefused")
+      assert.strictEqual(stateOf(), "Dead")
+      assert.strictEqual(yield* tagOf(pause), "EventDeadLettered")
+      assert.lengthOf(orchestrator.state.calls, 1)
     }).pipe(Effect.provide(layer))
   })
 
@@ -87,7 +96,7 @@ describe("handleWebhookEvent", () => {
       const late = yield* Effect.forkChild(Effect.provide(tagOf(pause), held.layer))
       yield* held.called
       yield* TestClock.adjust("30 seconds")
-      const current = yield* DedupeStore.use((memory) => memory.claim(pauseEvent))
+      const current = yield* claimOne(pauseEvent)
       yield* held.answer
       assert.strictEqual(yield* Fiber.join(late), "Notified")
       assert.deepInclude(store.state.get(eventId), { token: current.token })

@@ -2,8 +2,9 @@ import { assert } from "@effect/vitest"
 import { createHmac, randomUUID } from "node:crypto"
 import { Schema } from "effect"
 import type { Stack } from "../../local/stack.ts"
-import { Problem } from "../../src/schema/Replies.ts"
+import { BatchReply, Problem } from "../../src/schema/Replies.ts"
 import { bytesOf } from "./payloads.ts"
+import { createMentor, type Database } from "./pipeline.ts"
 
 /** The body that the outbox sends for a pause, with ids of its own. */
 export const pausePayload = (mentorId: string, eventId: string, version = 1) => ({
@@ -16,6 +17,12 @@ export const pausePayload = (mentorId: string, eventId: string, version = 1) => 
   timestamp: "2026-11-22T09:30:00.123456Z",
   old_record: { id: mentorId, status: "active" }
 })
+
+/** A pause that only its deliveries know of, of a new mentor. */
+export const newPause = async (database: Database, eventId: string = randomUUID()) => {
+  const mentorId = await createMentor(database)
+  return { mentorId, eventId, payload: pausePayload(mentorId, eventId) }
+}
 
 export interface Signing {
   readonly secret: string
@@ -43,6 +50,23 @@ export const deliver = (stack: Target, payload: unknown, id?: string): Promise<R
   const body = bytesOf(payload)
   const headers = signedHeaders(body, { secret: stack.webhookSecret, ...(id !== undefined && { id }) })
   return fetch(stack.functionUrl, { method: "POST", body, headers })
+}
+
+const decodeBatch = Schema.decodeUnknownPromise(BatchReply, { onExcessProperty: "error" })
+
+/** Delivers an array, and what became of each element: `word` is its problem's code, or its reply's status. */
+export const deliverMany = async (stack: Target, payloads: ReadonlyArray<unknown>) => {
+  const response = await deliver(stack, payloads)
+  assert.strictEqual(response.status, 200)
+  const { results } = await decodeBatch(await response.json())
+  assert.lengthOf(results, payloads.length)
+  return results.map(({ eventId, problem, reply, status }) => ({
+    eventId,
+    status,
+    problem,
+    reply,
+    word: problem?.code ?? reply?.status
+  }))
 }
 
 const decodeProblem = Schema.decodeUnknownPromise(Problem, { onExcessProperty: "error" })

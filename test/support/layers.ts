@@ -1,8 +1,11 @@
+import { assert } from "@effect/vitest"
 import { ConfigProvider, Deferred, Effect, Fiber, Layer, Schema } from "effect"
 import { TestClock, TestConsole } from "effect/testing"
 import { Fetch } from "../../src/layers/OrchestratorClientHttp.ts"
 import type { RpcClient } from "../../src/layers/SupabaseRest.ts"
-import { OrchestratorClient } from "../../src/services/OrchestratorClient.ts"
+import type { PauseEvent, Receipt } from "../../src/schema/PauseEvent.ts"
+import { type Claim, DedupeStore, type ReleaseReason } from "../../src/services/DedupeStore.ts"
+import { OrchestratorClient, type OrchestratorError } from "../../src/services/OrchestratorClient.ts"
 import { SignatureVerifier, type Verified } from "../../src/services/SignatureVerifier.ts"
 
 export const config = (settings: Readonly<Record<string, string>>) =>
@@ -12,16 +15,44 @@ export const config = (settings: Readonly<Record<string, string>>) =>
 export const verifierThatTrusts = (verified: Verified) =>
   Layer.succeed(SignatureVerifier, { verify: () => Effect.succeed(verified) })
 
+/** The answer to the one thing that was asked. */
+export const only = <A>(answers: ReadonlyArray<A>): A => {
+  assert.lengthOf(answers, 1)
+  return answers[0] ?? assert.fail("the one answer is empty")
+}
+
+/** Claims one event, and fails with what keeps it from being claimed. */
+export const claimOne = (event: PauseEvent) =>
+  DedupeStore.use((store) => store.claim([event])).pipe(Effect.flatMap((answers) => Effect.fromResult(only(answers))))
+
+export const complete = (claim: Claim, receipt: Receipt) =>
+  DedupeStore.use((store) => store.settle([{ claim, outcome: "completed", receipt }])).pipe(Effect.map(only))
+
+export const release = (claim: Claim, reason: ReleaseReason) =>
+  DedupeStore.use((store) => store.settle([{ claim, outcome: "released", reason }])).pipe(Effect.map(only))
+
+/** Tells the orchestrator of one event, and fails with its error. */
+export const notifyOne = (event: PauseEvent) =>
+  OrchestratorClient.use((client) => client.notify([event])).pipe(
+    Effect.flatMap((answers) => Effect.fromResult(only(answers)))
+  )
+
+/** An orchestrator that answers each event by itself, one after the other. */
+export const orchestratorOf = (answer: (event: PauseEvent) => Effect.Effect<Receipt, OrchestratorError>) =>
+  Layer.succeed(OrchestratorClient, {
+    notify: (events) => Effect.forEach(events, (event) => Effect.result(answer(event)))
+  })
+
 /** Holds up the orchestrator's answers from its first call on, until it may give them. */
 export const heldOrchestrator = Effect.gen(function* () {
   const client = yield* OrchestratorClient
   const called = yield* Deferred.make<void>()
   const mayAnswer = yield* Deferred.make<void>()
   const layer = Layer.succeed(OrchestratorClient, {
-    notify: (event) =>
+    notify: (events) =>
       Deferred.succeed(called, undefined).pipe(
         Effect.andThen(Deferred.await(mayAnswer)),
-        Effect.andThen(client.notify(event))
+        Effect.andThen(client.notify(events))
       )
   })
   return { layer, called: Deferred.await(called), answer: Deferred.succeed(mayAnswer, undefined) }

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto"
 import { readFileSync } from "node:fs"
 import { Schema } from "effect"
 import { EventId, EventTime, MentorId } from "../../src/schema/Identifiers.ts"
@@ -27,6 +28,18 @@ export const outboxPause = {
   event_id: eventId,
   timestamp: occurredAt,
   old_record: { id: mentorId, status: "active" }
+}
+
+/** A new mentor's PAUSE, as the outbox sends it: no two are of one event. */
+export const newPause = () => {
+  const id = randomUUID()
+  return {
+    ...outboxPause,
+    record: { id, status: "paused" },
+    version: 1,
+    event_id: randomUUID(),
+    old_record: { id, status: "active" }
+  }
 }
 
 /** What a stock dashboard webhook sends for any change of status. */

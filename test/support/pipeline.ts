@@ -50,6 +50,8 @@ export const openDatabase = (url: string): Database => {
 }
 
 export const orchestratorPath = "/functions/v1/pause-notification-orchestrator"
+export const claimPath = "/rpc/pause_status_claim"
+export const settlePath = "/rpc/pause_status_settle"
 
 /** A stack of one test file's own, whose handler reaches the database and the orchestrator through a proxy. */
 export interface Pipeline extends AsyncDisposable {
@@ -78,11 +80,15 @@ export const startPipeline = async (options: StackOptions = {}): Promise<Pipelin
   return { stack, database, proxy, log, [Symbol.asyncDispose]: () => kept.disposeAsync() }
 }
 
-/** The shortest times that the settings allow, and a sweep each second: what is lost is sent again soon. */
+/**
+ * The shortest times that the settings allow, and a sweep each second: what is lost is sent again soon. An outage that
+ * would cost a few attempts costs many at this pace, so that there are more of them.
+ */
 export const makeQuick = async (database: Database): Promise<void> => {
   await database.rows(
     `update pause_status.settings
-     set lease_seconds = 1, acknowledge_timeout_seconds = 1, retry_base_seconds = 1, retry_cap_seconds = 1`
+     set lease_seconds = 1, acknowledge_timeout_seconds = 1, retry_base_seconds = 1, retry_cap_seconds = 1,
+       max_attempts = 100`
   )
   await database.rows("select cron.schedule('pause-status-sweep', '1 seconds', 'select pause_status.sweep()')")
 }
@@ -99,6 +105,21 @@ export const createMentor = async (database: Database, status = "active", coordi
     [mentorId, coordinators]
   )
   return mentorId
+}
+
+/** So many new mentors, who share two coordinators. */
+export const createMentors = async (database: Database, count: number): Promise<ReadonlyArray<string>> => {
+  const mentorIds = Array.from({ length: count }, () => randomUUID())
+  await database.rows("insert into public.peer_mentor_profiles (id, status) select unnest($1::uuid[]), 'active'", [
+    mentorIds
+  ])
+  await database.rows(
+    `with told as (insert into public.coordinators (name) values ('one'), ('two') returning id)
+     insert into public.mentor_coordinators (mentor_id, coordinator_id)
+     select mentor_id, told.id from unnest($1::uuid[]) as mentor_id cross join told`,
+    [mentorIds]
+  )
+  return mentorIds
 }
 
 /** Changes a mentor's status, each time in a transaction of its own. */
@@ -132,6 +153,15 @@ interface Notification {
   readonly id: string
   readonly event_id: string
   readonly transition: string
+}
+
+/** Puts a dead letter back. */
+export const redrive = async (database: Database, eventId: string, force = false): Promise<string> => {
+  const [row] = await database.rows<{ answer: { readonly outcome: string } }>(
+    "select pause_status.redrive($1, force => $2) as answer",
+    [eventId, force]
+  )
+  return row?.answer.outcome ?? "nothing"
 }
 
 const notificationsOf = (database: Database, mentorId: string) =>

@@ -18,8 +18,8 @@ export interface Database extends AsyncDisposable {
   readonly url: string
   readonly rows: <Row extends QueryResultRow>(text: string, values?: ReadonlyArray<unknown>) => Promise<Array<Row>>
   readonly row: <Row extends QueryResultRow>(text: string, values?: ReadonlyArray<unknown>) => Promise<Row>
-  /** Calls public.<name> by argument names as service_role, as PostgREST does. */
-  readonly rpc: (name: string, args: Readonly<Record<string, unknown>>) => Promise<Answer>
+  /** Calls public.<name> by argument names as service_role, as PostgREST does. Arguments and answers are JSON. */
+  readonly rpc: (name: string, args: Readonly<Record<string, unknown>>) => Promise<ReadonlyArray<Answer>>
   /** Applies supabase/migrations in order, each file in one transaction, as role postgres. */
   readonly migrate: (options?: MigrateOptions) => Promise<void>
   readonly connect: (role?: "owner" | "admin") => Promise<Client & AsyncDisposable>
@@ -52,16 +52,28 @@ const migrate = async (url: string, { replace: [pattern, replacement] = [/(?!)/,
   }
 }
 
+const asAdmin = async (statement: string): Promise<void> => {
+  await using admin = await opened(inject("stack").adminUrl)
+  await admin.query(statement)
+}
+
+let template: Promise<string> | undefined
+
+/** Made once for each test file: a copy of a database is there sooner than one that is migrated. */
+const migratedTemplate = (): Promise<string> =>
+  (template ??= (async () => {
+    const name = `template_${randomUUID().replaceAll("-", "_")}`
+    await asAdmin(`create database ${name} owner postgres`)
+    await migrate(urlOf(inject("stack").databaseUrl, name), {})
+    return name
+  })())
+
 export const openDatabase = async (options: { readonly migrate?: boolean } = {}): Promise<Database> => {
   const { adminUrl, databaseUrl } = inject("stack")
   const name = `sql_${randomUUID().replaceAll("-", "_")}`
   const url = urlOf(databaseUrl, name)
-  const asAdmin = async (statement: string): Promise<void> => {
-    await using admin = await opened(adminUrl)
-    await admin.query(statement)
-  }
-  await asAdmin(`create database ${name} owner postgres`)
-  if (options.migrate ?? true) await migrate(url, {})
+  const template = (options.migrate ?? true) ? await migratedTemplate() : "template1"
+  await asAdmin(`create database ${name} owner postgres template ${template}`)
   const pool = new Pool({ connectionString: url, max: 4 })
   const service = new Pool({ connectionString: url, max: 40, options: "-c role=service_role" })
   const rows = async <Row extends QueryResultRow>(text: string, values: ReadonlyArray<unknown> = []) =>
@@ -77,9 +89,9 @@ export const openDatabase = async (options: { readonly migrate?: boolean } = {})
     },
     rpc: async (name, args) => {
       const named = Object.keys(args).map((key, index) => `${key} => $${index + 1}`)
-      const result = await service.query<{ answer: Answer }>(
+      const result = await service.query<{ answer: ReadonlyArray<Answer> }>(
         `select public.${name}(${named.join(", ")}) as answer`,
-        Object.values(args)
+        Object.values(args).map((value) => JSON.stringify(value))
       )
       const [first] = result.rows
       if (first === undefined) throw new Error(`public.${name} answered nothing`)
@@ -137,6 +149,7 @@ export interface QueuedEvent {
   readonly transition: string
   readonly status: string
   readonly attempts: number
+  readonly failures: number
   readonly last_error: string | null
   readonly request_id: string | null
   readonly receipt: unknown
@@ -145,7 +158,7 @@ export interface QueuedEvent {
 
 export const eventsOf = (database: Database, mentorId: string): Promise<Array<QueuedEvent>> =>
   database.rows<QueuedEvent>(
-    `select event_id, version::int, transition, status, attempts, last_error, request_id, receipt,
+    `select event_id, version::int, transition, status, attempts, failures, last_error, request_id, receipt,
        extract(epoch from next_attempt_at - clock_timestamp())::float8 as seconds_until_next_attempt
      from pause_status.webhook_queue where mentor_id = $1 order by version, created_at`,
     [mentorId]
@@ -157,12 +170,45 @@ export const eventOf = async (database: Database, mentorId: string, version = 1)
   return event
 }
 
+/** The first pauses of so many new mentors, as the handler makes them of their deliveries. */
+export const pausedEvents = async (database: Database, count: number): Promise<Array<GivenEvent>> => {
+  const mentors = await database.rows<{ id: string }>(
+    "insert into public.peer_mentor_profiles (status) select 'active' from generate_series(1, $1) returning id",
+    [count]
+  )
+  const ids = mentors.map(({ id }) => id)
+  await database.rows("update public.peer_mentor_profiles set status = 'paused' where id = any($1)", [ids])
+  const events = await database.rows<{ event_id: string }>(
+    "select event_id from pause_status.webhook_queue where mentor_id = any($1) order by array_position($1, mentor_id)",
+    [ids]
+  )
+  return Promise.all(events.map(({ event_id }) => givenEvent(database, event_id)))
+}
+
+export const historyOf = (database: Database, eventId: string) =>
+  database.rows<{
+    readonly attempt: number
+    readonly why: string | null
+    readonly outcome: string
+    readonly http_status: number | null
+    readonly error: string | null
+    readonly duration_ms: number | null
+    readonly claim_token: string | null
+    readonly delivery_id: string | null
+  }>("select * from pause_status.event_history($1)", [eventId])
+
 /** Lets the time pass that the sweep waits for, without waiting. */
 export const makeDue = (database: Database, eventId: string): Promise<Array<QueryResultRow>> =>
   database.rows(
-    "update pause_status.webhook_queue set next_attempt_at = now() - interval '1 second' where event_id = $1",
+    `update pause_status.webhook_queue
+     set next_attempt_at = now() - interval '1 second', last_dispatched_at = last_dispatched_at - interval '1 hour'
+     where event_id = $1`,
     [eventId]
   )
+
+/** What pg_net does with its requests: they leave the queue, answered or lost. */
+export const emptyNet = (database: Database): Promise<Array<QueryResultRow>> =>
+  database.rows("truncate net.http_request_queue")
 
 export const expireLease = (database: Database, eventId: string): Promise<Array<QueryResultRow>> =>
   database.rows(
@@ -206,19 +252,42 @@ export const givenEvent = async (database: Database, eventId: string): Promise<G
     )
   ).event
 
+/** The only answer to an array of one. */
+export const only = (answers: ReadonlyArray<Answer>): Answer => {
+  const [first] = answers
+  if (first === undefined || answers.length > 1) throw new Error(`not one answer: ${JSON.stringify(answers)}`)
+  return first
+}
+
+export const claimOf = async (database: Database, event: unknown): Promise<Answer> =>
+  only(await database.rpc("pause_status_claim", { events: [event] }))
+
 export const claim = async (database: Database, eventId: string): Promise<number> => {
-  const answer = await database.rpc("pause_status_claim", { event: await givenEvent(database, eventId) })
+  const answer = await claimOf(database, await givenEvent(database, eventId))
   if (typeof answer["token"] !== "number") throw new Error(`not claimed: ${JSON.stringify(answer)}`)
   return answer["token"]
 }
 
+export const settleWith = async (database: Database, settlement: object): Promise<Answer> =>
+  only(await database.rpc("pause_status_settle", { settlements: [settlement] }))
+
+export const complete = (database: Database, eventId: string, token: unknown, receipt: unknown = { eventId }) =>
+  settleWith(database, { eventId, token, outcome: "completed", receipt })
+
+export const release = (
+  database: Database,
+  eventId: string,
+  token: unknown,
+  reason: object = { kind: "transient", message: "refused" }
+) => settleWith(database, { eventId, token, outcome: "released", ...reason })
+
 /** What a delivery does when all goes well. */
 export const settle = async (database: Database, eventId: string): Promise<Answer> =>
-  database.rpc("pause_status_complete", {
-    event_id: eventId,
-    token: await claim(database, eventId),
-    receipt: { eventId }
-  })
+  complete(database, eventId, await claim(database, eventId))
+
+/** Makes an event fail for good. */
+export const bury = async (database: Database, eventId: string): Promise<Answer> =>
+  release(database, eventId, await claim(database, eventId), { kind: "permanent", message: "refused" })
 
 export const sweep = async (database: Database): Promise<number> =>
   (await database.row<{ sent: number }>("select pause_status.sweep() as sent")).sent

@@ -3,18 +3,23 @@ import { Webhook } from "standardwebhooks"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import {
   claim,
+  claimOf,
   createMentor,
   type Database,
   eventOf,
   eventsOf,
   foreignEvent,
   functionUrl,
+  historyOf,
+  makeDue,
   newSecret,
   openDatabase,
   openReadyDatabase,
+  release,
   setStatus,
   settle,
-  storeSecret
+  storeSecret,
+  sweep
 } from "../../support/sql.ts"
 
 interface Request {
@@ -119,17 +124,11 @@ describe("dispatching an event", () => {
     const foreign = foreignEvent()
     await claim(database, claimed?.event_id ?? "")
     await settle(database, settled?.event_id ?? "")
-    const { token } = await database.rpc("pause_status_claim", { event: foreign })
-    await database.rpc("pause_status_release", {
-      event_id: foreign.eventId,
-      token,
-      error: { kind: "transient", message: "refused" }
-    })
-    const answers = await database.rows(
-      "select distinct pause_status.dispatch(id) as sent from unnest($1::uuid[]) id",
-      [[claimed?.event_id, settled?.event_id, foreign.eventId, randomUUID()]]
-    )
-    assert.deepStrictEqual(answers, [{ sent: false }])
+    await release(database, foreign.eventId, (await claimOf(database, foreign))["token"])
+    const answers = await database.rows("select pause_status.dispatch($1, 'sweep') as sent", [
+      [claimed?.event_id, settled?.event_id, foreign.eventId, randomUUID()]
+    ])
+    assert.deepStrictEqual(answers, [{ sent: 0 }])
   })
 
   it("passes through a transaction of any isolation level", async () => {
@@ -144,6 +143,35 @@ describe("dispatching an event", () => {
   })
 
   describe("when it cannot be done", () => {
+    it("waits longer and longer, leaves one row of history for each reason, and never becomes a dead letter", async () => {
+      await using own = await openDatabase()
+      await own.rows("update pause_status.settings set max_attempts = 1")
+      const mentor = await createMentor(own)
+      await setStatus(own, mentor, "paused")
+      const { event_id } = await eventOf(own, mentor)
+      for (const minutes of [1, 2, 3]) {
+        await own.rows(
+          "update pause_status.webhook_queue set next_attempt_at = now(), created_at = now() - $1::interval",
+          [`${minutes} minutes`]
+        )
+        await sweep(own)
+        const event = await eventOf(own, mentor)
+        assert.include(event, { status: "pending", attempts: 0, failures: 0 })
+        assert.isAtLeast(event.seconds_until_next_attempt ?? 0, minutes * 30 - 1)
+      }
+      await storeSecret(own, "pause_status_function_url", functionUrl)
+      await makeDue(own, event_id)
+      await sweep(own)
+      const history = await historyOf(own, event_id)
+      assert.deepStrictEqual(
+        history.map(({ outcome, why }) => [outcome, why]),
+        [
+          ["dispatch", "commit"],
+          ["dispatch", "sweep"]
+        ]
+      )
+    })
+
     const broken: ReadonlyArray<{
       readonly name: string
       readonly prepare: (own: Database) => Promise<unknown>

@@ -1,6 +1,17 @@
 import { randomUUID } from "node:crypto"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { type Answer, createMentor, type Database, failureOf, foreignEvent, openDatabase } from "../../support/sql.ts"
+import {
+  createMentor,
+  type Database,
+  failureOf,
+  foreignEvent,
+  type GivenEvent,
+  only,
+  openDatabase
+} from "../../support/sql.ts"
+
+const versions = (mentorId: string, ...numbers: Array<number>) =>
+  numbers.map((version) => foreignEvent({ mentorId, source: "outbox", version }))
 
 describe("notifying the coordinators", () => {
   let database: Database
@@ -9,7 +20,12 @@ describe("notifying the coordinators", () => {
   })
   afterAll(() => database[Symbol.asyncDispose]())
 
-  const notify = (event: unknown): Promise<Answer> => database.rpc("pause_status_notify", { event })
+  /** The answer to one event, without the event id that every answer repeats. */
+  const notify = async (event: GivenEvent, own = database) => {
+    const { eventId, ...answer } = only(await own.rpc("pause_status_notify", { events: [event] }))
+    assert.strictEqual(eventId, event.eventId)
+    return answer
+  }
 
   const mentorWith = async (coordinators: number): Promise<string> => {
     const mentor = await createMentor(database)
@@ -105,6 +121,68 @@ describe("notifying the coordinators", () => {
     assert.lengthOf(await notificationsOf(mentorId), 3)
   })
 
+  const outcomesOf = async (events: ReadonlyArray<object>) =>
+    (await database.rpc("pause_status_notify", { events })).map(({ outcome }) => outcome)
+
+  it("refuses a version lower than one that was told, and writes nothing for it: superseded", async () => {
+    const mentorId = await mentorWith(1)
+    assert.deepStrictEqual(await outcomesOf(versions(mentorId, 5)), ["notified"])
+    assert.deepStrictEqual(await outcomesOf(versions(mentorId, 4)), ["superseded"])
+    assert.deepStrictEqual(await outcomesOf(versions(mentorId, 6)), ["notified"])
+    assert.deepStrictEqual((await notificationsOf(mentorId)).map(({ version }) => version).toSorted(), [5, 6])
+  })
+
+  it("tells a lower version all the same when it is forced, and keeps the highest", async () => {
+    const mentorId = await mentorWith(1)
+    await outcomesOf(versions(mentorId, 5))
+    const [old, older] = versions(mentorId, 3, 4)
+    assert.deepStrictEqual(await outcomesOf([{ ...old, force: true }]), ["notified"])
+    assert.deepStrictEqual(await outcomesOf([older ?? {}]), ["superseded"])
+  })
+
+  it("answers the receipt of a lower version that was told before the higher one", async () => {
+    const mentorId = await mentorWith(1)
+    const events = versions(mentorId, 1, 2)
+    await outcomesOf(events)
+    const [first] = await database.rpc("pause_status_notify", { events })
+    assert.include(first, { outcome: "notified", replayed: true })
+  })
+
+  it("tells the versions of one array in their order, however the array is ordered, and answers in the array's", async () => {
+    const mentorId = await mentorWith(1)
+    const events = versions(mentorId, 2, 1)
+    const answers = await database.rpc("pause_status_notify", { events: [...events, events[0]] })
+    assert.deepStrictEqual(
+      answers.map((answer) => [answer["eventId"], answer.outcome, answer["replayed"]]),
+      [
+        [events[0]?.eventId, "notified", false],
+        [events[1]?.eventId, "notified", false],
+        [events[0]?.eventId, "notified", true]
+      ]
+    )
+    const told = await database.rows<{ version: number }>(
+      "select version::int from public.notifications where mentor_id = $1 order by created_at",
+      [mentorId]
+    )
+    assert.deepStrictEqual(
+      told.map(({ version }) => version),
+      [1, 2]
+    )
+  })
+
+  it("never tells a version after a higher one when both arrive at the same time", async () => {
+    const mentorId = await mentorWith(1)
+    const events = versions(mentorId, 1, 2, 3, 4, 5, 6, 7, 8)
+    await Promise.all(events.map((event) => outcomesOf([event])))
+    const told = await database.rows<{ version: number }>(
+      "select version::int from public.notifications where mentor_id = $1 order by created_at",
+      [mentorId]
+    )
+    const order = told.map(({ version }) => version)
+    assert.deepStrictEqual(order, order.toSorted())
+    assert.include(order, 8)
+  })
+
   it("leaves nothing behind when a notification cannot be written", async () => {
     await using own = await openDatabase()
     const [mentorId, coordinator] = [await createMentor(own), randomUUID()]
@@ -112,14 +190,16 @@ describe("notifying the coordinators", () => {
     await own.rows("insert into public.mentor_coordinators values ($1, $2)", [mentorId, coordinator])
     await own.rows("alter table public.notifications add constraint full_disk check (false)")
     const event = foreignEvent({ mentorId })
-    const failure = await failureOf(own.rpc("pause_status_notify", { event }))
+    const failure = await failureOf(notify(event, own))
     assert.include(failure, "full_disk")
     await own.rows("alter table public.notifications drop constraint full_disk")
-    assert.include(await own.rpc("pause_status_notify", { event }), { outcome: "notified", replayed: false })
+    assert.include(await notify(event, own), { outcome: "notified", replayed: false })
   })
 
-  it("refuses a malformed event with everything that is wrong with it", async () => {
-    const failure = await failureOf(notify({ ...foreignEvent(), eventId: "", source: "?" }))
-    assert.include(failure, "eventId must be a non-empty string; source must be outbox or webhook")
+  it("refuses a malformed event with everything that is wrong with it, and tells about its neighbours", async () => {
+    const events = [{ ...foreignEvent(), eventId: "", source: "?" }, foreignEvent()]
+    const [invalid, notified] = await database.rpc("pause_status_notify", { events })
+    assert.include(invalid?.["message"], "eventId must be a uuid; source must be outbox or webhook")
+    assert.strictEqual(notified?.outcome, "notified")
   })
 })

@@ -1,13 +1,16 @@
 import { setTimeout } from "node:timers/promises"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import {
+  bury,
   claim,
+  complete,
   createMentor,
   type Database,
   eventOf,
   eventsOf,
   makeDue,
   openReadyDatabase,
+  release,
   setStatus,
   settle,
   sweep
@@ -73,7 +76,7 @@ describe("the order of a mentor's events", () => {
     await setStatus(database, mentor, "paused", "active")
     const { event_id } = await eventOf(database, mentor, 1)
     const token = await claim(database, event_id)
-    await database.rpc("pause_status_release", { event_id, token, error: { kind: "transient", message: "refused" } })
+    await release(database, event_id, token)
     await sweep(database)
     assert.deepStrictEqual(await attemptsOf(mentor), [1, 0])
     await makeDue(database, event_id)
@@ -91,10 +94,7 @@ describe("the order of a mentor's events", () => {
   it("is not held up by a predecessor that failed for good", async () => {
     const mentor = await createMentor(database)
     await setStatus(database, mentor, "paused")
-    await database.rows(
-      "update pause_status.webhook_queue set status = 'failed', next_attempt_at = null where mentor_id = $1",
-      [mentor]
-    )
+    await bury(database, (await eventOf(database, mentor)).event_id)
     await setStatus(database, mentor, "active")
     assert.deepStrictEqual(await attemptsOf(mentor), [1, 1])
   })
@@ -106,7 +106,8 @@ describe("the order of a mentor's events", () => {
     const token = await claim(database, event_id)
     await using settler = await database.connect()
     await settler.query("begin")
-    await settler.query("select public.pause_status_complete($1, $2, '{}')", [event_id, token])
+    const settlements = JSON.stringify([{ eventId: event_id, token, outcome: "completed", receipt: {} }])
+    await settler.query("select public.pause_status_settle($1)", [settlements])
     const change = setStatus(database, mentor, "active")
     await blockedBackends(1)
     await settler.query("commit")
@@ -123,10 +124,10 @@ describe("the order of a mentor's events", () => {
     await writer.query("begin")
     await writer.query("update public.peer_mentor_profiles set status = 'active' where id = $1", [mentor])
     await writer.query("set constraints all immediate")
-    const completion = database.rpc("pause_status_complete", { event_id, token, receipt: {} })
+    const completion = complete(database, event_id, token)
     await blockedBackends(1)
     await writer.query("commit")
-    assert.deepStrictEqual(await completion, { outcome: "completed" })
+    assert.include(await completion, { outcome: "completed" })
     assert.deepStrictEqual(await attemptsOf(mentor), [1, 1])
   })
 
@@ -147,7 +148,7 @@ describe("the order of a mentor's events", () => {
     await using writer = await database.connect()
     await writer.query("begin")
     await writer.query("update public.peer_mentor_profiles set status = 'active' where id = $1", [mentor])
-    assert.deepStrictEqual(await settle(database, (await eventOf(database, mentor)).event_id), { outcome: "completed" })
+    assert.include(await settle(database, (await eventOf(database, mentor)).event_id), { outcome: "completed" })
     await writer.query("commit")
     assert.deepStrictEqual(await attemptsOf(mentor), [1, 1])
   })

@@ -3,16 +3,20 @@ import { type Database, failureOf, openDatabase } from "../../support/sql.ts"
 
 const rpcs = [
   "public.pause_status_claim(jsonb)",
-  "public.pause_status_complete(uuid,bigint,jsonb)",
   "public.pause_status_notify(jsonb)",
-  "public.pause_status_release(uuid,bigint,jsonb)"
+  "public.pause_status_settle(jsonb)"
 ]
 
 const ourTables = [
+  "pause_status.alerts",
+  "pause_status.dead_letter_queue",
+  "pause_status.heartbeats",
   "pause_status.mentor_states",
   "pause_status.mentor_versions",
+  "pause_status.orchestrated_mentors",
   "pause_status.orchestrations",
   "pause_status.settings",
+  "pause_status.webhook_attempts",
   "pause_status.webhook_queue",
   "public.coordinators",
   "public.mentor_coordinators",
@@ -34,7 +38,7 @@ describe("privileges", () => {
   })
   afterAll(() => database[Symbol.asyncDispose]())
 
-  it("let the roles of the Data API call nothing of ours but, for service_role, the four functions", async () => {
+  it("let the roles of the Data API call nothing of ours but, for service_role, the three functions", async () => {
     const callable = await database.rows<{ role: string; functions: Array<string> }>(
       `select r.rolname as role, array_agg(p.oid::regprocedure::text order by 1) filter (
          where has_function_privilege(r.oid, p.oid, 'execute') and has_schema_privilege(r.oid, n.oid, 'usage')
@@ -70,7 +74,7 @@ describe("privileges", () => {
       `select r.rolname, c.oid::regclass, privilege
        from pg_roles r, unnest(array['select', 'insert', 'update', 'delete', 'truncate']) as privilege,
          pg_class c join pg_namespace n on n.oid = c.relnamespace
-       where r.rolname in ('anon', 'authenticated', 'service_role') and c.relkind = 'r' and ${ours}
+       where r.rolname in ('anon', 'authenticated', 'service_role') and c.relkind in ('r', 'v') and ${ours}
          and has_table_privilege(r.oid, c.oid, privilege)`
     )
     assert.deepStrictEqual(granted, [])
@@ -102,19 +106,19 @@ describe("privileges", () => {
        where ${ours} and obj_description(p.oid, 'pg_proc') is null
        union all
        select c.oid::regclass::text from pg_class c join pg_namespace n on n.oid = c.relnamespace
-       where ${ours} and c.relkind = 'r' and obj_description(c.oid, 'pg_class') is null`
+       where ${ours} and c.relkind in ('r', 'v') and obj_description(c.oid, 'pg_class') is null`
     )
     assert.deepStrictEqual(silent, [])
   })
 
-  it("let the four functions be called by service_role and refuse anon and authenticated", async () => {
+  it("let the three functions be called by service_role and refuse anon and authenticated", async () => {
     for (const role of ["anon", "authenticated"]) {
       await using client = await database.connect()
       await client.query(`set role ${role}`)
       const failure = await failureOf(client.query("select public.pause_status_claim('{}')"))
       assert.include(failure, "permission denied for function pause_status_claim")
     }
-    const failure = await failureOf(database.rpc("pause_status_claim", { event: {} }))
-    assert.include(failure, "event is malformed")
+    const failure = await failureOf(database.rpc("pause_status_claim", { events: {} }))
+    assert.include(failure, "events must be a JSON array")
   })
 })

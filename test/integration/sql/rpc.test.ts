@@ -11,44 +11,51 @@ const call = async (name: string, args: object, key: string): Promise<{ status: 
 }
 
 describe("the functions through the Data API", () => {
-  it("carry an event from its claim to its receipt", async () => {
+  it("carry events from their claim to their receipt", async () => {
     const { serviceKey } = inject("stack")
-    const event = foreignEvent()
+    const events = [foreignEvent(), foreignEvent()]
+    const ids = events.map(({ eventId }) => eventId)
     const claimed = { outcome: "claimed", token: 1, attempt: 1, leaseSeconds: 30 }
-    assert.deepStrictEqual(await call("pause_status_claim", { event }, serviceKey), { status: 200, body: claimed })
-    const { body: notified } = await call("pause_status_notify", { event }, serviceKey)
-    const receipt = {
-      eventId: event.eventId,
-      mentorId: event.mentorId,
+    assert.deepStrictEqual(await call("pause_status_claim", { events }, serviceKey), {
+      status: 200,
+      body: ids.map((eventId) => ({ eventId, ...claimed }))
+    })
+    const { body: notified } = await call("pause_status_notify", { events }, serviceKey)
+    const receipts = events.map(({ eventId, mentorId }) => ({
+      eventId,
+      mentorId,
       transition: "PAUSE",
       notified: 0,
       notificationIds: []
-    }
-    assert.deepStrictEqual(notified, { outcome: "notified", receipt, replayed: false })
-    const settle = { event_id: event.eventId, token: 1, receipt }
-    const { body: completed } = await call("pause_status_complete", settle, serviceKey)
-    assert.deepStrictEqual(completed, { outcome: "completed" })
-    const { body: again } = await call("pause_status_claim", { event }, serviceKey)
-    assert.deepStrictEqual(again, { outcome: "completed", receipt })
-  })
-
-  it("give an event back", async () => {
-    const { serviceKey } = inject("stack")
-    const event = foreignEvent()
-    await call("pause_status_claim", { event }, serviceKey)
-    const release = { event_id: event.eventId, token: 1, error: { kind: "transient", message: "refused" } }
-    const { body } = await call("pause_status_release", release, serviceKey)
-    assert.deepStrictEqual(body, { outcome: "released" })
+    }))
+    assert.deepStrictEqual(
+      notified,
+      receipts.map((receipt) => ({ eventId: receipt.eventId, outcome: "notified", receipt, replayed: false }))
+    )
+    const settlements = [
+      { eventId: ids[0], token: 1, outcome: "completed", receipt: receipts[0], durationMs: 12.5 },
+      { eventId: ids[1], token: 1, outcome: "released", kind: "transient", message: "refused", status: 503 }
+    ]
+    const { body: settled } = await call("pause_status_settle", { settlements }, serviceKey)
+    assert.deepStrictEqual(settled, [
+      { eventId: ids[0], outcome: "completed" },
+      { eventId: ids[1], outcome: "released" }
+    ])
+    const { body: again } = await call("pause_status_claim", { events }, serviceKey)
+    assert.deepStrictEqual(again, [
+      { eventId: ids[0], outcome: "completed", receipt: receipts[0] },
+      { eventId: ids[1], ...claimed, token: 2, attempt: 2 }
+    ])
   })
 
   it("answer 400 with SQLSTATE 22023 to malformed input", async () => {
-    const { status, body } = await call("pause_status_claim", { event: {} }, inject("stack").serviceKey)
+    const { status, body } = await call("pause_status_claim", { events: {} }, inject("stack").serviceKey)
     assert.strictEqual(status, 400)
     assert.deepInclude(body, { code: "22023" })
   })
 
   it("are refused to the publishable key", async () => {
-    const { status, body } = await call("pause_status_claim", { event: {} }, inject("stack").publishableKey)
+    const { status, body } = await call("pause_status_claim", { events: {} }, inject("stack").publishableKey)
     assert.strictEqual(status, 401)
     assert.deepInclude(body, { code: "42501" })
   })

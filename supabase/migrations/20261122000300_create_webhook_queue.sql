@@ -1,43 +1,11 @@
--- Purpose: the outbox: settings, what each mentor's coordinators were last told, the version counters, the queue.
+-- Purpose: the outbox: the version counters, what each mentor's coordinators know, the queue.
 -- Locks:   none on existing tables.
--- Undo:    drop schema pause_status cascade;
+-- Undo:    drop table pause_status.webhook_queue, pause_status.mentor_states, pause_status.mentor_versions cascade;
+--          drop function pause_status.fingerprint(uuid, text, text, bigint),
+--          pause_status.payload(uuid, uuid, text, text, bigint, text).
 
-create schema if not exists pause_status;
-revoke all on schema pause_status from public, anon, authenticated, service_role;
-comment on schema pause_status is
-  'The outbox of mentor transitions. Private: other roles reach it only through the functions public.pause_status_*.';
-
-create table if not exists pause_status.settings (
-  singleton boolean not null default true,
-  lease_seconds integer not null default 30,
-  acknowledge_timeout_seconds integer not null default 15,
-  retry_base_seconds integer not null default 2,
-  retry_cap_seconds integer not null default 300,
-  request_timeout_ms integer not null default 5000,
-  sweep_batch_size integer not null default 200,
-  constraint settings_pkey primary key (singleton),
-  constraint settings_is_one_row check (singleton),
-  constraint settings_lease_is_1_to_60_seconds check (lease_seconds between 1 and 60),
-  constraint settings_acknowledge_timeout_is_1_to_3600_seconds check (acknowledge_timeout_seconds between 1 and 3600),
-  constraint settings_retry_base_is_1_to_3600_seconds check (retry_base_seconds between 1 and 3600),
-  constraint settings_retry_cap_is_at_least_the_base check (retry_cap_seconds between retry_base_seconds and 86400),
-  constraint settings_request_timeout_is_100_to_60000_ms check (request_timeout_ms between 100 and 60000),
-  constraint settings_sweep_batch_is_1_to_5000_events check (sweep_batch_size between 1 and 5000)
-);
-comment on table pause_status.settings is 'The one row of settings; change it with update, it takes effect at once.';
-comment on column pause_status.settings.singleton is 'Always true: as the primary key it keeps this a single row.';
-comment on column pause_status.settings.lease_seconds is
-  'Seconds a claim is held. A handler that died is replaced after this long.';
-comment on column pause_status.settings.acknowledge_timeout_seconds is
-  'Seconds after a dispatch until the sweep sends an unclaimed event again.';
-comment on column pause_status.settings.retry_base_seconds is
-  'Seconds before the first retry; doubled by each attempt.';
-comment on column pause_status.settings.retry_cap_seconds is
-  'Seconds that no retry waits longer than, whatever Retry-After asks for.';
-comment on column pause_status.settings.request_timeout_ms is
-  'Milliseconds pg_net waits for the handler. pg_net starts no other request before the slowest of a batch has ended.';
-comment on column pause_status.settings.sweep_batch_size is 'Events that one sweep sends at most.';
-insert into pause_status.settings (singleton) values (true) on conflict do nothing;
+-- Installers that come at the same time take turns.
+select pg_advisory_xact_lock(hashtext('pause_status migrations'));
 
 -- Two tables, because they have two writers: in one row, the transaction that changes a profile would hold up the
 -- settling of the mentor's earlier events until it commits.
@@ -74,15 +42,22 @@ create table if not exists pause_status.webhook_queue (
   fingerprint text not null,
   status text not null default 'pending',
   attempts integer not null default 0,
+  failures integer not null default 0,
+  first_failed_at timestamptz,
+  last_failed_at timestamptz,
   claim_token bigint not null default 0,
   lease_expires_at timestamptz,
   next_attempt_at timestamptz,
   last_dispatched_at timestamptz,
+  dispatch_reason text,
+  delivery_id uuid,
   request_id bigint,
   last_error text,
   receipt jsonb,
   created_at timestamptz not null default clock_timestamp(),
   completed_at timestamptz,
+  dead_letter_id uuid,
+  queued_by xid8 not null default pg_current_xact_id(),
   constraint webhook_queue_pkey primary key (event_id),
   constraint webhook_queue_gives_a_version_once unique (mentor_id, version),
   constraint webhook_queue_source_is_known check (source in ('outbox', 'webhook')),
@@ -105,7 +80,17 @@ create table if not exists pause_status.webhook_queue (
   constraint webhook_queue_only_completed_has_receipt check (
     status = 'completed' or (receipt is null and completed_at is null)
   ),
-  constraint webhook_queue_counts_up check (attempts >= 0 and claim_token >= 0),
+  constraint webhook_queue_failed_has_dead_letter check ((status = 'failed') = (dead_letter_id is not null)),
+  constraint webhook_queue_dispatch_reason_is_known check (
+    dispatch_reason in ('commit', 'settled', 'sweep', 'redrive', 'reconcile')
+  ),
+  constraint webhook_queue_delivery_was_dispatched check (
+    delivery_id is null or (dispatch_reason is not null and last_dispatched_at is not null)
+  ),
+  constraint webhook_queue_failures_have_times check (
+    (failures = 0 or first_failed_at is not null) and (first_failed_at is null) = (last_failed_at is null)
+  ),
+  constraint webhook_queue_counts_up check (attempts >= 0 and failures >= 0 and claim_token >= 0),
   constraint webhook_queue_last_error_is_at_most_2_kb check (octet_length(last_error) <= 2048)
 )
 -- Settled rows stay, so a share of the whole table would let the dead versions of the few live rows pile up.
@@ -124,12 +109,23 @@ comment on column pause_status.webhook_queue.payload is 'Built once and sent as 
 comment on column pause_status.webhook_queue.fingerprint is 'Tells another payload under the same event id apart.';
 comment on column pause_status.webhook_queue.attempts is
   'How often the event was sent to the handler: dispatches, or the claims of a webhook from elsewhere.';
+comment on column pause_status.webhook_queue.failures is
+  'Failures since it was queued or redriven: at settings.max_attempts it becomes a dead letter.';
 comment on column pause_status.webhook_queue.claim_token is
   'Fencing token, one more for each claim: who comes late with an older one changes nothing.';
 comment on column pause_status.webhook_queue.next_attempt_at is
-  'When the sweep may send it (again). Null while claimed or settled, and for what somebody else sends.';
+  'When the sweep may send it (again), or, while a delivery is under way, when it counts as unacknowledged. '
+  'Null while claimed or settled, and for what somebody else sends.';
+comment on column pause_status.webhook_queue.dispatch_reason is
+  'What made the last dispatch: commit, settled (its predecessor was), sweep, redrive or reconcile.';
+comment on column pause_status.webhook_queue.delivery_id is
+  'webhook-id of the request it travels in: its own id when alone. Null while no delivery is under way.';
 comment on column pause_status.webhook_queue.request_id is
-  'pg_net''s id of the last request. Only a hint: pg_net gives the same ids again after a crash.';
+  'pg_net''s id of that request. Only a hint: pg_net gives the same ids again after a crash.';
+comment on column pause_status.webhook_queue.dead_letter_id is
+  'The dead letter of a failed event, open or resolved.';
+comment on column pause_status.webhook_queue.queued_by is
+  'The transaction that queued it, so that its commit finds its events among all that are due.';
 comment on column pause_status.webhook_queue.last_error is 'Why it is not completed yet, or what to do about it.';
 comment on column pause_status.webhook_queue.receipt is 'What the orchestrator answered; duplicates get it too.';
 
@@ -139,8 +135,11 @@ create index if not exists webhook_queue_leases_idx on pause_status.webhook_queu
   where status = 'processing';
 create index if not exists webhook_queue_unsettled_idx on pause_status.webhook_queue (mentor_id, version)
   where status in ('pending', 'processing');
+create index if not exists webhook_queue_completed_idx on pause_status.webhook_queue (completed_at)
+  where status = 'completed';
+create index if not exists webhook_queue_dead_letter_id_idx on pause_status.webhook_queue (dead_letter_id)
+  where dead_letter_id is not null;
 
-alter table pause_status.settings enable row level security;
 alter table pause_status.mentor_versions enable row level security;
 alter table pause_status.mentor_states enable row level security;
 alter table pause_status.webhook_queue enable row level security;

@@ -4,6 +4,9 @@
 --          drop trigger pause_status_capture_update on public.peer_mentor_profiles;
 --          drop function pause_status.capture_transition();
 
+-- Installers that come at the same time take turns.
+select pg_advisory_xact_lock(hashtext('pause_status migrations'));
+
 create or replace function pause_status.capture_transition()
 returns trigger
 language plpgsql

@@ -5,10 +5,18 @@ import * as DedupeStoreMemory from "../../src/layers/DedupeStoreMemory.ts"
 import * as Logging from "../../src/layers/Logging.ts"
 import * as OrchestratorClientMemory from "../../src/layers/OrchestratorClientMemory.ts"
 import { DedupeStore } from "../../src/services/DedupeStore.ts"
-import { OrchestratorClient } from "../../src/services/OrchestratorClient.ts"
 import { handleWebhookEvent } from "../../src/services/PauseWebhook.ts"
-import { heldOrchestrator, logLines, verifierThatTrusts } from "../support/layers.ts"
-import { bytesOf, dashboardUpdate, eventId, fixture, mentorId, outboxPause, pauseEvent } from "../support/payloads.ts"
+import { claimOne, heldOrchestrator, logLines, orchestratorOf, verifierThatTrusts } from "../support/layers.ts"
+import {
+  bytesOf,
+  dashboardUpdate,
+  eventId,
+  fixture,
+  mentorId,
+  newPause,
+  outboxPause,
+  pauseEvent
+} from "../support/payloads.ts"
 
 const deliver = (body: Uint8Array) => handleWebhookEvent({ header: () => undefined, body })
 const pause = deliver(bytesOf(outboxPause))
@@ -37,7 +45,7 @@ describe("the log line of a delivery", () => {
 
   it.effect("says how long it took, on the program's clock", () =>
     Effect.gen(function* () {
-      const slow = Layer.succeed(OrchestratorClient, { notify: () => Effect.as(Effect.sleep(1_234), {}) })
+      const slow = orchestratorOf(() => Effect.as(Effect.sleep(1_234), {}))
       const fiber = yield* Effect.forkChild(Effect.provide(pause, slow))
       yield* TestClock.adjust(1_234)
       yield* Fiber.join(fiber)
@@ -99,7 +107,7 @@ describe("the log line of a delivery", () => {
 
   it.effect("of a defect is an error with its cause", () =>
     Effect.gen(function* () {
-      const broken = Layer.succeed(OrchestratorClient, { notify: () => Effect.die(new Error("a bug of ours")) })
+      const broken = orchestratorOf(() => Effect.die(new Error("a bug of ours")))
       const lines = yield* linesOf(world(), Effect.provide(pause, broken))
       assert.deepStrictEqual<unknown>(lines, [{ level: "ERROR", message: { outcome: "defect", ...about } }])
     })
@@ -120,15 +128,87 @@ describe("the log line of a delivery", () => {
   it.effect("is joined by another one when a late finisher settled nothing", () =>
     Effect.gen(function* () {
       const store = yield* DedupeStore
-      const overtaking = Layer.succeed(OrchestratorClient, {
-        notify: (event) =>
-          TestClock.adjust("30 seconds").pipe(Effect.andThen(store.claim(event)), Effect.orDie, Effect.as({}))
-      })
+      const overtaking = orchestratorOf((event) =>
+        TestClock.adjust("30 seconds").pipe(
+          Effect.andThen(claimOne(event)),
+          Effect.orDie,
+          Effect.as({}),
+          Effect.provideService(DedupeStore, store)
+        )
+      )
       yield* Effect.provide(pause, overtaking)
       const [stale, notified] = yield* logLines
-      assert.deepInclude(stale, { level: "WARN", message: { outcome: "settled_by_another", eventId, token: 1 } })
+      assert.deepInclude(stale, { level: "WARN", message: { outcome: "not_settled", events: 1, eventIds: [eventId] } })
       assert.strictEqual(notified?.message["outcome"], "notified")
-      assert.strictEqual((yield* Effect.flip(store.claim(pauseEvent)))._tag, "EventInFlight")
+      assert.strictEqual((yield* Effect.flip(claimOne(pauseEvent)))._tag, "EventInFlight")
     }).pipe(Effect.provide(world()))
+  )
+})
+
+describe("the log line of a batch", () => {
+  const unchanged = dashboardUpdate("paused", "paused")
+
+  it.effect("is one, and counts how its payloads ended", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual<unknown>(yield* linesOf(world(), deliver(bytesOf([newPause(), unchanged, newPause()]))), [
+        { level: "INFO", message: { outcome: "batch", events: 3, notified: 2, noChange: 1, durationMs: 0 } }
+      ])
+    })
+  )
+
+  it.effect("is a warning that tells its failures apart", () =>
+    Effect.gen(function* () {
+      const [refused, wrong] = [newPause(), { ...newPause(), table: "another" }]
+      const lines = yield* linesOf(world("refuse"), deliver(bytesOf([refused, wrong, "nonsense", newPause()])))
+      assert.lengthOf(lines, 1)
+      const { failures, ...counts } = lines[0]?.message ?? {}
+      assert.strictEqual(lines[0]?.level, "WARN")
+      assert.deepStrictEqual<unknown>(counts, {
+        outcome: "batch",
+        events: 4,
+        notified: 1,
+        noChange: 0,
+        failed: 3,
+        durationMs: 0
+      })
+      const [first, second, third] = Array.isArray(failures) ? failures : []
+      assert.deepStrictEqual<unknown>(first, {
+        eventId: refused.event_id,
+        outcome: "OrchestratorRefused",
+        detail: "The orchestrator refused the event with status 400"
+      })
+      assert.deepInclude(second, { eventId: wrong.event_id, outcome: "InvalidPayload" })
+      assert.match(second.detail, /^table: /)
+      assert.strictEqual(third.outcome, "InvalidPayload")
+      assert.notProperty(third, "eventId")
+    })
+  )
+
+  it.effect("of duplicates is no warning", () =>
+    Effect.gen(function* () {
+      const delivery = deliver(bytesOf([newPause(), newPause()]))
+      const [, line] = yield* linesOf(world(), delivery, delivery)
+      assert.strictEqual(line?.level, "INFO")
+      assert.deepInclude(line?.message, { outcome: "batch", events: 2, notified: 0, failed: 2 })
+    })
+  )
+
+  it.effect("is one for 200 failures too, with the first ten of them", () =>
+    Effect.gen(function* () {
+      const lines = yield* linesOf(world(), deliver(bytesOf(Array.from({ length: 200 }, (_, index) => index))))
+      assert.lengthOf(lines, 1)
+      assert.deepInclude(lines[0]?.message, { events: 200, failed: 200 })
+      assert.lengthOf(Object(lines[0]?.message["failures"]), 10)
+    })
+  )
+
+  it.effect("of a batch that is refused as a whole is the error's", () =>
+    Effect.gen(function* () {
+      const lines = yield* linesOf(world(), deliver(bytesOf([])))
+      assert.deepStrictEqual(
+        lines.map(({ message }) => message["outcome"]),
+        ["InvalidPayload"]
+      )
+    })
   )
 })

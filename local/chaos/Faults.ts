@@ -1,0 +1,64 @@
+import type { Call, CallKind, Treatment } from "./calls.ts"
+import { deliveryFaults } from "./deliveryFaults.ts"
+import type { Fence } from "./Fence.ts"
+import type { ChaosOptions } from "./options.ts"
+import { orderFaults } from "./orderFaults.ts"
+import type { Random } from "./random.ts"
+import { claimFaults, settleFaults } from "./storeFaults.ts"
+import { Tally } from "./Tally.ts"
+
+type Kinds = Readonly<Record<string, Treatment>>
+
+interface Danger {
+  readonly faults: Kinds
+  readonly otherwise: Treatment
+  readonly probability: number
+  readonly bag: Array<string>
+}
+
+// By this name in orderFaults.
+const REFUSAL = "one event refused"
+const pass: Treatment = (call, forward) => forward(call)
+
+/** Decides what becomes of each call that comes by. */
+export class Faults {
+  readonly injected = new Tally()
+  /** Events whose order was answered with a 400: they have a right to be dead letters. */
+  readonly refused = new Set<string>()
+  /** Which faults are injected still. Refusals alone, at the end, make dead letters that nothing has superseded. */
+  active: "all" | "refusals" | "none" = "all"
+  readonly #random: Random
+  readonly #dangers = new Map<CallKind, Danger>()
+  readonly copiesUnderWay: () => number
+
+  constructor(random: Random, kinds: ChaosOptions["faults"], fence: Fence) {
+    this.#random = random
+    const delivery = deliveryFaults(random.fork("deliveries"))
+    this.copiesUnderWay = delivery.copiesUnderWay
+    const put = (kind: CallKind, probability: number, faults: Kinds, otherwise = pass) =>
+      void this.#dangers.set(kind, { faults, otherwise, probability, bag: [] })
+    if (kinds.includes("delivery")) put("delivery", 0.1, delivery.faults, delivery.otherwise)
+    if (kinds.includes("order")) put("order", 0.08, orderFaults(random.fork("orders"), this.refused))
+    if (kinds.includes("store")) {
+      const settlement = settleFaults(fence)
+      put("claim", 0.04, claimFaults(random.fork("claims")))
+      put("settle", 0.05, settlement.faults, settlement.otherwise)
+    }
+  }
+
+  choose(call: Call): Treatment {
+    const danger = this.#dangers.get(call.kind)
+    if (danger === undefined) return pass
+    if (this.active === "none" || !this.#random.chance(danger.probability)) return danger.otherwise
+    if (this.active === "refusals" && call.kind !== "order") return danger.otherwise
+    const name = this.active === "refusals" ? REFUSAL : this.#draw(danger)
+    this.injected.add(name)
+    return danger.faults[name] ?? danger.otherwise
+  }
+
+  // Each kind comes once before any comes again.
+  #draw({ bag, faults }: Danger): string {
+    if (bag.length === 0) bag.push(...this.#random.shuffled(Object.keys(faults)))
+    return bag.pop() ?? REFUSAL
+  }
+}

@@ -1,0 +1,86 @@
+import { type Call, objectsIn, type Reply } from "./calls.ts"
+
+export interface Trespass {
+  readonly kind: "trespass"
+  readonly eventId: string
+  readonly detail: string
+}
+
+/**
+ * Watches claims and settlements go by. What it catches may harm nobody, because the next line of defence holds:
+ * a settlement that took effect although another had been granted the event before it was sent, and an event that was
+ * sent while an earlier one of its mentor was unsettled.
+ */
+export class Fence {
+  readonly trespasses: Array<Trespass> = []
+  /** Settlements with an old token that were turned away. */
+  turnedAway = 0
+  readonly #newest = new Map<string, number>()
+  #waiting: Array<{ readonly tokens: ReadonlyMap<string, number>; readonly granted: () => void }> = []
+
+  /** Passes a claim or a settlement on, and looks at what is asked and answered. */
+  async watch(call: Call, reply: () => Promise<Reply>): Promise<Reply> {
+    if (call.kind !== "claim" && call.kind !== "settle") return reply()
+    // What is known before the settlement is sent was granted before it can take effect.
+    const known = call.kind === "settle" ? this.#known(call) : undefined
+    const answer = await reply()
+    if (answer.status !== 200) return answer
+    if (known === undefined) this.#grant(answer)
+    else this.#check(call, answer, known)
+    return answer
+  }
+
+  /** Resolves when one of these events is claimed anew: then the settlement at hand has an old token. */
+  claimedAnew(call: Call): Promise<void> {
+    return new Promise((granted) => void this.#waiting.push({ tokens: tokensIn(call), granted }))
+  }
+
+  /** What it has caught so far, in a line; none when there is nothing. */
+  complaints(): ReadonlyArray<string> {
+    const [first] = this.trespasses
+    if (first === undefined) return []
+    return [`The rules of claims were broken ${this.trespasses.length} times, first: ${JSON.stringify(first)}`]
+  }
+
+  #known(call: Call): ReadonlyMap<string, number> {
+    const eventIds = [...tokensIn(call).keys()]
+    return new Map(eventIds.map((eventId) => [eventId, this.#newest.get(eventId) ?? 0]))
+  }
+
+  #grant(answer: Reply): void {
+    for (const { eventId, outcome, token } of objectsIn(answer.body)) {
+      const key = String(eventId)
+      if (outcome === "out_of_order") {
+        this.trespasses.push({
+          kind: "trespass",
+          eventId: key,
+          detail: "sent before its mentor's earlier event was settled"
+        })
+      }
+      if (outcome !== "claimed") continue
+      this.#newest.set(key, Math.max(Number(token), this.#newest.get(key) ?? 0))
+    }
+    this.#waiting = this.#waiting.filter(({ granted, tokens }) => {
+      const isOld = [...tokens].some(([eventId, token]) => token < (this.#newest.get(eventId) ?? 0))
+      if (isOld) granted()
+      return !isOld
+    })
+  }
+
+  #check(call: Call, answer: Reply, known: ReadonlyMap<string, number>): void {
+    const outcomes = objectsIn(answer.body).map(({ outcome }) => String(outcome))
+    for (const [index, { eventId, token }] of objectsIn(call.body, "settlements").entries()) {
+      const newestToken = known.get(String(eventId)) ?? 0
+      if (Number(token) >= newestToken) continue
+      const outcome = outcomes[index] ?? "nothing"
+      if (outcome === "stale") this.turnedAway += 1
+      else {
+        const detail = `settlement with token ${token} was answered ${outcome} after token ${newestToken} was granted`
+        this.trespasses.push({ kind: "trespass", eventId: String(eventId), detail })
+      }
+    }
+  }
+}
+
+const tokensIn = (call: Call): ReadonlyMap<string, number> =>
+  new Map(objectsIn(call.body, "settlements").map(({ eventId, token }) => [String(eventId), Number(token)]))

@@ -1,0 +1,132 @@
+import { once } from "node:events"
+import { setTimeout as wait } from "node:timers/promises"
+import type { Service, Stack } from "../stack.ts"
+import type { Random } from "./random.ts"
+import { ChaosError } from "./Session.ts"
+import { type Step, STEPS } from "./steps.ts"
+import { Tally } from "./Tally.ts"
+
+type Victim = keyof Stack["services"]
+
+interface Attack {
+  readonly step: Step | undefined
+  readonly victim: Victim
+}
+
+// Before the reply the handler has done its work; whoever waits for the answer has not.
+const AT_STEPS = STEPS.map((step): Attack => ({ step, victim: step === "before reply" ? "net" : "handler" }))
+const OTHERS: ReadonlyArray<Attack> = [
+  { step: "orchestrator called", victim: "orchestrator" },
+  { step: undefined, victim: "postgres" },
+  { step: undefined, victim: "net" }
+]
+const RARE: ReadonlyArray<Attack> = [
+  { step: "before claim", victim: "postgrest" },
+  { step: "before settle", victim: "postgres" },
+  { step: "after claim", victim: "postgres" },
+  { step: "before settle", victim: "postgrest" },
+  { step: "orchestrator called", victim: "net" },
+  { step: "after orchestrator accepted", victim: "postgres" },
+  { step: undefined, victim: "cron" },
+  { step: undefined, victim: "handler" },
+  { step: undefined, victim: "postgrest" }
+]
+
+// Without pg_net nothing is delivered, so no step is ever reached.
+const WITHOUT_NET: ReadonlyArray<Attack> = (["postgres", "postgrest", "cron", "handler", "orchestrator"] as const).map(
+  (victim) => ({ step: undefined, victim })
+)
+
+const LOOK_AGAIN_MILLISECONDS = 10
+const STEP_PATIENCE_MILLISECONDS = 10_000
+const RECOVERY_MILLISECONDS = 60_000
+
+/** Kills processes, one after the other, each at a chosen step of a delivery or at any moment. */
+export class Killer {
+  readonly kills = new Tally()
+  readonly steps = new Tally<Step>()
+  /** Attacks that were made, or given up because nothing came to their step. */
+  rounds = 0
+  readonly #random: Random
+  readonly #services: Stack["services"]
+  readonly #noNet: boolean
+  #bag: Array<Attack> = []
+  #armed: (Attack & { readonly struck: () => void }) | undefined
+
+  constructor(random: Random, services: Stack["services"], noNet: boolean) {
+    this.#random = random
+    this.#noNet = noNet
+    this.#services = services
+  }
+
+  /** Kills whoever is to die at this step. Resolves when that process is gone. */
+  async reached(step: Step | undefined): Promise<void> {
+    const armed = this.#armed
+    if (step === undefined || armed?.step !== step) return
+    this.#armed = undefined
+    if (await this.#kill(armed.victim)) this.steps.add(step)
+    armed.struck()
+  }
+
+  /** Makes one attack, and waits until everybody is up again. */
+  async attack(signal: AbortSignal): Promise<void> {
+    const attack = this.#next()
+    await (attack.step === undefined ? this.#kill(attack.victim) : this.#strikeAt(attack, signal))
+    await this.#recovered()
+    this.rounds += 1
+  }
+
+  #next(): Attack {
+    if (this.#bag.length === 0 && this.#noNet) this.#bag = [...this.#random.shuffled(WITHOUT_NET)]
+    if (this.#bag.length === 0) {
+      const rare = this.#random.sample(RARE, 3)
+      // The first round takes each step first, so that a short run is at all of them too.
+      this.#bag =
+        this.rounds === 0
+          ? [...this.#random.shuffled(AT_STEPS), ...this.#random.shuffled(OTHERS)]
+          : [...this.#random.shuffled([...AT_STEPS, ...OTHERS, ...rare])]
+    }
+    return this.#bag.shift() ?? { step: undefined, victim: "handler" }
+  }
+
+  async #strikeAt(attack: Attack, signal: AbortSignal): Promise<void> {
+    const ended = new AbortController()
+    const armed = { ...attack, struck: () => ended.abort() }
+    const over = once(ended.signal, "abort")
+    this.#armed = armed
+    const giveUp = (): void => {
+      // One that is striking already is waited for.
+      if (this.#armed !== armed) return
+      this.#armed = undefined
+      ended.abort()
+    }
+    const patience = setTimeout(giveUp, STEP_PATIENCE_MILLISECONDS)
+    signal.addEventListener("abort", giveUp, { once: true })
+    await over
+    clearTimeout(patience)
+    signal.removeEventListener("abort", giveUp)
+  }
+
+  async #kill(victim: Victim): Promise<boolean> {
+    const service: Service = this.#services[victim]
+    if (!service.running) return false
+    // Postgres either dies alone, as of a defect, or is told to crash at once with all its processes.
+    const signal = victim === "postgres" && this.#random.chance(0.5) ? "SIGQUIT" : "SIGKILL"
+    this.kills.add(signal === "SIGQUIT" ? "postgres (immediate)" : victim)
+    await service.kill(signal)
+    return true
+  }
+
+  async #recovered(): Promise<void> {
+    const deadline = performance.now() + RECOVERY_MILLISECONDS
+    const { net, ...others } = this.#services
+    for (const service of Object.values(this.#noNet ? others : { net, ...others })) {
+      while (!service.running) {
+        if (performance.now() > deadline) {
+          throw new ChaosError(`${service.name} is not up again ${RECOVERY_MILLISECONDS / 1_000} s after a kill`)
+        }
+        await wait(LOOK_AGAIN_MILLISECONDS)
+      }
+    }
+  }
+}

@@ -1,0 +1,55 @@
+import { HANDLER, ORCHESTRATOR } from "../stack.ts"
+
+/** What a request that comes by is: pg_net's delivery, the handler's order to the orchestrator, or its two RPCs. */
+export type CallKind = "delivery" | "order" | "claim" | "settle" | "other"
+
+export interface Call {
+  readonly kind: CallKind
+  readonly method: string
+  readonly path: string
+  /** Names and values in turn, as they came. */
+  readonly headers: ReadonlyArray<string>
+  readonly body: Buffer
+}
+
+export interface Reply {
+  readonly status: number
+  readonly headers: ReadonlyArray<string>
+  readonly body: Buffer
+}
+
+/** Passes a call on and waits for the reply; fails when the connection does. */
+export type Forward = (call: Call, signal?: AbortSignal) => Promise<Reply>
+
+/** What becomes of a call: the reply its caller gets, or undefined to hang up on it. */
+export type Treatment = (call: Call, forward: Forward) => Promise<Reply | undefined>
+
+export const kindOf = (path: string): CallKind => {
+  if (path.startsWith(`/functions/v1/${HANDLER}`)) return "delivery"
+  if (path.startsWith(`/functions/v1/${ORCHESTRATOR}`)) return "order"
+  if (path.startsWith("/rest/v1/rpc/pause_status_claim")) return "claim"
+  if (path.startsWith("/rest/v1/rpc/pause_status_settle")) return "settle"
+  return "other"
+}
+
+export const jsonReply = (status: number, value: unknown, headers: ReadonlyArray<string> = []): Reply => ({
+  status,
+  headers: ["content-type", "application/json", ...headers],
+  body: Buffer.from(JSON.stringify(value))
+})
+
+const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null
+
+/** The objects of a JSON array, or of the array under this name; a lone object counts as one. */
+export const objectsIn = (body: Buffer, name?: string): ReadonlyArray<Record<string, unknown>> => {
+  try {
+    const value: unknown = JSON.parse(body.toString())
+    const found = name !== undefined && isRecord(value) ? value[name] : value
+    return (Array.isArray(found) ? found : [found]).filter(isRecord)
+  } catch {
+    return []
+  }
+}
+
+/** The ids of the events that an order carries. */
+export const eventIdsIn = (body: Buffer): ReadonlyArray<string> => objectsIn(body).map(({ eventId }) => String(eventId))

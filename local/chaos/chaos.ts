@@ -1,0 +1,137 @@
+import type { Log } from "../log.ts"
+import { messageOf } from "../StackError.ts"
+import { installAudit, readEvidence } from "./audit.ts"
+import type { Call, Forward, Reply } from "./calls.ts"
+import { redriveAll } from "./deadLetters.ts"
+import { Faults } from "./Faults.ts"
+import { Fence } from "./Fence.ts"
+import { Killer } from "./Killer.ts"
+import { runLoad } from "./load.ts"
+import type { ChaosOptions } from "./options.ts"
+import { planWorld, type World } from "./plan.ts"
+import { type Backlog, quiescent } from "./quiescence.ts"
+import { makeRandom } from "./random.ts"
+import { makeReport, type Report } from "./report.ts"
+import { ChaosError, openSession, rowsOf, type Session } from "./Session.ts"
+import { stepAfter, stepBefore } from "./steps.ts"
+import { SETTINGS, startSystem } from "./system.ts"
+import { Tally } from "./Tally.ts"
+import { verify } from "./verify.ts"
+import { INSERT_MENTORS, type Load } from "./writers.ts"
+
+export interface Progress extends Backlog {
+  readonly phase: "load" | "drain" | "redrive"
+  readonly seconds: number
+  readonly changes: number
+  readonly faults: number
+  readonly kills: number
+}
+
+export interface Observer {
+  readonly progress: (now: Progress) => void
+  readonly log: Log
+}
+
+const SHORTEST_PATIENCE_SECONDS = 60
+const EVENTS_PER_SECOND = 50
+const MOST_RECONCILIATIONS = 100
+
+const insertWorld = (session: Session, world: World) =>
+  session.retrying(async (client) => {
+    const coordinators = "insert into public.coordinators (id) select unnest($1::uuid[]) on conflict do nothing"
+    await client.query(coordinators, [world.coordinators])
+    await client.query(INSERT_MENTORS, [JSON.stringify(world.mentors)])
+  })
+
+/** One whole run: load with faults, quiet, redrive, verdict. Fails only when there can be no verdict. */
+export const runChaos = async (options: ChaosOptions, observer: Observer): Promise<Report> => {
+  const startedAt = performance.now()
+  const random = makeRandom(String(options.seed))
+  const fence = new Fence()
+  const faults = new Faults(random.fork("faults"), options.faults, fence)
+  const calls = new Tally()
+  let killer: Killer | undefined
+
+  const treat = async (call: Call, forward: Forward): Promise<Reply | undefined> => {
+    calls.add(call.kind)
+    await killer?.reached(stepBefore(call))
+    const reply = await faults.choose(call)(call, (sent, signal) => fence.watch(sent, () => forward(sent, signal)))
+    if (reply?.status === 200) await killer?.reached(stepAfter(call))
+    return reply
+  }
+
+  await using started = new AsyncDisposableStack()
+  const system = started.use(await startSystem(random.fork("system"), treat, observer.log))
+  const { databaseUrl, services } = system.stack
+  const session = started.use(openSession(databaseUrl, "chaos"))
+  await installAudit(session)
+  await system.configure(session)
+  const world = planWorld(random.fork("world"), options.mentors)
+  await insertWorld(session, world)
+
+  const load: Load = { commits: new Map(), changes: 0, operations: new Map() }
+  let phase: Progress["phase"] = "load"
+  const look = (backlog: Backlog): void =>
+    observer.progress({
+      ...backlog,
+      phase,
+      seconds: (performance.now() - startedAt) / 1_000,
+      changes: load.changes,
+      faults: faults.injected.total,
+      kills: killer?.kills.total ?? 0
+    })
+
+  const loadStartedAt = performance.now()
+  if (options.noNet) await services.net.stop()
+  if (options.faults.includes("kill")) killer = new Killer(random.fork("kills"), services, options.noNet)
+  await runLoad({ options, random, system, session, world, load, killer, look })
+  const loadSeconds = (performance.now() - loadStartedAt) / 1_000
+
+  phase = "drain"
+  faults.active = "refusals"
+  const isIdle = (): boolean => system.proxy.busy() === 0 && faults.copiesUnderWay() === 0
+  const patience = SHORTEST_PATIENCE_SECONDS + Math.ceil(options.events / EVENTS_PER_SECOND)
+  const quiet = (): Promise<void> =>
+    quiescent(session, isIdle, patience, look).catch((cause) => {
+      throw new ChaosError([messageOf(cause), ...fence.complaints()].join("\n"), { cause })
+    })
+  await quiet()
+  phase = "redrive"
+  faults.active = "none"
+  const deadLetters = await redriveAll(session)
+  await quiet()
+  await reconcileAll(session, quiet)
+
+  const evidence = await readEvidence(session)
+  const toldWithoutNet = options.noNet ? (await rowsOf(session, "select from chaos.told")).length : undefined
+  const attempts = await rowsOf<{ outcome: string; count: number }>(
+    session,
+    "select outcome, count(*)::int as count from pause_status.webhook_attempts group by outcome order by outcome"
+  )
+  return makeReport({
+    options,
+    system,
+    verdict: verify(evidence, { refused: faults.refused, maxAttempts: SETTINGS.max_attempts, commits: load.commits }),
+    fence,
+    faults: faults.injected,
+    killer,
+    calls,
+    load,
+    evidence,
+    deadLetters,
+    attempts: Object.fromEntries(attempts.map(({ count, outcome }) => [outcome, count])),
+    loadSeconds,
+    toldWithoutNet,
+    seconds: (performance.now() - startedAt) / 1_000
+  })
+}
+
+// What coordinators know must become what the profiles say.
+const reconcileAll = async (session: Session, quiet: () => Promise<void>): Promise<void> => {
+  for (let round = 0; round < MOST_RECONCILIATIONS; round++) {
+    const [row] = await rowsOf<{ made: number }>(session, "select pause_status.reconcile() as made")
+    await quiet()
+    if (row?.made === 0) return
+  }
+  throw new ChaosError("reconcile() finds a difference again and again: read pause_status.unexplained_profiles")
+}

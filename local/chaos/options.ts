@@ -1,0 +1,96 @@
+import { randomInt } from "node:crypto"
+import { parseArgs } from "node:util"
+import { messageOf } from "../StackError.ts"
+
+/** Kinds of fault that can be switched on by themselves. */
+export const FAULTS = ["delivery", "order", "store", "kill", "rotation"] as const
+type FaultKind = (typeof FAULTS)[number]
+
+export interface ChaosOptions {
+  /** Committed transitions, about. */
+  readonly events: number
+  readonly mentors: number
+  readonly seed: number
+  readonly faults: ReadonlyArray<FaultKind>
+  /** pg_net's worker stays down while the load lasts. */
+  readonly noNet: boolean
+}
+
+export interface CommandLine extends ChaosOptions {
+  readonly output: "text" | "json" | "help"
+  readonly verbose: boolean
+}
+
+export class UsageError extends Error {
+  override readonly name = "UsageError"
+}
+
+export const USAGE = `npm run chaos                 random changes and injected faults; exits with 0 only if nothing is lost,
+                              doubled or out of order
+
+  --events <n>                committed transitions, about (2000)
+  --mentors <n>               mentors whose status changes (100)
+  --seed <n>                  repeats every decision of an earlier run; a new one when absent
+  --faults <kinds>            all, none, or a list of ${FAULTS.join(",")} (all)
+  --no-net                    keeps pg_net's worker down until the load has ended
+  --json                      prints the report as one line of JSON
+  --verbose                   prints what every process of the stack says, on stderr
+  --help                      prints this`
+
+const HIGHEST_SEED = 2 ** 32
+
+/** Reads the command line. Throws UsageError. */
+export const parseOptions = (args: ReadonlyArray<string>): CommandLine => {
+  const values = parse(args)
+  return {
+    events: whole("--events", values.events ?? "2000", 1_000_000),
+    mentors: whole("--mentors", values.mentors ?? "100", 100_000),
+    seed: values.seed === undefined ? randomSeed() : whole("--seed", values.seed, HIGHEST_SEED),
+    faults: kinds(values.faults ?? "all"),
+    noNet: values["no-net"],
+    output: values.help ? "help" : values.json ? "json" : "text",
+    verbose: values.verbose
+  }
+}
+
+export const randomSeed = (): number => randomInt(1, HIGHEST_SEED)
+
+/** The command that makes the same decisions again. */
+export const replayCommand = ({ events, faults, mentors, noNet, seed }: ChaosOptions): string => {
+  const which = faults.length === FAULTS.length ? "" : ` --faults ${faults.length === 0 ? "none" : faults.join(",")}`
+  return `npm run chaos -- --events ${events} --mentors ${mentors} --seed ${seed}${which}${noNet ? " --no-net" : ""}`
+}
+
+const parse = (args: ReadonlyArray<string>) => {
+  try {
+    return parseArgs({
+      args: [...args],
+      options: {
+        events: { type: "string" },
+        mentors: { type: "string" },
+        seed: { type: "string" },
+        faults: { type: "string" },
+        "no-net": { type: "boolean", default: false },
+        json: { type: "boolean", default: false },
+        help: { type: "boolean", default: false, short: "h" },
+        verbose: { type: "boolean", default: false }
+      }
+    }).values
+  } catch (cause) {
+    throw new UsageError(messageOf(cause))
+  }
+}
+
+const whole = (flag: string, given: string, highest: number): number => {
+  if (/^[1-9]\d{0,9}$/.test(given) && Number(given) <= highest) return Number(given)
+  throw new UsageError(`${flag} takes a whole number from 1 to ${highest}.`)
+}
+
+const kinds = (given: string): ReadonlyArray<FaultKind> => {
+  if (given === "all") return FAULTS
+  if (given === "none") return []
+  const words = given.split(",")
+  const unknown = words.filter((word) => !FAULTS.some((kind) => kind === word))
+  if (unknown.length === 0) return FAULTS.filter((kind) => words.includes(kind))
+  throw new UsageError(`--faults takes all, none, or a list of ${FAULTS.join(",")}; not ${unknown.join(",")}.`)
+}

@@ -1,0 +1,121 @@
+import type { Random } from "./random.ts"
+
+/** Who exists before the load begins. */
+export interface World {
+  readonly coordinators: ReadonlyArray<string>
+  readonly mentors: ReadonlyArray<NewMentor>
+  /** Mentors that only ever are active or paused. */
+  readonly plain: ReadonlyArray<string>
+  /** Mentors whose status is also set to words of the project's own. */
+  readonly worded: ReadonlyArray<string>
+  /** Mentors that are changed more often than others, so that their events queue up. */
+  readonly busy: ReadonlyArray<string>
+}
+
+export interface NewMentor {
+  readonly id: string
+  readonly status: "active" | "paused"
+  readonly coordinators: ReadonlyArray<string>
+}
+
+/** One thing a writer does. A flip makes an active mentor paused and any other active. */
+export type Operation =
+  | { readonly kind: "flip" | "unchanged" | "touch"; readonly mentor: string }
+  | { readonly kind: "word"; readonly mentor: string; readonly word: string }
+  | { readonly kind: "insert"; readonly mentor: NewMentor; readonly flips: number }
+  | {
+      readonly kind: "transaction" | "rollback" | "savepoint"
+      readonly mentors: ReadonlyArray<string>
+      readonly pauseSeconds: number
+    }
+  | { readonly kind: "bulk"; readonly mentors: ReadonlyArray<string> }
+
+const WORDED_SHARE = 0.1
+const BUSY_SHARE = 0.05
+const WORDS = ["vacation", "retired", "Paused", "", "on leave"] as const
+
+const newMentor = (random: Random, coordinators: ReadonlyArray<string>): NewMentor => ({
+  id: random.uuid(),
+  status: random.pick(["active", "paused"]),
+  coordinators: random.sample(coordinators, random.int(1, 3))
+})
+
+export const planWorld = (random: Random, mentorCount: number): World => {
+  const coordinators = Array.from({ length: 7 }, () => random.uuid())
+  const mentors = Array.from({ length: mentorCount }, () => newMentor(random, coordinators))
+  const ids = mentors.map(({ id }) => id)
+  const wordedCount = Math.floor(mentorCount * WORDED_SHARE)
+  const plain = ids.slice(wordedCount)
+  return {
+    coordinators,
+    mentors,
+    plain,
+    worded: ids.slice(0, wordedCount),
+    busy: plain.slice(0, Math.max(1, Math.ceil(mentorCount * BUSY_SHARE)))
+  }
+}
+
+const WEIGHTS = {
+  flip: 55,
+  unchanged: 6,
+  touch: 4,
+  word: 5,
+  insert: 2,
+  transaction: 14,
+  rollback: 5,
+  savepoint: 4,
+  bulk: 2
+} as const
+
+/** The transitions an operation is meant to commit. */
+export const changesOf = (operation: Operation): number => {
+  switch (operation.kind) {
+    case "flip":
+      return 1
+    case "insert":
+      return operation.flips
+    case "transaction":
+    case "bulk":
+      return operation.mentors.length
+    case "savepoint":
+      return Math.ceil(operation.mentors.length / 2)
+    default:
+      return 0
+  }
+}
+
+/** A writer's operations, without end. It never looks at the database, so the seed alone decides them. */
+export const planOperations = function* (random: Random, world: World, largestBulk: number): Generator<Operation> {
+  const anyone = (): string => {
+    if (random.chance(0.1)) return random.pick(world.busy)
+    return random.chance(0.05) && world.worded.length > 0 ? random.pick(world.worded) : random.pick(world.plain)
+  }
+  for (;;) {
+    const kind = random.weighted(WEIGHTS)
+    switch (kind) {
+      case "flip":
+      case "unchanged":
+      case "touch":
+        yield { kind, mentor: anyone() }
+        break
+      case "word":
+        if (world.worded.length > 0) yield { kind, mentor: random.pick(world.worded), word: random.pick(WORDS) }
+        break
+      case "insert":
+        yield { kind, mentor: newMentor(random, world.coordinators), flips: random.int(0, 3) }
+        break
+      case "transaction":
+      case "rollback":
+      case "savepoint": {
+        const several = Array.from({ length: random.int(2, 6) }, anyone)
+        // Often the same mentor more than once: pause and resume in one transaction.
+        const mentors = random.chance(0.3) ? several.map(() => several[0] ?? anyone()) : several.toSorted()
+        yield { kind, mentors, pauseSeconds: random.chance(0.2) ? random.int(10, 120) / 1_000 : 0 }
+        break
+      }
+      case "bulk":
+        yield { kind, mentors: random.sample(world.plain, random.int(2, largestBulk)).toSorted() }
+        break
+    }
+  }
+}

@@ -1,0 +1,143 @@
+import { table } from "../demo/table.ts"
+import type { Evidence } from "./audit.ts"
+import type { Fence, Trespass } from "./Fence.ts"
+import type { Killer } from "./Killer.ts"
+import { type ChaosOptions, replayCommand } from "./options.ts"
+import { STEPS } from "./steps.ts"
+import { SETTINGS, type System } from "./system.ts"
+import type { Tally } from "./Tally.ts"
+import type { Load } from "./writers.ts"
+import type { Verdict, Violation, ViolationKind } from "./verify.ts"
+
+export interface Report {
+  readonly passed: boolean
+  readonly seed: number
+  readonly command: string
+  readonly events: number
+  readonly notified: number
+  readonly violations: Readonly<Record<ViolationKind | "trespass", number>>
+  readonly examples: ReadonlyArray<Violation | Trespass>
+  readonly operations: Readonly<Record<string, number>>
+  readonly faults: Readonly<Record<string, number>>
+  readonly kills: Readonly<Record<string, number>>
+  readonly steps: Readonly<Record<string, number>>
+  readonly staleSettlements: number
+  readonly calls: Readonly<Record<string, number>>
+  /** Attempts by how they ended; all but the completed were followed by another or by a dead letter. */
+  readonly attempts: Readonly<Record<string, number>>
+  readonly deadLetters: Readonly<Record<string, number>>
+  readonly reconciled: number
+  readonly toldWithoutNet?: number
+  readonly milliseconds: { readonly p50: number; readonly p99: number; readonly max: number }
+  readonly setup: Readonly<Record<string, number | boolean>>
+  readonly loadSeconds: number
+  readonly seconds: number
+}
+
+export interface Findings {
+  readonly options: ChaosOptions
+  readonly system: System
+  readonly verdict: Verdict
+  readonly fence: Fence
+  readonly faults: Tally
+  readonly killer: Killer | undefined
+  readonly calls: Tally
+  readonly load: Load
+  readonly evidence: Evidence
+  readonly deadLetters: { readonly redriven: number; readonly superseded: number }
+  readonly attempts: Readonly<Record<string, number>>
+  readonly toldWithoutNet: number | undefined
+  readonly loadSeconds: number
+  readonly seconds: number
+}
+
+const EXAMPLES = 10
+
+const percentile = (sorted: ReadonlyArray<number>, share: number): number =>
+  Math.round(sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0)
+
+const tenths = (value: number): number => Math.round(value * 10) / 10
+
+export const makeReport = (found: Findings): Report => {
+  const { fence, killer, options, system, verdict } = found
+  const count = (kind: ViolationKind) => verdict.violations.filter((violation) => violation.kind === kind).length
+  return {
+    passed: verdict.violations.length === 0 && fence.trespasses.length === 0,
+    seed: options.seed,
+    command: replayCommand(options),
+    events: verdict.committed,
+    notified: verdict.notified,
+    violations: {
+      lost: count("lost"),
+      doubled: count("doubled"),
+      "out of order": count("out of order"),
+      untrue: count("untrue"),
+      "unexplained dead letter": count("unexplained dead letter"),
+      trespass: fence.trespasses.length
+    },
+    examples: [...verdict.violations.slice(0, EXAMPLES), ...fence.trespasses.slice(0, EXAMPLES)],
+    operations: Object.fromEntries(found.load.operations),
+    faults: found.faults.toJSON(),
+    kills: killer?.kills.toJSON() ?? {},
+    steps: killer === undefined ? {} : Object.fromEntries(STEPS.map((step) => [step, killer.steps.of(step)])),
+    staleSettlements: fence.turnedAway,
+    calls: found.calls.toJSON(),
+    attempts: found.attempts,
+    deadLetters: { made: found.evidence.deadLetters.length, ...found.deadLetters, neverTold: verdict.superseded },
+    reconciled: verdict.reconciled,
+    ...(found.toldWithoutNet !== undefined && { toldWithoutNet: found.toldWithoutNet }),
+    milliseconds: {
+      p50: percentile(verdict.latencies, 0.5),
+      p99: percentile(verdict.latencies, 0.99),
+      max: percentile(verdict.latencies, 1)
+    },
+    setup: {
+      ...SETTINGS,
+      events_per_request: system.eventsPerRequest,
+      orchestrator_takes_arrays: system.orchestratorTakesArrays
+    },
+    loadSeconds: tenths(found.loadSeconds),
+    seconds: tenths(found.seconds)
+  }
+}
+
+const listed = (counts: Readonly<Record<string, number | boolean>>): string =>
+  Object.entries(counts)
+    .map(([name, value]) => `${name} ${value}`)
+    .join(", ") || "none"
+
+/** The report as a table, with the worst first when something is wrong. */
+export const printable = (report: Report): string => {
+  const rows: ReadonlyArray<readonly [string, string]> = [
+    ["committed transitions", String(report.events)],
+    ["told to every coordinator", String(report.notified)],
+    ["lost", String(report.violations.lost)],
+    ["doubled", String(report.violations.doubled)],
+    ["out of order", String(report.violations["out of order"])],
+    ["untrue", String(report.violations.untrue)],
+    [
+      "broke the rules of claims",
+      `${report.violations.trespass} (${report.staleSettlements} late settlements turned away)`
+    ],
+    ["dead letters", `${listed(report.deadLetters)}, unexplained ${report.violations["unexplained dead letter"]}`],
+    ["told by reconciliation", String(report.reconciled)],
+    ["changes", listed(report.operations)],
+    ["faults injected", listed(report.faults)],
+    ["processes killed", listed(report.kills)],
+    ["killed at step", listed(report.steps)],
+    ["calls", listed(report.calls)],
+    ["attempts ended", listed(report.attempts)],
+    ["commit to notified, ms", listed(report.milliseconds)],
+    ["settings", listed(report.setup)],
+    ["duration", `${report.seconds} s, of these ${report.loadSeconds} s under load`],
+    ["seed", String(report.seed)]
+  ]
+  const without = report.toldWithoutNet
+  const more: ReadonlyArray<readonly [string, string]> =
+    without === undefined ? [] : [["notifications while pg_net was off", String(without)]]
+  const examples = report.examples.map((example) => `  ${JSON.stringify(example)}`)
+  const verdict = report.passed
+    ? "Nothing is lost, doubled or out of order."
+    : ["The guarantee is broken:", ...examples, `Replay: ${report.command}`].join("\n")
+  return `${table(["", ""], [...rows, ...more], { widths: [36, 82] })}\n\n${verdict}`
+}

@@ -1,0 +1,156 @@
+import type { Change, DeadLetter, Evidence, Told } from "./audit.ts"
+
+export type ViolationKind = "lost" | "doubled" | "out of order" | "untrue" | "unexplained dead letter"
+
+export interface Violation {
+  readonly kind: ViolationKind
+  readonly mentorId: string
+  readonly version: number
+  readonly detail: string
+}
+
+export interface Verdict {
+  readonly violations: ReadonlyArray<Violation>
+  /** Transitions that were committed. */
+  readonly committed: number
+  /** Of these, how many every coordinator was told about. */
+  readonly notified: number
+  /** Of these, how many nobody was told about because a dead letter's redrive came too late. */
+  readonly superseded: number
+  /** Told by the reconciliation, about mentors whose status was set to a word of the project's own in between. */
+  readonly reconciled: number
+  readonly latencies: ReadonlyArray<number>
+}
+
+export interface Expectation {
+  readonly refused: ReadonlySet<string>
+  readonly maxAttempts: number
+  readonly commits: ReadonlyMap<string, number>
+}
+
+const groupBy = <A, Key>(items: ReadonlyArray<A>, keyOf: (item: A) => Key): ReadonlyMap<Key, ReadonlyArray<A>> => {
+  const groups = new Map<Key, Array<A>>()
+  for (const item of items) {
+    const key = keyOf(item)
+    const group = groups.get(key)
+    if (group === undefined) groups.set(key, [item])
+    else group.push(item)
+  }
+  return groups
+}
+
+/** What a change is to coordinators; undefined when it is nothing to them. */
+const transitionOf = ({ newStatus, oldStatus }: Change): string | undefined => {
+  if (oldStatus === "active" && newStatus === "paused") return "PAUSE"
+  return oldStatus === "paused" && newStatus === "active" ? "RESUME" : undefined
+}
+
+const isWord = ({ newStatus }: Change): boolean => newStatus !== "active" && newStatus !== "paused"
+
+/** Rows that were inserted, or say that they were created, after one with a higher version. */
+const disorders = (told: ReadonlyArray<Told>): ReadonlyArray<Violation> => {
+  const byTime = told.toSorted((one, other) => one.createdAt - other.createdAt)
+  return [
+    { order: told, name: "inserted" },
+    { order: byTime, name: "created" }
+  ].flatMap(({ name, order }) =>
+    order.flatMap(({ mentorId, version }, index): ReadonlyArray<Violation> => {
+      const before = order[index - 1]?.version ?? 0
+      if (version === null || version >= before) return []
+      return [{ kind: "out of order", mentorId, version, detail: `${name} after version ${before}` }]
+    })
+  )
+}
+
+/** Compares what was committed for one mentor with what its coordinators were told. */
+const verifyMentor = (
+  mentorId: string,
+  changes: ReadonlyArray<Change>,
+  told: ReadonlyArray<Told>,
+  evidence: Evidence,
+  superseded: ReadonlyMap<string, DeadLetter>,
+  commits: Expectation["commits"]
+) => {
+  const violations = [...disorders(told)]
+  const say = (kind: ViolationKind, version: number, detail: string) =>
+    void violations.push({ kind, mentorId, version, detail })
+  const transitions = changes.filter((change) => transitionOf(change) !== undefined)
+  const reconciled = evidence.reconciled.get(mentorId) ?? new Set()
+  const coordinators = evidence.coordinators.get(mentorId) ?? new Set()
+  const byVersion = groupBy(told, ({ version }) => version)
+  const count = { notified: 0, superseded: 0 }
+  const latencies: Array<number> = []
+
+  if (reconciled.size > 0 && !changes.some(isWord)) {
+    say("doubled", Math.max(...reconciled), "the reconciliation told what the trigger had captured")
+  }
+
+  let version = 0
+  for (const change of transitions) {
+    do version += 1
+    while (reconciled.has(version))
+    const rows = byVersion.get(version) ?? []
+    const expected = transitionOf(change)
+    if (rows.length === 0 && superseded.has(`${mentorId} ${version}`)) {
+      count.superseded += 1
+      continue
+    }
+    if (new Set(rows.map(({ eventId }) => eventId)).size > 1) say("doubled", version, "two events have this version")
+    for (const { transition } of rows) {
+      if (transition !== expected) say("untrue", version, `told as ${transition}, but it was a ${expected}`)
+    }
+    const heard = groupBy(rows, ({ coordinatorId }) => coordinatorId)
+    for (const coordinatorId of coordinators) {
+      const times = heard.get(coordinatorId)?.length ?? 0
+      if (times === 0) say("lost", version, `${expected} was never told to coordinator ${coordinatorId}`)
+      if (times > 1) say("doubled", version, `${expected} was told ${times} times to coordinator ${coordinatorId}`)
+    }
+    const first = rows[0]
+    if (first === undefined) continue
+    count.notified += 1
+    latencies.push(Math.max(0, first.at - (commits.get(change.transaction) ?? change.at)))
+  }
+  for (const known of byVersion.keys()) {
+    if (known === null || known > version + reconciled.size || (known > version && !reconciled.has(known))) {
+      say("untrue", known ?? 0, "told, although no such transition was committed")
+    }
+  }
+  return { violations, committed: transitions.length, reconciled: reconciled.size, latencies, ...count }
+}
+
+const explain = (letter: DeadLetter, { maxAttempts, refused }: Expectation): boolean =>
+  letter.reason === "refused"
+    ? refused.has(letter.eventId)
+    : letter.reason === "exhausted" && letter.failures >= maxAttempts
+
+/** The verdict over a whole run, from the database's own records and from what the harness did to it. */
+export const verify = (evidence: Evidence, expectation: Expectation): Verdict => {
+  const superseded = new Map(
+    evidence.deadLetters
+      .filter(({ resolution }) => resolution === "resolved")
+      .map((letter) => [`${letter.mentorId} ${letter.version}`, letter])
+  )
+  const changes = groupBy(evidence.changes, ({ mentorId }) => mentorId)
+  const told = groupBy(evidence.told, ({ mentorId }) => mentorId)
+  const mentorIds = new Set([...changes.keys(), ...told.keys()])
+  const mentors = [...mentorIds].map((id) =>
+    verifyMentor(id, changes.get(id) ?? [], told.get(id) ?? [], evidence, superseded, expectation.commits)
+  )
+  const unexplained = evidence.deadLetters
+    .filter((letter) => !explain(letter, expectation))
+    .map(({ eventId, failures, lastError, mentorId, reason, version }): Violation => ({
+      kind: "unexplained dead letter",
+      mentorId,
+      version,
+      detail: `event ${eventId}: ${reason} after ${failures} failures: ${lastError}`
+    }))
+  const sum = (of: (mentor: (typeof mentors)[number]) => number) => mentors.reduce((all, each) => all + of(each), 0)
+  return {
+    violations: [...mentors.flatMap(({ violations }) => violations), ...unexplained],
+    committed: sum(({ committed }) => committed),
+    notified: sum(({ notified }) => notified),
+    superseded: sum((mentor) => mentor.superseded),
+    reconciled: sum(({ reconciled }) => reconciled),
+    latencies: mentors.flatMap(({ latencies }) => latencies).toSorted((one, other) => one - other)
+  }
+}

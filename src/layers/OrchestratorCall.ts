@@ -1,0 +1,115 @@
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import type * as Schema from "effect/Schema"
+import type { OrchestratorUnavailable } from "../services/OrchestratorClient.ts"
+import * as Config from "./Config.ts"
+
+/** A call that ended otherwise than with a 2xx and the JSON expected. */
+export type CallFailed =
+  | { readonly kind: "permanent"; readonly status: number }
+  | {
+      readonly kind: "transient"
+      readonly failure: OrchestratorUnavailable["failure"]
+      readonly detail: string
+      readonly status?: number
+      readonly retryAfterSeconds?: number
+    }
+
+const firstPauseMillis = 100
+
+/** What a status other than 2xx means: 408, 425, 429 and 5xx may pass, all else will not. */
+export const failedStatus = (status: number, after: { readonly retryAfterSeconds?: number } = {}): CallFailed =>
+  status >= 500 || status === 408 || status === 425 || status === 429
+    ? { kind: "transient", failure: "status", status, detail: `status ${status}`, ...after }
+    : { kind: "permanent", status }
+
+const retryAfter = (header: string | null, nowMillis: number): { readonly retryAfterSeconds?: number } => {
+  if (header === null) return {}
+  const seconds = /^\d{1,9}$/.test(header) ? Number(header) : Math.ceil((Date.parse(header) - nowMillis) / 1000)
+  return Number.isNaN(seconds) ? {} : { retryAfterSeconds: Math.max(0, seconds) }
+}
+
+const timed = <A>(call: Effect.Effect<A, CallFailed>, millis: number): Effect.Effect<A, CallFailed> =>
+  Effect.timeoutOrElse(Effect.interruptible(call), {
+    duration: millis,
+    orElse: () =>
+      Effect.fail<CallFailed>({
+        kind: "transient",
+        failure: "timeout",
+        detail: `no answer within ${Math.round(millis)} ms`
+      })
+  })
+
+/** Posts JSON to one URL, with timeout, bounded retries and budget; see OrchestratorClientHttp. */
+export const makeSend = Effect.fnUntraced(function* (
+  fetch: typeof globalThis.fetch,
+  url: string,
+  credentials: Readonly<Record<string, string>>
+) {
+  const timeoutMillis = yield* Config.orchestratorTimeout
+  const budgetMillis = yield* Config.orchestratorBudget
+  const retries = yield* Config.orchestratorRetries
+
+  const post = Effect.fnUntraced(function* <A>(
+    body: string,
+    headers: Readonly<Record<string, string>>,
+    decode: (text: string) => Effect.Effect<A, Schema.SchemaError>
+  ): Effect.fn.Return<A, CallFailed> {
+    // One promise for head and body, so that the timeout aborts a body that never ends as well.
+    const { response, text } = yield* Effect.tryPromise({
+      try: (signal) =>
+        fetch(url, {
+          method: "POST",
+          headers: { "content-type": "application/json", accept: "application/json", ...credentials, ...headers },
+          body,
+          redirect: "manual",
+          signal
+        }).then((response) => response.text().then((text) => ({ response, text }))),
+      catch: (): CallFailed => ({ kind: "transient", failure: "connection", detail: "the connection failed" })
+    })
+    if (response.ok) {
+      return yield* decode(text).pipe(
+        Effect.mapError((): CallFailed => ({
+          kind: "transient",
+          failure: "receipt",
+          detail: `status ${response.status} without a JSON object as receipt`
+        }))
+      )
+    }
+    const after = retryAfter(response.headers.get("retry-after"), yield* Clock.currentTimeMillis)
+    return yield* Effect.fail(failedStatus(response.status, after))
+  })
+
+  const persist = Effect.fnUntraced(function* <A>(
+    call: Effect.Effect<A, CallFailed>,
+    endsAt: number,
+    left: number
+  ): Effect.fn.Return<A, CallFailed> {
+    const remaining = endsAt - (yield* Clock.currentTimeMillis)
+    return yield* Effect.catch(timed(call, Math.min(timeoutMillis, remaining)), (error) =>
+      error.kind === "permanent" ? Effect.fail(error) : again(call, endsAt, left, error)
+    )
+  })
+
+  const again = Effect.fnUntraced(function* <A>(
+    call: Effect.Effect<A, CallFailed>,
+    endsAt: number,
+    left: number,
+    error: CallFailed & { readonly kind: "transient" }
+  ): Effect.fn.Return<A, CallFailed> {
+    const backoff = firstPauseMillis * 2 ** (retries - left) * (yield* Random.nextBetween(0.5, 1.5))
+    const pause = Math.max(backoff, (error.retryAfterSeconds ?? 0) * 1000)
+    const wouldStartAt = (yield* Clock.currentTimeMillis) + pause
+    if (left === 0 || wouldStartAt >= endsAt) return yield* Effect.fail(error)
+    yield* Effect.sleep(pause)
+    return yield* persist(call, endsAt, left - 1)
+  })
+
+  return <A>(
+    body: string,
+    headers: Readonly<Record<string, string>>,
+    decode: (text: string) => Effect.Effect<A, Schema.SchemaError>
+  ): Effect.Effect<A, CallFailed> =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) => persist(post(body, headers, decode), now + budgetMillis, retries))
+})

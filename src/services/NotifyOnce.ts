@@ -1,0 +1,115 @@
+import * as Array from "effect/Array"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Schedule from "effect/Schedule"
+import type { PauseEvent, Receipt } from "../schema/PauseEvent.ts"
+import {
+  type Claim,
+  type ClaimError,
+  type ClaimRefused,
+  DedupeStore,
+  type DedupeStoreUnavailable,
+  type ReleaseReason,
+  type Settled,
+  type Settlement
+} from "./DedupeStore.ts"
+import { OrchestratorClient, type OrchestratorError } from "./OrchestratorClient.ts"
+
+/** The orchestrator accepted the event, now. */
+export interface Notified {
+  readonly transition: PauseEvent["transition"]
+  readonly event: PauseEvent
+  readonly receipt: Receipt
+}
+
+/** How one event ended. */
+export type EventResult = Result.Result<Notified, ClaimError | OrchestratorError>
+
+const settleRetries = Schedule.exponential("50 millis").pipe(Schedule.jittered)
+
+const releaseReason = (error: OrchestratorError): ReleaseReason => {
+  const { message } = error
+  switch (error._tag) {
+    case "OrchestratorRefused":
+      return { kind: "permanent", message, status: error.status }
+    case "OrchestratorCircuitOpen":
+      return { kind: "parked", message, retryAfterSeconds: error.retryAfterSeconds }
+    case "OrchestratorUnavailable":
+      return {
+        kind: "transient",
+        message,
+        ...(error.status !== undefined && { status: error.status }),
+        ...(error.retryAfterSeconds !== undefined && { retryAfterSeconds: error.retryAfterSeconds })
+      }
+  }
+}
+
+const toSettlement = (claim: Claim, answer: Result.Result<Receipt, OrchestratorError>): Settlement =>
+  Result.isSuccess(answer)
+    ? { claim, outcome: "completed", receipt: answer.success }
+    : { claim, outcome: "released", reason: releaseReason(answer.failure) }
+
+// One line, however many: Supabase keeps 100 lines per ten seconds.
+const mostNamed = 10
+
+const warnOfUnsettled = (settlements: ReadonlyArray<Settlement>, settled: ReadonlyArray<Settled>) => {
+  const unsettled = settlements.filter((_, index) => settled[index] === "stale" || settled[index] === "invalid")
+  const eventIds = unsettled.slice(0, mostNamed).map(({ claim }) => claim.event.eventId)
+  return unsettled.length === 0
+    ? Effect.void
+    : Effect.logWarning({ outcome: "not_settled", events: unsettled.length, eventIds })
+}
+
+// A settle that fails is not lost: the lease ends, and the orchestrator answers a second call with its first receipt.
+const settleAll = Effect.fnUntraced(function* (
+  settlements: ReadonlyArray<Settlement>
+): Effect.fn.Return<void, DedupeStoreUnavailable, DedupeStore> {
+  const store = yield* DedupeStore
+  const settled = yield* Effect.retry(store.settle(settlements), { times: 2, schedule: settleRetries })
+  yield* warnOfUnsettled(settlements, settled)
+})
+
+const failures = (claims: ReadonlyArray<Result.Result<Claim, ClaimRefused>>): ReadonlyArray<EventResult> =>
+  claims.flatMap((claim) => (Result.isFailure(claim) ? [Result.fail(claim.failure)] : []))
+
+/**
+ * Claims events, hands them to the orchestrator and settles the claims. Nothing is completed before the orchestrator
+ * accepted it, a failure gives the claim back, and a crash in between is healed by the lease. One event's end never
+ * touches another's.
+ *
+ * Uninterruptible: a caller that hangs up changes nothing.
+ *
+ * **Shape** the results in the order of the events.
+ * **Fails with** DedupeStoreUnavailable when nothing could be claimed.
+ */
+export const notifyAll = Effect.fn("notifyAll")(function* (
+  events: ReadonlyArray<PauseEvent>
+): Effect.fn.Return<ReadonlyArray<EventResult>, DedupeStoreUnavailable, DedupeStore | OrchestratorClient> {
+  const store = yield* DedupeStore
+  const orchestrator = yield* OrchestratorClient
+  const claims = yield* store.claim(events)
+  const held = claims.flatMap((claim) => (Result.isSuccess(claim) ? [claim.success] : []))
+  if (held.length === 0) return failures(claims)
+
+  const answers = yield* orchestrator.notify(held.map((claim) => claim.event))
+  const settlements = Array.zipWith(held, answers, toSettlement)
+  const settled = yield* Effect.result(settleAll(settlements))
+  if (Result.isFailure(settled)) yield* Effect.logWarning({ outcome: "unsettled", detail: settled.failure.message })
+
+  const ends = Array.zipWith(held, answers, ({ event }, answer): EventResult =>
+    Result.flatMap(answer, (receipt) => Result.map(settled, () => ({ transition: event.transition, event, receipt })))
+  ).values()
+  return claims.flatMap((claim) => (Result.isFailure(claim) ? [Result.fail(claim.failure)] : ends.take(1).toArray()))
+}, Effect.uninterruptible)
+
+/**
+ * notifyAll for one event.
+ *
+ * **Fails with** ClaimError, OrchestratorError.
+ */
+export const notifyOnce = (
+  event: PauseEvent
+): Effect.Effect<Notified, ClaimError | OrchestratorError, DedupeStore | OrchestratorClient> =>
+  Effect.flatMap(notifyAll([event]), ([end]) =>
+    end === undefined ? Effect.die("the claim store answered fewer events than it was asked") : Effect.fromResult(end)
+  )

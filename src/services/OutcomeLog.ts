@@ -1,0 +1,67 @@
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
+import type { BatchItem, EventError, Handled, HandledBatch, Seen, WebhookError } from "./Outcome.ts"
+
+const subject = (seen: Seen) => ({
+  ...(seen !== undefined && { mentorId: seen.mentorId, transition: seen.transition }),
+  ...(seen !== undefined && "eventId" in seen && { eventId: seen.eventId })
+})
+
+const describe = (error: WebhookError): string =>
+  error._tag === "InvalidPayload"
+    ? error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`).join("; ")
+    : error.message
+
+const isExpected = (error: EventError): boolean => error._tag === "AlreadyProcessed" || error._tag === "EventInFlight"
+
+// Supabase keeps 100 log lines per ten seconds: a batch is one line, with its failures told apart.
+const mostFailures = 10
+
+const failureOf = ({ eventId, result }: BatchItem) =>
+  Result.isSuccess(result)
+    ? []
+    : [{ ...(eventId !== undefined && { eventId }), outcome: result.failure._tag, detail: describe(result.failure) }]
+
+const logBatch = ({ items }: HandledBatch, durationMs: number): Effect.Effect<void> => {
+  const failures = items.flatMap(failureOf)
+  const handled = items.flatMap(({ result }) => (Result.isSuccess(result) ? [result.success] : []))
+  const notified = handled.filter(({ transition }) => transition !== "NO_CHANGE").length
+  const line = { outcome: "batch", events: items.length, notified, noChange: handled.length - notified, durationMs }
+  const clean = items.every(({ result }) => Result.isSuccess(result) || isExpected(result.failure))
+  const whole = { ...line, failed: failures.length, failures: failures.slice(0, mostFailures) }
+  return clean ? Effect.logInfo(failures.length === 0 ? line : whole) : Effect.logWarning(whole)
+}
+
+const logHandled = (handled: Handled, known: Readonly<Record<string, unknown>>): Effect.Effect<void> => {
+  if (handled.transition !== "NO_CHANGE") return Effect.logInfo({ outcome: "notified", ...known })
+  const line = { outcome: "no_change", ...known, reason: handled.reason }
+  return handled.reason === "unrecognised" ? Effect.logWarning(line) : Effect.logInfo(line)
+}
+
+/**
+ * Writes the one log line of a delivery. Never a secret, a payload or a status text that the sender chose.
+ *
+ * **Shape** `{ outcome, durationMs }`, with `eventId`, `mentorId` and `transition` as soon as they are known, and
+ * `reason` or `detail` where there is one. `outcome` is `notified`, `no_change`, `batch` (with counts and the first
+ * failures), the error's tag, or `defect`.
+ * **Units** `durationMs` milliseconds.
+ */
+export const logOutcome = (
+  seen: Seen,
+  exit: Exit.Exit<Handled | HandledBatch, WebhookError>,
+  durationMs: number
+): Effect.Effect<void> => {
+  const known = { ...subject(seen), durationMs }
+  if (Exit.isSuccess(exit)) {
+    return exit.value.transition === "BATCH" ? logBatch(exit.value, durationMs) : logHandled(exit.value, known)
+  }
+  const failure = exit.cause.reasons.find(Cause.isFailReason)
+  if (failure === undefined) return Effect.logError({ outcome: "defect", ...known }, exit.cause)
+  const { error } = failure
+  const line = { outcome: error._tag, ...known, detail: describe(error) }
+  return error._tag === "AlreadyProcessed" || error._tag === "EventInFlight"
+    ? Effect.logInfo(line)
+    : Effect.logWarning(line)
+}

@@ -1,0 +1,104 @@
+-- Purpose: the private schema of the outbox, its settings, and the signs of life of its scheduled work.
+-- Locks:   none on existing tables.
+-- Undo:    drop schema pause_status cascade;
+
+-- Installers that come at the same time take turns.
+select pg_advisory_xact_lock(hashtext('pause_status migrations'));
+
+create schema if not exists pause_status;
+revoke all on schema pause_status from public, anon, authenticated, service_role;
+comment on schema pause_status is
+  'The outbox of mentor transitions. Private: other roles reach it only through the functions public.pause_status_*.';
+
+create table if not exists pause_status.settings (
+  singleton boolean not null default true,
+  lease_seconds integer not null default 30,
+  acknowledge_timeout_seconds integer not null default 15,
+  max_attempts integer not null default 10,
+  retry_base_seconds integer not null default 2,
+  retry_cap_seconds integer not null default 300,
+  request_timeout_ms integer not null default 5000,
+  events_per_request integer not null default 100,
+  sweep_batch_size integer not null default 1000,
+  reconcile_batch_size integer not null default 500,
+  retention_days integer not null default 30,
+  retention_batch_size integer not null default 5000,
+  alert_unnotified_seconds integer not null default 300,
+  alert_dead_letters_per_hour integer not null default 1,
+  alert_failure_percent integer not null default 50,
+  alert_failure_least_attempts integer not null default 10,
+  alert_expired_leases integer not null default 1,
+  alert_unauthorized integer not null default 1,
+  alert_sweep_silent_seconds integer not null default 180,
+  constraint settings_pkey primary key (singleton),
+  constraint settings_is_one_row check (singleton),
+  constraint settings_lease_is_1_to_60_seconds check (lease_seconds between 1 and 60),
+  constraint settings_acknowledge_timeout_is_1_to_3600_seconds check (acknowledge_timeout_seconds between 1 and 3600),
+  constraint settings_max_attempts_is_1_to_100 check (max_attempts between 1 and 100),
+  constraint settings_retry_base_is_1_to_3600_seconds check (retry_base_seconds between 1 and 3600),
+  constraint settings_retry_cap_is_at_least_the_base check (retry_cap_seconds between retry_base_seconds and 86400),
+  constraint settings_request_timeout_is_100_to_60000_ms check (request_timeout_ms between 100 and 60000),
+  constraint settings_request_holds_1_to_200_events check (events_per_request between 1 and 200),
+  constraint settings_sweep_batch_is_1_to_5000_events check (sweep_batch_size between 1 and 5000),
+  constraint settings_reconcile_batch_is_1_to_5000_mentors check (reconcile_batch_size between 1 and 5000),
+  constraint settings_retention_is_1_to_3650_days check (retention_days between 1 and 3650),
+  constraint settings_retention_batch_is_1_to_100000_rows check (retention_batch_size between 1 and 100000),
+  constraint settings_alert_failure_is_1_to_100_percent check (alert_failure_percent between 1 and 100),
+  constraint settings_alerts_start_at_one check (
+    least(
+      alert_unnotified_seconds, alert_dead_letters_per_hour, alert_failure_least_attempts, alert_expired_leases,
+      alert_unauthorized, alert_sweep_silent_seconds
+    ) >= 1
+  )
+);
+comment on table pause_status.settings is 'The one row of settings; change it with update, it takes effect at once.';
+comment on column pause_status.settings.singleton is 'Always true: as the primary key it keeps this a single row.';
+comment on column pause_status.settings.lease_seconds is
+  'Seconds a claim is held. A handler that died is replaced after this long.';
+comment on column pause_status.settings.acknowledge_timeout_seconds is
+  'Seconds after a dispatch until the sweep takes an unclaimed event for unacknowledged.';
+comment on column pause_status.settings.max_attempts is
+  'Failures after which an event becomes a dead letter; a redrive gives it as many again.';
+comment on column pause_status.settings.retry_base_seconds is
+  'Seconds before the first retry; doubled by each failure.';
+comment on column pause_status.settings.retry_cap_seconds is
+  'Seconds that no retry waits longer than, whatever Retry-After asks for.';
+comment on column pause_status.settings.request_timeout_ms is
+  'Milliseconds pg_net waits for the handler. pg_net starts no other request before the slowest of a batch has ended.';
+comment on column pause_status.settings.events_per_request is
+  'Events that travel together in one signed request at most; fewer after each error, so that a bad one is found.';
+comment on column pause_status.settings.sweep_batch_size is 'Events that one sweep sends at most.';
+comment on column pause_status.settings.reconcile_batch_size is 'Mentors that one reconciliation enqueues at most.';
+comment on column pause_status.settings.retention_days is
+  'Days that completed events, resolved dead letters, attempts, receipts and closed alerts are kept.';
+comment on column pause_status.settings.retention_batch_size is
+  'Rows of a table that one run of retention deletes at most.';
+comment on column pause_status.settings.alert_unnotified_seconds is
+  'Alert oldest_unnotified: seconds that the oldest unsettled event has been waiting.';
+comment on column pause_status.settings.alert_dead_letters_per_hour is
+  'Alert dead_letters: events that became dead letters in the last hour and still are.';
+comment on column pause_status.settings.alert_failure_percent is
+  'Alert failure_rate: percent of the attempts of the last 15 minutes that failed.';
+comment on column pause_status.settings.alert_failure_least_attempts is
+  'Attempts in the last 15 minutes below which the failure rate says nothing.';
+comment on column pause_status.settings.alert_expired_leases is
+  'Alert stuck_leases: leases that ran out over a minute ago and were not taken back by the sweep.';
+comment on column pause_status.settings.alert_unauthorized is
+  'Alert unauthorized: deliveries of the last 15 minutes that the handler answered with 401.';
+comment on column pause_status.settings.alert_sweep_silent_seconds is
+  'Alert sweep_silent: seconds since the last sweep.';
+insert into pause_status.settings (singleton) values (true) on conflict do nothing;
+
+create table if not exists pause_status.heartbeats (
+  job text,
+  last_at timestamptz not null default clock_timestamp(),
+  constraint heartbeats_pkey primary key (job)
+)
+-- One row, written every few seconds: room for its next version on the same page keeps the table one page.
+with (fillfactor = 50);
+comment on table pause_status.heartbeats is 'When each piece of scheduled work last ran to its end.';
+insert into pause_status.heartbeats (job) values ('sweep') on conflict do nothing;
+
+alter table pause_status.settings enable row level security;
+alter table pause_status.heartbeats enable row level security;
+revoke all on all tables in schema pause_status from public, anon, authenticated, service_role;

@@ -1,0 +1,206 @@
+-- Purpose: sends events: hands them to pg_net, several in one signed request.
+-- Locks:   none on existing tables.
+-- Undo:    drop function pause_status.dispatch_due(text, integer), pause_status.dispatch(uuid[], text),
+--          pause_status.is_first_in_line(uuid, bigint), pause_status.postpone(uuid[], text, text).
+
+-- Installers that come at the same time take turns.
+select pg_advisory_xact_lock(hashtext('pause_status migrations'));
+
+create or replace function pause_status.postpone(event_ids uuid[], why text, reason text)
+returns void
+language sql
+set search_path = ''
+as $$
+  with waiting as materialized (
+    select q.*
+    from pause_status.webhook_queue q
+    where q.event_id = any(event_ids) and q.status = 'pending' and q.delivery_id is null
+    order by q.event_id
+    for update skip locked
+  ), noted as (
+    -- A mistake of a week would fill the table with its repetitions.
+    insert into pause_status.webhook_attempts (event_id, attempt, why, outcome, error)
+    select w.event_id, w.attempts, why, 'dispatch', pause_status.shorten(reason)
+    from waiting w
+    where w.last_error is distinct from pause_status.shorten(reason)
+  )
+  update pause_status.webhook_queue q
+  set
+    last_error = pause_status.shorten(reason),
+    -- As long again as it has waited already: exponential without a counter, because this is no failure of the event.
+    next_attempt_at = clock_timestamp() + (0.5 + random() / 2) * least(
+      greatest(
+        clock_timestamp() - coalesce(w.last_failed_at, w.created_at),
+        coalesce((select make_interval(secs => s.retry_base_seconds) from pause_status.settings s), interval '1 minute')
+      ),
+      coalesce((select make_interval(secs => s.retry_cap_seconds) from pause_status.settings s), interval '1 minute')
+    )
+  from waiting w
+  where q.event_id = w.event_id
+$$;
+comment on function pause_status.postpone(uuid[], text, text) is
+  'Keeps events that could not be sent at all: it is our mistake, so it counts as no failure and kills no event.';
+
+-- In plpgsql, with a plan of its own: inside a statement over many events the planner takes the few unsettled rows that
+-- it remembers for all there are, and compares each event with each.
+create or replace function pause_status.is_first_in_line(mentor uuid, candidate bigint)
+returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return not exists (
+    select
+    from pause_status.webhook_queue q
+    where q.mentor_id = mentor and q.version < candidate and q.status in ('pending', 'processing')
+  );
+end
+$$;
+comment on function pause_status.is_first_in_line(uuid, bigint) is
+  'Whether no lower version of the mentor is unsettled. An event without a version waits for nobody.';
+
+create or replace function pause_status.dispatch(event_ids uuid[], why text)
+returns integer
+language plpgsql
+set search_path = ''
+-- Here and wherever an array is given: one element and thousands need different plans, and a kept plan knows neither.
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+  settings pause_status.settings;
+  function_url text;
+  secrets text;
+  unix_seconds bigint := floor(extract(epoch from clock_timestamp()));
+  request record;
+  delivery uuid;
+  posted bigint;
+  sent integer := 0;
+  reason text;
+begin
+  if coalesce(cardinality(event_ids), 0) = 0 then
+    return 0;
+  end if;
+
+  -- Whatever goes wrong in here must not fail the transaction that changed the profile: the sweep will try again.
+  begin
+    if to_regprocedure('net.http_post(text,jsonb,jsonb,jsonb,integer)') is null then
+      raise exception 'pg_net is not installed: run create extension pg_net with schema extensions'
+        using errcode = 'undefined_object';
+    end if;
+    select s.* into settings from pause_status.settings s;
+    if not found then
+      raise exception 'the settings are gone: run insert into pause_status.settings default values'
+        using errcode = 'no_data_found';
+    end if;
+    function_url := pause_status.vault_secret('pause_status_function_url');
+    if function_url !~* '^https?://[^/?#\s]' then
+      raise exception 'the Vault secret pause_status_function_url is no absolute http(s) URL: update it'
+        using errcode = 'invalid_parameter_value';
+    end if;
+    secrets := pause_status.vault_secret('pause_status_webhook_secret');
+
+    for request in
+      with due as materialized (
+        select
+          q.event_id,
+          q.payload,
+          q.next_attempt_at,
+          -- Halved by every request that was answered with an error of its own: what spoils a request for its
+          -- neighbours soon travels alone. An outage (no answer, 429, 502, 503) is no reason for more requests.
+          greatest(1, settings.events_per_request >> case when q.failures = 0 then 0 else (
+            select least(count(*), 8)::integer
+            from pause_status.webhook_attempts a
+            where a.event_id = q.event_id
+              and a.outcome in ('unacknowledged', 'lease')
+              and a.http_status >= 400
+              and a.http_status not in (401, 429, 502, 503)
+          ) end) as size
+        from pause_status.webhook_queue q
+        where q.event_id = any(event_ids)
+          and q.status = 'pending'
+          and q.delivery_id is null
+          and q.next_attempt_at <= clock_timestamp()
+          and pause_status.is_first_in_line(q.mentor_id, q.version)
+        order by q.event_id
+        for update of q skip locked
+      ), placed as (
+        select
+          d.*,
+          (row_number() over (partition by d.size order by d.next_attempt_at, d.event_id) - 1) / d.size as place
+        from due d
+      )
+      select
+        array_agg(p.event_id) as event_ids,
+        jsonb_agg(p.payload order by p.next_attempt_at, p.event_id) as payloads
+      from placed p
+      group by p.size, p.place
+      order by min(p.next_attempt_at)
+    loop
+      delivery := gen_random_uuid();
+      if cardinality(request.event_ids) = 1 then
+        delivery := request.event_ids[1];
+        request.payloads := request.payloads -> 0;
+      end if;
+      posted := net.http_post(
+        url := function_url,
+        body := request.payloads,
+        headers := jsonb_build_object(
+          'Content-Type', 'application/json',
+          'webhook-id', delivery,
+          'webhook-timestamp', unix_seconds::text,
+          'webhook-signature', pause_status.sign(delivery::text, unix_seconds, request.payloads::text, secrets)
+        ),
+        timeout_milliseconds := settings.request_timeout_ms
+      );
+      -- clock_timestamp(): now() is the start of a transaction that may have taken longer than the timeout.
+      update pause_status.webhook_queue q
+      set
+        attempts = q.attempts + 1,
+        last_dispatched_at = clock_timestamp(),
+        dispatch_reason = coalesce(case q.attempts when 0 then q.dispatch_reason end, why),
+        delivery_id = delivery,
+        request_id = posted,
+        next_attempt_at = clock_timestamp() + make_interval(secs => settings.acknowledge_timeout_seconds)
+      where q.event_id = any(request.event_ids);
+      sent := sent + cardinality(request.event_ids);
+    end loop;
+    return sent;
+  exception when others then
+    reason := replace(sqlerrm, coalesce(function_url, ''), '<pause_status_function_url>');
+  end;
+
+  raise warning '% event(s) wait for the sweep: %', cardinality(event_ids), reason;
+  perform pause_status.postpone(event_ids, why, reason);
+  return 0;
+end
+$$;
+comment on function pause_status.dispatch(uuid[], text) is
+  'Hands those of the events to pg_net that are due and their mentor''s lowest unsettled version; returns how many. '
+  'Never raises.';
+
+create or replace function pause_status.dispatch_due(why text, at_most integer)
+returns integer
+language plpgsql
+set search_path = ''
+as $$
+begin
+  return pause_status.dispatch(
+    array(
+      select q.event_id
+      from pause_status.webhook_queue q
+      where q.status = 'pending'
+        and q.next_attempt_at <= clock_timestamp()
+        and q.delivery_id is null
+        and pause_status.is_first_in_line(q.mentor_id, q.version)
+      order by q.next_attempt_at
+      limit at_most
+    ),
+    why
+  );
+end
+$$;
+comment on function pause_status.dispatch_due(text, integer) is
+  'Dispatches the heads of line that have been due for longest; returns how many.';
+
+revoke all on all functions in schema pause_status from public, anon, authenticated, service_role;

@@ -1,0 +1,90 @@
+-- Purpose: the fast path: what a transaction queued is sent when it commits.
+-- Locks:   pause_status.webhook_queue, access exclusive, for an instant.
+-- Undo:    drop trigger webhook_queue_dispatch_at_commit on pause_status.webhook_queue; then drop function
+--          pause_status.dispatch_at_commit(), pause_status.dispatch_transaction().
+
+-- Installers that come at the same time take turns.
+select pg_advisory_xact_lock(hashtext('pause_status migrations'));
+
+create or replace function pause_status.dispatch_transaction()
+returns void
+language plpgsql
+set search_path = ''
+set plan_cache_mode = force_custom_plan
+-- The commit of a change of a profile may wait for a settle, but not for one that hangs.
+set lock_timeout = '2s'
+as $$
+declare
+  event_ids uuid[];
+  mentor_ids uuid[];
+begin
+  -- At most 10,000, because the writer waits for it; the sweep sends the rest.
+  select array_agg(mine.event_id), array_agg(mine.mentor_id) into event_ids, mentor_ids
+  from (
+    select q.event_id, q.mentor_id
+    from pause_status.webhook_queue q
+    where q.status = 'pending'
+      and q.next_attempt_at between now() and clock_timestamp()
+      and q.queued_by = pg_current_xact_id()
+      and q.delivery_id is null
+    order by q.next_attempt_at
+    limit 10000
+  ) as mine;
+
+  begin
+    -- The share locks wait for settles that are under way. Without them, an event that commits while its predecessor
+    -- is being settled would be seen by neither side, and wait for the sweep.
+    perform
+    from pause_status.webhook_queue earlier
+    where earlier.mentor_id = any(mentor_ids)
+      and earlier.status in ('pending', 'processing')
+      and earlier.queued_by <> pg_current_xact_id()
+    order by earlier.event_id
+    for share;
+  exception when others then
+    -- Somebody else is at a predecessor: it may still be unsettled, then its successor stays due for the sweep.
+    null;
+  end;
+  perform pause_status.dispatch(event_ids, 'commit');
+end
+$$;
+comment on function pause_status.dispatch_transaction() is
+  'Dispatches what the current transaction queued, once its mentors'' earlier events have been settled or have not.';
+
+create or replace function pause_status.dispatch_at_commit()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+  -- The first of a transaction's events takes all the others along; for those it leaves a mark. A text of fixed form,
+  -- because the session's formats are not ours and a cast of what somebody else wrote there could fail.
+  if to_char(new.created_at at time zone 'UTC', 'YYYYMMDDHH24MISSUS') collate "C"
+    <= coalesce(current_setting('pause_status.dispatched_until', true), '')
+  then
+    return null;
+  end if;
+  perform set_config(
+    'pause_status.dispatched_until', to_char(clock_timestamp() at time zone 'UTC', 'YYYYMMDDHH24MISSUS'), true
+  );
+  perform pause_status.dispatch_transaction();
+  return null;
+end
+$$;
+comment on function pause_status.dispatch_at_commit() is
+  'Dispatches what a transaction queued when it commits, with the rights of the outbox, not of the writer.';
+
+-- Deferred to the commit, so that the signature's timestamp is fresh however long the transaction was, and so that
+-- the question who is first in the mentor's line is asked after everything that was settled meanwhile.
+drop trigger if exists webhook_queue_dispatch_at_commit on pause_status.webhook_queue;
+create constraint trigger webhook_queue_dispatch_at_commit
+  after insert on pause_status.webhook_queue
+  deferrable initially deferred
+  for each row
+  when (new.source = 'outbox' and new.status = 'pending')
+  execute function pause_status.dispatch_at_commit();
+comment on trigger webhook_queue_dispatch_at_commit on pause_status.webhook_queue is
+  'The fast path. What it misses, the sweep sends.';
+
+revoke all on all functions in schema pause_status from public, anon, authenticated, service_role;

@@ -1,0 +1,137 @@
+-- Purpose: reads the JSON form of events, so that a malformed one is refused before anything is written.
+-- Locks:   none on existing tables.
+-- Undo:    drop function pause_status.read_events(jsonb); drop type pause_status.reading;
+--          drop function pause_status.require_array(jsonb, text).
+
+-- Installers that come at the same time take turns.
+select pg_advisory_xact_lock(hashtext('pause_status migrations'));
+
+do $$
+begin
+  if to_regtype('pause_status.reading') is null then
+    create type pause_status.reading as (
+      place integer,
+      event_id_as_given jsonb,
+      problem text,
+      event_id uuid,
+      mentor_id uuid,
+      transition text,
+      old_status text,
+      new_status text,
+      occurred_at timestamptz,
+      source text,
+      version bigint,
+      fingerprint text,
+      payload jsonb,
+      forced boolean
+    );
+    comment on type pause_status.reading is 'What an element of an array of events says, or what is wrong with it.';
+  end if;
+end
+$$;
+
+create or replace function pause_status.require_array(elements jsonb, name text)
+returns void
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  if jsonb_typeof(elements) is distinct from 'array' then
+    raise exception '% must be a JSON array, but it is %', name, coalesce(jsonb_typeof(elements), 'null')
+      using errcode = 'invalid_parameter_value';
+  elsif jsonb_array_length(elements) > 5000 then
+    raise exception '% must hold at most 5000 elements, but it holds %', name, jsonb_array_length(elements)
+      using errcode = 'invalid_parameter_value';
+  end if;
+end
+$$;
+comment on function pause_status.require_array(jsonb, text) is
+  'Refuses an argument that is no array, or one so long that its locks would be held for seconds.';
+
+create or replace function pause_status.read_events(events jsonb)
+returns pause_status.reading[]
+language plpgsql
+stable
+set search_path = ''
+set timezone = 'UTC'
+set datestyle = 'ISO, MDY'
+as $$
+begin
+  perform pause_status.require_array(events, 'events');
+  return array(
+    with judged as materialized (
+      select
+        e.place::integer as place,
+        e.event,
+        case when jsonb_typeof(e.event) <> 'object' then 'it must be a JSON object' else nullif(concat_ws('; ',
+          case when not coalesce(pg_input_is_valid(nullif(e.event ->> 'eventId', ''), 'uuid'), false)
+            then 'eventId must be a uuid' end,
+          case when not coalesce(pg_input_is_valid(nullif(e.event ->> 'mentorId', ''), 'uuid'), false)
+            then 'mentorId must be a uuid' end,
+          case when (e.event -> 'transition', e.event -> 'oldStatus', e.event -> 'newStatus') not in (
+            ('"PAUSE"', '"active"', '"paused"'), ('"RESUME"', '"paused"', '"active"')
+          ) is not false then 'transition must be PAUSE (active to paused) or RESUME (paused to active)' end,
+          case when jsonb_typeof(e.event -> 'occurredAt') is distinct from 'string' or e.event ->> 'occurredAt' = ''
+            then 'occurredAt must be a non-empty string' end,
+          case when coalesce(e.event -> 'source' not in ('"outbox"', '"webhook"'), true)
+            then 'source must be outbox or webhook' end,
+          case
+            when coalesce(jsonb_typeof(e.event -> 'version'), 'null') = 'null' then
+              case when e.event ->> 'source' = 'outbox' then 'version must be given when source is outbox' end
+            when jsonb_typeof(e.event -> 'version') <> 'number' or e.event ->> 'version' !~ '^[1-9]\d{0,17}$'
+              then 'version must be a whole number from 1'
+          end,
+          case when coalesce(jsonb_typeof(e.event -> 'force'), 'null') not in ('boolean', 'null')
+            then 'force must be true or false' end
+        ), '') end as problem
+      from jsonb_array_elements(events) with ordinality as e (event, place)
+    ), read as materialized (
+      select
+        j.place,
+        j.event,
+        j.event ->> 'occurredAt' as occurred_at_text,
+        (j.event ->> 'eventId')::uuid as event_id,
+        (j.event ->> 'mentorId')::uuid as mentor_id,
+        (j.event ->> 'version')::bigint as version
+      from judged j
+      where j.problem is null
+    )
+    select (
+      j.place,
+      j.event -> 'eventId',
+      'the event is malformed: ' || j.problem,
+      r.event_id,
+      r.mentor_id,
+      j.event ->> 'transition',
+      j.event ->> 'oldStatus',
+      j.event ->> 'newStatus',
+      -- The pattern keeps out words such as now and infinity, which Postgres takes for timestamps.
+      case
+        when r.occurred_at_text ~ '^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}'
+          and pg_input_is_valid(r.occurred_at_text, 'timestamptz')
+        then r.occurred_at_text::timestamptz
+      end,
+      j.event ->> 'source',
+      -- Only our trigger gives versions; a number from elsewhere would take a place in the mentor's line.
+      case j.event ->> 'source' when 'outbox' then r.version end,
+      case when r.place is not null then
+        pause_status.fingerprint(r.mentor_id, j.event ->> 'transition', r.occurred_at_text, r.version)
+      end,
+      case when r.place is not null then
+        pause_status.payload(
+          r.event_id, r.mentor_id, j.event ->> 'oldStatus', j.event ->> 'newStatus', r.version, r.occurred_at_text
+        )
+      end,
+      coalesce((j.event ->> 'force')::boolean, false)
+    )::pause_status.reading
+    from judged j
+    left join read r on r.place = j.place
+    order by j.place
+  );
+end
+$$;
+comment on function pause_status.read_events(jsonb) is
+  'The elements of an array of events in their order. One that is malformed has a problem, which lists all of it.';
+
+revoke all on all functions in schema pause_status from public, anon, authenticated, service_role;

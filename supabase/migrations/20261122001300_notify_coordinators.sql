@@ -1,0 +1,232 @@
+-- Purpose: the orchestrator's transaction: one notification per coordinator, once per event, in order per mentor.
+-- Locks:   none on existing tables.
+-- Undo:    drop function public.pause_status_notify(jsonb), pause_status.notify(pause_status.reading[]),
+--          pause_status.notification_id(uuid, uuid); drop table public.notifications,
+--          pause_status.orchestrations, pause_status.orchestrated_mentors.
+
+-- Installers that come at the same time take turns.
+select pg_advisory_xact_lock(hashtext('pause_status migrations'));
+
+do $$
+declare
+  missing text;
+begin
+  if to_regclass('public.notifications') is null then
+    create table public.notifications (
+      id uuid default gen_random_uuid(),
+      event_id uuid not null,
+      mentor_id uuid not null,
+      coordinator_id uuid not null,
+      transition text not null,
+      version bigint,
+      created_at timestamptz not null default clock_timestamp(),
+      constraint notifications_pkey primary key (id),
+      constraint notifications_tell_a_coordinator_once unique (event_id, coordinator_id),
+      constraint notifications_transition_is_known check (transition in ('PAUSE', 'RESUME'))
+    );
+    alter table public.notifications enable row level security;
+    revoke all on table public.notifications from public, anon, authenticated, service_role;
+    comment on table public.notifications is 'What the orchestrator told to whom: one row per event and coordinator.';
+    comment on column public.notifications.coordinator_id is
+      'No foreign key: that somebody was told stays true after the coordinator is gone.';
+    comment on column public.notifications.version is 'The mentor''s version; null for a webhook from elsewhere.';
+  end if;
+
+  select string_agg(format('%s %s', column_name, type_name), ', ')
+  into missing
+  from (
+    values
+      ('id', 'uuid'), ('event_id', 'uuid'), ('mentor_id', 'uuid'), ('coordinator_id', 'uuid'),
+      ('transition', 'text'), ('version', 'bigint')
+  ) as wanted (column_name, type_name)
+  where not exists (
+    select
+    from pg_attribute a
+    where a.attrelid = to_regclass('public.notifications')
+      and a.attname = wanted.column_name
+      and a.atttypid = to_regtype(wanted.type_name)
+      and not a.attisdropped
+  );
+  if missing is not null then
+    raise exception 'public.notifications is a table of another purpose: it lacks %', missing
+      using errcode = 'duplicate_table', hint = 'Rename that table or move it to another schema, then try again.';
+  end if;
+end
+$$;
+
+create table if not exists pause_status.orchestrations (
+  event_id uuid,
+  fingerprint text not null,
+  receipt jsonb not null,
+  created_at timestamptz not null default clock_timestamp(),
+  constraint orchestrations_pkey primary key (event_id)
+);
+create index if not exists orchestrations_created_at_idx on pause_status.orchestrations (created_at);
+comment on table pause_status.orchestrations is
+  'The orchestrator''s idempotency keys: what was answered to each event, so that a repetition gets the same answer.';
+
+create table if not exists pause_status.orchestrated_mentors (
+  mentor_id uuid,
+  version bigint not null,
+  constraint orchestrated_mentors_pkey primary key (mentor_id)
+);
+comment on table pause_status.orchestrated_mentors is
+  'The highest version of each mentor that coordinators were told about: who comes later with a lower one is refused.';
+
+alter table pause_status.orchestrations enable row level security;
+alter table pause_status.orchestrated_mentors enable row level security;
+revoke all on table pause_status.orchestrations, pause_status.orchestrated_mentors
+  from public, anon, authenticated, service_role;
+
+create or replace function pause_status.notification_id(event_id uuid, coordinator_id uuid)
+returns uuid
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return encode(substr(sha256(uuid_send(event_id) || uuid_send(coordinator_id)), 1, 16), 'hex')::uuid;
+end
+$$;
+comment on function pause_status.notification_id(uuid, uuid) is
+  'The id of what a coordinator is told about an event: the same each time, so a receipt can name it beforehand.';
+
+create or replace function pause_status.notify(readings pause_status.reading[])
+returns uuid[]
+language plpgsql
+set search_path = ''
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+  told_event_ids uuid[];
+begin
+  insert into pause_status.orchestrated_mentors (mentor_id, version)
+  select distinct r.mentor_id, 0
+  from unnest(readings) r
+  where r.version is not null
+  order by r.mentor_id
+  on conflict do nothing;
+
+  -- One caller at a time for each mentor, or the order of two would be nobody's.
+  perform
+  from pause_status.orchestrated_mentors m
+  where m.mentor_id = any(array(select r.mentor_id from unnest(readings) r where r.version is not null))
+  order by m.mentor_id
+  for update;
+
+  with given as (
+    select distinct on (r.event_id) r.*
+    from unnest(readings) r
+    where r.problem is null
+    order by r.event_id, r.place
+  ), kept as (
+    -- A second caller with the same key waits here for the first one's commit; its answer is the first one's receipt.
+    insert into pause_status.orchestrations (event_id, fingerprint, receipt)
+    select g.event_id, g.fingerprint, jsonb_build_object(
+      'eventId', g.event_id,
+      'mentorId', g.mentor_id,
+      'transition', g.transition,
+      'notified', cardinality(told.ids),
+      'notificationIds', to_jsonb(told.ids)
+    )
+    from given g
+    cross join lateral (
+      select array(
+        select distinct pause_status.notification_id(g.event_id, c.id) as id
+        from public.mentor_coordinators mc
+        join public.coordinators c on c.id = mc.coordinator_id
+        where mc.mentor_id = g.mentor_id
+        order by id
+      ) as ids
+    ) as told
+    where g.version is null
+      or g.forced
+      or g.version >= (select m.version from pause_status.orchestrated_mentors m where m.mentor_id = g.mentor_id)
+    order by g.event_id
+    on conflict do nothing
+    returning event_id
+  )
+  select array_agg(kept.event_id) into told_event_ids from kept;
+
+  -- In the order of versions, so that who reads by time reads the mentor's order. On conflict: the key may have been
+  -- forgotten by retention, the notification is not.
+  insert into public.notifications (id, event_id, mentor_id, coordinator_id, transition, version)
+  select
+    pause_status.notification_id(g.event_id, told.coordinator_id), g.event_id, g.mentor_id, told.coordinator_id,
+    g.transition, g.version
+  from (
+    select distinct on (r.event_id) r.*
+    from unnest(readings) r
+    where r.event_id = any(told_event_ids)
+    order by r.event_id, r.place
+  ) as g
+  cross join lateral (
+    select distinct c.id as coordinator_id
+    from public.mentor_coordinators mc
+    join public.coordinators c on c.id = mc.coordinator_id
+    where mc.mentor_id = g.mentor_id
+  ) as told
+  order by g.mentor_id, g.version, told.coordinator_id
+  on conflict (event_id, coordinator_id) do nothing;
+
+  update pause_status.orchestrated_mentors m
+  set version = highest.version
+  from (
+    select r.mentor_id, max(r.version) as version
+    from unnest(readings) r
+    where r.event_id = any(told_event_ids)
+    group by r.mentor_id
+  ) as highest
+  where m.mentor_id = highest.mentor_id and m.version < highest.version;
+  return told_event_ids;
+end
+$$;
+comment on function pause_status.notify(pause_status.reading[]) is
+  'Tells the coordinators of each event that nobody was told about, unless it is superseded; returns those events.';
+
+create or replace function public.pause_status_notify(events jsonb)
+returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+  readings pause_status.reading[] := pause_status.read_events(events);
+  told_event_ids uuid[] := pause_status.notify(readings);
+  answers jsonb;
+begin
+  select coalesce(
+    jsonb_agg(
+      jsonb_build_object('eventId', coalesce(to_jsonb(r.event_id), r.event_id_as_given)) || case
+        when r.problem is not null then jsonb_build_object('outcome', 'invalid', 'message', r.problem)
+        when o.event_id is null then jsonb_build_object('outcome', 'superseded')
+        when o.fingerprint <> r.fingerprint then jsonb_build_object('outcome', 'payload_mismatch')
+        else jsonb_build_object(
+          'outcome', 'notified', 'receipt', o.receipt, 'replayed', told.event_id is null or told.place <> r.place
+        )
+      end
+      order by r.place
+    ),
+    '[]'
+  )
+  into answers
+  from unnest(readings) r
+  left join pause_status.orchestrations o on o.event_id = r.event_id
+  left join (
+    select e.event_id, min(r.place) as place
+    from unnest(told_event_ids) as e (event_id)
+    join unnest(readings) r on r.event_id = e.event_id
+    group by e.event_id
+  ) as told on told.event_id = r.event_id;
+  return answers;
+end
+$$;
+comment on function public.pause_status_notify(jsonb) is
+  'Tells the coordinators about an array of PauseEvents, in one transaction and once per event id; answers in the same '
+  'order, each with its eventId: notified (receipt, replayed), payload_mismatch (same key, other payload), superseded '
+  '(they were told about a later version of the mentor, and the event has no force) or invalid (message).';
+
+revoke all on all functions in schema pause_status from public, anon, authenticated, service_role;
+revoke all on function public.pause_status_notify(jsonb) from public, anon, authenticated;
+grant execute on function public.pause_status_notify(jsonb) to service_role;

@@ -1,0 +1,178 @@
+import { assert, afterAll, beforeAll, describe, it } from "@effect/vitest"
+import {
+  claimPath,
+  createMentors,
+  eventsOf,
+  eventually,
+  expectTold,
+  makeQuick,
+  orchestratorPath,
+  type Pipeline,
+  redrive,
+  settlePath,
+  startPipeline
+} from "../support/pipeline.ts"
+import { answerWith, gate, hangUp, loseReply, type Step } from "../support/proxy.ts"
+
+let pipeline: Pipeline
+
+beforeAll(async () => {
+  pipeline = await startPipeline({ functionEnv: { ORCHESTRATOR_RETRIES: "0", CIRCUIT_OPEN_MS: "1000" } })
+  await makeQuick(pipeline.database)
+})
+afterAll(() => pipeline?.[Symbol.asyncDispose]())
+
+const setAll = (mentorIds: ReadonlyArray<string>, status: string) =>
+  pipeline.database.rows("update public.peer_mentor_profiles set status = $2 where id = any ($1)", [mentorIds, status])
+
+const expectAllTold = async (mentorIds: ReadonlyArray<string>, ...transitions: ReadonlyArray<string>) => {
+  const expected = mentorIds.length * transitions.length
+  await eventually(`${expected} events completed`, async () => {
+    const [row] = await pipeline.database.rows<{ completed: number }>(
+      `select count(*)::int as completed from pause_status.webhook_queue
+       where mentor_id = any ($1) and status = 'completed'`,
+      [mentorIds]
+    )
+    if (row?.completed === expected) return true
+    throw new Error(`${row?.completed} are`)
+  })
+  await Promise.all(mentorIds.map((mentorId) => expectTold(pipeline.database, mentorId, ...transitions)))
+}
+
+/** How often the events of these mentors were sent, and in how many requests. */
+const deliveriesOf = async (mentorIds: ReadonlyArray<string>) => {
+  const [row] = await pipeline.database.rows<{ deliveries: number; requests: number }>(
+    `select count(*)::int as deliveries, count(distinct a.delivery_id)::int as requests
+     from pause_status.webhook_attempts a
+     join pause_status.webhook_queue q on q.event_id = a.event_id
+     where q.mentor_id = any ($1)`,
+    [mentorIds]
+  )
+  return row
+}
+
+const answers = async (): Promise<number> => {
+  const [row] = await pipeline.database.rows<{ count: number }>("select count(*)::int as count from net._http_response")
+  return row?.count ?? 0
+}
+
+describe("a burst", () => {
+  it("of 500 mentors in one UPDATE travels in 5 requests, and each is told about once", async () => {
+    const { database, proxy } = pipeline
+    const mentorIds = await createMentors(database, 500)
+    const paths = [claimPath, orchestratorPath, settlePath]
+    const callsBefore = paths.map((path) => proxy.seen(path).length)
+    const answersBefore = await answers()
+    // Nobody is to send anything twice because the machine is slow.
+    await database.rows("update pause_status.settings set lease_seconds = 60, acknowledge_timeout_seconds = 60")
+    await setAll(mentorIds, "paused")
+    await expectAllTold(mentorIds, "PAUSE")
+    await eventually("pg_net has kept the answers", async () => (await answers()) >= answersBefore + 5 || undefined)
+    assert.strictEqual((await answers()) - answersBefore, 5)
+    assert.deepStrictEqual(
+      paths.map((path, index) => proxy.seen(path).length - (callsBefore[index] ?? 0)),
+      [5, 5, 5]
+    )
+    assert.deepStrictEqual(await deliveriesOf(mentorIds), { deliveries: 500, requests: 5 })
+    await makeQuick(database)
+  })
+
+  it("that flips three times in one transaction is told about in the order of the versions", async () => {
+    const { database } = pipeline
+    const mentorIds = await createMentors(database, 60)
+    const statement = (to: string) =>
+      `update public.peer_mentor_profiles set status = '${to}' where id in ('${mentorIds.join("', '")}')`
+    await database.transaction("commit", statement("paused"), statement("active"), statement("paused"))
+    await expectAllTold(mentorIds, "PAUSE", "RESUME", "PAUSE")
+  })
+
+  it("whose handler dies while it holds the claims is told about once", async () => {
+    const { database, proxy, stack } = pipeline
+    const mentorIds = await createMentors(database, 20)
+    const held = gate()
+    proxy.next(orchestratorPath, mentorIds[0] ?? "", held.step)
+    await setAll(mentorIds, "paused")
+    await held.reached
+    await stack.services.handler.kill("SIGKILL")
+    held.open()
+    await expectAllTold(mentorIds, "PAUSE")
+  })
+
+  const losses: ReadonlyArray<readonly [name: string, path: string, step: Step]> = [
+    ["the answer to its claims", claimPath, loseReply],
+    ["its call of the orchestrator", orchestratorPath, hangUp],
+    ["the orchestrator's answer", orchestratorPath, loseReply],
+    ["the orchestrator's patience, with a 503,", orchestratorPath, answerWith(503)],
+    ["its settlement", settlePath, hangUp],
+    ["the answer to its settlement", settlePath, loseReply]
+  ]
+  it.concurrent.for(losses)("that loses %s is told about once all the same", async ([, path, step]) => {
+    const { database, proxy } = pipeline
+    const mentorIds = await createMentors(database, 20)
+    // A settlement names no mentor: the event is there to be looked up when its claim comes by.
+    const held = gate(path === claimPath ? step : undefined)
+    proxy.next(claimPath, mentorIds[0] ?? "", held.step)
+    await setAll(mentorIds, "paused")
+    await held.reached
+    const [event] = await eventsOf(database, mentorIds[0] ?? "")
+    const eventId = event?.event_id ?? ""
+    if (path !== claimPath) proxy.next(path, eventId, step, step, step)
+    held.open()
+    await eventually("a second try", () => proxy.seen(path, eventId)[1])
+    await expectAllTold(mentorIds, "PAUSE")
+  })
+})
+
+/** Pauses mentors in one transaction, which ends with a statement about what it queued for the first of them. */
+const pauseAndSpoil = async (spoil: string) => {
+  const { database } = pipeline
+  const [bad = "", ...others] = await createMentors(database, 10)
+  await database.transaction(
+    "commit",
+    `update public.peer_mentor_profiles set status = 'paused' where id in ('${[bad, ...others].join("', '")}')`,
+    `${spoil} where mentor_id = '${bad}'`
+  )
+  const failed = await eventually("a dead letter of the bad one", async () =>
+    (await eventsOf(database, bad)).find(({ status }) => status === "failed")
+  )
+  const told = await database.rows("select from public.notifications where mentor_id = $1", [bad])
+  assert.lengthOf(told, 0)
+  await expectAllTold(others, "PAUSE")
+  assert.deepStrictEqual(await deliveriesOf([bad, ...others]), { deliveries: 10, requests: 1 })
+  const [letter] = await database.rows<{ reason: string }>(
+    "select reason from pause_status.dead_letter_queue where event_id = $1 and resolution is null",
+    [failed.event_id]
+  )
+  return { bad, eventId: failed.event_id, reason: letter?.reason, lastError: failed.last_error ?? "" }
+}
+
+describe("one bad event in a request of ten is a dead letter, and its neighbours are told about once:", () => {
+  it("one that the handler cannot read", async () => {
+    const { lastError, reason } = await pauseAndSpoil(
+      `update pause_status.webhook_queue set payload = payload || '{"table": "somewhere_else"}'`
+    )
+    assert.strictEqual(reason, "rejected")
+    assert.match(lastError, /400.*invalid_payload/)
+  })
+
+  it("one whose payload is not what was queued under its id", async () => {
+    const { lastError, reason } = await pauseAndSpoil(
+      `update pause_status.webhook_queue set payload = payload || '{"timestamp": "2026-11-22T09:30:00.000001Z"}'`
+    )
+    assert.strictEqual(reason, "rejected")
+    assert.match(lastError, /422.*payload_mismatch/)
+  })
+
+  it("one that the orchestrator refuses, and that is told about once when it is redriven", async () => {
+    const { database } = pipeline
+    const { bad, eventId, lastError, reason } = await pauseAndSpoil(
+      `insert into pause_status.orchestrations (event_id, fingerprint, receipt)
+       select event_id, 'of another event', '{}' from pause_status.webhook_queue`
+    )
+    assert.strictEqual(reason, "refused")
+    assert.match(lastError, /^permanent: .*status 422/)
+    await database.rows("delete from pause_status.orchestrations where event_id = $1", [eventId])
+    assert.strictEqual(await redrive(database, eventId), "redriven")
+    await expectTold(database, bad, "PAUSE")
+  })
+})

@@ -1,0 +1,226 @@
+import { assert, describe, it } from "@effect/vitest"
+import { buildFunctions } from "../../build.ts"
+import type { Change, DeadLetter, Evidence, Told } from "../../local/chaos/audit.ts"
+import { runChaos } from "../../local/chaos/chaos.ts"
+import { Fence } from "../../local/chaos/Fence.ts"
+import { FAULTS, parseOptions, randomSeed, replayCommand, UsageError } from "../../local/chaos/options.ts"
+import { planOperations, planWorld } from "../../local/chaos/plan.ts"
+import { makeRandom } from "../../local/chaos/random.ts"
+import { printable, type Report } from "../../local/chaos/report.ts"
+import { STEPS } from "../../local/chaos/steps.ts"
+import { verify } from "../../local/chaos/verify.ts"
+
+describe("chaos", { timeout: 240_000 }, () => {
+  const reports: Array<Report> = []
+
+  const run = async (seed: number): Promise<void> => {
+    const options = { events: 500, mentors: 40, seed, faults: FAULTS, noNet: false }
+    console.log(replayCommand(options))
+    const report = await runChaos(options, { progress: () => {}, log: () => {} })
+    reports.push(report)
+    assert.isTrue(report.passed, printable(report))
+    assert.isAtLeast(report.events, 400)
+    assert.strictEqual(report.notified + (report.deadLetters["neverTold"] ?? 0), report.events)
+  }
+
+  // Two at a time: each waits for leases and restarts more than it computes.
+  for (const seeds of [
+    [7, 42],
+    [1914, randomSeed()]
+  ] as const) {
+    it(`nothing is lost, doubled or out of order, whatever dies or goes wrong: seeds ${seeds.join(", ")}`, async () => {
+      await buildFunctions()
+      const runs = await Promise.allSettled(seeds.map(run))
+      assert.deepStrictEqual(
+        runs.flatMap((each) => (each.status === "rejected" ? [String(each.reason)] : [])),
+        []
+      )
+    })
+  }
+
+  it("somebody was killed at each step", () => {
+    for (const step of STEPS) {
+      const times = reports.map(({ steps }) => steps[step] ?? 0)
+      assert.isAbove(Math.max(0, ...times), 0, step)
+    }
+  })
+})
+
+const told = (version: number, transition: string, more: Partial<Told> = {}): Told => ({
+  eventId: `event ${version}`,
+  mentorId: "mentor",
+  coordinatorId: "coordinator",
+  transition,
+  version,
+  createdAt: version,
+  at: version,
+  ...more
+})
+
+const change = (oldStatus: string, newStatus: string): Change => ({
+  mentorId: "mentor",
+  oldStatus,
+  newStatus,
+  transaction: "1",
+  at: 0
+})
+
+const deadLetter = (more: Partial<DeadLetter> = {}): DeadLetter => ({
+  eventId: "event 1",
+  mentorId: "mentor",
+  version: 1,
+  reason: "refused",
+  lastError: "status 400",
+  failures: 1,
+  resolution: "resolved",
+  ...more
+})
+
+const pauseAndResume = [change("active", "paused"), change("paused", "active")]
+
+const verdictOn = (evidence: Partial<Evidence>, refused: ReadonlyArray<string> = []) =>
+  verify(
+    {
+      changes: pauseAndResume,
+      told: [],
+      deadLetters: [],
+      reconciled: new Map(),
+      coordinators: new Map([["mentor", new Set(["coordinator"])]]),
+      ...evidence
+    },
+    { refused: new Set(refused), maxAttempts: 10, commits: new Map() }
+  )
+
+const violationsOf = (evidence: Partial<Evidence>, refused: ReadonlyArray<string> = []): ReadonlyArray<string> =>
+  verdictOn(evidence, refused).violations.map(({ kind, version }) => `${kind} ${version}`)
+
+describe("the verdict", () => {
+  it("is clean when each transition was told once to each coordinator, in order", () => {
+    const verdict = verdictOn({ told: [told(1, "PAUSE"), told(2, "RESUME")] })
+    assert.deepStrictEqual([verdict.violations, verdict.committed, verdict.notified], [[], 2, 2])
+  })
+
+  it("names a transition that was not told", () => {
+    assert.deepStrictEqual(violationsOf({ told: [told(1, "PAUSE")] }), ["lost 2"])
+  })
+
+  it("names a transition that one of two coordinators was not told", () => {
+    const coordinators = new Map([["mentor", new Set(["coordinator", "another"])]])
+    const both = [told(1, "PAUSE"), told(1, "PAUSE", { coordinatorId: "another" }), told(2, "RESUME")]
+    assert.deepStrictEqual(violationsOf({ coordinators, told: both }), ["lost 2"])
+  })
+
+  it("names a transition that was told twice", () => {
+    const twice = [told(1, "PAUSE"), told(1, "PAUSE"), told(2, "RESUME")]
+    assert.deepStrictEqual(violationsOf({ told: twice }), ["doubled 1"])
+  })
+
+  it("names a transition that was told under two event ids", () => {
+    const twice = [told(1, "PAUSE"), told(1, "PAUSE", { eventId: "another" }), told(2, "RESUME")]
+    assert.include(violationsOf({ told: twice }), "doubled 1")
+  })
+
+  it("names a transition that was inserted after its successor", () => {
+    assert.include(violationsOf({ told: [told(2, "RESUME"), told(1, "PAUSE")] }), "out of order 1")
+  })
+
+  it("names a transition whose time is after its successor's", () => {
+    const late = [told(1, "PAUSE", { createdAt: 3 }), told(2, "RESUME")]
+    assert.deepStrictEqual(violationsOf({ told: late }), ["out of order 1"])
+  })
+
+  it("names a transition that was told as another", () => {
+    assert.deepStrictEqual(violationsOf({ told: [told(1, "RESUME"), told(2, "RESUME")] }), ["untrue 1"])
+  })
+
+  it("names what was told although nothing happened", () => {
+    const more = [told(1, "PAUSE"), told(2, "RESUME"), told(3, "PAUSE")]
+    assert.deepStrictEqual(violationsOf({ told: more }), ["untrue 3"])
+  })
+
+  it("accepts a dead letter that was refused by injection and superseded", () => {
+    const evidence = { told: [told(2, "RESUME")], deadLetters: [deadLetter()] }
+    assert.deepStrictEqual(violationsOf(evidence, ["event 1"]), [])
+    assert.deepStrictEqual(violationsOf(evidence), ["unexplained dead letter 1"])
+  })
+
+  it("does not accept an open dead letter for a transition", () => {
+    const evidence = { told: [told(2, "RESUME")], deadLetters: [deadLetter({ resolution: null })] }
+    assert.deepStrictEqual(violationsOf(evidence, ["event 1"]), ["lost 1"])
+  })
+
+  it("accepts an exhausted dead letter only after all its attempts", () => {
+    const everything = [told(1, "PAUSE"), told(2, "RESUME")]
+    const [after9, after10] = [9, 10].map((failures) => [deadLetter({ reason: "exhausted", failures })])
+    assert.deepStrictEqual(violationsOf({ told: everything, deadLetters: after10 ?? [] }), [])
+    assert.deepStrictEqual(violationsOf({ told: everything, deadLetters: after9 ?? [] }), ["unexplained dead letter 1"])
+  })
+
+  it("accepts the reconciliation only for a mentor whose status was a word of the project's own", () => {
+    const reconciled = new Map([["mentor", new Set([1])]])
+    const words = [change("active", "on leave"), change("on leave", "paused"), change("paused", "active")]
+    const evidence = { reconciled, told: [told(1, "PAUSE"), told(2, "RESUME")] }
+    assert.deepStrictEqual(violationsOf({ ...evidence, changes: words }), [])
+    assert.deepStrictEqual(
+      violationsOf({ ...evidence, changes: words.slice(2) }).filter((it) => it === "doubled 1").length,
+      1
+    )
+  })
+})
+
+const reply = (value: unknown) => async () => ({ status: 200, headers: [], body: Buffer.from(JSON.stringify(value)) })
+const call = (kind: "claim" | "settle", body: unknown) => ({
+  kind,
+  method: "POST",
+  path: "",
+  headers: [],
+  body: Buffer.from(JSON.stringify(body))
+})
+
+const grant = (fence: Fence, token: number) =>
+  fence.watch(call("claim", {}), reply([{ eventId: "event", outcome: "claimed", token }]))
+const settle = (fence: Fence, token: number, outcome: string) =>
+  fence.watch(call("settle", { settlements: [{ eventId: "event", token }] }), reply([{ eventId: "event", outcome }]))
+
+describe("the watch over claims", () => {
+  it("catches a settlement with an old token that took effect, and no other", async () => {
+    const fence = new Fence()
+    await grant(fence, 1)
+    await settle(fence, 1, "released")
+    await grant(fence, 2)
+    await settle(fence, 1, "stale")
+    assert.deepStrictEqual([fence.trespasses.length, fence.turnedAway], [0, 1])
+    await settle(fence, 1, "completed")
+    assert.strictEqual(fence.trespasses.length, 1)
+  })
+
+  it("catches an event that was sent before its turn", async () => {
+    const fence = new Fence()
+    await fence.watch(call("claim", {}), reply([{ eventId: "event", outcome: "out_of_order" }]))
+    assert.strictEqual(fence.trespasses.length, 1)
+  })
+})
+
+const decisions = (seed: string) => {
+  const random = makeRandom(seed)
+  const world = planWorld(random.fork("world"), 20)
+  return [world, ...planOperations(random.fork("writer"), world, 10).take(200)]
+}
+
+describe("a seed", () => {
+  it("decides everything, and another decides otherwise", () => {
+    assert.deepStrictEqual(decisions("1"), decisions("1"))
+    assert.notDeepEqual(decisions("1"), decisions("2"))
+  })
+
+  it("is in the command that replays a run", () => {
+    const options = parseOptions(["--events", "10", "--mentors", "3", "--seed", "5", "--faults", "order,kill"])
+    const [, , , ...args] = replayCommand(options).split(" ")
+    assert.deepStrictEqual(parseOptions(args.slice(1)), options)
+  })
+
+  it("must be a number, and a kind of fault must be known", () => {
+    assert.throws(() => parseOptions(["--seed", "x"]), UsageError)
+    assert.throws(() => parseOptions(["--faults", "meteors"]), UsageError)
+  })
+})

@@ -1,0 +1,198 @@
+import { Webhook } from "standardwebhooks"
+import { afterAll, assert, beforeEach, describe, it } from "vitest"
+import {
+  claim,
+  createMentor,
+  type Database,
+  emptyNet,
+  eventOf,
+  eventsOf,
+  makeDue,
+  newSecret,
+  openReadyDatabase,
+  pausedEvents,
+  release,
+  setStatus,
+  storeSecret,
+  sweep
+} from "../../support/sql.ts"
+
+interface Payload {
+  readonly event_id: string
+  readonly record: { readonly id: string }
+}
+
+interface Request {
+  readonly body: string
+  readonly headers: Record<string, string>
+}
+
+describe("events that travel together", () => {
+  let database: Database | undefined
+  let own: Database
+  beforeEach(async () => {
+    await database?.[Symbol.asyncDispose]()
+    database = own = await openReadyDatabase()
+  })
+  afterAll(() => database?.[Symbol.asyncDispose]())
+
+  const requests = () =>
+    own.rows<Request>("select convert_from(body, 'UTF8') as body, headers from net.http_request_queue order by id")
+
+  const sizes = async () =>
+    (await requests()).map(({ body }): number => {
+      const content: unknown = JSON.parse(body)
+      return Array.isArray(content) ? content.length : 1
+    })
+
+  it("are one signed array of payloads under an id of its own", async () => {
+    const secret = newSecret()
+    await storeSecret(own, "pause_status_webhook_secret", secret)
+    const events = await pausedEvents(own, 3)
+    const [request, ...more] = await requests()
+    assert.lengthOf(more, 0)
+    if (request === undefined) throw new Error("nothing was sent")
+    const payloads = new Webhook(secret).verify(request.body, request.headers) as ReadonlyArray<Payload>
+    assert.sameMembers(
+      payloads.map((payload) => payload.event_id),
+      events.map((event) => event.eventId)
+    )
+    const deliveryId = request.headers["webhook-id"]
+    assert.notInclude(
+      events.map((event) => event.eventId),
+      deliveryId
+    )
+    const deliveries = await own.rows("select distinct delivery_id, attempts from pause_status.webhook_queue")
+    assert.deepStrictEqual(deliveries, [{ delivery_id: deliveryId, attempts: 1 }])
+  })
+
+  it("are an object under the event's own id when there is only one", async () => {
+    const [event] = await pausedEvents(own, 1)
+    const [request] = await requests()
+    assert.strictEqual(request?.headers["webhook-id"], event?.eventId)
+    assert.include(JSON.parse(request?.body ?? ""), { event_id: event?.eventId })
+  })
+
+  it("fill requests of as many as the settings say", async () => {
+    await own.rows("update pause_status.settings set events_per_request = 7")
+    await pausedEvents(own, 16)
+    assert.deepStrictEqual(await sizes(), [7, 7, 2])
+  })
+
+  it("are those of one transaction, whatever statements made them and whatever savepoint they survived", async () => {
+    const mentors = await Promise.all(Array.from({ length: 4 }, () => createMentor(own)))
+    await using client = await own.connect()
+    const pause = (index: number) =>
+      client.query("update public.peer_mentor_profiles set status = 'paused' where id = $1", [mentors[index]])
+    await client.query("begin")
+    await pause(0)
+    await client.query("savepoint kept")
+    await pause(1)
+    await client.query("release kept")
+    await client.query("savepoint lost")
+    await pause(2)
+    await client.query("rollback to lost")
+    await pause(3)
+    await client.query("commit")
+    assert.deepStrictEqual(await sizes(), [3])
+    const queued = await Promise.all(mentors.map(async (mentor) => (await eventsOf(own, mentor)).length))
+    assert.deepStrictEqual(queued, [1, 1, 0, 1])
+  })
+
+  it("leave at each statement when a transaction makes its constraints immediate", async () => {
+    const mentors = [await createMentor(own), await createMentor(own)]
+    await using client = await own.connect()
+    await client.query("begin")
+    await client.query("set constraints all immediate")
+    for (const mentor of mentors) {
+      await client.query("update public.peer_mentor_profiles set status = 'paused' where id = $1", [mentor])
+    }
+    await client.query("commit")
+    assert.deepStrictEqual(await sizes(), [1, 1])
+  })
+
+  it("never hold two events of one mentor: the second waits for the first", async () => {
+    await own.rows("insert into public.peer_mentor_profiles (status) select 'active' from generate_series(1, 5)")
+    await using client = await own.connect()
+    await client.query("begin")
+    await client.query("update public.peer_mentor_profiles set status = 'paused'")
+    await client.query("update public.peer_mentor_profiles set status = 'active'")
+    await client.query("commit")
+    assert.deepStrictEqual(await sizes(), [5])
+    const versions = await own.rows("select distinct version::int, attempts from pause_status.webhook_queue order by 1")
+    assert.deepStrictEqual(versions, [
+      { version: 1, attempts: 1 },
+      { version: 2, attempts: 0 }
+    ])
+  })
+
+  it("are not joined by what other transactions left due", async () => {
+    const [other] = await pausedEvents(own, 1)
+    await own.rows(
+      `update pause_status.webhook_queue
+       set delivery_id = null, next_attempt_at = now() where event_id = $1`,
+      [other?.eventId]
+    )
+    await emptyNet(own)
+    const [mine] = await pausedEvents(own, 1)
+    const sent = (await requests()).map(({ body }): unknown => JSON.parse(body))
+    assert.lengthOf(sent, 1)
+    assert.deepInclude(sent[0], { event_id: mine?.eventId })
+  })
+
+  it.each([
+    { status: 500, rounds: [[4, 4], [2, 2, 2, 2], Array<number>(8).fill(1)] },
+    { status: 503, rounds: [[8], [8], [8]] },
+    { status: undefined, rounds: [[8], [8], [8]] }
+  ])("are split further when they are answered $status, until the one that spoils them is alone", async (answer) => {
+    await own.rows("update pause_status.settings set events_per_request = 8")
+    const events = await pausedEvents(own, 8)
+    const rounds: Array<ReadonlyArray<number>> = []
+    for (let round = 0; round < 3; round += 1) {
+      await emptyNet(own)
+      if (answer.status !== undefined) {
+        await own.rows(
+          `insert into net._http_response (id, status_code, created)
+           select distinct request_id, $1::integer, now() from pause_status.webhook_queue`,
+          [answer.status]
+        )
+      }
+      for (const { eventId } of events) await makeDue(own, eventId)
+      assert.strictEqual(await sweep(own), 8)
+      rounds.push(await sizes())
+    }
+    assert.deepStrictEqual(rounds, answer.rounds)
+  })
+
+  it("are settled each on its own: one that fails is sent again alone", async () => {
+    const [good, bad] = await pausedEvents(own, 2)
+    if (good === undefined || bad === undefined) throw new Error("two events were expected")
+    const tokens = [await claim(own, good.eventId), await claim(own, bad.eventId)]
+    await own.rpc("pause_status_settle", {
+      settlements: [{ eventId: good.eventId, token: tokens[0], outcome: "completed", receipt: {} }]
+    })
+    await release(own, bad.eventId, tokens[1])
+    await emptyNet(own)
+    await makeDue(own, bad.eventId)
+    assert.strictEqual(await sweep(own), 1)
+    const [request] = await requests()
+    assert.strictEqual(request?.headers["webhook-id"], bad.eventId)
+  })
+
+  it("wait for their mentors' settles that are under way, and are told why they were sent", async () => {
+    const mentor = await createMentor(own)
+    await setStatus(own, mentor, "paused", "active")
+    const why = (version: number) =>
+      own.row<{ dispatch_reason: string | null }>(
+        "select dispatch_reason from pause_status.webhook_queue where mentor_id = $1 and version = $2",
+        [mentor, version]
+      )
+    assert.deepStrictEqual(await why(1), { dispatch_reason: "commit" })
+    assert.deepStrictEqual(await why(2), { dispatch_reason: null })
+    const { event_id } = await eventOf(own, mentor)
+    const token = await claim(own, event_id)
+    const settlement = { eventId: event_id, token, outcome: "completed", receipt: {} }
+    await own.rpc("pause_status_settle", { settlements: [settlement] })
+    assert.deepStrictEqual(await why(2), { dispatch_reason: "settled" })
+  })
+})

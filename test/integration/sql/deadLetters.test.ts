@@ -1,0 +1,224 @@
+import { randomUUID } from "node:crypto"
+import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import {
+  bury,
+  claim,
+  claimOf,
+  createMentor,
+  type Database,
+  eventOf,
+  eventsOf,
+  expireLease,
+  failureOf,
+  foreignEvent,
+  historyOf,
+  openReadyDatabase,
+  release,
+  setStatus,
+  settle,
+  sweep
+} from "../../support/sql.ts"
+
+describe("dead letters", () => {
+  let database: Database
+  beforeAll(async () => {
+    database = await openReadyDatabase()
+  })
+  afterAll(() => database[Symbol.asyncDispose]())
+
+  /** A mentor whose first event failed for good, and the versions that were completed after it. */
+  const buried = async (...completed: Array<string>) => {
+    const mentor = await createMentor(database)
+    await setStatus(database, mentor, "paused")
+    const { event_id } = await eventOf(database, mentor)
+    await bury(database, event_id)
+    for (const [index, status] of completed.entries()) {
+      await setStatus(database, mentor, status)
+      await settle(database, (await eventOf(database, mentor, index + 2)).event_id)
+    }
+    return { mentor, eventId: event_id, current: () => eventOf(database, mentor) }
+  }
+
+  const redrive = async (eventId: string, options: { force?: boolean; dryRun?: boolean } = {}) =>
+    (
+      await database.row<{ answer: unknown }>("select pause_status.redrive($1, $2, $3) as answer", [
+        eventId,
+        options.force ?? false,
+        options.dryRun ?? false
+      ])
+    ).answer
+
+  const resolve = async (eventId: string, notes: string | null = null) =>
+    (await database.row<{ answer: unknown }>("select pause_status.resolve($1, $2) as answer", [eventId, notes])).answer
+
+  const lettersOf = (eventId: string) =>
+    database.rows<{ reason: string; last_error: string; resolution: string | null; notes: string | null }>(
+      `select reason, last_error, resolution, notes from pause_status.dead_letter_queue
+       where event_id = $1 order by created_at`,
+      [eventId]
+    )
+
+  it("are made at once of what the orchestrator would never accept, and say why", async () => {
+    const { eventId, current } = await buried()
+    assert.include(await current(), { status: "failed", seconds_until_next_attempt: null })
+    const [letter, ...more] = await lettersOf(eventId)
+    assert.include(letter, { reason: "refused", last_error: "permanent: refused", resolution: null })
+    assert.lengthOf(more, 0)
+  })
+
+  it("are made of what ran out of attempts, by failures and by lost leases alike", async () => {
+    await using own = await openReadyDatabase()
+    await own.rows("update pause_status.settings set max_attempts = 3")
+    const mentor = await createMentor(own)
+    await setStatus(own, mentor, "paused")
+    const { event_id } = await eventOf(own, mentor)
+    assert.include(await release(own, event_id, await claim(own, event_id)), { outcome: "released" })
+    await claim(own, event_id)
+    await expireLease(own, event_id)
+    await sweep(own)
+    assert.include(await eventOf(own, mentor), { status: "pending", failures: 2 })
+    assert.include(await release(own, event_id, await claim(own, event_id)), { outcome: "dead" })
+    const { reason, payload } = await own.row<{ reason: string; payload: { event_id: string } }>(
+      "select reason, payload from pause_status.dead_letter_queue"
+    )
+    assert.strictEqual(reason, "exhausted")
+    assert.strictEqual(payload.event_id, event_id)
+    assert.deepStrictEqual(
+      (await historyOf(own, event_id)).map(({ outcome }) => outcome),
+      ["transient", "lease", "transient"]
+    )
+  })
+
+  it("count a lease that ran out as a failure even when somebody claims before the sweep", async () => {
+    const mentor = await createMentor(database)
+    await setStatus(database, mentor, "paused")
+    const { event_id } = await eventOf(database, mentor)
+    const token = await claim(database, event_id)
+    await expireLease(database, event_id)
+    await claim(database, event_id)
+    assert.include(await eventOf(database, mentor), { status: "processing", failures: 1 })
+    const [ended] = await historyOf(database, event_id)
+    assert.include(ended, { outcome: "lease", claim_token: String(token) })
+  })
+
+  describe("redriven", () => {
+    it("are sent again with a new budget, and the handler may claim them again", async () => {
+      const { eventId, current } = await buried()
+      assert.deepStrictEqual(await redrive(eventId), { outcome: "redriven" })
+      assert.include(await current(), { status: "pending", failures: 0, attempts: 2 })
+      assert.deepInclude(await lettersOf(eventId), {
+        reason: "refused",
+        last_error: "permanent: refused",
+        resolution: "redriven",
+        notes: null
+      })
+      assert.include(await settle(database, eventId), { outcome: "completed" })
+      const history = await historyOf(database, eventId)
+      assert.deepStrictEqual(
+        history.map(({ why, outcome }) => [why, outcome]),
+        [
+          ["commit", "permanent"],
+          ["redrive", "completed"]
+        ]
+      )
+    })
+
+    it("are dead letters again when they fail again", async () => {
+      const { eventId } = await buried()
+      await redrive(eventId)
+      await bury(database, eventId)
+      const letters = await lettersOf(eventId)
+      assert.deepStrictEqual(
+        letters.map(({ resolution }) => resolution),
+        ["redriven", null]
+      )
+    })
+
+    it("only say so in a dry run", async () => {
+      const { eventId, current } = await buried()
+      assert.deepStrictEqual(await redrive(eventId, { dryRun: true }), { outcome: "would_redrive" })
+      assert.include(await current(), { status: "failed", attempts: 1 })
+    })
+
+    it("are refused when a newer version is completed, unless forced: then the payload says so", async () => {
+      const { mentor, eventId } = await buried("active")
+      for (const dryRun of [true, false]) {
+        assert.deepStrictEqual(await redrive(eventId, { dryRun }), { outcome: "superseded" })
+      }
+      assert.deepStrictEqual(await redrive(eventId, { force: true }), { outcome: "redriven" })
+      const { payload } = await database.row<{ payload: { force?: boolean } }>(
+        "select payload from pause_status.webhook_queue where mentor_id = $1 and version = 1",
+        [mentor]
+      )
+      assert.strictEqual(payload.force, true)
+      assert.include(await settle(database, eventId), { outcome: "completed" })
+      const state = await database.row(
+        "select notified_version::int, notified_status from pause_status.mentor_states where mentor_id = $1",
+        [mentor]
+      )
+      assert.deepStrictEqual(state, { notified_version: 2, notified_status: "active" })
+    })
+
+    it("were not failed, or are unknown", async () => {
+      const mentor = await createMentor(database)
+      await setStatus(database, mentor, "paused")
+      const { event_id } = await eventOf(database, mentor)
+      assert.deepStrictEqual(await redrive(event_id), { outcome: "not_failed" })
+      assert.deepStrictEqual(await redrive(randomUUID()), { outcome: "unknown" })
+    })
+
+    it("are ours to send even if somebody else sent them first", async () => {
+      const event = foreignEvent()
+      const { token } = await claimOf(database, event)
+      await release(database, event.eventId, token, { kind: "permanent", message: "refused" })
+      assert.deepStrictEqual(await redrive(event.eventId), { outcome: "redriven" })
+      const [sent] = await eventsOf(database, event.mentorId)
+      assert.include(sent, { status: "pending" })
+      assert.isNotNull(sent?.request_id)
+      assert.strictEqual((await claimOf(database, event)).outcome, "claimed")
+    })
+
+    it("are redriven once when two people do it at the same time", async () => {
+      const { eventId } = await buried()
+      const answers = await Promise.all([redrive(eventId), redrive(eventId)])
+      assert.sameDeepMembers(answers, [{ outcome: "redriven" }, { outcome: "not_failed" }])
+    })
+  })
+
+  describe("resolved", () => {
+    it("are closed with notes and stay failed", async () => {
+      const { eventId, current } = await buried()
+      assert.deepStrictEqual(await resolve(eventId, "told by telephone"), { outcome: "resolved" })
+      assert.include(await current(), { status: "failed" })
+      const [letter] = await lettersOf(eventId)
+      assert.include(letter, { resolution: "resolved", notes: "told by telephone" })
+      assert.deepStrictEqual(await resolve(eventId), { outcome: "not_failed" })
+      assert.deepStrictEqual(await resolve(randomUUID()), { outcome: "unknown" })
+    })
+
+    it("can still be redriven", async () => {
+      const { eventId } = await buried()
+      await resolve(eventId)
+      assert.deepStrictEqual(await redrive(eventId), { outcome: "redriven" })
+    })
+  })
+
+  it.for([
+    [
+      "update pause_status.webhook_queue set status = 'pending', next_attempt_at = now() where event_id = $1",
+      "failed_has"
+    ],
+    ["update pause_status.webhook_queue set dead_letter_id = null where event_id = $1", "failed_has_dead_letter"],
+    ["delete from pause_status.dead_letter_queue where event_id = $1", "dead_letter_id_fkey"],
+    ["update pause_status.dead_letter_queue set resolution = 'redriven' where event_id = $1", "resolution_has_time"],
+    [
+      `insert into pause_status.dead_letter_queue
+         (event_id, mentor_id, reason, payload, attempts, first_failed_at, last_failed_at, last_error)
+       values ($1, gen_random_uuid(), 'refused', '{}', 1, now(), now(), 'again')`,
+      "one_open_per_event"
+    ]
+  ] as const)("belong to failed events, one open each: %s", async ([statement, constraint]) => {
+    const { eventId } = await buried()
+    assert.include(await failureOf(database.rows(statement, [eventId])), constraint)
+  })
+})

@@ -1,0 +1,224 @@
+import { randomUUID } from "node:crypto"
+import { afterAll, afterEach, assert, beforeEach, describe, it } from "vitest"
+import { Webhook } from "standardwebhooks"
+import { type Recorder, startRecorder } from "../../support/bareStack.ts"
+import {
+  claim,
+  complete,
+  createMentor,
+  type Database,
+  emptyNet,
+  eventOf,
+  type GivenEvent,
+  historyOf,
+  newSecret,
+  openReadyDatabase,
+  openDatabase,
+  pausedEvents,
+  setStatus,
+  storeSecret
+} from "../../support/sql.ts"
+
+describe("send_directly", () => {
+  let own: Database
+  let handler: Recorder
+  let secret: string
+  /** What the stand-in for the handler does with an event before it answers. */
+  let serve: (eventIds: ReadonlyArray<string>) => Promise<void>
+  let reply: (eventIds: ReadonlyArray<string>) => { readonly status: number; readonly body?: unknown }
+
+  beforeEach(async () => {
+    own = await openReadyDatabase()
+    secret = newSecret()
+    serve = async () => {}
+    reply = () => ({ status: 200 })
+    handler = await startRecorder(({ body }, response) => {
+      const eventIds = [JSON.parse(body)].flat().map(({ event_id }: { event_id: string }) => event_id)
+      void serve(eventIds).then(() => {
+        const { status, body: answer } = reply(eventIds)
+        response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(answer ?? {}))
+      })
+    })
+    await storeSecret(own, "pause_status_function_url", handler.url)
+    await storeSecret(own, "pause_status_webhook_secret", secret)
+  })
+  afterEach(async () => {
+    await handler[Symbol.asyncDispose]()
+    await own[Symbol.asyncDispose]()
+  })
+
+  const settleAll = async (eventIds: ReadonlyArray<string>): Promise<void> => {
+    for (const eventId of eventIds) await complete(own, eventId, await claim(own, eventId))
+  }
+
+  const letTimePass = () =>
+    own.rows("update pause_status.webhook_queue set last_dispatched_at = last_dispatched_at - interval '1 minute'")
+
+  const send = async (): Promise<number> =>
+    (await own.row<{ sent: number }>("select pause_status.send_directly() as sent")).sent
+
+  const overdue = async (count: number): Promise<Array<GivenEvent>> => {
+    const events = await pausedEvents(own, count)
+    await letTimePass()
+    return events
+  }
+
+  const stateOf = ({ mentorId }: GivenEvent) => eventOf(own, mentorId)
+
+  it("does nothing before pg_net has had its time", async () => {
+    await pausedEvents(own, 1)
+    assert.strictEqual(await send(), 0)
+    assert.lengthOf(handler.arrivals, 0)
+  })
+
+  it("leaves to the sweep what pg_net took and lost", async () => {
+    await overdue(1)
+    await emptyNet(own)
+    assert.strictEqual(await send(), 0)
+  })
+
+  it("sends what still waits, and holds no lock while the handler claims and settles it", async () => {
+    const [event] = await overdue(1)
+    serve = settleAll
+    assert.strictEqual(await send(), 1)
+    assert.include(event && (await stateOf(event)), { status: "completed", failures: 0 })
+    assert.strictEqual(await send(), 0)
+  })
+
+  it("signs each request freshly, over the bytes it sends: one event by its own id, several by an id of their own", async () => {
+    const [event] = await overdue(1)
+    await send()
+    await own.rows("delete from pause_status.webhook_queue")
+    await overdue(3)
+    await send()
+    const ids = handler.arrivals.map(({ body, headers }) => {
+      const read = new Webhook(secret).verify(body, {
+        "webhook-id": String(headers["webhook-id"]),
+        "webhook-timestamp": String(headers["webhook-timestamp"]),
+        "webhook-signature": String(headers["webhook-signature"])
+      })
+      return { id: headers["webhook-id"], events: Array.isArray(read) ? read.length : 1 }
+    })
+    assert.deepStrictEqual(
+      ids.map(({ events }) => events),
+      [1, 3]
+    )
+    assert.strictEqual(ids[0]?.id, event?.eventId)
+    assert.match(String(ids[1]?.id), /^[0-9a-f-]{36}$/)
+  })
+
+  it("sends no more events in one request than the settings allow, and all of them in one run", async () => {
+    await own.rows("update pause_status.settings set events_per_request = 2")
+    await overdue(5)
+    serve = settleAll
+    assert.strictEqual(await send(), 5)
+    assert.deepStrictEqual(
+      handler.arrivals.map(({ body }) => [JSON.parse(body)].flat().length),
+      [2, 2, 1]
+    )
+  })
+
+  it("sends a mentor's events in order, each when its predecessor is settled, in the same run", async () => {
+    const mentor = await createMentor(own)
+    await setStatus(own, mentor, "paused", "active", "paused")
+    await letTimePass()
+    serve = settleAll
+    assert.strictEqual(await send(), 3)
+    assert.deepStrictEqual(
+      handler.arrivals.map(({ body }) => JSON.parse(body).version),
+      [1, 2, 3]
+    )
+  })
+
+  it("counts what nobody claimed as unacknowledged, with the answer, and waits before the next try", async () => {
+    const [event] = await overdue(1)
+    reply = () => ({ status: 503, body: { code: "misconfigured" } })
+    assert.strictEqual(await send(), 1)
+    const state = event && (await stateOf(event))
+    assert.include(state, { status: "pending", failures: 1 })
+    assert.isAbove(state?.seconds_until_next_attempt ?? 0, 1)
+    const [attempt] = await historyOf(own, event?.eventId ?? "")
+    assert.include(attempt, { outcome: "unacknowledged", http_status: 503 })
+    assert.include(attempt?.error, 'sent without pg_net: the handler answered 503: {"code":"misconfigured"}')
+    assert.strictEqual(await send(), 0)
+  })
+
+  it("counts a handler that nobody reaches, once in a run, and tells neither its address nor a secret", async () => {
+    await own.rows("update pause_status.settings set events_per_request = 1")
+    await storeSecret(own, "pause_status_function_url", "http://127.0.0.1:9/secret-path")
+    const events = await overdue(2)
+    assert.strictEqual(await send(), 1)
+    const errors = (await Promise.all(events.map(stateOf))).map(({ last_error }) => last_error)
+    assert.strictEqual(errors.filter((error) => error?.includes("Couldn't connect")).length, 1)
+    assert.notInclude(JSON.stringify(errors), "secret-path")
+  })
+
+  it("counts nothing for what the handler claimed and gave back", async () => {
+    const [event] = await overdue(1)
+    serve = async (eventIds) => void (await Promise.all(eventIds.map((eventId) => claim(own, eventId))))
+    reply = () => ({ status: 502 })
+    await send()
+    assert.include(event && (await stateOf(event)), { status: "processing", failures: 0 })
+  })
+
+  it("makes a dead letter of the one event of a batch that the handler refuses", async () => {
+    const [bad, good] = await overdue(2)
+    serve = (eventIds) => settleAll(eventIds.filter((eventId) => eventId !== bad?.eventId))
+    reply = (eventIds) => ({
+      status: 200,
+      body: { results: eventIds.map((eventId) => ({ eventId, status: eventId === bad?.eventId ? 422 : 200 })) }
+    })
+    await send()
+    assert.strictEqual(bad && (await stateOf(bad)).status, "failed")
+    assert.strictEqual(good && (await stateOf(good)).status, "completed")
+  })
+
+  it("sends what could not be given to pg_net because it is not installed", async () => {
+    await own.rows("drop extension pg_net")
+    const [event] = await pausedEvents(own, 1)
+    serve = settleAll
+    assert.strictEqual(await send(), 1)
+    assert.strictEqual(event && (await stateOf(event)).status, "completed")
+  })
+
+  it("respects the backoff without pg_net too", async () => {
+    await own.rows("drop extension pg_net")
+    await pausedEvents(own, 1)
+    reply = () => ({ status: 500 })
+    assert.strictEqual(await send(), 1)
+    assert.strictEqual(await send(), 0)
+  })
+
+  it("runs once at a time", async () => {
+    await overdue(1)
+    await using other = await own.connect()
+    await other.query("begin; select pg_advisory_xact_lock(hashtext('pause_status.send_directly'))")
+    assert.strictEqual(await send(), 0)
+    await other.query("rollback")
+    assert.strictEqual(await send(), 1)
+  })
+
+  it("does nothing without the extension, without secrets, and when nothing is due", async () => {
+    assert.strictEqual(await send(), 0)
+    const [event] = await overdue(1)
+    await own.rows("delete from vault.secrets")
+    assert.strictEqual(await send(), 0)
+    await own.rows("drop extension http")
+    assert.strictEqual(await send(), 0)
+    assert.include(event && (await stateOf(event)), { status: "pending", failures: 0 })
+  })
+})
+
+describe("the migration", () => {
+  let database: Database
+  afterAll(() => database?.[Symbol.asyncDispose]())
+
+  it("goes through where the extension http cannot be had", async () => {
+    database = await openDatabase({ migrate: false })
+    await database.migrate({
+      replace: [/create extension if not exists http /, `create extension "no ${randomUUID()}" `]
+    })
+    const { sent } = await database.row<{ sent: number }>("select pause_status.send_directly() as sent")
+    assert.strictEqual(sent, 0)
+  })
+})
