@@ -172,7 +172,7 @@ describe("WebHandler", () => {
       })
   )
 
-  it.live("a body whose sender hangs up half way is a 400, and the next delivery is served", () =>
+  it.live("a body whose sender hangs up half way is a 408, and the next delivery is served", () =>
     Effect.gen(function* () {
       yield* capturedConsole()
       const { handler, orchestrator } = handlerOf({ current: complete })
@@ -183,7 +183,7 @@ describe("WebHandler", () => {
       const headers = { "content-type": "application/json", "x-webhook-secret": staticSecret }
       const init = { method: "POST", headers, body, duplex: "half" }
       const cut = new Request(pause().url, init)
-      assert.strictEqual((yield* Effect.promise(() => handler(cut))).status, 400)
+      assert.strictEqual((yield* Effect.promise(() => handler(cut))).status, 408)
       assert.isEmpty(orchestrator.state.calls)
       assert.strictEqual((yield* Effect.promise(() => handler(pause()))).status, 200)
       assert.strictEqual(orchestrator.state.calls[0]?.eventId, eventId)
