@@ -1,4 +1,3 @@
-import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as References from "effect/References"
@@ -8,10 +7,4 @@ import * as Config from "./Config.ts"
 export const json = Logger.layer([Logger.consoleJson])
 
 /** The same, from the configured level on. */
-export const layer = Layer.merge(
-  json,
-  Layer.effect(
-    References.MinimumLogLevel,
-    Effect.map(Config.logLevel, (level) => level)
-  )
-)
+export const layer = Layer.merge(json, Layer.effect(References.MinimumLogLevel, Config.logLevel))
