@@ -79,7 +79,6 @@ export const make = (fetch: typeof globalThis.fetch, url: string, timeoutMillis:
         ),
       catch: describe
     }).pipe(
-      Effect.interruptible,
       Effect.timeoutOrElse({
         duration: timeoutMillis,
         orElse: () => Effect.fail(`no answer within ${timeoutMillis} ms`)
