@@ -3,7 +3,7 @@ import { type Database, openDatabase } from "../../support/sql.ts"
 
 const day = (number: number): string => new Date(Date.UTC(2026, 0, 1 + number)).toISOString()
 
-// The newest of them are of the last day: 2,000 mentors, ten events each, a hundred days. Those of two days failed.
+// The newest of them are of the last day: 2,000 mentors, ten events each, a hundred days. Those of the first ten days failed.
 const fill = `
   insert into pause_status.webhook_queue (
     event_id, mentor_id, version, transition, old_status, new_status, occurred_at, source, payload, fingerprint, status,
@@ -25,7 +25,7 @@ const fill = `
     )
     select q.event_id, q.mentor_id, q.version, 'refused', '{}', 1, q.created_at, q.created_at, 'refused'
     from pause_status.webhook_queue q
-    where q.created_at < '2026-01-03T00:00:00Z'
+    where q.created_at < '2026-01-11T00:00:00Z'
     returning id, event_id
   )
   update pause_status.webhook_queue q
@@ -57,13 +57,14 @@ describe("the list of twenty thousand events", () => {
       "select public.pause_status_list_events($1) as page",
       [JSON.stringify(query)]
     )
-    const counted = await client.query<{ scanned: string; fetched: string }>(
-      `select pg_stat_get_xact_tuples_returned('pause_status.webhook_queue'::regclass) as scanned,
-         pg_stat_get_xact_tuples_fetched('pause_status.webhook_queue'::regclass) as fetched`
+    // A scan of the table or of a bitmap counts at the table, a scan of an index at that index.
+    const counted = await client.query<{ read: string }>(
+      `select pg_stat_get_xact_tuples_returned(c.oid) + pg_stat_get_xact_tuples_fetched(c.oid)
+         + (select sum(pg_stat_get_xact_tuples_fetched(i.indexrelid)) from pg_index i where i.indrelid = c.oid) as read
+       from pg_class c where c.oid = 'pause_status.webhook_queue'::regclass`
     )
     await client.query("rollback")
-    const { scanned, fetched } = counted.rows[0] ?? {}
-    return { found: rows[0]?.page.events.length, read: Number(scanned) + Number(fetched) }
+    return { found: rows[0]?.page.events.length, read: Number(counted.rows[0]?.read) }
   }
 
   it.for([
@@ -77,7 +78,7 @@ describe("the list of twenty thousand events", () => {
     { what: "one mentor's", query: () => ({ mentorId }), found: 10, most: 50 },
     { what: "a coordinator's", query: () => ({ coordinatorId }), found: 20, most: 300 },
     { what: "nobody's", query: () => ({ coordinatorId: mentorId }), found: 0, most: 0 },
-    { what: "the failed ones, which are the oldest", query: () => ({ status: "failed" }), found: 20, most: 1_000 },
+    { what: "the failed ones, which are the oldest", query: () => ({ status: "failed" }), found: 20, most: 2_000 },
     { what: "the pending ones, of which there are none", query: () => ({ status: "pending" }), found: 0, most: 50 },
     {
       what: "those of a day long ago",
