@@ -81,10 +81,8 @@ describe("the Data API", () => {
 
   it("carries an event from the list to its erasure", async () => {
     const event_id = await inState.failed(database)
-    const answer = async (name: string, args: object): Promise<unknown> => JSON.parse((await rpc(name, args)).text)
-    const { events } = (await answer("pause_status_list_events", { query: { limit: 1, status: "failed" } })) as {
-      events: ReadonlyArray<unknown>
-    }
+    const answer = async (name: string, args: object) => JSON.parse((await rpc(name, args)).text)
+    const { events } = await answer("pause_status_list_events", { query: { limit: 1, status: "failed" } })
     assert.lengthOf(events, 1)
     assert.deepInclude(events[0], { eventId: event_id })
     assert.deepInclude(await answer("pause_status_resolve", { event_id, notes: "told" }), { outcome: "resolved" })
@@ -101,7 +99,7 @@ describe("the Data API", () => {
   ])("refuses a malformed query with $status $code: $args", async ({ args, status, code }) => {
     const reply = await rpc("pause_status_list_events", args)
     assert.strictEqual(reply.status, status)
-    const body = JSON.parse(reply.text) as Record<string, unknown>
+    const body = JSON.parse(reply.text)
     assert.strictEqual(body["code"], code)
     if (code === "22023") assert.isString(body["hint"])
   })
