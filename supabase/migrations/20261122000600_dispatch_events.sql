@@ -49,6 +49,7 @@ returns boolean
 language plpgsql
 stable
 set search_path = ''
+set plan_cache_mode = force_generic_plan
 as $$
 begin
   return not exists (
@@ -67,6 +68,7 @@ returns integer
 language plpgsql
 stable
 set search_path = ''
+set plan_cache_mode = force_generic_plan
 as $$
 begin
   if failures = 0 then
@@ -91,8 +93,10 @@ create or replace function pause_status.dispatch(event_ids uuid[], why text)
 returns integer
 language plpgsql
 set search_path = ''
--- Here and wherever an array is given: one element and thousands need different plans, and a kept plan knows neither.
-set plan_cache_mode = force_custom_plan
+-- Here and in all that is called for each delivery: planning one event costs more than settling it. A plan that is kept
+-- may be from when the tables were empty, so it must not be one that reads them from end to end.
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
 as $$
 declare
   settings pause_status.settings;

@@ -9,7 +9,8 @@ create or replace function pause_status.end_attempts(endings jsonb)
 returns table (event_id uuid, mentor_id uuid, verdict text)
 language plpgsql
 set search_path = ''
-set plan_cache_mode = force_custom_plan
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
 as $$
 #variable_conflict use_column
 begin
@@ -36,7 +37,7 @@ begin
       duration_ms integer, receipt jsonb
     )
     join pause_status.webhook_queue q on q.event_id = e.event_id
-    cross join pause_status.settings s
+    join pause_status.settings s on s.singleton
     -- A parked event waits for somebody else's failure to pass.
     cross join lateral (select (e.outcome not in ('completed', 'parked'))::integer as one) as counts
   ), recorded as (

@@ -9,7 +9,8 @@ create or replace function pause_status.claim(readings pause_status.reading[])
 returns table (place integer, event_id uuid, token bigint, attempt integer)
 language plpgsql
 set search_path = ''
-set plan_cache_mode = force_custom_plan
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
 as $$
 #variable_conflict use_column
 declare
@@ -58,7 +59,7 @@ begin
       f.event_id, f.mentor_id, f.version, f.transition, f.old_status, f.new_status, f.occurred_at, f.source, f.payload,
       f.fingerprint, 'processing', 1, 1, clock_timestamp() + make_interval(secs => s.lease_seconds)
     from first_in_line f
-    cross join pause_status.settings s
+    join pause_status.settings s on s.singleton
     order by f.event_id
     on conflict (event_id) do update
     set
@@ -98,7 +99,8 @@ returns jsonb
 language plpgsql
 security definer
 set search_path = ''
-set plan_cache_mode = force_custom_plan
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
 as $$
 declare
   readings pause_status.reading[] := pause_status.read_events(events);
@@ -147,7 +149,7 @@ begin
   )
   into answers
   from unnest(readings) r
-  cross join pause_status.settings s
+  join pause_status.settings s on s.singleton
   left join pause_status.webhook_queue q on q.event_id = r.event_id
   left join lateral (
     select o.event_id

@@ -95,7 +95,8 @@ create or replace function pause_status.notify(readings pause_status.reading[])
 returns uuid[]
 language plpgsql
 set search_path = ''
-set plan_cache_mode = force_custom_plan
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
 as $$
 declare
   told_event_ids uuid[];
@@ -189,7 +190,8 @@ returns jsonb
 language plpgsql
 security definer
 set search_path = ''
-set plan_cache_mode = force_custom_plan
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
 as $$
 declare
   readings pause_status.reading[] := pause_status.read_events(events);
