@@ -384,7 +384,7 @@ comment on function pause_status.dispatch_transaction() is 'Dispatches what the 
 
 create function pause_status.end_attempts(endings jsonb)
   returns TABLE(event_id uuid, mentor_id uuid, verdict text)
-  language plpgsql volatile set search_path="" set plan_cache_mode=force_generic_plan set enable_seqscan=off;
+  language plpgsql volatile set search_path="" set plan_cache_mode=force_generic_plan set enable_seqscan=off set enable_hashjoin=off set enable_mergejoin=off;
 comment on function pause_status.end_attempts(jsonb) is 'Ends attempts at events that the caller has locked: adds to their history and completes them (receipt), makes them pending again (transient, parked, lease, unacknowledged) or dead letters (permanent, rejected, or out of attempts).';
 
 create function pause_status.end_direct(calls jsonb)
@@ -439,7 +439,7 @@ comment on function pause_status.notification_id(uuid,uuid) is 'The id of what a
 
 create function pause_status.notify(readings pause_status.reading[])
   returns uuid[]
-  language plpgsql volatile set search_path="" set plan_cache_mode=force_generic_plan set enable_seqscan=off;
+  language plpgsql volatile set search_path="" set plan_cache_mode=force_generic_plan set enable_seqscan=off set enable_hashjoin=off set enable_mergejoin=off;
 comment on function pause_status.notify(pause_status.reading[]) is 'Tells the coordinators of each event that nobody was told about, unless it is superseded; returns those events.';
 
 create function pause_status.payload(event_id uuid, mentor_id uuid, old_status text, new_status text, version bigint, occurred_at text)

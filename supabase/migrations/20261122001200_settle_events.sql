@@ -131,8 +131,13 @@ begin
   into answers
   from jsonb_array_elements(settlements) with ordinality as e (settlement, place)
   cross join lateral (select pause_status.settlement_problem(e.settlement) as problem offset 0) as g
-  left join pause_status.webhook_queue q
-    on q.event_id = case when g.problem is null then (e.settlement ->> 'eventId')::uuid end;
+  -- The limit keeps the planner from reading the queue from end to end.
+  left join lateral (
+    select *
+    from pause_status.webhook_queue known
+    where known.event_id = case when g.problem is null then (e.settlement ->> 'eventId')::uuid end
+    limit 1
+  ) as q on true;
   return answers;
 end
 $$;

@@ -97,6 +97,8 @@ language plpgsql
 set search_path = ''
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 declare
   told_event_ids uuid[];
@@ -214,7 +216,10 @@ begin
   )
   into answers
   from unnest(readings) r
-  left join pause_status.orchestrations o on o.event_id = r.event_id
+  -- The limit keeps the planner from reading the table from end to end.
+  left join lateral (
+    select * from pause_status.orchestrations known where known.event_id = r.event_id limit 1
+  ) as o on true
   left join (
     select e.event_id, min(r.place) as place
     from unnest(told_event_ids) as e (event_id)
