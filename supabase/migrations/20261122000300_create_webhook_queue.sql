@@ -134,8 +134,11 @@ comment on column pause_status.webhook_queue.leads is
 comment on column pause_status.webhook_queue.last_error is 'Why it is not completed yet, or what to do about it.';
 comment on column pause_status.webhook_queue.receipt is 'What the orchestrator answered; duplicates get it too.';
 
+-- Two, so that the sweep finds what is under way without reading all that waits, and the other way round.
 create index if not exists webhook_queue_due_idx on pause_status.webhook_queue (next_attempt_at)
-  where status = 'pending';
+  where status = 'pending' and delivery_id is null;
+create index if not exists webhook_queue_under_way_idx on pause_status.webhook_queue (next_attempt_at)
+  where status = 'pending' and delivery_id is not null;
 create index if not exists webhook_queue_leases_idx on pause_status.webhook_queue (lease_expires_at)
   where status = 'processing';
 create index if not exists webhook_queue_unsettled_idx on pause_status.webhook_queue (mentor_id, version)

@@ -140,9 +140,9 @@ begin
           pause_status.request_size(q.event_id, q.failures, settings.events_per_request) as size
         from pause_status.webhook_queue q
         where q.event_id = any(event_ids)
-          and q.status = 'pending'
-          and q.delivery_id is null
+          -- Only pending events have one. To name their status would offer the planner an index of all that is due.
           and q.next_attempt_at <= clock_timestamp()
+          and q.delivery_id is null
           and pause_status.is_first_in_line(q.mentor_id, q.version)
         order by q.event_id
         for update of q skip locked
