@@ -108,7 +108,7 @@ create table pause_status.mentor_versions (
   version bigint not null,
   constraint mentor_versions_pkey PRIMARY KEY (mentor_id),
   constraint mentor_versions_start_at_one CHECK (version >= 1)
-);
+) with (fillfactor=50);
 alter table pause_status.mentor_versions enable row level security;
 comment on table pause_status.mentor_versions is 'The last version given to each mentor. It outlives the profile, so that a mentor''s version is never given twice.';
 
@@ -249,6 +249,7 @@ create table pause_status.webhook_queue (
   completed_at timestamp with time zone,
   dead_letter_id uuid,
   queued_by xid8 not null default pg_current_xact_id(),
+  leads boolean not null default true,
   constraint webhook_queue_pkey PRIMARY KEY (event_id),
   constraint webhook_queue_gives_a_version_once UNIQUE (mentor_id, version),
   constraint webhook_queue_dead_letter_id_fkey FOREIGN KEY (dead_letter_id) REFERENCES pause_status.dead_letter_queue(id),
@@ -274,11 +275,12 @@ alter table pause_status.webhook_queue enable row level security;
 CREATE INDEX webhook_queue_completed_idx ON pause_status.webhook_queue USING btree (completed_at) WHERE (status = 'completed'::text);
 CREATE INDEX webhook_queue_created_at_idx ON pause_status.webhook_queue USING btree (created_at, event_id);
 CREATE INDEX webhook_queue_dead_letter_id_idx ON pause_status.webhook_queue USING btree (dead_letter_id) WHERE (dead_letter_id IS NOT NULL);
-CREATE INDEX webhook_queue_due_idx ON pause_status.webhook_queue USING btree (next_attempt_at) WHERE (status = 'pending'::text);
+CREATE INDEX webhook_queue_due_idx ON pause_status.webhook_queue USING btree (next_attempt_at) WHERE ((status = 'pending'::text) AND (delivery_id IS NULL));
 CREATE INDEX webhook_queue_leases_idx ON pause_status.webhook_queue USING btree (lease_expires_at) WHERE (status = 'processing'::text);
+CREATE INDEX webhook_queue_under_way_idx ON pause_status.webhook_queue USING btree (next_attempt_at) WHERE ((status = 'pending'::text) AND (delivery_id IS NOT NULL));
 CREATE INDEX webhook_queue_unsettled_idx ON pause_status.webhook_queue USING btree (mentor_id, version) WHERE (status = ANY (ARRAY['pending'::text, 'processing'::text]));
 CREATE INDEX webhook_queue_untimely_idx ON pause_status.webhook_queue USING btree (created_at, event_id) WHERE (GREATEST((created_at - occurred_at), (occurred_at - created_at)) > '01:00:00'::interval);
-CREATE CONSTRAINT TRIGGER webhook_queue_dispatch_at_commit AFTER INSERT ON pause_status.webhook_queue DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (new.source = 'outbox'::text AND new.status = 'pending'::text) EXECUTE FUNCTION pause_status.dispatch_at_commit();
+CREATE CONSTRAINT TRIGGER webhook_queue_dispatch_at_commit AFTER INSERT ON pause_status.webhook_queue DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (new.leads AND new.source = 'outbox'::text AND new.status = 'pending'::text) EXECUTE FUNCTION pause_status.dispatch_at_commit();
 comment on table pause_status.webhook_queue is 'The outbox, the record of truth: one row per transition, written by the transaction that made it.';
 comment on column pause_status.webhook_queue.event_id is 'One key from end to end: webhook-id, the orchestrator''s Idempotency-Key, the notification''s event_id.';
 comment on column pause_status.webhook_queue.version is 'Per-mentor counter given under the profile''s row lock: order without clocks. Null for a webhook from elsewhere.';
@@ -297,6 +299,7 @@ comment on column pause_status.webhook_queue.last_error is 'Why it is not comple
 comment on column pause_status.webhook_queue.receipt is 'What the orchestrator answered; duplicates get it too.';
 comment on column pause_status.webhook_queue.dead_letter_id is 'The dead letter of a failed event, open or resolved.';
 comment on column pause_status.webhook_queue.queued_by is 'The transaction that queued it, so that its commit finds its events among all that are due.';
+comment on column pause_status.webhook_queue.leads is 'Whether it takes the events that were queued with it along at the commit; one of each statement is enough.';
 comment on trigger webhook_queue_dispatch_at_commit on pause_status.webhook_queue is 'The fast path. What it misses, the sweep sends.';
 
 create table public.coordinators (
@@ -342,12 +345,12 @@ create table public.peer_mentor_profiles (
   constraint peer_mentor_profiles_pkey PRIMARY KEY (id)
 );
 alter table public.peer_mentor_profiles enable row level security;
-CREATE TRIGGER pause_status_capture_insert AFTER INSERT ON peer_mentor_profiles FOR EACH ROW EXECUTE FUNCTION pause_status.capture_transition();
-CREATE TRIGGER pause_status_capture_update AFTER UPDATE ON peer_mentor_profiles FOR EACH ROW WHEN (old.status IS DISTINCT FROM new.status) EXECUTE FUNCTION pause_status.capture_transition();
+CREATE TRIGGER pause_status_capture_insert AFTER INSERT ON peer_mentor_profiles REFERENCING NEW TABLE AS new_profiles FOR EACH STATEMENT EXECUTE FUNCTION pause_status.capture_mentors();
+CREATE TRIGGER pause_status_capture_update AFTER UPDATE ON peer_mentor_profiles REFERENCING OLD TABLE AS old_profiles NEW TABLE AS new_profiles FOR EACH STATEMENT EXECUTE FUNCTION pause_status.capture_transitions();
 comment on table public.peer_mentor_profiles is 'Mentor profiles. A change of status between active and paused is told to the mentor''s coordinators.';
 comment on column public.peer_mentor_profiles.status is 'active, paused, or a word of the project''s own; only changes between active and paused are told.';
 comment on trigger pause_status_capture_insert on public.peer_mentor_profiles is 'Remembers the status a new mentor starts with.';
-comment on trigger pause_status_capture_update on public.peer_mentor_profiles is 'Queues a pause or a resume in the transaction that makes it.';
+comment on trigger pause_status_capture_update on public.peer_mentor_profiles is 'Queues pauses and resumes in the transaction that makes them.';
 
 create function pause_status.answer_with_event(answer jsonb, event_id uuid)
   returns jsonb
@@ -356,7 +359,7 @@ comment on function pause_status.answer_with_event(jsonb,uuid) is 'An answer and
 
 create function pause_status.backoff(attempt integer)
   returns interval
-  language sql volatile set search_path="";
+  language plpgsql volatile set search_path="";
 comment on function pause_status.backoff(integer) is 'How long to wait after this many failures: exponential, capped, with jitter.';
 
 create function pause_status.call_handler(event_ids uuid[], payloads jsonb, function_url text, secrets text, timeout_ms integer)
@@ -364,14 +367,19 @@ create function pause_status.call_handler(event_ids uuid[], payloads jsonb, func
   language plpgsql volatile set search_path="";
 comment on function pause_status.call_handler(uuid[],jsonb,text,text,integer) is 'Sends events in one signed request and waits for the answer: status, text, and results per event where it has them. Never raises.';
 
-create function pause_status.capture_transition()
+create function pause_status.capture_mentors()
   returns trigger
   language plpgsql volatile security definer set search_path="";
-comment on function pause_status.capture_transition() is 'Queues a transition with the mentor''s next version, or remembers the status a mentor starts with. If the outbox cannot be written, the change of the profile fails too: no transition goes unnoticed.';
+comment on function pause_status.capture_mentors() is 'Remembers the status that new mentors start with.';
+
+create function pause_status.capture_transitions()
+  returns trigger
+  language plpgsql volatile security definer set search_path="" set enable_nestloop=off;
+comment on function pause_status.capture_transitions() is 'Queues the transitions of a statement with their mentors'' next versions. If the outbox cannot be written, the change of the profiles fails too: no transition goes unnoticed.';
 
 create function pause_status.claim(readings pause_status.reading[])
   returns TABLE(place integer, event_id uuid, token bigint, attempt integer)
-  language plpgsql volatile set search_path="" set plan_cache_mode=force_custom_plan;
+  language plpgsql volatile set search_path="" set plan_cache_mode=force_generic_plan set enable_seqscan=off;
 comment on function pause_status.claim(pause_status.reading[]) is 'Claims what can be claimed, each event for itself; returns the claims.';
 
 create function pause_status.conceal(fingerprint text)
@@ -396,7 +404,7 @@ comment on function pause_status.describe_event(pause_status.webhook_queue) is '
 
 create function pause_status.dispatch(event_ids uuid[], why text)
   returns integer
-  language plpgsql volatile set search_path="" set plan_cache_mode=force_custom_plan;
+  language plpgsql volatile set search_path="" set plan_cache_mode=force_generic_plan set enable_seqscan=off;
 comment on function pause_status.dispatch(uuid[],text) is 'Hands those of the events to pg_net that are due and their mentor''s lowest unsettled version; returns how many. Never raises.';
 
 create function pause_status.dispatch_at_commit()
@@ -411,12 +419,12 @@ comment on function pause_status.dispatch_due(text,integer) is 'Dispatches the h
 
 create function pause_status.dispatch_transaction()
   returns void
-  language plpgsql volatile set search_path="" set plan_cache_mode=force_custom_plan set lock_timeout=2s;
+  language plpgsql volatile set search_path="" set plan_cache_mode=force_generic_plan set enable_seqscan=off set lock_timeout=2s;
 comment on function pause_status.dispatch_transaction() is 'Dispatches what the current transaction queued, once its mentors'' earlier events have been settled or have not.';
 
 create function pause_status.end_attempts(endings jsonb)
   returns TABLE(event_id uuid, mentor_id uuid, verdict text)
-  language plpgsql volatile set search_path="" set plan_cache_mode=force_custom_plan;
+  language plpgsql volatile set search_path="" set plan_cache_mode=force_generic_plan set enable_seqscan=off set enable_hashjoin=off set enable_mergejoin=off;
 comment on function pause_status.end_attempts(jsonb) is 'Ends attempts at events that the caller has locked: adds to their history and completes them (receipt), makes them pending again (transient, parked, lease, unacknowledged) or dead letters (permanent, rejected, or out of attempts).';
 
 create function pause_status.end_direct(calls jsonb)
@@ -471,7 +479,7 @@ comment on function pause_status.http_schema() is 'Where the extension http is, 
 
 create function pause_status.is_first_in_line(mentor uuid, candidate bigint)
   returns boolean
-  language plpgsql stable set search_path="";
+  language plpgsql stable set search_path="" set plan_cache_mode=force_generic_plan;
 comment on function pause_status.is_first_in_line(uuid,bigint) is 'Whether no lower version of the mentor is unsettled. An event without a version waits for nobody.';
 
 create function pause_status.iso(moment timestamp with time zone)
@@ -496,7 +504,7 @@ comment on function pause_status.notification_id(uuid,uuid) is 'The id of what a
 
 create function pause_status.notify(readings pause_status.reading[])
   returns uuid[]
-  language plpgsql volatile set search_path="" set plan_cache_mode=force_custom_plan;
+  language plpgsql volatile set search_path="" set plan_cache_mode=force_generic_plan set enable_seqscan=off set enable_hashjoin=off set enable_mergejoin=off;
 comment on function pause_status.notify(pause_status.reading[]) is 'Tells the coordinators of each event that nobody was told about, unless it is superseded; returns those events.';
 
 create function pause_status.payload(event_id uuid, mentor_id uuid, old_status text, new_status text, version bigint, occurred_at text)
@@ -531,7 +539,7 @@ comment on function pause_status.refuse_erased(uuid) is 'Undoes a claim that saw
 
 create function pause_status.request_size(event_id uuid, failures integer, largest integer)
   returns integer
-  language plpgsql stable set search_path="";
+  language plpgsql stable set search_path="" set plan_cache_mode=force_generic_plan;
 comment on function pause_status.request_size(uuid,integer,integer) is 'With how many events at most this one travels: halved by every request that was answered with an error of its own, so that what spoils a request for its neighbours soon travels alone. An outage (no answer, 429, 502, 503) is no reason for more requests.';
 
 create function pause_status.requests_waiting(at_most integer)
@@ -571,7 +579,7 @@ comment on function pause_status.settlement_problem(jsonb) is 'All that is wrong
 
 create function pause_status.shorten(message text)
   returns text
-  language sql immutable set search_path="";
+  language plpgsql immutable set search_path="";
 comment on function pause_status.shorten(text) is 'Makes a message fit last_error: 512 characters are at most 2 KB.';
 
 create function pause_status.sign(id text, unix_seconds bigint, body text, secrets text)
@@ -606,7 +614,7 @@ comment on function pause_status.watch() is 'Opens, updates and closes alerts by
 
 create function public.pause_status_claim(events jsonb)
   returns jsonb
-  language plpgsql volatile security definer set search_path="" set plan_cache_mode=force_custom_plan;
+  language plpgsql volatile security definer set search_path="" set plan_cache_mode=force_generic_plan set enable_seqscan=off;
 comment on function pause_status_claim(jsonb) is 'Claims an array of PauseEvents, each for one lease; answers in the same order, each with its eventId: claimed (token, attempt, leaseSeconds), in_flight (retryAfterSeconds), completed (receipt; also of an erased event), payload_mismatch (same key, other payload), failed (terminal), out_of_order (retryAfterSeconds: an earlier version of the mentor is unsettled) or invalid (message).';
 grant execute on function pause_status_claim(jsonb) to service_role;
 
@@ -636,7 +644,7 @@ grant execute on function pause_status_list_events(jsonb) to service_role;
 
 create function public.pause_status_notify(events jsonb)
   returns jsonb
-  language plpgsql volatile security definer set search_path="" set plan_cache_mode=force_custom_plan;
+  language plpgsql volatile security definer set search_path="" set plan_cache_mode=force_generic_plan set enable_seqscan=off;
 comment on function pause_status_notify(jsonb) is 'Tells the coordinators about an array of PauseEvents, in one transaction and once per event id; answers in the same order, each with its eventId: notified (receipt, replayed), payload_mismatch (same key, other payload), superseded (they were told about a later version of the mentor, and the event has no force) or invalid (message).';
 grant execute on function pause_status_notify(jsonb) to service_role;
 
@@ -654,7 +662,7 @@ grant execute on function pause_status_resolve(uuid,text,boolean) to service_rol
 
 create function public.pause_status_settle(settlements jsonb)
   returns jsonb
-  language plpgsql volatile security definer set search_path="" set plan_cache_mode=force_custom_plan;
+  language plpgsql volatile security definer set search_path="" set plan_cache_mode=force_generic_plan set enable_seqscan=off;
 comment on function pause_status_settle(jsonb) is 'Settles an array of claimed events and dispatches their mentors'' next ones; answers in the same order, each with its eventId: completed, released (it will be sent again), dead (it is a dead letter now), stale (the claim is no longer this token''s; nothing was changed) or invalid (message).';
 grant execute on function pause_status_settle(jsonb) to service_role;
 

@@ -45,13 +45,14 @@ const NO_SCHEMA = "3F000"
 export const runBatch = async (client: Client): Promise<Batch> => {
   await client.query("begin")
   try {
-    const expired = await client.query(EXPIRE, [TIME_TO_LIVE, BATCH_SIZE])
-    const { rows } = await client.query<QueuedRequest>(TAKE, [BATCH_SIZE])
+    // By name, so that they are planned once: the real worker keeps its plans too.
+    const expired = await client.query({ name: "expire", text: EXPIRE, values: [TIME_TO_LIVE, BATCH_SIZE] })
+    const { rows } = await client.query<QueuedRequest>({ name: "take", text: TAKE, values: [BATCH_SIZE] })
     if (rows.length > 0) {
       const outcomes: Array<Outcome> = []
       // In the order in which the answers came, as pg_net writes them.
       await Promise.all(rows.map(async (request) => outcomes.push(await exchange(request))))
-      await client.query(RECORD, [JSON.stringify(outcomes)])
+      await client.query({ name: "record", text: RECORD, values: [JSON.stringify(outcomes)] })
     }
     await client.query("commit")
     return { requests: rows.length, expired: expired.rowCount ?? 0 }

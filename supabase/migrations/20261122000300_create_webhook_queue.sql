@@ -14,7 +14,9 @@ create table if not exists pause_status.mentor_versions (
   version bigint not null,
   constraint mentor_versions_pkey primary key (mentor_id),
   constraint mentor_versions_start_at_one check (version >= 1)
-);
+)
+-- Room for a row's next version on its own page: then the index stays as it is.
+with (fillfactor = 50);
 comment on table pause_status.mentor_versions is
   'The last version given to each mentor. It outlives the profile, so that a mentor''s version is never given twice.';
 
@@ -58,6 +60,7 @@ create table if not exists pause_status.webhook_queue (
   completed_at timestamptz,
   dead_letter_id uuid,
   queued_by xid8 not null default pg_current_xact_id(),
+  leads boolean not null default true,
   constraint webhook_queue_pkey primary key (event_id),
   constraint webhook_queue_gives_a_version_once unique (mentor_id, version),
   constraint webhook_queue_source_is_known check (source in ('outbox', 'webhook')),
@@ -126,11 +129,16 @@ comment on column pause_status.webhook_queue.dead_letter_id is
   'The dead letter of a failed event, open or resolved.';
 comment on column pause_status.webhook_queue.queued_by is
   'The transaction that queued it, so that its commit finds its events among all that are due.';
+comment on column pause_status.webhook_queue.leads is
+  'Whether it takes the events that were queued with it along at the commit; one of each statement is enough.';
 comment on column pause_status.webhook_queue.last_error is 'Why it is not completed yet, or what to do about it.';
 comment on column pause_status.webhook_queue.receipt is 'What the orchestrator answered; duplicates get it too.';
 
+-- Two, so that the sweep finds what is under way without reading all that waits, and the other way round.
 create index if not exists webhook_queue_due_idx on pause_status.webhook_queue (next_attempt_at)
-  where status = 'pending';
+  where status = 'pending' and delivery_id is null;
+create index if not exists webhook_queue_under_way_idx on pause_status.webhook_queue (next_attempt_at)
+  where status = 'pending' and delivery_id is not null;
 create index if not exists webhook_queue_leases_idx on pause_status.webhook_queue (lease_expires_at)
   where status = 'processing';
 create index if not exists webhook_queue_unsettled_idx on pause_status.webhook_queue (mentor_id, version)
@@ -174,18 +182,12 @@ stable
 set search_path = ''
 as $$
 begin
-  return jsonb_strip_nulls(
-    jsonb_build_object(
-      'type', 'UPDATE',
-      'table', 'peer_mentor_profiles',
-      'schema', 'public',
-      'record', jsonb_build_object('id', mentor_id, 'status', new_status),
-      'old_record', jsonb_build_object('id', mentor_id, 'status', old_status),
-      'event_id', event_id,
-      'version', version,
-      'timestamp', occurred_at
-    )
-  );
+  -- As text, because jsonb put together from its parts takes twice as long. Only the sender's time needs escaping.
+  return format(
+    '{"type": "UPDATE", "table": "peer_mentor_profiles", "schema": "public", "event_id": "%1$s"%2$s, '
+      '"timestamp": %3$s, "record": {"id": "%4$s", "status": "%5$s"}, "old_record": {"id": "%4$s", "status": "%6$s"}}',
+    event_id, ', "version": ' || version, to_json(occurred_at), mentor_id, new_status, old_status
+  )::jsonb;
 end
 $$;
 comment on function pause_status.payload(uuid, uuid, text, text, bigint, text) is

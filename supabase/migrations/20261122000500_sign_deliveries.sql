@@ -57,29 +57,36 @@ $$;
 comment on function pause_status.sign(text, bigint, text, text) is
   'The webhook-signature header of Standard Webhooks: one signature per secret, so that secrets can be rotated.';
 
+-- In plpgsql, as the other small functions here: with a search_path of its own a SQL function is planned at each call.
 create or replace function pause_status.backoff(attempt integer)
 returns interval
-language sql
+language plpgsql
 volatile
 set search_path = ''
 as $$
+begin
   -- Between half and all of the doubled delay: what failed together must not come back together.
-  select make_interval(
-    secs => least(s.retry_cap_seconds, s.retry_base_seconds * 2.0 ^ (least(greatest(attempt, 1), 31) - 1))
-      * (0.5 + random() / 2)
-  )
-  from pause_status.settings s
+  return (
+    select make_interval(
+      secs => least(s.retry_cap_seconds, s.retry_base_seconds * 2.0 ^ (least(greatest(attempt, 1), 31) - 1))
+        * (0.5 + random() / 2)
+    )
+    from pause_status.settings s
+  );
+end
 $$;
 comment on function pause_status.backoff(integer) is
   'How long to wait after this many failures: exponential, capped, with jitter.';
 
 create or replace function pause_status.shorten(message text)
 returns text
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select case when octet_length(message) <= 2048 then message else left(message, 512) end
+begin
+  return case when octet_length(message) <= 2048 then message else left(message, 512) end;
+end
 $$;
 comment on function pause_status.shorten(text) is 'Makes a message fit last_error: 512 characters are at most 2 KB.';
 

@@ -10,7 +10,8 @@ create or replace function pause_status.dispatch_transaction()
 returns void
 language plpgsql
 set search_path = ''
-set plan_cache_mode = force_custom_plan
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
 -- The commit of a change of a profile may wait for a settle, but not for one that hangs.
 set lock_timeout = '2s'
 as $$
@@ -82,7 +83,7 @@ create constraint trigger webhook_queue_dispatch_at_commit
   after insert on pause_status.webhook_queue
   deferrable initially deferred
   for each row
-  when (new.source = 'outbox' and new.status = 'pending')
+  when (new.leads and new.source = 'outbox' and new.status = 'pending')
   execute function pause_status.dispatch_at_commit();
 comment on trigger webhook_queue_dispatch_at_commit on pause_status.webhook_queue is
   'The fast path. What it misses, the sweep sends.';

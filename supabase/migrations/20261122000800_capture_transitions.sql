@@ -2,81 +2,107 @@
 -- Locks:   public.peer_mentor_profiles, share row exclusive: writers wait while its rows are read once.
 -- Undo:    drop trigger pause_status_capture_insert on public.peer_mentor_profiles;
 --          drop trigger pause_status_capture_update on public.peer_mentor_profiles;
---          drop function pause_status.capture_transition();
+--          drop function pause_status.capture_mentors(), pause_status.capture_transitions().
 
 -- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('pause_status migrations'));
 
-create or replace function pause_status.capture_transition()
+create or replace function pause_status.capture_mentors()
 returns trigger
 language plpgsql
 security definer
 set search_path = ''
 as $$
-declare
-  event_id uuid := gen_random_uuid();
-  version bigint;
-  transition text;
-  occurred_at timestamptz := clock_timestamp();
-  -- A fixed text, because it is part of the fingerprint and the session's TimeZone and DateStyle are not ours.
-  occurred_at_text text := to_char(occurred_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"');
 begin
-  if tg_op = 'INSERT' then
-    insert into pause_status.mentor_states (mentor_id, notified_status)
-    values (new.id, new.status::text)
-    on conflict do nothing;
-    return null;
-  end if;
-
-  transition := case
-    when old.status::text = 'active' and new.status::text = 'paused' then 'PAUSE'
-    when old.status::text = 'paused' and new.status::text = 'active' then 'RESUME'
-  end;
-  if transition is null then
-    return null;
-  end if;
-
-  insert into pause_status.mentor_versions as v (mentor_id, version)
-  values (new.id, 1)
-  on conflict on constraint mentor_versions_pkey do update set version = v.version + 1
-  returning v.version into version;
-
-  insert into pause_status.webhook_queue (
-    event_id, mentor_id, version, transition, old_status, new_status, occurred_at, source, payload, fingerprint,
-    next_attempt_at
-  )
-  values (
-    event_id, new.id, version, transition, old.status::text, new.status::text, occurred_at, 'outbox',
-    pause_status.payload(event_id, new.id, old.status::text, new.status::text, version, occurred_at_text),
-    pause_status.fingerprint(new.id, transition, occurred_at_text, version),
-    occurred_at
-  );
+  insert into pause_status.mentor_states (mentor_id, notified_status)
+  select n.id, n.status::text
+  from new_profiles n
+  order by n.id
+  on conflict do nothing;
   return null;
 end
 $$;
-comment on function pause_status.capture_transition() is
-  'Queues a transition with the mentor''s next version, or remembers the status a mentor starts with. '
-  'If the outbox cannot be written, the change of the profile fails too: no transition goes unnoticed.';
+comment on function pause_status.capture_mentors() is 'Remembers the status that new mentors start with.';
 
-revoke all on function pause_status.capture_transition() from public, anon, authenticated, service_role;
+create or replace function pause_status.capture_transitions()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+-- The plan is made once in a session, perhaps for an update of one row: it must do for one of a hundred thousand.
+set enable_nestloop = off
+as $$
+begin
+  with changed as materialized (
+    select n.id as mentor_id, o.status::text as old_status, n.status::text as new_status
+    from new_profiles n
+    join old_profiles o on o.id = n.id
+    where (o.status::text, n.status::text) in (('active', 'paused'), ('paused', 'active'))
+  ), numbered as (
+    insert into pause_status.mentor_versions as v (mentor_id, version)
+    select c.mentor_id, 1
+    from changed c
+    order by c.mentor_id
+    on conflict (mentor_id) do update set version = v.version + 1
+    returning v.mentor_id, v.version
+  ), drafted as materialized (
+    select
+      c.*,
+      n.version,
+      case c.new_status when 'paused' then 'PAUSE' else 'RESUME' end as transition,
+      row_number() over (order by c.mentor_id) as place,
+      clock_timestamp() as occurred_at
+    from changed c
+    join numbered n on n.mentor_id = c.mentor_id
+  ), named as materialized (
+    select
+      d.*,
+      -- One random number for the statement, counted on: neighbours in the table are neighbours in the index.
+      (s.stem || lpad(to_hex(d.place), 12, '0'))::uuid as event_id,
+      -- A fixed text, because it is part of the fingerprint and the session's TimeZone and DateStyle are not ours.
+      to_char(d.occurred_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as occurred_at_text
+    from drafted d
+    cross join (select left(gen_random_uuid()::text, 24) as stem) as s
+  )
+  insert into pause_status.webhook_queue (
+    event_id, mentor_id, version, transition, old_status, new_status, occurred_at, source, payload, fingerprint,
+    next_attempt_at, leads
+  )
+  select
+    n.event_id, n.mentor_id, n.version, n.transition, n.old_status, n.new_status, n.occurred_at, 'outbox',
+    pause_status.payload(n.event_id, n.mentor_id, n.old_status, n.new_status, n.version, n.occurred_at_text),
+    pause_status.fingerprint(n.mentor_id, n.transition, n.occurred_at_text, n.version),
+    n.occurred_at, n.place = 1
+  from named n
+  order by n.place;
+  return null;
+end
+$$;
+comment on function pause_status.capture_transitions() is
+  'Queues the transitions of a statement with their mentors'' next versions. If the outbox cannot be written, the '
+  'change of the profiles fails too: no transition goes unnoticed.';
 
+revoke all on all functions in schema pause_status from public, anon, authenticated, service_role;
+
+-- Once for each statement, because a row on its own is many times as dear: every insert compiles the queue's
+-- constraints anew.
 create or replace trigger pause_status_capture_insert
   after insert on public.peer_mentor_profiles
-  for each row
-  execute function pause_status.capture_transition();
+  referencing new table as new_profiles
+  for each statement
+  execute function pause_status.capture_mentors();
 
--- No column list on purpose: "update of status" looks at the columns a statement names, and would miss a status that
--- a BEFORE trigger changed.
+-- No column list: Postgres allows none here, and it would miss a status that a BEFORE trigger changed.
 create or replace trigger pause_status_capture_update
   after update on public.peer_mentor_profiles
-  for each row
-  when (old.status is distinct from new.status)
-  execute function pause_status.capture_transition();
+  referencing old table as old_profiles new table as new_profiles
+  for each statement
+  execute function pause_status.capture_transitions();
 
 comment on trigger pause_status_capture_insert on public.peer_mentor_profiles is
   'Remembers the status a new mentor starts with.';
 comment on trigger pause_status_capture_update on public.peer_mentor_profiles is
-  'Queues a pause or a resume in the transaction that makes it.';
+  'Queues pauses and resumes in the transaction that makes them.';
 
 -- Mentors from before the triggers start with the status they have now.
 insert into pause_status.mentor_states (mentor_id, notified_status)

@@ -5,14 +5,21 @@
 -- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('pause_status migrations'));
 
+-- No hash joins: they would read the whole queue, where it was small when the plan was made, for a handful of events.
 create or replace function pause_status.end_attempts(endings jsonb)
 returns table (event_id uuid, mentor_id uuid, verdict text)
 language plpgsql
 set search_path = ''
-set plan_cache_mode = force_custom_plan
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 #variable_conflict use_column
+declare
+  settings pause_status.settings;
 begin
+  select s.* into settings from pause_status.settings s;
   return query
   with judged as materialized (
     select
@@ -27,16 +34,15 @@ begin
       case
         when e.outcome = 'completed' then 'completed'
         when e.outcome in ('permanent', 'rejected') then 'dead'
-        when counts.one = 1 and q.failures + 1 >= s.max_attempts then 'dead'
+        when counts.one = 1 and q.failures + 1 >= settings.max_attempts then 'dead'
         else 'released'
       end as verdict,
-      make_interval(secs => s.retry_cap_seconds) as cap
+      make_interval(secs => settings.retry_cap_seconds) as cap
     from jsonb_to_recordset(endings) as e (
       event_id uuid, outcome text, message text, http_status integer, retry_after_seconds numeric,
       duration_ms integer, receipt jsonb
     )
     join pause_status.webhook_queue q on q.event_id = e.event_id
-    cross join pause_status.settings s
     -- A parked event waits for somebody else's failure to pass.
     cross join lateral (select (e.outcome not in ('completed', 'parked'))::integer as one) as counts
   ), recorded as (

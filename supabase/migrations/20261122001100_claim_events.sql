@@ -9,12 +9,14 @@ create or replace function pause_status.claim(readings pause_status.reading[])
 returns table (place integer, event_id uuid, token bigint, attempt integer)
 language plpgsql
 set search_path = ''
-set plan_cache_mode = force_custom_plan
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
 as $$
 #variable_conflict use_column
 declare
   -- Also the mark of what ended here: nothing else gives a row exactly this time.
   ended timestamptz := clock_timestamp();
+  lease interval := (select make_interval(secs => s.lease_seconds) from pause_status.settings s);
 begin
   return query
   with once as materialized (
@@ -62,9 +64,8 @@ begin
     )
     select
       f.event_id, f.mentor_id, f.version, f.transition, f.old_status, f.new_status, f.occurred_at, f.source, f.payload,
-      f.fingerprint, 'processing', 1, 1, clock_timestamp() + make_interval(secs => s.lease_seconds)
+      f.fingerprint, 'processing', 1, 1, clock_timestamp() + lease
     from first_in_line f
-    cross join pause_status.settings s
     order by f.event_id
     on conflict (event_id) do update
     set
@@ -104,13 +105,16 @@ returns jsonb
 language plpgsql
 security definer
 set search_path = ''
-set plan_cache_mode = force_custom_plan
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
 as $$
 declare
   readings pause_status.reading[] := pause_status.read_events(events);
+  settings pause_status.settings;
   claims jsonb;
   answers jsonb;
 begin
+  select s.* into settings from pause_status.settings s;
   for attempt in 1 .. 3 loop
     begin
       select coalesce(jsonb_object_agg(c.place, jsonb_build_object('token', c.token, 'attempt', c.attempt)), '{}')
@@ -131,7 +135,7 @@ begin
       jsonb_build_object('eventId', coalesce(to_jsonb(r.event_id), r.event_id_as_given)) || case
         when r.problem is not null then jsonb_build_object('outcome', 'invalid', 'message', r.problem)
         when claims ? r.place::text then
-          jsonb_build_object('outcome', 'claimed', 'leaseSeconds', s.lease_seconds) || (claims -> r.place::text)
+          jsonb_build_object('outcome', 'claimed', 'leaseSeconds', settings.lease_seconds) || (claims -> r.place::text)
         when q.fingerprint <> r.fingerprint then jsonb_build_object('outcome', 'payload_mismatch')
         when q.status = 'completed' then jsonb_build_object('outcome', 'completed', 'receipt', q.receipt)
         when q.status = 'failed' then jsonb_build_object('outcome', 'failed')
@@ -147,7 +151,7 @@ begin
         when r.version is not null and (q.event_id is null or earlier.event_id is not null) then jsonb_build_object(
           'outcome', 'out_of_order',
           'retryAfterSeconds',
-          greatest(1, ceil(extract(epoch from earlier.lease_expires_at - clock_timestamp())), s.retry_base_seconds)
+          greatest(1, ceil(extract(epoch from earlier.lease_expires_at - clock_timestamp())), settings.retry_base_seconds)
         )
         -- Between the two statements it may have been released or erased: then it can be claimed in a moment.
         else jsonb_build_object('outcome', 'in_flight', 'retryAfterSeconds', 1)
@@ -158,8 +162,9 @@ begin
   )
   into answers
   from unnest(readings) r
-  cross join pause_status.settings s
-  left join pause_status.webhook_queue q on q.event_id = r.event_id
+  -- With a limit the planner cannot turn it round: it asks the index for each event, however small the queue once was.
+  left join lateral (select * from pause_status.webhook_queue known where known.event_id = r.event_id limit 1) as q
+    on true
   left join lateral (
     select o.event_id
     from pause_status.webhook_queue o

@@ -44,7 +44,8 @@ returns jsonb
 language plpgsql
 security definer
 set search_path = ''
-set plan_cache_mode = force_custom_plan
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
 as $$
 declare
   endings jsonb;
@@ -130,8 +131,13 @@ begin
   into answers
   from jsonb_array_elements(settlements) with ordinality as e (settlement, place)
   cross join lateral (select pause_status.settlement_problem(e.settlement) as problem offset 0) as g
-  left join pause_status.webhook_queue q
-    on q.event_id = case when g.problem is null then (e.settlement ->> 'eventId')::uuid end;
+  -- The limit keeps the planner from reading the queue from end to end.
+  left join lateral (
+    select *
+    from pause_status.webhook_queue known
+    where known.event_id = case when g.problem is null then (e.settlement ->> 'eventId')::uuid end
+    limit 1
+  ) as q on true;
   return answers;
 end
 $$;

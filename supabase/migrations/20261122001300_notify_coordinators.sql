@@ -95,7 +95,10 @@ create or replace function pause_status.notify(readings pause_status.reading[])
 returns uuid[]
 language plpgsql
 set search_path = ''
-set plan_cache_mode = force_custom_plan
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 declare
   told_event_ids uuid[];
@@ -189,7 +192,8 @@ returns jsonb
 language plpgsql
 security definer
 set search_path = ''
-set plan_cache_mode = force_custom_plan
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
 as $$
 declare
   readings pause_status.reading[] := pause_status.read_events(events);
@@ -215,7 +219,10 @@ begin
   )
   into answers
   from unnest(readings) r
-  left join pause_status.orchestrations o on o.event_id = r.event_id
+  -- The limit keeps the planner from reading the table from end to end.
+  left join lateral (
+    select * from pause_status.orchestrations known where known.event_id = r.event_id limit 1
+  ) as o on true
   left join (
     select e.event_id, min(r.place) as place
     from unnest(told_event_ids) as e (event_id)

@@ -255,7 +255,7 @@ export const foreignEvent = (changes: Partial<GivenEvent> = {}): GivenEvent => (
 })
 
 /** What the handler makes of a delivery of this queued event. */
-export const givenEvent = async (database: Database, eventId: string): Promise<GivenEvent> =>
+export const givenEvent = async (database: Pick<Database, "row">, eventId: string): Promise<GivenEvent> =>
   (
     await database.row<{ event: GivenEvent }>(
       `select jsonb_build_object(

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import {
   createMentor,
@@ -65,6 +66,45 @@ describe("capturing transitions", () => {
     assert.deepStrictEqual(
       (await eventsOf(own, mentor)).map((event) => event.transition),
       ["PAUSE"]
+    )
+  })
+
+  it("captures what MERGE and INSERT … ON CONFLICT change, beside what they insert", async () => {
+    const [merged, upserted] = [await createMentor(database), await createMentor(database)]
+    const added = [randomUUID(), randomUUID()]
+    await database.rows(
+      `merge into public.peer_mentor_profiles p using unnest($1::uuid[]) as given (id) on p.id = given.id
+       when matched then update set status = 'paused'
+       when not matched then insert (id, status) values (given.id, 'paused')`,
+      [[merged, added[0]]]
+    )
+    await database.rows(
+      `insert into public.peer_mentor_profiles (id, status) select unnest($1::uuid[]), 'paused'
+       on conflict (id) do update set status = excluded.status`,
+      [[upserted, added[1]]]
+    )
+    assert.deepStrictEqual(await Promise.all([merged, upserted].map(summaryOf)), [["1 PAUSE"], ["1 PAUSE"]])
+    assert.deepStrictEqual(await Promise.all(added.map(summaryOf)), [[], []])
+    const states = await database.rows(
+      "select notified_status from pause_status.mentor_states where mentor_id = any($1)",
+      [added]
+    )
+    assert.deepStrictEqual(states, [{ notified_status: "paused" }, { notified_status: "paused" }])
+  })
+
+  it("does not stand in the way of a status that becomes an enum, and captures it then", async () => {
+    await using own = await openReadyDatabase()
+    const mentor = await createMentor(own)
+    await setStatus(own, mentor, "paused")
+    await own.rows(`
+      create type public.mentor_status as enum ('active', 'paused');
+      alter table public.peer_mentor_profiles
+        alter column status drop default,
+        alter column status type public.mentor_status using status::public.mentor_status`)
+    await setStatus(own, mentor, "active")
+    assert.deepStrictEqual(
+      (await eventsOf(own, mentor)).map((event) => event.transition),
+      ["PAUSE", "RESUME"]
     )
   })
 

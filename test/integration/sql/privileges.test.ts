@@ -136,7 +136,11 @@ describe("privileges", () => {
        from pg_proc p join pg_namespace n on n.oid = p.pronamespace
        where ${ours} and p.prosecdef order by n.nspname || '.' || p.proname collate "C"`
     )
-    const triggers = ["pause_status.capture_transition", "pause_status.dispatch_at_commit"]
+    const triggers = [
+      "pause_status.capture_mentors",
+      "pause_status.capture_transitions",
+      "pause_status.dispatch_at_commit"
+    ]
     assert.deepStrictEqual(
       definers.map(({ name }) => name),
       [...triggers, ...rpcs.map((name) => name.replace(/\(.*/, ""))]
