@@ -101,15 +101,17 @@ begin
     left join died on died.event_id = j.event_id
     where q.event_id = j.event_id
   ), known as (
-    -- An event without a version has no place in the mentor's order, so it says nothing about the last known status.
+    -- An event without a version has no place in the mentor's order, but it was told last.
     insert into pause_status.mentor_states as s (mentor_id, notified_version, notified_status)
     select distinct on (j.mentor_id) j.mentor_id, j.version, j.new_status
     from judged j
-    where j.verdict = 'completed' and j.version is not null
-    order by j.mentor_id, j.version desc
+    where j.verdict = 'completed'
+    order by j.mentor_id, j.version desc nulls last
     on conflict (mentor_id) do update
-    set notified_version = excluded.notified_version, notified_status = excluded.notified_status
-    where coalesce(s.notified_version, 0) < excluded.notified_version
+    set
+      notified_version = coalesce(excluded.notified_version, s.notified_version),
+      notified_status = excluded.notified_status
+    where excluded.notified_version is null or coalesce(s.notified_version, 0) < excluded.notified_version
   )
   select j.event_id, j.mentor_id, j.verdict from judged j;
 end

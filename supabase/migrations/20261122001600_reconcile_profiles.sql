@@ -22,7 +22,8 @@ as $$
     and not exists (
       select
       from pause_status.webhook_queue q
-      where q.mentor_id = p.id and q.version is not null and q.status in ('pending', 'processing')
+      where q.mentor_id = p.id
+        and (q.status = 'processing' or q.status = 'pending' and (q.version is not null or q.next_attempt_at is not null))
     )
     and not exists (
       select

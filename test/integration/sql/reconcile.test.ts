@@ -1,11 +1,15 @@
 import { afterAll, assert, beforeEach, describe, it } from "vitest"
 import {
   bury,
+  complete,
   createMentor,
   type Database,
   eventOf,
   eventsOf,
+  foreignEvent,
+  only,
   openReadyDatabase,
+  release,
   setStatus,
   settle
 } from "../../support/sql.ts"
@@ -70,6 +74,30 @@ describe("the reconciliation", () => {
     assert.strictEqual(await reconcile(), 1)
     const [event] = await reconciled(mentor)
     assert.include(event, { version: 1, transition: "RESUME" })
+  })
+
+  it("tells nothing again that a dashboard webhook told or is telling, and tells what one lost", async () => {
+    const mentor = await createMentor(own)
+    const event = foreignEvent({ mentorId: mentor })
+    await setUnseen(mentor, "paused")
+    const token = only(await own.rpc("pause_status_claim", { events: [event] }))["token"]
+    assert.strictEqual(await reconcile(), 0)
+    assert.include(await complete(own, event.eventId, token), { outcome: "completed" })
+    assert.strictEqual(await reconcile(), 0)
+
+    await setUnseen(mentor, "active")
+    assert.strictEqual(await reconcile(), 1)
+    const [lost] = await reconciled(mentor)
+    assert.include(lost, { version: 1, transition: "RESUME" })
+  })
+
+  it("does not wait for a sender that never sends again", async () => {
+    const mentor = await createMentor(own)
+    const event = foreignEvent({ mentorId: mentor })
+    await setUnseen(mentor, "paused")
+    const token = only(await own.rpc("pause_status_claim", { events: [event] }))["token"]
+    await release(own, event.eventId, token)
+    assert.strictEqual(await reconcile(), 1)
   })
 
   it("takes the present status of a mentor that no trigger saw as the one that is known", async () => {
