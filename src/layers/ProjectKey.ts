@@ -12,7 +12,7 @@ import * as Hmac from "./Hmac.ts"
  */
 export class ProjectKey extends Context.Service<
   ProjectKey,
-  { readonly check: (headers: Headers) => Effect.Effect<void, CredentialsRejected> }
+  { readonly check: (headers: Pick<Headers, "get">) => Effect.Effect<void, CredentialsRejected> }
 >()("pause-status-webhook-handler/layers/ProjectKey") {
   static readonly layer = Layer.effect(
     ProjectKey,
