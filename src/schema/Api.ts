@@ -9,10 +9,8 @@ import { Caller } from "./Caller.ts"
 import * as Documented from "./Documented.ts"
 import { EventQuery } from "./EventRequests.ts"
 import { EventId } from "./Identifiers.ts"
+import { eventsPath } from "./Paths.ts"
 import * as Problems from "./ProblemReplies.ts"
-
-/** Where the events are, at the root or under the function's name. */
-export const eventsPath = "/api/v1/webhooks/pause-status"
 
 const secretKey = HttpApiSecurity.annotate(
   HttpApiSecurity.apiKey({ in: "header", key: "apikey" }),

@@ -92,7 +92,10 @@ export const Payload = Schema.Union([
 /** A batch of payloads. */
 export const Payloads = Schema.Array(Payload)
   .check(Schema.isMinLength(1), Schema.isMaxLength(200))
-  .annotate({ identifier: "Payloads", description: "Several payloads, of different mentors when the outbox sends them" })
+  .annotate({
+    identifier: "Payloads",
+    description: "Several payloads, of different mentors when the outbox sends them"
+  })
 
 const notified = { status: "notified", transition: "PAUSE", eventId, mentorId, receipt } as const
 
@@ -152,7 +155,10 @@ export const History = EventHistory.annotate({
 export const Change = EventChange.annotate({
   identifier: "EventChange",
   description: "pending redrives, resolved closes",
-  examples: [{ status: "pending", dryRun: true }, { status: "resolved", notes: "Told by telephone" }]
+  examples: [
+    { status: "pending", dryRun: true },
+    { status: "resolved", notes: "Told by telephone" }
+  ]
 })
 
 /** 200 to a change. */

@@ -7,7 +7,11 @@ type Example<Code> = Omit<Problem, "type" | "title" | "status" | "code"> & { rea
 const problem = <const Code extends ProblemCode>(
   status: number,
   title: string,
-  { description, examples, name }: {
+  {
+    description,
+    examples,
+    name
+  }: {
     readonly name: string
     readonly description: string
     readonly examples: ReadonlyArray<Example<Code>>
@@ -124,7 +128,11 @@ export const InvalidChange = problem(400, "Bad Request", {
   name: "InvalidChange",
   description: "The id is no uuid, or the body is no change",
   examples: [
-    { code: "invalid_id", detail: "An event id is a uuid", issues: [{ path: ["eventId"], message: "Expected a UUID" }] },
+    {
+      code: "invalid_id",
+      detail: "An event id is a uuid",
+      issues: [{ path: ["eventId"], message: "Expected a UUID" }]
+    },
     { code: "malformed_json", detail: "The body is not JSON in UTF-8" },
     {
       code: "invalid_payload",
