@@ -2,8 +2,8 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
-import { HttpApiSchemaError } from "effect/http-api/HttpApiError"
-import { Authorized } from "../schema/Api.ts"
+import * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
+import { Authorized, Explained } from "../schema/Api.ts"
 import { Caller } from "../schema/Caller.ts"
 import { Access } from "../services/Access.ts"
 import { permit } from "../services/ManageEvents.ts"
@@ -18,15 +18,16 @@ const refuse = (operation: string, error: ReplyError) =>
   )
 
 // What does not fit the schema of a reply is a defect of ours.
-const refuseInput = (operation: string, { cause, kind }: HttpApiSchemaError) =>
-  kind === "Query"
-    ? refuse(operation, new InvalidQuery({ issues: toIssues(cause) }))
-    : kind === "Params"
-      ? refuse(operation, new InvalidId({ issues: toIssues(cause) }))
-      : Effect.die(cause)
+const explained = HttpApiMiddleware.layerSchemaErrorTransform(
+  Explained,
+  (error, { endpoint: { identifier } }) => {
+    const issues = toIssues(error.cause)
+    if (error.kind === "Query") return refuse(identifier, new InvalidQuery({ issues }))
+    return error.kind === "Params" ? refuse(identifier, new InvalidId({ issues })) : Effect.die(error)
+  }
+)
 
-/** Who the caller is, by Access, and whether they may do this, by their role; only then the input is looked at. */
-export const layer = Layer.effect(
+const authorized = Layer.effect(
   Authorized,
   Effect.gen(function* () {
     const access = yield* Access
@@ -41,13 +42,13 @@ export const layer = Layer.effect(
     const admit: Authorized["Service"]["secretKey"] = (handle, { endpoint: { identifier } }) =>
       Effect.matchEffect(identify(identifier), {
         onFailure: (error) => refuse(identifier, error),
-        onSuccess: (caller) =>
-          Effect.catch(Effect.provideService(handle, Caller, caller), (error) =>
-            HttpApiSchemaError.is(error) ? refuseInput(identifier, error) : Effect.fail(error)
-          )
+        onSuccess: (caller) => Effect.provideService(handle, Caller, caller)
       })
 
     // Access reads both headers: the second scheme is there for the document, and is never come to.
     return Authorized.of({ secretKey: admit, userToken: admit })
   })
 )
+
+/** Who the caller is, by Access, and whether they may do this, by their role; only then the input is looked at. */
+export const layer = Layer.merge(authorized, explained)

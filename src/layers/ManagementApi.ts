@@ -1,30 +1,24 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Schema from "effect/Schema"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import * as OpenApi from "effect/http-api/OpenApi"
 import { Api, ManagementApi } from "../schema/Api.ts"
 import { Caller } from "../schema/Caller.ts"
-import { EventChange } from "../schema/EventRequests.ts"
 import { checkHealth } from "../services/CheckHealth.ts"
+import { validateChange } from "../services/EventChanges.ts"
 import type { EventStore } from "../services/EventStore.ts"
 import { changeEvent, eraseEvent, getEvent, listEvents } from "../services/ManageEvents.ts"
-import { InvalidPayload, parseBody, toIssues } from "../services/Payload.ts"
+import { parseBody } from "../services/Payload.ts"
 import type { Surroundings } from "../services/Surroundings.ts"
 import * as Authorization from "./Authorization.ts"
 import * as Http from "./Http.ts"
 import { type ReplyError, toResponse } from "./Problems.ts"
 
-const decodeChange = Schema.decodeUnknownEffect(EventChange, { errors: "all", onExcessProperty: "error" })
-
 const readChange = Effect.fnUntraced(function* (request: HttpServerRequest.HttpServerRequest) {
   const body = yield* Http.readJson(yield* Effect.orDie(HttpServerRequest.toWeb(request)))
-  return yield* Effect.mapError(
-    decodeChange(yield* parseBody(body)),
-    (error) => new InvalidPayload({ issues: toIssues(error) })
-  )
+  return yield* validateChange(yield* parseBody(body))
 })
 
 const who = Effect.map(Caller, (caller) => ({

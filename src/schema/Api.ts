@@ -34,6 +34,11 @@ export class Authorized extends HttpApiMiddleware.Service<Authorized, { provides
   }
 ) {}
 
+/** Says what is wrong with an id or a query, instead of HttpApi's empty 400; only who was let in is told. */
+export class Explained extends HttpApiMiddleware.Service<Explained>()(
+  "pause-status-webhook-handler/schema/Explained"
+) {}
+
 const header = (name: string, description: string) =>
   HttpApiSecurity.annotate(HttpApiSecurity.apiKey({ in: "header", key: name }), OpenApi.Description, description)
 
@@ -131,6 +136,7 @@ const events = HttpApiGroup.make("events", { topLevel: true })
       )
     )
   )
+  .middleware(Explained)
   .middleware(Authorized)
   .annotateMerge(OpenApi.annotations({ description: "The outbox, as people look after it" }))
 
@@ -143,6 +149,7 @@ const system = HttpApiGroup.make("system", { topLevel: true })
       about("Read this document", "OpenAPI 3.1, made from the schemas that validate.")
     )
   )
+  .middleware(Explained)
   .middleware(Authorized)
   .annotateMerge(OpenApi.annotations({ description: "How the function is" }))
 
