@@ -18,14 +18,11 @@ const refuse = (operation: string, error: ReplyError) =>
   )
 
 // What does not fit the schema of a reply is a defect of ours.
-const explained = HttpApiMiddleware.layerSchemaErrorTransform(
-  Explained,
-  (error, { endpoint: { identifier } }) => {
-    const issues = toIssues(error.cause)
-    if (error.kind === "Query") return refuse(identifier, new InvalidQuery({ issues }))
-    return error.kind === "Params" ? refuse(identifier, new InvalidId({ issues })) : Effect.die(error)
-  }
-)
+const explained = HttpApiMiddleware.layerSchemaErrorTransform(Explained, (error, { endpoint: { identifier } }) => {
+  const issues = toIssues(error.cause)
+  if (error.kind === "Query") return refuse(identifier, new InvalidQuery({ issues }))
+  return error.kind === "Params" ? refuse(identifier, new InvalidId({ issues })) : Effect.die(error)
+})
 
 const authorized = Layer.effect(
   Authorized,

@@ -71,7 +71,11 @@ const system = HttpApiBuilder.group(
   Effect.fnUntraced(function* (handlers) {
     const services = yield* Effect.context<EventStore | Surroundings>()
     return handlers
-      .handle("getHealth", () => Effect.provideContext(checkHealth(), services))
+      .handle("getHealth", () =>
+        Effect.flatMap(Effect.provideContext(checkHealth(), services), (report) =>
+          report.status === "ready" ? Effect.succeed(report) : Effect.fail(report)
+        )
+      )
       .handle("getOpenApi", () => Effect.sync(() => ({ ...OpenApi.fromApi(Api) })))
   })
 )

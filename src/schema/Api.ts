@@ -142,7 +142,10 @@ const events = HttpApiGroup.make("events", { topLevel: true })
 
 const system = HttpApiGroup.make("system", { topLevel: true })
   .add(
-    HttpApiEndpoint.get("getHealth", "/health", { success: [Documented.Ready, Documented.NotReady] }).annotateMerge(
+    HttpApiEndpoint.get("getHealth", "/health", {
+      success: Documented.Ready,
+      error: Documented.NotReady
+    }).annotateMerge(
       about("See whether a change would be told now", "The checks, then the outbox's figures. No secret, no URL.")
     ),
     HttpApiEndpoint.get("getOpenApi", "/openapi.json", { success: Documented.Document }).annotateMerge(

@@ -83,19 +83,28 @@ const pause: typeof UpdatePayload.Type = {
   old_record: { status: "active" }
 }
 
+// A profile may have any other column, and a sender any other key.
+const open = <Fields extends Schema.Struct.Fields>(fields: Fields) =>
+  Schema.StructWithRest(Schema.Struct(fields), [Schema.Record(Schema.String, Schema.Unknown)])
+
 /** One payload. */
 export const Payload = Schema.Union([
-  InsertPayload.annotate({ identifier: "InsertPayload", description: "A new mentor profile: tells nobody anything" }),
-  UpdatePayload.annotate({ identifier: "UpdatePayload", description: "A changed mentor profile", examples: [pause] })
+  open({ ...InsertPayload.fields, record: open(InsertPayload.fields.record.fields) }).annotate({
+    identifier: "InsertPayload",
+    description: "A new mentor profile: tells nobody anything"
+  }),
+  open({
+    ...UpdatePayload.fields,
+    record: open(UpdatePayload.fields.record.fields),
+    old_record: open(UpdatePayload.fields.old_record.fields)
+  }).annotate({ identifier: "UpdatePayload", description: "A changed mentor profile", examples: [pause] })
 ]).annotate({ identifier: "Payload" })
 
 /** A batch of payloads. */
-export const Payloads = Schema.Array(Payload)
-  .check(Schema.isMinLength(1), Schema.isMaxLength(200))
-  .annotate({
-    identifier: "Payloads",
-    description: "Several payloads, of different mentors when the outbox sends them"
-  })
+export const Payloads = Schema.Array(Payload).check(Schema.isMinLength(1), Schema.isMaxLength(200)).annotate({
+  identifier: "Payloads",
+  description: "Several payloads, of different mentors when the outbox sends them"
+})
 
 const notified = { status: "notified", transition: "PAUSE", eventId, mentorId, receipt } as const
 

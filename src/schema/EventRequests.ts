@@ -5,7 +5,7 @@ import { MentorId } from "./Identifiers.ts"
 import { Direction } from "./Transition.ts"
 
 const timePattern =
-  /^(?!0000)(\d{4})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,6})?(?:Z|[+-](?:0\d|1[0-4]):[0-5]\d)$/
+  /^(?!0000)(\d{4})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,6})?(?:Z|[+-](?:0\d|1[0-4]):[0-5]\d)$/u
 
 const isLeap = (year: number) => (year % 4 === 0 && year % 100 !== 0) || year % 400 === 0
 
@@ -22,7 +22,7 @@ const expectedTime = "a time such as 2026-11-22T09:30:00Z, with + of an offset w
 /** A bound of a time range. **Shape** RFC 3339 text with its zone, up to microseconds; never a Date. */
 export const TimeBound = Schema.String.check(
   Schema.isPattern(timePattern, { expected: expectedTime }).abort(),
-  Schema.makeFilter(isCalendarDay, { expected: "a day that is in the calendar" })
+  Schema.makeFilter(isCalendarDay, { expected: "a day that is in the calendar", toJsonSchema: () => ({}) })
 )
 
 /**
@@ -33,7 +33,7 @@ export const TimeBound = Schema.String.check(
 export const Cursor = Schema.StringFromBase64Url.pipe(Schema.decodeTo(Schema.fromJsonString(PagePosition)))
 
 const PageSize = Schema.String.check(
-  Schema.isPattern(/^(?:[1-9]\d?|100)$/, { expected: "a whole number from 1 to 100" })
+  Schema.isPattern(/^(?:[1-9]\d?|100)$/u, { expected: "a whole number from 1 to 100" })
 ).pipe(Schema.decodeTo(Schema.Int, SchemaTransformation.numberFromString))
 
 /**

@@ -3,7 +3,7 @@ import { EventId, MentorId, Version } from "./Identifiers.ts"
 import { Receipt } from "./PauseEvent.ts"
 import { Direction } from "./Transition.ts"
 
-const timePattern = /^\d{4,6}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}Z$/
+const timePattern = /^\d{4,6}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}Z$/u
 
 /** A time as the database tells it. **Shape** ISO 8601 text in UTC. **Units** microseconds. */
 export const StoredTime = Schema.String.check(
@@ -42,7 +42,7 @@ const event = {
  * `receipt` is what the orchestrator answered when it accepted.
  * **Source** pause_status.webhook_queue.
  */
-export const StoredEvent = Schema.Struct(event)
+export const StoredEvent = Schema.Struct(event).annotate({ identifier: "Event" })
 export type StoredEvent = typeof StoredEvent.Type
 
 /**
@@ -63,7 +63,7 @@ export const Attempt = Schema.Struct({
   httpStatus: Schema.NullOr(Schema.Int),
   error: Schema.NullOr(Schema.String),
   durationMs: Schema.NullOr(Schema.Finite)
-})
+}).annotate({ identifier: "Attempt" })
 
 /**
  * Why an event failed for good, and what a person did about it.
@@ -73,7 +73,7 @@ export const Attempt = Schema.Struct({
  * **Source** pause_status.dead_letter_queue.
  */
 export const DeadLetter = Schema.Struct({
-  id: Schema.String.check(Schema.isUUID()),
+  id: Schema.String.check(Schema.isGUID()),
   reason: Schema.String,
   attempts: count,
   firstFailedAt: Schema.NullOr(StoredTime),
@@ -83,7 +83,7 @@ export const DeadLetter = Schema.Struct({
   resolution: Schema.NullOr(Schema.Literals(["redriven", "resolved"])),
   resolvedAt: Schema.NullOr(StoredTime),
   notes: Schema.NullOr(Schema.String)
-})
+}).annotate({ identifier: "DeadLetter" })
 
 /** An event with its attempts, oldest first, and its newest dead letter. */
 export const EventHistory = Schema.Struct({

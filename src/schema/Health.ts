@@ -28,11 +28,13 @@ export const QueueFigures = Schema.Struct({
   expiredLeases: count,
   lastSweepAt: Schema.NullOr(StoredTime),
   alertsOpen: Schema.Array(OpenAlert)
-})
+}).annotate({ identifier: "QueueFigures" })
 export type QueueFigures = typeof QueueFigures.Type
 
 /** One thing that must be well. **Shape** `detail` says what to do; never a secret or a URL. */
-export const Check = Schema.Struct({ ok: Schema.Boolean, detail: Schema.optionalKey(Schema.String) })
+export const Check = Schema.Struct({ ok: Schema.Boolean, detail: Schema.optionalKey(Schema.String) }).annotate({
+  identifier: "Check"
+})
 export type Check = typeof Check.Type
 
 const report = {

@@ -4,6 +4,12 @@ import { Problem, type ProblemCode } from "./Replies.ts"
 
 type Example<Code> = Omit<Problem, "type" | "title" | "status" | "code"> & { readonly code: Code }
 
+// A choice of one would be documented as a choice.
+const oneOf = <Code extends ProblemCode>(codes: ReadonlyArray<Code>) => {
+  const [only, ...others] = codes
+  return only === undefined || others.length > 0 ? Schema.Literals(codes) : Schema.Literal(only)
+}
+
 const problem = <const Code extends ProblemCode>(
   status: number,
   title: string,
@@ -20,7 +26,7 @@ const problem = <const Code extends ProblemCode>(
   Schema.Struct({
     ...Problem.fields,
     status: Schema.Literal(status),
-    code: Schema.Literals(examples.map(({ code }) => code))
+    code: oneOf(examples.map(({ code }) => code))
   })
     .annotate({
       identifier: name,
@@ -31,7 +37,7 @@ const problem = <const Code extends ProblemCode>(
 
 const eventId = "5b1f6c1e-8d0a-4b53-9f3e-6a1c2d4e5f60"
 const aRequired = (path: string) => ({ path: [path], message: "Missing key" })
-const seconds = Schema.String.check(Schema.isPattern(/^\d+$/, { expected: "a number of seconds" })).annotate({
+const seconds = Schema.String.check(Schema.isPattern(/^\d+$/u, { expected: "a number of seconds" })).annotate({
   description: "Seconds after which another try makes sense",
   examples: ["5"]
 })
