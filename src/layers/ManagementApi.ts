@@ -3,6 +3,7 @@ import * as Layer from "effect/Layer"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
+import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
 import * as OpenApi from "effect/http-api/OpenApi"
 import { Api, ManagementApi } from "../schema/Api.ts"
 import { Caller } from "../schema/Caller.ts"
@@ -65,6 +66,8 @@ const events = HttpApiBuilder.group(
   })
 )
 
+const soon = { "retry-after": "5" }
+
 const system = HttpApiBuilder.group(
   ManagementApi,
   "system",
@@ -73,7 +76,9 @@ const system = HttpApiBuilder.group(
     return handlers
       .handle("getHealth", () =>
         Effect.flatMap(Effect.provideContext(checkHealth(), services), (report) =>
-          report.status === "ready" ? Effect.succeed(report) : Effect.fail(report)
+          report.status === "ready"
+            ? Effect.succeed(report)
+            : Effect.fail(HttpApiSchema.withHeaders({ body: report, headers: soon }))
         )
       )
       .handle("getOpenApi", () => Effect.sync(() => ({ ...OpenApi.fromApi(Api) })))

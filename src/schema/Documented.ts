@@ -5,6 +5,7 @@ import { EventChange } from "./EventRequests.ts"
 import { type Attempt, EventHistory, type StoredEvent } from "./Events.ts"
 import { NotReadyReply, type QueueFigures, ReadyReply } from "./Health.ts"
 import { EventId, EventTime, MentorId } from "./Identifiers.ts"
+import { retryAfter } from "./ProblemReplies.ts"
 import { BatchReply, NoChangeReply, NotifiedReply } from "./Replies.ts"
 import { InsertPayload, UpdatePayload } from "./WebhookPayload.ts"
 
@@ -193,8 +194,7 @@ export const Ready = ReadyReply.annotate({
   ]
 })
 
-/** 503 to the question how things are. */
-export const NotReady = NotReadyReply.annotate({
+const notReady = NotReadyReply.annotate({
   identifier: "NotReady",
   description: "A check is not well; its detail says what to do",
   examples: [
@@ -211,6 +211,9 @@ export const NotReady = NotReadyReply.annotate({
     }
   ]
 }).pipe(HttpApiSchema.status(503))
+
+/** 503 to the question how things are. */
+export const NotReady = HttpApiSchema.WithHeaders(notReady, retryAfter)
 
 /** 200 with the contract itself. */
 export const Document = Schema.Record(Schema.String, Schema.Unknown).annotate({

@@ -41,7 +41,9 @@ const seconds = Schema.String.check(Schema.isPattern(/^\d+$/u, { expected: "a nu
   description: "Seconds after which another try makes sense",
   examples: ["5"]
 })
-const retryAfter = { "retry-after": seconds }
+
+/** The header of what is worth another try. **Units** seconds. */
+export const retryAfter = { "retry-after": seconds }
 const perhapsRetryAfter = { "retry-after": Schema.optionalKey(seconds) }
 const challenge = {
   "www-authenticate": Schema.String.annotate({ description: "How to say who you are", examples: ["Bearer"] })
