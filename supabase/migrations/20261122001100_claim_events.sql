@@ -26,7 +26,10 @@ begin
     order by r.event_id, r.place
   ), alive as materialized (
     -- Asked about only those that are not in the queue: of what we send ourselves, next to none.
-    select o.* from once o where o.is_queued or pause_status.erased_as(o.event_id, o.fingerprint) is null
+    select o.*
+    from once o
+    where o.is_queued
+      or not exists (select from pause_status.erased_events e where e.event_id = o.event_id)
   ), given as materialized (
     select
       o.*,

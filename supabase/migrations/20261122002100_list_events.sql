@@ -1,17 +1,17 @@
 -- Purpose: lists events, newest first, in pages that stay where they are while events come and go.
 -- Locks:   pause_status.webhook_queue, share: writers wait while two indexes are built.
--- Undo:    drop function public.pause_status_list_events(jsonb), pause_status.list_problem(jsonb);
---          drop index pause_status.webhook_queue_created_at_idx, pause_status.webhook_queue_occurred_at_idx.
+-- Undo:    drop function public.pause_status_list_events(jsonb), pause_status.find_events(jsonb, boolean),
+--          pause_status.list_problem(jsonb);
+--          drop index pause_status.webhook_queue_created_at_idx, pause_status.webhook_queue_untimely_idx.
 
 -- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('pause_status migrations'));
 
 -- Ascending, although it is read from its end: a btree is filled cheaply and densely only at its right edge.
 create index if not exists webhook_queue_created_at_idx on pause_status.webhook_queue (created_at, event_id);
--- Rows lie about as they happened, so a summary of each range of pages finds a day in a year, and costs next to
--- nothing for each row.
-create index if not exists webhook_queue_occurred_at_idx on pause_status.webhook_queue using brin (occurred_at)
-  with (autosummarize = on);
+-- Hardly any row is in it: what we capture is created as it occurs.
+create index if not exists webhook_queue_untimely_idx on pause_status.webhook_queue (created_at, event_id)
+  where greatest(created_at - occurred_at, occurred_at - created_at) > interval '1 hour';
 
 create or replace function pause_status.list_problem(query jsonb)
 returns text
@@ -75,11 +75,10 @@ end
 $$;
 comment on function pause_status.list_problem(jsonb) is 'All that is wrong with a query of events, or null.';
 
-create or replace function public.pause_status_list_events(query jsonb)
-returns jsonb
+create or replace function pause_status.find_events(query jsonb, timely boolean)
+returns setof pause_status.webhook_queue
 language plpgsql
 stable
-security definer
 set search_path = ''
 set timezone = 'UTC'
 set datestyle = 'ISO, MDY'
@@ -87,29 +86,18 @@ set datestyle = 'ISO, MDY'
 set plan_cache_mode = force_custom_plan
 as $$
 declare
-  problem text := pause_status.list_problem(query);
   wanted_status text := query ->> 'status';
   wanted_transition text := query ->> 'transition';
-  wanted_mentor uuid;
-  occurred_from timestamptz;
-  occurred_to timestamptz;
-  after_created_at timestamptz;
-  after_event_id uuid;
-  size integer;
+  wanted_mentor uuid := query ->> 'mentorId';
+  occurred_from timestamptz := query ->> 'occurredFrom';
+  occurred_to timestamptz := query ->> 'occurredTo';
+  after_created_at timestamptz := query -> 'after' ->> 'createdAt';
+  after_event_id uuid := query -> 'after' ->> 'eventId';
+  -- One more than asked for, which tells whether there is another page.
+  size integer := (query ->> 'limit')::numeric + 1;
+  is_settled boolean := coalesce(wanted_status, 'completed') = 'completed';
   mentors uuid[];
-  page pause_status.webhook_queue[];
 begin
-  if problem is not null then
-    raise exception 'the query is malformed: %', problem
-      using errcode = 'invalid_parameter_value',
-      hint = 'Known are status, mentorId, transition, occurredFrom, occurredTo, after, limit and coordinatorId.';
-  end if;
-  wanted_mentor := query ->> 'mentorId';
-  occurred_from := query ->> 'occurredFrom';
-  occurred_to := query ->> 'occurredTo';
-  after_created_at := query -> 'after' ->> 'createdAt';
-  after_event_id := query -> 'after' ->> 'eventId';
-  size := (query ->> 'limit')::numeric;
   -- An array, not a subquery: the plan must know how many they are.
   if query ? 'coordinatorId' then
     mentors := array(
@@ -119,22 +107,69 @@ begin
     );
   end if;
 
-  -- One more than asked for, which tells whether there is another page.
-  page := array(
-    select q
-    from pause_status.webhook_queue q
-    where (wanted_status is null or q.status = wanted_status)
-      -- The same in the words of an index.
-      and (wanted_status is distinct from 'failed' or q.dead_letter_id is not null)
-      and (wanted_transition is null or q.transition = wanted_transition)
-      and (wanted_mentor is null or q.mentor_id = wanted_mentor)
-      and (occurred_from is null or q.occurred_at >= occurred_from)
-      and (occurred_to is null or q.occurred_at < occurred_to)
-      and (mentors is null or q.mentor_id = any(mentors))
-      and (after_event_id is null or (q.created_at, q.event_id) < (after_created_at, after_event_id))
-    order by q.created_at desc, q.event_id desc
-    limit size + 1
-  );
+  return query
+  select q.*
+  from pause_status.webhook_queue q
+  where (wanted_status is null or q.status = wanted_status)
+    -- The same in the words of an index.
+    and (wanted_status is distinct from 'failed' or q.dead_letter_id is not null)
+    and (wanted_transition is null or q.transition = wanted_transition)
+    and (wanted_mentor is null or q.mentor_id = wanted_mentor)
+    and (occurred_from is null or q.occurred_at >= occurred_from)
+    and (occurred_to is null or q.occurred_at < occurred_to)
+    and (mentors is null or q.mentor_id = any(mentors))
+    and (after_event_id is null or (q.created_at, q.event_id) < (after_created_at, after_event_id))
+    and (
+      timely is not false or greatest(q.created_at - q.occurred_at, q.occurred_at - q.created_at) > interval '1 hour'
+    )
+    and (
+      timely is not true or greatest(q.created_at - q.occurred_at, q.occurred_at - q.created_at) <= interval '1 hour'
+    )
+    and (timely is not true or occurred_from is null or q.created_at >= occurred_from - interval '1 hour')
+    and (timely is not true or occurred_to is null or q.created_at <= occurred_to + interval '1 hour')
+  -- What is not completed is little, but may be old: the planner, which does not know that, would go through everything
+  -- that is newer. An expression is in no index, so it has to take the few and sort them.
+  order by case when is_settled then q.created_at else q.created_at + interval '0' end desc, q.event_id desc
+  limit size;
+end
+$$;
+comment on function pause_status.find_events(jsonb, boolean) is
+  'The events that a query asks for, newest first, and one more: those created within an hour of when they occurred '
+  '(timely), the others, or all (null). Between two times of occurrence the timely ones are found by when they were '
+  'created, so that a day long ago is found at once.';
+
+create or replace function public.pause_status_list_events(query jsonb)
+returns jsonb
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+declare
+  problem text := pause_status.list_problem(query);
+  size integer;
+  page pause_status.webhook_queue[];
+begin
+  if problem is not null then
+    raise exception 'the query is malformed: %', problem
+      using errcode = 'invalid_parameter_value',
+      hint = 'Known are status, mentorId, transition, occurredFrom, occurredTo, after, limit and coordinatorId.';
+  end if;
+  size := (query ->> 'limit')::numeric;
+
+  if coalesce(query ->> 'occurredFrom', query ->> 'occurredTo') is null then
+    page := array(select q from pause_status.find_events(query, null) q order by q.created_at desc, q.event_id desc);
+  else
+    page := array(
+      select q
+      from (
+        select * from pause_status.find_events(query, true)
+        union all
+        select * from pause_status.find_events(query, false)
+      ) as q
+      order by q.created_at desc, q.event_id desc
+    );
+  end if;
 
   return jsonb_build_object(
     'events', coalesce(
