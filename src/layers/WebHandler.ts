@@ -5,7 +5,7 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import { firstError } from "../services/Outcome.ts"
-import type { Misconfigured } from "./Config.ts"
+import { Misconfigured } from "./Config.ts"
 import * as Logging from "./Logging.ts"
 import { Internal, toResponse } from "./Problems.ts"
 
@@ -45,5 +45,33 @@ export const make = <R>(
       if (building === current) building = undefined
       return Effect.runPromise(replyToFailedBuild(built.cause))
     })
+  }
+}
+
+/**
+ * Serves requests by a handler from another module, loaded at the first of them. A module that cannot be loaded is a
+ * 503, named in the log, and asked for again by the next request.
+ */
+export const lazy = (name: string, load: () => Promise<{ readonly handler: WebHandler }>): WebHandler => {
+  let loading: ReturnType<typeof load> | undefined
+
+  const replyToFailedLoad = Effect.fnUntraced(function* (failed: typeof loading, cause: Cause.Cause<unknown>) {
+    if (loading === failed) loading = undefined
+    const missing = new Misconfigured({ key: name, hint: "deploy it beside index.mjs (npm run build makes both)" })
+    yield* Effect.provide(Effect.logError({ outcome: "misconfigured", detail: missing.message }, cause), Logging.json)
+    return toResponse(missing)
+  })
+
+  return (request) => {
+    const current = (loading ??= load())
+    return Effect.runPromise(
+      Effect.matchCauseEffect(
+        Effect.tryPromise(() => current),
+        {
+          onSuccess: ({ handler }) => Effect.promise(() => handler(request)),
+          onFailure: (cause) => replyToFailedLoad(current, cause)
+        }
+      )
+    )
   }
 }
