@@ -89,7 +89,9 @@ export const layer = Layer.effect(
 
     const notifyEach = (event: PauseEvent): Effect.Effect<Answer> =>
       Effect.map(
-        guarded(send(encodeEvent(event), { "idempotency-key": event.eventId }, decodeReceipt)),
+        guarded(
+          send({ body: encodeEvent(event), headers: { "idempotency-key": event.eventId }, decode: decodeReceipt })
+        ),
         Result.mapError((error) => toError(event, error))
       )
 
@@ -99,7 +101,7 @@ export const layer = Layer.effect(
     const notifyTogether = Effect.fnUntraced(function* (
       events: ReadonlyArray<PauseEvent>
     ): Effect.fn.Return<ReadonlyArray<Answer>> {
-      const reply = yield* guarded(send(encodeEvents(events), {}, decodeBatch))
+      const reply = yield* guarded(send({ body: encodeEvents(events), headers: {}, decode: decodeBatch }))
       if (Result.isSuccess(reply)) return events.map((event, index) => toAnswer(event, reply.success.results[index]))
       const { failure } = reply
       // Who refuses the array may refuse one event of it, or arrays, or their size: that kills none of the others.
