@@ -3,7 +3,7 @@ import * as Exit from "effect/Exit"
 
 /**
  * Waits for a promise until a deadline, which aborts it, also where nothing may interrupt it. Effect.timeout would do
- * the same with two fibers more and a race; a delivery waits three times, and this is a third of its time.
+ * the same with a race of two fibers; a delivery waits three times, and those made a sixth of its time.
  *
  * **Units** `millis` milliseconds.
  */
