@@ -93,14 +93,14 @@ export const layer = Layer.effect(
   Effect.gen(function* () {
     const database = yield* SupabaseRest
     return DedupeStore.of({
-      claim: Effect.fn("DedupeStore.claim")(function* (events) {
+      claim: Effect.fnUntraced(function* (events) {
         const answers = yield* database
           .rpc("pause_status_claim", { events: encodeEvents(events) }, decodeClaims)
           .pipe(Effect.mapError(unavailable("claim")))
         yield* expectAll("claim", events, answers)
         return Array.zipWith(events, answers, toClaim)
       }),
-      settle: Effect.fn("DedupeStore.settle")(function* (settlements) {
+      settle: Effect.fnUntraced(function* (settlements) {
         const answers = yield* database
           .rpc("pause_status_settle", { settlements: settlements.map(encodeSettlement) }, decodeSettled)
           .pipe(Effect.mapError(unavailable("settle")))

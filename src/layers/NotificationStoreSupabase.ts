@@ -40,7 +40,7 @@ export const layer = Layer.effect(
   Effect.gen(function* () {
     const database = yield* SupabaseRest
     return NotificationStore.of({
-      write: Effect.fn("NotificationStore.write")(function* (events) {
+      write: Effect.fnUntraced(function* (events) {
         const answers = yield* database
           .rpc("pause_status_notify", { events: encodeEvents(events) }, decodeAnswers)
           .pipe(Effect.mapError(({ detail }) => new NotificationStoreUnavailable({ detail })))

@@ -108,9 +108,7 @@ export const layer = Layer.effect(
     })
 
     return OrchestratorClient.of({
-      notify: Effect.fn("OrchestratorClient.notify")((events: ReadonlyArray<PauseEvent>) =>
-        takesArrays && events.length > 1 ? notifyTogether(events) : notifyOneByOne(events)
-      )
+      notify: (events) => (takesArrays && events.length > 1 ? notifyTogether(events) : notifyOneByOne(events))
     })
   })
 )
