@@ -1,17 +1,7 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-
-/**
- * Who calls the management routes.
- *
- * **Shape** `project` has one of the project's secret keys; the others are users with a token of the project, told apart
- * by its `app_metadata.role`. `userId` is the token's `sub`, a uuid as text.
- */
-export type Principal =
-  | { readonly kind: "project" }
-  | { readonly kind: "admin"; readonly userId: string }
-  | { readonly kind: "coordinator"; readonly userId: string }
+import type { Principal } from "../schema/Caller.ts"
 
 /**
  * The caller is nobody we know: no credentials, or none that are valid. What a token claims is looked at only after its

@@ -5,7 +5,7 @@ import { HttpLimits } from "../../src/layers/Http.ts"
 import * as OrchestratorClientMemory from "../../src/layers/OrchestratorClientMemory.ts"
 import * as SignatureVerifierWebCrypto from "../../src/layers/SignatureVerifierWebCrypto.ts"
 import * as WebHandler from "../../src/layers/WebHandler.ts"
-import { respond } from "../../src/layers/WebhookHttp.ts"
+import { receive } from "../../src/layers/WebhookHttp.ts"
 import { DedupeStore } from "../../src/services/DedupeStore.ts"
 import { OrchestratorClient } from "../../src/services/OrchestratorClient.ts"
 import { config } from "../support/layers.ts"
@@ -35,7 +35,7 @@ const handlerOf = (settings: { current: Readonly<Record<string, string>> | "brok
     orchestrator.layer,
     HttpLimits.layer
   ).pipe(Layer.provideMerge(resource), Layer.provide(environment))
-  return { counts, handler: WebHandler.make(layer, respond), orchestrator }
+  return { counts, handler: WebHandler.make(layer, receive), orchestrator }
 }
 
 describe("WebHandler", () => {
@@ -161,7 +161,7 @@ describe("WebHandler", () => {
           )
         ).pipe(Layer.provide(Layer.merge(store.layer, orchestrator.layer)))
         const rest = Layer.merge(SignatureVerifierWebCrypto.layer, HttpLimits.layer)
-        const handler = WebHandler.make(Layer.merge(abortable, Layer.provide(rest, config(complete))), respond)
+        const handler = WebHandler.make(Layer.merge(abortable, Layer.provide(rest, config(complete))), receive)
         if (step === "before it starts") caller.abort()
         const request = new Request(pause(), { signal: caller.signal })
         const reply = yield* Effect.promise(() => handler(request))
@@ -187,6 +187,45 @@ describe("WebHandler", () => {
       assert.isEmpty(orchestrator.state.calls)
       assert.strictEqual((yield* Effect.promise(() => handler(pause()))).status, 200)
       assert.strictEqual(orchestrator.state.calls[0]?.eventId, eventId)
+    })
+  )
+
+  it.live("loads another module's handler at the first request, and not again", () =>
+    Effect.gen(function* () {
+      let loads = 0
+      const handler = WebHandler.lazy("other.mjs", () => {
+        loads++
+        return Promise.resolve({ handler: () => Promise.resolve(new Response(null, { status: 204 })) })
+      })
+      assert.strictEqual(loads, 0)
+      const replies = yield* Effect.promise(() => Promise.all([handler(pause()), handler(pause())]))
+      replies.push(yield* Effect.promise(() => handler(pause())))
+      assert.deepStrictEqual(
+        replies.map(({ status }) => status),
+        [204, 204, 204]
+      )
+      assert.strictEqual(loads, 1)
+    })
+  )
+
+  it.live("is a 503 while another module is missing, says in the log which, and heals when it is there", () =>
+    Effect.gen(function* () {
+      const lines = yield* capturedConsole()
+      let deployed = false
+      const handler = WebHandler.lazy("other.mjs", () =>
+        deployed
+          ? Promise.resolve({ handler: () => Promise.resolve(new Response(null, { status: 204 })) })
+          : Promise.reject(new TypeError("canary"))
+      )
+      for (let turn = 1; turn <= 2; turn++) {
+        const reply = yield* Effect.promise(() => handler(pause()))
+        assert.strictEqual(reply.status, 503)
+        assert.strictEqual(reply.headers.get("retry-after"), "5")
+        assert.notInclude(yield* Effect.promise(() => reply.text()), "canary")
+        assert.include(lines[turn - 1], "other.mjs")
+      }
+      deployed = true
+      assert.strictEqual((yield* Effect.promise(() => handler(pause()))).status, 204)
     })
   )
 })

@@ -4,7 +4,7 @@ import { HttpLimits } from "../../src/layers/Http.ts"
 import * as Logging from "../../src/layers/Logging.ts"
 import * as OrchestratorClientMemory from "../../src/layers/OrchestratorClientMemory.ts"
 import * as SignatureVerifierWebCrypto from "../../src/layers/SignatureVerifierWebCrypto.ts"
-import { respond } from "../../src/layers/WebhookHttp.ts"
+import { receive } from "../../src/layers/WebhookHttp.ts"
 import { config } from "../support/layers.ts"
 import { eventId } from "../support/payloads.ts"
 import { type Headers, secret, standardHeaders, staticSecret } from "../support/signing.ts"
@@ -47,7 +47,7 @@ const Reply = Schema.fromJsonString(Schema.Record(Schema.String, Schema.Unknown)
 
 /** The reply to a request, read to its end. */
 export const replyTo = Effect.fnUntraced(function* (request: Request) {
-  const response = yield* respond(request)
+  const response = yield* receive(request)
   const body = yield* Schema.decodeUnknownEffect(Reply)(yield* Effect.promise(() => response.text()))
   return { status: response.status, headers: response.headers, body }
 })
