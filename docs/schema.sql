@@ -529,6 +529,11 @@ create function pause_status.refuse_erased(event_id uuid)
   language plpgsql volatile set search_path="";
 comment on function pause_status.refuse_erased(uuid) is 'Undoes a claim that saw neither the row, which is gone, nor the tombstone, which was not there yet.';
 
+create function pause_status.request_size(event_id uuid, failures integer, largest integer)
+  returns integer
+  language plpgsql stable set search_path="";
+comment on function pause_status.request_size(uuid,integer,integer) is 'With how many events at most this one travels: halved by every request that was answered with an error of its own, so that what spoils a request for its neighbours soon travels alone. An outage (no answer, 429, 502, 503) is no reason for more requests.';
+
 create function pause_status.requests_waiting(at_most integer)
   returns integer
   language plpgsql volatile set search_path="";
@@ -548,6 +553,11 @@ create function pause_status.resolve(event_id uuid, notes text DEFAULT NULL::tex
   returns jsonb
   language plpgsql volatile set search_path="";
 comment on function pause_status.resolve(uuid,text,boolean) is 'Closes an open dead letter without sending it, because a person has dealt with it: resolved, or would_resolve (dry_run), already_resolved, not_failed or unknown.';
+
+create function pause_status.schedule_often(job text, command text)
+  returns bigint
+  language plpgsql volatile set search_path="";
+comment on function pause_status.schedule_often(text,text) is 'Schedules a job every five seconds, or every minute where pg_cron knows no seconds; returns its id.';
 
 create function pause_status.send_directly()
   returns integer
