@@ -5,6 +5,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Config from "./Config.ts"
+import { promiseWithin } from "./Deadline.ts"
 
 /** What we use of a SupabaseClient or a PostgrestClient: `rpc`, which answers instead of throwing. */
 export interface RpcClient {
@@ -53,15 +54,12 @@ const make = (client: RpcClient) =>
   Effect.map(Config.storeTimeout, (timeoutMillis) =>
     SupabaseRest.of({
       rpc: Effect.fnUntraced(function* (name, args, decode) {
-        const reply = yield* Effect.tryPromise({
-          try: (signal) => client.rpc(name, args).abortSignal(signal),
-          catch: () => new RpcFailed({ detail: "no connection" })
-        }).pipe(
-          Effect.timeoutOrElse({
-            duration: timeoutMillis,
-            orElse: () => new RpcFailed({ detail: `no answer within ${timeoutMillis} ms` })
-          })
-        )
+        const reply = yield* promiseWithin({
+          millis: timeoutMillis,
+          promise: (signal) => client.rpc(name, args).abortSignal(signal),
+          onRejection: () => new RpcFailed({ detail: "no connection" }),
+          onTimeout: () => new RpcFailed({ detail: `no answer within ${timeoutMillis} ms` })
+        })
         if (reply.error !== null) return yield* new RpcFailed({ detail: explain(name, reply) })
         return yield* decode(reply.data).pipe(
           Effect.mapError(
