@@ -45,7 +45,7 @@ const recipes: ReadonlyArray<Recipe> = [
     name: "pause-status-webhook-handler, management",
     entry: "src/management.ts",
     outfile: `${handler}/dist/management.mjs`,
-    budget: { bytes: 600_000, gzipBytes: 200_000 }
+    budget: { bytes: 350_000, gzipBytes: 115_000 }
   },
   {
     name: "pause-notification-orchestrator",
