@@ -72,6 +72,9 @@ export const webhookTolerance = positive("WEBHOOK_TOLERANCE_SECONDS", 300, "seco
 /** The largest body that is read. Bytes. */
 export const maxBodyBytes = positive("MAX_BODY_BYTES", 262_144, "bytes")
 
+/** How long a body may take to arrive. Milliseconds. */
+export const bodyTimeout = positive("BODY_TIMEOUT_MS", 5_000, "milliseconds")
+
 const absoluteUrl = (key: string, hint: string) => setting(key, (name) => Config.URL(name), hint)
 
 /** The project's URL; Supabase sets it. */

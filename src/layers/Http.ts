@@ -4,15 +4,15 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Config from "./Config.ts"
 import { Internal, MethodNotAllowed, NotFound, type ReplyError, toResponse } from "./Problems.ts"
-import { discardBody, readBody } from "./RequestBody.ts"
+import { type BodyLimits, discardBody, readBody } from "./RequestBody.ts"
 
-/** Limits of the HTTP side. **Units** `maxBodyBytes` bytes. */
-export class HttpLimits extends Context.Service<HttpLimits, { readonly maxBodyBytes: number }>()(
+/** Limits of the HTTP side. */
+export class HttpLimits extends Context.Service<HttpLimits, BodyLimits>()(
   "pause-status-webhook-handler/layers/HttpLimits"
 ) {
   static readonly layer = Layer.effect(
     HttpLimits,
-    Effect.map(Config.maxBodyBytes, (maxBodyBytes) => ({ maxBodyBytes }))
+    Effect.all({ maxBodyBytes: Config.maxBodyBytes, bodyTimeoutMillis: Config.bodyTimeout })
   )
 }
 
@@ -38,8 +38,7 @@ export const expectPost = Effect.fnUntraced(function* (request: Request, { funct
 
 /** The raw body of a JSON request, within the limits; fails as readBody does. */
 export const readJson = Effect.fnUntraced(function* (request: Request) {
-  const { maxBodyBytes } = yield* HttpLimits
-  return yield* readBody(request, maxBodyBytes)
+  return yield* readBody(request, yield* HttpLimits)
 })
 
 const firstError = <E>(cause: Cause.Cause<E>): E | undefined => cause.reasons.find(Cause.isFailReason)?.error

@@ -27,6 +27,12 @@ export class BodyTooLarge extends Schema.TaggedError<BodyTooLarge>()("BodyTooLar
 export class BodyUnreadable extends Schema.TaggedError<BodyUnreadable>()("BodyUnreadable", {}) {
   override readonly message = "The body could not be read to its end"
 }
+/** The body is still not there. */
+export class BodyTooSlow extends Schema.TaggedError<BodyTooSlow>()("BodyTooSlow", { timeoutMillis: Schema.Finite }) {
+  override get message(): string {
+    return `The body did not arrive within ${this.timeoutMillis} ms`
+  }
+}
 /** No credentials, or none that we know. */
 export class CredentialsRejected extends Schema.TaggedError<CredentialsRejected>()("CredentialsRejected", {}) {
   override readonly message = "Send the project's secret key in the apikey header"
@@ -36,7 +42,7 @@ export class Internal extends Schema.TaggedError<Internal>()("Internal", {}) {
   override readonly message = "Something is wrong on our side; it has been logged"
 }
 
-type RequestError = NotFound | MethodNotAllowed | UnsupportedMediaType | BodyTooLarge | BodyUnreadable
+type RequestError = NotFound | MethodNotAllowed | UnsupportedMediaType | BodyTooLarge | BodyTooSlow | BodyUnreadable
 export type ReplyError =
   | RequestError
   | WebhookError
@@ -54,6 +60,7 @@ interface Row {
 export const table: { readonly [Tag in ReplyError["_tag"]]: Row } = {
   MalformedBody: { status: 400, code: "malformed_json" },
   BodyUnreadable: { status: 408, code: "body_unreadable" },
+  BodyTooSlow: { status: 408, code: "body_unreadable" },
   InvalidPayload: { status: 400, code: "invalid_payload" },
   NoEventTime: { status: 400, code: "no_event_time" },
   SignatureRejected: { status: 401, code: "unauthorized" },
