@@ -62,12 +62,12 @@ const readUpTo = Effect.fnUntraced(function* (
   }
 })
 
-// A sender that dawdles holds a worker that others wait for. Interruptible, because the router's handler is not.
+// A sender that dawdles would hold a worker that others wait for.
 const readInTime = (
   reader: Reader,
   { bodyTimeoutMillis, maxBodyBytes }: BodyLimits
 ): Effect.Effect<Uint8Array, BodyTooLarge | BodyTooSlow | BodyUnreadable> =>
-  Effect.interruptible(readUpTo(reader, maxBodyBytes)).pipe(
+  readUpTo(reader, maxBodyBytes).pipe(
     Effect.timeout(bodyTimeoutMillis),
     Effect.catchTags({
       BodyTooLarge: (error) => Effect.andThen(discard(reader), error),
