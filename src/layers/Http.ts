@@ -28,7 +28,8 @@ export interface Route {
  * **Fails with** NotFound, MethodNotAllowed.
  */
 export const expectPost = Effect.fnUntraced(function* (request: Request, { functionName, path }: Route) {
-  const { pathname } = new URL(request.url)
+  // A server puts the Host header into the address as it came, so that it may be none.
+  const pathname = URL.parse(request.url)?.pathname ?? ""
   const mounted = `/${functionName}`
   const below =
     pathname === mounted ? "/" : pathname.startsWith(`${mounted}/`) ? pathname.slice(mounted.length) : pathname
