@@ -89,8 +89,8 @@ const wellFramed: Readonly<Record<string, Maker>> = {
   halfClosed: (random, world) => {
     const { body, headers } = delivery(random, world)
     const whole = bytesOf("POST", PATH, [...headers, lengthOf(body)], body)
-    // A server may take the end of what we say for the end of us.
-    return alone("half-closed after it", [whole, "half-close"], post([...CHANGELESS, "closed"]))
+    // A server may take the end of what we say for the end of us, even before it has read what was said.
+    return alone("half-closed after it", [whole, "half-close"], post([...CHANGELESS, ...BROKEN]))
   },
   oldHttp: (random, world) => {
     const { body, headers } = delivery(random, world)
@@ -145,7 +145,7 @@ const badlyFramed: Readonly<Record<string, Maker>> = {
     return alone(
       "longer than it says",
       [bytesOf("POST", PATH, [...headers, length], body.subarray(0, said)), rest, "half-close"],
-      post(["401 unauthorized"]),
+      post(["401 unauthorized", ...BROKEN]),
       post(SERVER)
     )
   },
@@ -317,7 +317,11 @@ const odd: Readonly<Record<string, Maker>> = {
       ["sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="],
       ["sec-websocket-version", "13"]
     ]
-    return alone("upgrade", [bytesOf("POST", PATH, [...headers, ...more, lengthOf(body)], body)], post(CHANGELESS))
+    return alone(
+      "upgrade",
+      [bytesOf("POST", PATH, [...headers, ...more, lengthOf(body)], body)],
+      post([...CHANGELESS, ...SERVER])
+    )
   },
   method: (random, world) => {
     const body = anyBody(random, world).bytes

@@ -1,3 +1,4 @@
+import type { DenoVersion } from "../../local/programs.ts"
 import type { Input } from "./Input.ts"
 import { inputAt } from "./inputs.ts"
 import { judge } from "./judge.ts"
@@ -6,6 +7,7 @@ import { type Said, sayTo } from "./talk.ts"
 
 export interface FuzzOptions {
   readonly seed: number
+  readonly deno: DenoVersion
   /** The first index, and how many inputs, or for how long. */
   readonly from: number
   readonly until: { readonly inputs: number } | { readonly minutes: number }
@@ -21,6 +23,7 @@ export interface Surprise {
 
 export interface FuzzReport {
   readonly seed: number
+  readonly deno: DenoVersion
   readonly inputs: number
   readonly seconds: number
   /** How often each kind of input got each answer. */
@@ -113,7 +116,7 @@ const megabytesOf = (samples: ReadonlyArray<number>) => {
 
 /** Says input after input to the running function, and judges each answer. */
 export const runFuzz = async (options: FuzzOptions, progress: (inputs: number) => void): Promise<FuzzReport> => {
-  await using system = await startSystem()
+  await using system = await startSystem(options.deno)
   const { pid } = system.handler
   const answers = new Map<string, Map<string, number>>()
   const surprises: Array<Surprise> = []
@@ -153,6 +156,7 @@ export const runFuzz = async (options: FuzzOptions, progress: (inputs: number) =
   millis.sort((one, other) => one - other)
   return {
     seed: options.seed,
+    deno: options.deno,
     inputs: count.inputs,
     seconds,
     answers,

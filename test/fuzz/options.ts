@@ -1,5 +1,6 @@
 import { randomInt } from "node:crypto"
 import { parseArgs } from "node:util"
+import type { DenoVersion } from "../../local/programs.ts"
 import { messageOf } from "../../local/StackError.ts"
 import type { FuzzOptions } from "./fuzz.ts"
 
@@ -14,6 +15,7 @@ export const USAGE = `npm run fuzz                  says odd, wrong and hostile 
   --minutes <n>               for how long, instead
   --seed <n>                  the same inputs as an earlier run; a new one when absent
   --only <n>                  only the input at this index
+  --deno <version>            2.1.4, which hosted Supabase is compatible with, or current (2.1.4)
   --help                      prints this`
 
 const HIGHEST_SEED = 2 ** 32
@@ -29,6 +31,7 @@ const parse = (args: ReadonlyArray<string>) => {
         minutes: { type: "string" },
         seed: { type: "string" },
         only: { type: "string" },
+        deno: { type: "string" },
         help: { type: "boolean", default: false, short: "h" }
       }
     }).values
@@ -42,14 +45,21 @@ const whole = (flag: string, given: string, lowest: number): number => {
   throw new UsageError(`${flag} takes a whole number from ${lowest} to ${HIGHEST_SEED}.`)
 }
 
+const denoOf = (given: string): DenoVersion => {
+  if (given === "2.1.4" || given === "current") return given
+  throw new UsageError("--deno takes 2.1.4 or current.")
+}
+
 /** Reads the command line; "help" when that is all it asks for. Throws UsageError. */
 export const parseOptions = (args: ReadonlyArray<string>): FuzzOptions | "help" => {
-  const { help, inputs, minutes, only, seed: given } = parse(args)
+  const { deno: version, help, inputs, minutes, only, seed: given } = parse(args)
   if (help) return "help"
   const seed = given === undefined ? randomSeed() : whole("--seed", given, 1)
-  if (only !== undefined) return { seed, from: whole("--only", only, 0), until: { inputs: 1 } }
+  const deno = denoOf(version ?? "2.1.4")
+  if (only !== undefined) return { seed, deno, from: whole("--only", only, 0), until: { inputs: 1 } }
   return {
     seed,
+    deno,
     from: 0,
     until:
       minutes === undefined

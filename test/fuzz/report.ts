@@ -25,20 +25,20 @@ const pieceText = (piece: Piece): string => {
 }
 
 /** What was said and answered, and how to say it again. */
-const describe = (seed: number, { index, input, what, words }: Surprise): string =>
+const describe = ({ deno, seed }: FuzzReport, { index, input, what, words }: Surprise): string =>
   [
     `${input.kind} was answered ${words.join(", ")}`,
     ...what.map((line) => `  ${line}`),
     ...input.pieces.map((piece) => `  > ${pieceText(piece)}`),
-    `  again: npm run fuzz -- --seed ${seed} --only ${index}`
+    `  again: npm run fuzz -- --seed ${seed} --deno ${deno} --only ${index}`
   ].join("\n")
 
 /** A run for people to read. */
 export const printable = (report: FuzzReport): string => {
-  const { faults, inputs, megabytes, milliseconds, seconds, seed, surprises, told } = report
+  const { deno, faults, inputs, megabytes, milliseconds, seconds, seed, surprises, told } = report
   const kinds = [...report.answers].toSorted(([, one], [, other]) => sumOf(other) - sumOf(one))
   return [
-    ...surprises.slice(0, SHOWN_SURPRISES).map((surprise) => describe(seed, surprise)),
+    ...surprises.slice(0, SHOWN_SURPRISES).map((surprise) => describe(report, surprise)),
     table(
       ["answer", "times"],
       sorted(classesOf(report)).map(([word, count]) => [word, String(count)])
@@ -52,7 +52,7 @@ export const printable = (report: FuzzReport): string => {
           .join(", ")
       ])
     ),
-    `seed ${seed}: ${inputs} inputs in ${seconds.toFixed(1)} s (${Math.round(inputs / seconds)}/s), ${told} of them genuine`,
+    `seed ${seed}, Deno ${deno}: ${inputs} inputs in ${seconds.toFixed(1)} s (${Math.round(inputs / seconds)}/s), ${told} of them genuine`,
     `answered in ${milliseconds.p50} ms (p50), ${milliseconds.p99} ms (p99), ${milliseconds.max} ms (max)`,
     `memory of the function: ${megabytes.warm} MB warm, ${megabytes.end} MB at the end, ${megabytes.peak} MB at most`,
     ...(faults.length === 0 ? ["0 surprises"] : faults.map((fault) => `WRONG: ${fault}`))

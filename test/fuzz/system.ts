@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto"
 import { readFile } from "node:fs/promises"
 import { Client } from "pg"
+import type { DenoVersion } from "../../local/programs.ts"
 import { type Service, startStack } from "../../local/stack.ts"
 import { type Proxy, startProxy } from "../support/proxy.ts"
 import { CANARY, type World } from "./Input.ts"
@@ -34,7 +35,7 @@ const insertMentors = `with mentors as (
   )
   insert into public.mentor_coordinators (mentor_id, coordinator_id) select mentors.id, told.id from mentors, told`
 
-export const startSystem = async (): Promise<System> => {
+export const startSystem = async (deno: DenoVersion): Promise<System> => {
   await using started = new AsyncDisposableStack()
   const proxy = started.use(await startProxy())
   const leaks: Array<string> = []
@@ -42,6 +43,7 @@ export const startSystem = async (): Promise<System> => {
   let port = 0
   const stack = started.use(
     await startStack({
+      deno,
       orchestratorUrl: `${proxy.url}/functions/v1/pause-notification-orchestrator`,
       functionEnv: { SUPABASE_URL: proxy.url, BODY_TIMEOUT_MS: String(BODY_TIMEOUT_MILLISECONDS) },
       log: ({ source, text }) => {
