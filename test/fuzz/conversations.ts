@@ -52,11 +52,16 @@ const wellFramed: Readonly<Record<string, Maker>> = {
       post(CHANGELESS)
     )
   },
-  chunkedTooLarge: (_, { maxBodyBytes }) => {
-    const chunk = chunkOf(Buffer.alloc(65_536, " "))
-    const chunks = Array.from({ length: Math.ceil(maxBodyBytes / 65_536) + 1 }, () => chunk)
-    const head = bytesOf("POST", PATH, [HOST, JSON_TYPE, CHUNKED], NOTHING)
-    return alone("chunked, too large", [head, ...chunks, LAST_CHUNK], post(["413 body_too_large"]))
+  largeInChunks: (random, world) => {
+    const { text } = harmless(random, world)
+    const surplus = random.pick([0, 1, 65_536])
+    const body = Buffer.from(text + " ".repeat(world.maxBodyBytes - Buffer.byteLength(text) + surplus))
+    const headers = [HOST, JSON_TYPE, CHUNKED, ...signed(world.secret, body, random.uuid())]
+    return alone(
+      "large, in chunks",
+      [bytesOf("POST", PATH, headers, NOTHING), ...slices(random, body, 5).map(chunkOf), LAST_CHUNK],
+      post(surplus === 0 ? CHANGELESS : ["413 body_too_large"])
+    )
   },
   trailers: (random, world) => {
     const { body, headers } = delivery(random, world)
