@@ -72,6 +72,18 @@ comment on column pause_status.dead_letter_queue.reason is 'rejected: the handle
 comment on column pause_status.dead_letter_queue.attempts is 'How often the event had been sent when it failed.';
 comment on column pause_status.dead_letter_queue.resolution is 'Null while open; redriven: it was sent again; resolved: a person closed it.';
 
+create table pause_status.erased_events (
+  event_id uuid not null,
+  fingerprint text not null,
+  erased_at timestamp with time zone not null default clock_timestamp(),
+  constraint erased_events_pkey PRIMARY KEY (event_id),
+  constraint erased_events_fingerprint_is_concealed CHECK (fingerprint ~ '^sha256:[0-9a-f]{64}$'::text)
+);
+alter table pause_status.erased_events enable row level security;
+CREATE INDEX erased_events_erased_at_idx ON pause_status.erased_events USING btree (erased_at);
+comment on table pause_status.erased_events is 'Tombstones: the identity of events that a person erased, so that a later delivery of one is a duplicate.';
+comment on column pause_status.erased_events.fingerprint is 'Concealed: a fingerprint names the mentor and the time, which is what was to be erased.';
+
 create table pause_status.heartbeats (
   job text not null,
   last_at timestamp with time zone not null default clock_timestamp(),
@@ -260,9 +272,11 @@ create table pause_status.webhook_queue (
 ) with (autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=1000);
 alter table pause_status.webhook_queue enable row level security;
 CREATE INDEX webhook_queue_completed_idx ON pause_status.webhook_queue USING btree (completed_at) WHERE (status = 'completed'::text);
+CREATE INDEX webhook_queue_created_at_idx ON pause_status.webhook_queue USING btree (created_at, event_id);
 CREATE INDEX webhook_queue_dead_letter_id_idx ON pause_status.webhook_queue USING btree (dead_letter_id) WHERE (dead_letter_id IS NOT NULL);
 CREATE INDEX webhook_queue_due_idx ON pause_status.webhook_queue USING btree (next_attempt_at) WHERE (status = 'pending'::text);
 CREATE INDEX webhook_queue_leases_idx ON pause_status.webhook_queue USING btree (lease_expires_at) WHERE (status = 'processing'::text);
+CREATE INDEX webhook_queue_occurred_at_idx ON pause_status.webhook_queue USING brin (occurred_at) WITH (autosummarize='on');
 CREATE INDEX webhook_queue_unsettled_idx ON pause_status.webhook_queue USING btree (mentor_id, version) WHERE (status = ANY (ARRAY['pending'::text, 'processing'::text]));
 CREATE CONSTRAINT TRIGGER webhook_queue_dispatch_at_commit AFTER INSERT ON pause_status.webhook_queue DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (new.source = 'outbox'::text AND new.status = 'pending'::text) EXECUTE FUNCTION pause_status.dispatch_at_commit();
 comment on table pause_status.webhook_queue is 'The outbox, the record of truth: one row per transition, written by the transaction that made it.';
@@ -335,6 +349,11 @@ comment on column public.peer_mentor_profiles.status is 'active, paused, or a wo
 comment on trigger pause_status_capture_insert on public.peer_mentor_profiles is 'Remembers the status a new mentor starts with.';
 comment on trigger pause_status_capture_update on public.peer_mentor_profiles is 'Queues a pause or a resume in the transaction that makes it.';
 
+create function pause_status.answer_with_event(answer jsonb, event_id uuid)
+  returns jsonb
+  language sql stable set search_path="";
+comment on function pause_status.answer_with_event(jsonb,uuid) is 'An answer and the event as it is after it; null when there is none.';
+
 create function pause_status.backoff(attempt integer)
   returns interval
   language sql volatile set search_path="";
@@ -354,6 +373,26 @@ create function pause_status.claim(readings pause_status.reading[])
   returns TABLE(place integer, event_id uuid, token bigint, attempt integer)
   language plpgsql volatile set search_path="" set plan_cache_mode=force_custom_plan;
 comment on function pause_status.claim(pause_status.reading[]) is 'Claims what can be claimed, each event for itself; returns the claims.';
+
+create function pause_status.conceal(fingerprint text)
+  returns text
+  language plpgsql immutable set search_path="";
+comment on function pause_status.conceal(text) is 'A fingerprint that can still be compared, but no longer read.';
+
+create function pause_status.describe_attempt(attempt pause_status.webhook_attempts)
+  returns jsonb
+  language plpgsql stable set search_path="";
+comment on function pause_status.describe_attempt(pause_status.webhook_attempts) is 'An attempt as the REST contract has it.';
+
+create function pause_status.describe_dead_letter(letter pause_status.dead_letter_queue)
+  returns jsonb
+  language plpgsql stable set search_path="";
+comment on function pause_status.describe_dead_letter(pause_status.dead_letter_queue) is 'A dead letter as the REST contract has it.';
+
+create function pause_status.describe_event(event pause_status.webhook_queue)
+  returns jsonb
+  language plpgsql stable set search_path="";
+comment on function pause_status.describe_event(pause_status.webhook_queue) is 'An event as the REST contract has it.';
 
 create function pause_status.dispatch(event_ids uuid[], why text)
   returns integer
@@ -395,9 +434,19 @@ create function pause_status.end_unacknowledged(at_most integer)
   language plpgsql volatile set search_path="" set plan_cache_mode=force_custom_plan;
 comment on function pause_status.end_unacknowledged(integer) is 'Ends the deliveries that nobody claimed in time, with the handler''s answer as the reason; returns how many.';
 
+create function pause_status.erase(event_id uuid)
+  returns jsonb
+  language plpgsql volatile set search_path="";
+comment on function pause_status.erase(uuid) is 'Erases a settled event with its payload, attempts, receipt and dead letters, and leaves a tombstone: erased (also when it was before), not_settled (pending, processing, or its dead letter is open) or unknown. What coordinators were told stays in public.notifications.';
+
+create function pause_status.erased_as(event_id uuid, fingerprint text)
+  returns text
+  language plpgsql stable set search_path="";
+comment on function pause_status.erased_as(uuid,text) is 'What a claim of an erased event is answered: completed, or payload_mismatch. Null for any other event.';
+
 create function pause_status.event_history(event_id uuid)
   returns SETOF pause_status.webhook_attempts
-  language sql stable security definer set search_path="";
+  language sql stable set search_path="";
 comment on function pause_status.event_history(uuid) is 'Every attempt at an event that has ended, oldest first.';
 
 create function pause_status.fingerprint(mentor uuid, transition text, occurred_at text, version bigint)
@@ -419,6 +468,16 @@ create function pause_status.is_first_in_line(mentor uuid, candidate bigint)
   returns boolean
   language plpgsql stable set search_path="";
 comment on function pause_status.is_first_in_line(uuid,bigint) is 'Whether no lower version of the mentor is unsettled. An event without a version waits for nobody.';
+
+create function pause_status.iso(moment timestamp with time zone)
+  returns text
+  language plpgsql immutable set search_path="";
+comment on function pause_status.iso(timestamp with time zone) is 'A time as ISO 8601 in UTC with all of its microseconds, whatever the session''s TimeZone and DateStyle are.';
+
+create function pause_status.list_problem(query jsonb)
+  returns text
+  language plpgsql stable set search_path="" set TimeZone=UTC set DateStyle=ISO, MDY;
+comment on function pause_status.list_problem(jsonb) is 'All that is wrong with a query of events, or null.';
 
 create function pause_status.not_sent(waiting interval, tried uuid[], at_most integer)
   returns SETOF pause_status.webhook_queue
@@ -457,8 +516,13 @@ comment on function pause_status.reconcile() is 'Enqueues the difference between
 
 create function pause_status.redrive(event_id uuid, force boolean DEFAULT false, dry_run boolean DEFAULT false)
   returns jsonb
-  language plpgsql volatile security definer set search_path="";
-comment on function pause_status.redrive(uuid,boolean,boolean) is 'Sends a failed event again, with as many attempts as a new one: redriven, or would_redrive (dry_run), superseded (a newer version of the mentor is completed; force overrides it, for the orchestrator too), not_failed or unknown.';
+  language plpgsql volatile set search_path="";
+comment on function pause_status.redrive(uuid,boolean,boolean) is 'Sends a failed event again, with as many attempts as a new one: redriven, or would_redrive (dry_run), superseded (a newer version of the mentor is completed; force overrides it, for the orchestrator too), already_pending (it is on its way), not_failed (completed) or unknown.';
+
+create function pause_status.refuse_erased(event_id uuid)
+  returns void
+  language plpgsql volatile set search_path="";
+comment on function pause_status.refuse_erased(uuid) is 'Undoes a claim that saw neither the row, which is gone, nor the tombstone, which was not there yet.';
 
 create function pause_status.requests_waiting(at_most integer)
   returns integer
@@ -470,10 +534,15 @@ create function pause_status.require_array(elements jsonb, name text)
   language plpgsql immutable set search_path="";
 comment on function pause_status.require_array(jsonb,text) is 'Refuses an argument that is no array, or one so long that its locks would be held for seconds.';
 
-create function pause_status.resolve(event_id uuid, notes text DEFAULT NULL::text)
+create function pause_status.require_boolean(value boolean, name text)
+  returns void
+  language plpgsql immutable set search_path="";
+comment on function pause_status.require_boolean(boolean,text) is 'Refuses an argument that is null.';
+
+create function pause_status.resolve(event_id uuid, notes text DEFAULT NULL::text, dry_run boolean DEFAULT false)
   returns jsonb
-  language plpgsql volatile security definer set search_path="";
-comment on function pause_status.resolve(uuid,text) is 'Closes an open dead letter without sending it, because a person has dealt with it: resolved, not_failed (no open dead letter) or unknown.';
+  language plpgsql volatile set search_path="";
+comment on function pause_status.resolve(uuid,text,boolean) is 'Closes an open dead letter without sending it, because a person has dealt with it: resolved, or would_resolve (dry_run), already_resolved, not_failed or unknown.';
 
 create function pause_status.send_directly()
   returns integer
@@ -505,6 +574,11 @@ create function pause_status.unexplained_profiles(mentor_ids uuid[], at_most int
   language sql stable set search_path="";
 comment on function pause_status.unexplained_profiles(uuid[],integer) is 'Mentors whose status is not the one their coordinators know, although nothing is under way that would tell them.';
 
+create function pause_status.usable_secrets()
+  returns jsonb
+  language plpgsql stable set search_path="";
+comment on function pause_status.usable_secrets() is 'Whether each secret that a dispatch needs is in Vault and of the right form. Never a value, nor why not.';
+
 create function pause_status.vault_secret(name text)
   returns text
   language plpgsql stable set search_path="";
@@ -518,14 +592,50 @@ comment on function pause_status.watch() is 'Opens, updates and closes alerts by
 create function public.pause_status_claim(events jsonb)
   returns jsonb
   language plpgsql volatile security definer set search_path="" set plan_cache_mode=force_custom_plan;
-comment on function pause_status_claim(jsonb) is 'Claims an array of PauseEvents, each for one lease; answers in the same order, each with its eventId: claimed (token, attempt, leaseSeconds), in_flight (retryAfterSeconds), completed (receipt), payload_mismatch (same key, other payload), failed (terminal), out_of_order (retryAfterSeconds: an earlier version of the mentor is unsettled) or invalid (message).';
+comment on function pause_status_claim(jsonb) is 'Claims an array of PauseEvents, each for one lease; answers in the same order, each with its eventId: claimed (token, attempt, leaseSeconds), in_flight (retryAfterSeconds), completed (receipt; also of an erased event), payload_mismatch (same key, other payload), failed (terminal), out_of_order (retryAfterSeconds: an earlier version of the mentor is unsettled) or invalid (message).';
 grant execute on function pause_status_claim(jsonb) to service_role;
+
+create function public.pause_status_erase(event_id uuid)
+  returns jsonb
+  language sql volatile security definer set search_path="";
+comment on function pause_status_erase(uuid) is 'pause_status.erase(): erased, not_settled or unknown.';
+grant execute on function pause_status_erase(uuid) to service_role;
+
+create function public.pause_status_get_event(event_id uuid, coordinator_id uuid DEFAULT NULL::uuid)
+  returns jsonb
+  language sql stable security definer set search_path="";
+comment on function pause_status_get_event(uuid,uuid) is 'An event with its attempts (the last 1000, oldest first) and its newest dead letter. Null when there is none, or when a coordinator is given whose mentor it is not.';
+grant execute on function pause_status_get_event(uuid,uuid) to service_role;
+
+create function public.pause_status_health()
+  returns jsonb
+  language sql stable security definer set search_path="";
+comment on function pause_status_health() is 'pause_status.health and the open alerts as JSON, and whether the secrets of Vault are usable; never a secret.';
+grant execute on function pause_status_health() to service_role;
+
+create function public.pause_status_list_events(query jsonb)
+  returns jsonb
+  language plpgsql stable security definer set search_path="" set TimeZone=UTC set DateStyle=ISO, MDY set plan_cache_mode=force_custom_plan;
+comment on function pause_status_list_events(jsonb) is 'A page of events, newest first: events, and next (to be given as after) when there are more. Filters: status, mentorId, transition, occurredFrom (inclusive), occurredTo (exclusive), and coordinatorId (only their mentors).';
+grant execute on function pause_status_list_events(jsonb) to service_role;
 
 create function public.pause_status_notify(events jsonb)
   returns jsonb
   language plpgsql volatile security definer set search_path="" set plan_cache_mode=force_custom_plan;
 comment on function pause_status_notify(jsonb) is 'Tells the coordinators about an array of PauseEvents, in one transaction and once per event id; answers in the same order, each with its eventId: notified (receipt, replayed), payload_mismatch (same key, other payload), superseded (they were told about a later version of the mentor, and the event has no force) or invalid (message).';
 grant execute on function pause_status_notify(jsonb) to service_role;
+
+create function public.pause_status_redrive(event_id uuid, force boolean DEFAULT false, dry_run boolean DEFAULT false)
+  returns jsonb
+  language plpgsql volatile security definer set search_path="";
+comment on function pause_status_redrive(uuid,boolean,boolean) is 'pause_status.redrive(), with the event after it: redriven, would_redrive, already_pending, superseded, not_failed or unknown.';
+grant execute on function pause_status_redrive(uuid,boolean,boolean) to service_role;
+
+create function public.pause_status_resolve(event_id uuid, notes text DEFAULT NULL::text, dry_run boolean DEFAULT false)
+  returns jsonb
+  language plpgsql volatile security definer set search_path="";
+comment on function pause_status_resolve(uuid,text,boolean) is 'pause_status.resolve(), with the event after it: resolved, would_resolve, already_resolved, not_failed or unknown.';
+grant execute on function pause_status_resolve(uuid,text,boolean) to service_role;
 
 create function public.pause_status_settle(settlements jsonb)
   returns jsonb

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises"
 import { join } from "node:path"
 import { edgeFunction } from "./functions.ts"
 import { startGateway } from "./gateway.ts"
-import { createKeys } from "./keys.ts"
+import { createKeys, type SigningKey, type User, userToken } from "./keys.ts"
 import type { Log, StackLog } from "./log.ts"
 import { choosePort, LOOPBACK } from "./ports.ts"
 import { postgresBinaries } from "./postgres/binaries.ts"
@@ -55,6 +55,9 @@ export interface Stack extends AsyncDisposable {
   readonly serviceKey: string
   readonly publishableKey: string
   readonly webhookSecret: string
+  readonly signingKey: SigningKey
+  /** The access token of a user with that role, such as admin or coordinator, in their app_metadata. */
+  readonly userToken: (user?: User) => string
   readonly services: {
     readonly postgres: Service
     readonly postgrest: Service
@@ -186,6 +189,8 @@ export const startStack = async (options: StackOptions = {}, places: StackPlaces
     serviceKey: keys.serviceKey,
     publishableKey: keys.publishableKey,
     webhookSecret: keys.webhookSecret,
+    signingKey: keys.signingKey,
+    userToken: (user) => userToken({ apiUrl, signingKey: keys.signingKey }, user),
     services: {
       postgres: database.postgres.service,
       postgrest: database.rest.service,

@@ -1,6 +1,11 @@
+import { deliveries, isPostTo } from "./layers/Http.ts"
 import * as Live from "./layers/Live.ts"
 import * as WebHandler from "./layers/WebHandler.ts"
-import { respond } from "./layers/WebhookHttp.ts"
+import { receive } from "./layers/WebhookHttp.ts"
 
-/** The pause-status-webhook-handler as a fetch handler. Builds nothing before the first request. */
-export const handler: WebHandler.WebHandler = WebHandler.make(Live.layer, respond)
+const webhook = WebHandler.make(Live.layer, receive)
+const management = WebHandler.lazy("management.mjs", () => import("./management.ts"))
+
+/** The pause-status-webhook-handler as a fetch handler. Builds and loads nothing before the first request. */
+export const handler: WebHandler.WebHandler = (request) =>
+  isPostTo(request, deliveries) ? webhook(request) : management(request)

@@ -1,5 +1,4 @@
-import * as Config from "effect/Config"
-import * as ConfigProvider from "effect/ConfigProvider"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -18,28 +17,49 @@ export class Misconfigured extends Schema.TaggedError<Misconfigured>()("Misconfi
   }
 }
 
-/** Reads the process's environment when the layer is built, so that a later build sees later settings. */
-export const fromEnvironment = Layer.unwrap(
-  Effect.sync(() =>
-    ConfigProvider.layer(
-      ConfigProvider.fromEnvRecord(typeof Deno === "undefined" ? { ...process.env } : Deno.env.toObject())
-    )
-  )
-)
+const environment = (): Readonly<Record<string, string | undefined>> =>
+  typeof Deno === "undefined" ? { ...process.env } : Deno.env.toObject()
 
-const setting = <A>(key: string, config: (key: string) => Config.Config<A>, hint: string) =>
-  config(key).pipe(Effect.mapError(() => new Misconfigured({ key, hint })))
+/**
+ * The texts that settings are read from. A record decoded by Schema instead of effect/Config: that module and its
+ * provider are a twentieth of the bundle, and these settings are flat.
+ */
+export const Environment = Context.Reference("pause-status-webhook-handler/layers/Environment", {
+  defaultValue: environment
+})
+
+/** Reads the process's environment when the layer is built, so that a later build sees later settings. */
+export const fromEnvironment = Layer.sync(Environment, environment)
+
+type Decode<A> = (text: string) => Effect.Effect<A, Schema.SchemaError>
+
+/** A setting that may be left out; an empty text counts as that. */
+const optional = <A>(key: string, decode: Decode<A>, hint: string): Effect.Effect<Option.Option<A>, Misconfigured> =>
+  Effect.gen(function* () {
+    const text = (yield* Environment)[key]
+    if (text === undefined || text === "") return Option.none()
+    return Option.some(yield* Effect.mapError(decode(text), () => new Misconfigured({ key, hint })))
+  })
+
+const withDefault = <A>(key: string, decode: Decode<A>, fallback: NoInfer<A>, hint: string) =>
+  Effect.map(
+    optional(key, decode, `${hint}, or leave it out for ${fallback}`),
+    Option.getOrElse(() => fallback)
+  )
+
+const required = Effect.fnUntraced(function* <A>(key: string, decode: Decode<A>, hint: string) {
+  const value = yield* optional(key, decode, hint)
+  return Option.isSome(value) ? value.value : yield* new Misconfigured({ key, hint })
+})
+
+const decodeUrl = Schema.decodeEffect(Schema.URLFromString)
+const decodePositive = Schema.decodeEffect(Schema.FiniteFromString.check(Schema.isGreaterThan(0)))
 
 const positive = (key: string, fallback: number, unit: string) =>
-  setting(
-    key,
-    (name) =>
-      Config.schema(Schema.FiniteFromString.check(Schema.isGreaterThan(0)), name).pipe(Config.withDefault(fallback)),
-    `set a number of ${unit} above 0, or leave it out for ${fallback}`
-  )
+  withDefault(key, decodePositive, fallback, `set a number of ${unit} above 0`)
 
 const optionalSecret = (key: string) =>
-  setting(key, (name) => Config.option(Config.Redacted(name)), "set it to text, or leave it out")
+  optional(key, (text) => Effect.succeed(Redacted.make(text)), "set it to text, or leave it out")
 
 const webhookSecret = /^whsec_(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/
 const shortestSecret = "whsec_".length + 32
@@ -75,10 +95,12 @@ export const maxBodyBytes = positive("MAX_BODY_BYTES", 262_144, "bytes")
 /** How long a body may take to arrive. Milliseconds. */
 export const bodyTimeout = positive("BODY_TIMEOUT_MS", 5_000, "milliseconds")
 
-const absoluteUrl = (key: string, hint: string) => setting(key, (name) => Config.URL(name), hint)
-
 /** The project's URL; Supabase sets it. */
-export const supabaseUrl = absoluteUrl("SUPABASE_URL", "set the project's URL, such as https://abcdefgh.supabase.co")
+export const supabaseUrl = required(
+  "SUPABASE_URL",
+  decodeUrl,
+  "set the project's URL, such as https://abcdefgh.supabase.co"
+)
 
 const keyRing = Schema.decodeEffect(Schema.fromJsonString(Schema.Record(Schema.String, Schema.NonEmptyString)))
 const legacyKey = "SUPABASE_SERVICE_ROLE_KEY"
@@ -103,6 +125,36 @@ export const supabaseSecretKeys = Effect.gen(function* () {
   })
 })
 
+/** Who issues users' tokens; by default the project's Auth. */
+export const jwtIssuer = Effect.gen(function* () {
+  const issuer = yield* optional(
+    "JWT_ISSUER",
+    Effect.succeed,
+    "set the iss of the project's tokens, or leave it out for SUPABASE_URL/auth/v1"
+  )
+  return Option.isSome(issuer) ? issuer.value : new URL("/auth/v1", yield* supabaseUrl).href
+})
+
+/** Where the project publishes the keys that it signs users' tokens with. */
+export const jwksUrl = Effect.map(supabaseUrl, (url) => new URL("/auth/v1/.well-known/jwks.json", url))
+
+/** How long the project's signing keys may take to come. Milliseconds. */
+export const jwksTimeout = positive("JWKS_TIMEOUT_MS", 3_000, "milliseconds")
+
+/**
+ * The secret of a project that still signs users' tokens with HS256; such tokens are refused unless it is set. A hosted
+ * function cannot be given a variable whose name begins with SUPABASE_, hence the other name.
+ */
+export const jwtSecret = Effect.gen(function* () {
+  for (const key of ["JWT_SECRET", "SUPABASE_JWT_SECRET"]) {
+    const secret = yield* optionalSecret(key)
+    if (Option.isNone(secret)) continue
+    if (Redacted.value(secret.value).length >= 32) return secret
+    return yield* new Misconfigured({ key, hint: "set the project's JWT secret, of 32 characters or more" })
+  }
+  return Option.none<Redacted.Redacted>()
+})
+
 const orchestratorBeside = Effect.map(
   supabaseUrl,
   (url) => new URL("/functions/v1/pause-notification-orchestrator", url)
@@ -110,9 +162,9 @@ const orchestratorBeside = Effect.map(
 
 /** Where the orchestrator is; by default the Edge Function beside this one. */
 export const orchestratorUrl = Effect.gen(function* () {
-  const url = yield* setting(
+  const url = yield* optional(
     "ORCHESTRATOR_URL",
-    (name) => Config.option(Config.URL(name)),
+    decodeUrl,
     "set an absolute URL, or leave it out for the function pause-notification-orchestrator"
   )
   return Option.isSome(url) ? url.value : yield* orchestratorBeside
@@ -120,12 +172,12 @@ export const orchestratorUrl = Effect.gen(function* () {
 
 /** Whether the orchestrator takes an array of events; by default only ours is known to. */
 export const orchestratorBatch = Effect.gen(function* () {
-  const chosen = yield* setting(
+  const chosen = yield* optional(
     "ORCHESTRATOR_BATCH",
-    (name) => Config.option(Config.Boolean(name)),
+    Schema.decodeUnknownEffect(Schema.Literals(["true", "false"])),
     "set true or false, or leave it out: true for the function pause-notification-orchestrator"
   )
-  if (Option.isSome(chosen)) return chosen.value
+  if (Option.isSome(chosen)) return chosen.value === "true"
   return (yield* orchestratorUrl).href === (yield* orchestratorBeside).href
 })
 
@@ -138,15 +190,16 @@ export const orchestratorTimeout = positive("ORCHESTRATOR_TIMEOUT_MS", 2_000, "m
 /** How long all tries and pauses of one event may take; below pg_net's 5 s and the lease. Milliseconds. */
 export const orchestratorBudget = positive("ORCHESTRATOR_BUDGET_MS", 4_000, "milliseconds")
 
+const decodeRetries = Schema.decodeEffect(
+  Schema.FiniteFromString.check(Schema.isInt(), Schema.isBetween({ minimum: 0, maximum: 10 }))
+)
+
 /** How often a failed call is tried again within the budget; 0 leaves it to the sender. */
-export const orchestratorRetries = setting(
+export const orchestratorRetries = withDefault(
   "ORCHESTRATOR_RETRIES",
-  (name) =>
-    Config.schema(
-      Schema.FiniteFromString.check(Schema.isInt(), Schema.isBetween({ minimum: 0, maximum: 10 })),
-      name
-    ).pipe(Config.withDefault(2)),
-  "set a whole number from 0 to 10, or leave it out for 2"
+  decodeRetries,
+  2,
+  "set a whole number from 0 to 10"
 )
 
 /** How many calls in a row must fail for the circuit to open. */
@@ -158,9 +211,12 @@ export const circuitOpen = positive("CIRCUIT_OPEN_MS", 10_000, "milliseconds")
 /** How long one call of the claim store may take. Milliseconds. */
 export const storeTimeout = positive("STORE_TIMEOUT_MS", 3_000, "milliseconds")
 
+const levels = ["Trace", "Debug", "Info", "Warn", "Error", "None"] as const
+
 /** The least severe level that is logged. */
-export const logLevel = setting(
+export const logLevel = withDefault(
   "LOG_LEVEL",
-  (name) => Config.LogLevel(name).pipe(Config.withDefault("Info")),
-  "set one of Trace, Debug, Info, Warn, Error, None, or leave it out for Info"
+  Schema.decodeUnknownEffect(Schema.Literals(levels)),
+  "Info",
+  `set one of ${levels.join(", ")}`
 )

@@ -2,6 +2,7 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { eventsPath } from "../schema/Paths.ts"
 import * as Config from "./Config.ts"
 import { Internal, MethodNotAllowed, NotFound, type ReplyError, toResponse } from "./Problems.ts"
 import { type BodyLimits, discardBody, readBody } from "./RequestBody.ts"
@@ -22,18 +23,31 @@ export interface Route {
   readonly path: `/${string}`
 }
 
+/** Where deliveries are posted. */
+export const deliveries: Route = { functionName: "pause-status-webhook-handler", path: eventsPath }
+
+/**
+ * The path of a URL as it is at the root, without the function's name that Supabase puts before it; none for what is no
+ * URL: a server puts the Host header into it as it came.
+ */
+export const pathBelow = (url: string, functionName: string): string => {
+  const pathname = URL.parse(url)?.pathname ?? ""
+  const mounted = `/${functionName}`
+  if (pathname === mounted) return "/"
+  return pathname.startsWith(`${mounted}/`) ? pathname.slice(mounted.length) : pathname
+}
+
+/** Whether a request is a POST to a route. */
+export const isPostTo = ({ method, url }: Request, { functionName, path }: Route): boolean =>
+  method === "POST" && pathBelow(url, functionName) === path
+
 /**
  * Lets POSTs to a route through.
  *
  * **Fails with** NotFound, MethodNotAllowed.
  */
 export const expectPost = Effect.fnUntraced(function* (request: Request, { functionName, path }: Route) {
-  // A server puts the Host header into the address as it came, so that it may be none.
-  const pathname = URL.parse(request.url)?.pathname ?? ""
-  const mounted = `/${functionName}`
-  const below =
-    pathname === mounted ? "/" : pathname.startsWith(`${mounted}/`) ? pathname.slice(mounted.length) : pathname
-  if (below !== path) return yield* new NotFound()
+  if (pathBelow(request.url, functionName) !== path) return yield* new NotFound()
   if (request.method !== "POST") return yield* new MethodNotAllowed({ allow: "POST" })
 })
 
@@ -42,7 +56,8 @@ export const readJson = Effect.fnUntraced(function* (request: Request) {
   return yield* readBody(request, yield* HttpLimits)
 })
 
-const firstError = <E>(cause: Cause.Cause<E>): E | undefined => cause.reasons.find(Cause.isFailReason)?.error
+/** What a program failed with, unless it was a defect. */
+export const firstError = <E>(cause: Cause.Cause<E>): E | undefined => cause.reasons.find(Cause.isFailReason)?.error
 
 const failureLine = (cause: Cause.Cause<ReplyError>): Effect.Effect<void> => {
   const error = firstError(cause)
@@ -54,6 +69,14 @@ const failureLine = (cause: Cause.Cause<ReplyError>): Effect.Effect<void> => {
 /** Writes the one log line of a request that failed before the program that logs itself was reached. */
 export const logFailure = <A, E extends ReplyError, R>(program: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.tapCause(program, failureLine)
+
+// pg_net numbers its requests from 1 again after a crash: the outbox knows an answer by the id it was sent.
+export const echoId = (request: Request) =>
+  Effect.map((response: Response) => {
+    const id = request.headers.get("webhook-id")
+    if (id !== null) response.headers.set("webhook-id", id)
+    return response
+  })
 
 /** Turns the end of a program into a reply, whatever it is: the problem of an error, a redacted 500 for a defect. */
 export const reply = <A, R>(

@@ -1,8 +1,17 @@
 import * as Schema from "effect/Schema"
 import { Problem, type ProblemCode } from "../schema/Replies.ts"
+import type { AccessError } from "../services/Access.ts"
+import type {
+  EventNotFailed,
+  EventNotSettled,
+  EventStoreUnavailable,
+  EventUnknown,
+  RedriveSuperseded
+} from "../services/EventStore.ts"
 import type { WebhookError } from "../services/Outcome.ts"
 import type { OrchestrationError } from "../services/PauseOrchestrator.ts"
 import type { Misconfigured } from "./Config.ts"
+import type { InvalidId, InvalidQuery } from "./InvalidRequest.ts"
 
 /** A request that never becomes a delivery. */
 export class NotFound extends Schema.TaggedError<NotFound>()("NotFound", {}) {
@@ -33,23 +42,22 @@ export class BodyTooSlow extends Schema.TaggedError<BodyTooSlow>()("BodyTooSlow"
     return `The body did not arrive within ${this.timeoutMillis} ms`
   }
 }
-/** No credentials, or none that we know. */
-export class CredentialsRejected extends Schema.TaggedError<CredentialsRejected>()("CredentialsRejected", {}) {
-  override readonly message = "Send the project's secret key in the apikey header"
-}
 /** A defect of ours; what it was is in the log only. */
 export class Internal extends Schema.TaggedError<Internal>()("Internal", {}) {
   override readonly message = "Something is wrong on our side; it has been logged"
 }
 
 type RequestError = NotFound | MethodNotAllowed | UnsupportedMediaType | BodyTooLarge | BodyTooSlow | BodyUnreadable
-export type ReplyError =
-  | RequestError
-  | WebhookError
-  | OrchestrationError
-  | CredentialsRejected
-  | Misconfigured
-  | Internal
+type ManagementError =
+  | AccessError
+  | InvalidQuery
+  | InvalidId
+  | EventUnknown
+  | RedriveSuperseded
+  | EventNotFailed
+  | EventNotSettled
+  | EventStoreUnavailable
+export type ReplyError = RequestError | WebhookError | OrchestrationError | ManagementError | Misconfigured | Internal
 
 interface Row {
   readonly status: number
@@ -63,15 +71,22 @@ export const table: { readonly [Tag in ReplyError["_tag"]]: Row } = {
   BodyTooSlow: { status: 408, code: "body_unreadable" },
   InvalidPayload: { status: 400, code: "invalid_payload" },
   NoEventTime: { status: 400, code: "no_event_time" },
+  InvalidQuery: { status: 400, code: "invalid_query" },
+  InvalidId: { status: 400, code: "invalid_id" },
   SignatureRejected: { status: 401, code: "unauthorized" },
   CredentialsRejected: { status: 401, code: "unauthorized" },
+  NotAllowed: { status: 403, code: "forbidden" },
   NotFound: { status: 404, code: "not_found" },
+  EventUnknown: { status: 404, code: "not_found" },
   MethodNotAllowed: { status: 405, code: "method_not_allowed" },
   AlreadyProcessed: { status: 409, code: "already_processed" },
   EventInFlight: { status: 409, code: "in_flight" },
   EventDeadLettered: { status: 409, code: "dead_letter" },
   EventOutOfOrder: { status: 409, code: "out_of_order" },
   EventSuperseded: { status: 409, code: "superseded" },
+  RedriveSuperseded: { status: 409, code: "superseded" },
+  EventNotFailed: { status: 409, code: "not_failed" },
+  EventNotSettled: { status: 409, code: "not_settled" },
   BodyTooLarge: { status: 413, code: "body_too_large" },
   UnsupportedMediaType: { status: 415, code: "unsupported_media_type" },
   PayloadMismatch: { status: 422, code: "payload_mismatch" },
@@ -81,6 +96,8 @@ export const table: { readonly [Tag in ReplyError["_tag"]]: Row } = {
   OrchestratorCircuitOpen: { status: 503, code: "circuit_open" },
   DedupeStoreUnavailable: { status: 503, code: "store_unavailable" },
   NotificationStoreUnavailable: { status: 503, code: "store_unavailable" },
+  EventStoreUnavailable: { status: 503, code: "store_unavailable" },
+  KeysUnavailable: { status: 503, code: "keys_unavailable" },
   Misconfigured: { status: 503, code: "misconfigured" },
   Internal: { status: 500, code: "internal" }
 }
@@ -88,6 +105,7 @@ export const table: { readonly [Tag in ReplyError["_tag"]]: Row } = {
 const titles: Readonly<Record<number, string>> = {
   400: "Bad Request",
   401: "Unauthorized",
+  403: "Forbidden",
   404: "Not Found",
   405: "Method Not Allowed",
   408: "Request Timeout",
@@ -109,7 +127,10 @@ const detailOf = (error: ReplyError): string => {
       return "A setting of this function is missing or wrong; its log names it"
     case "DedupeStoreUnavailable":
     case "NotificationStoreUnavailable":
+    case "EventStoreUnavailable":
       return "The database is unavailable; try again later"
+    case "KeysUnavailable":
+      return "The project's signing keys are unavailable; try again later, or use the project's secret key"
     default:
       return error.message
   }
@@ -118,6 +139,8 @@ const detailOf = (error: ReplyError): string => {
 const extras = (error: ReplyError): Partial<Problem> => {
   switch (error._tag) {
     case "InvalidPayload":
+    case "InvalidQuery":
+    case "InvalidId":
       return { issues: error.issues }
     case "AlreadyProcessed":
       return { eventId: error.eventId, receipt: error.receipt }
@@ -129,6 +152,10 @@ const extras = (error: ReplyError): Partial<Problem> => {
     case "EventOutOfOrder":
     case "EventDeadLettered":
     case "EventSuperseded":
+    case "EventUnknown":
+    case "RedriveSuperseded":
+    case "EventNotFailed":
+    case "EventNotSettled":
     case "EventUnstorable":
     case "PayloadMismatch":
     case "OrchestratorCircuitOpen":
@@ -149,6 +176,7 @@ const headersOf = (error: ReplyError): Readonly<Record<string, string>> => {
     case "EventInFlight":
     case "EventOutOfOrder":
     case "OrchestratorCircuitOpen":
+    case "KeysUnavailable":
       return { "retry-after": String(error.retryAfterSeconds) }
     case "OrchestratorUnavailable":
       return error.retryAfterSeconds === undefined ? {} : { "retry-after": String(error.retryAfterSeconds) }
@@ -156,6 +184,7 @@ const headersOf = (error: ReplyError): Readonly<Record<string, string>> => {
       return { "www-authenticate": "Bearer" }
     case "DedupeStoreUnavailable":
     case "NotificationStoreUnavailable":
+    case "EventStoreUnavailable":
     case "Misconfigured":
       return { "retry-after": String(secondsUntilStoreRetry) }
     default:

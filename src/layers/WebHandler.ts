@@ -2,7 +2,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
-import type { Misconfigured } from "./Config.ts"
+import { Misconfigured } from "./Config.ts"
 import * as Logging from "./Logging.ts"
 import { Internal, toResponse } from "./Problems.ts"
 
@@ -44,4 +44,23 @@ export const make = <R>(
       })
     )
   }
+}
+
+/**
+ * Serves requests by a handler from another module, loaded at the first of them. A module that cannot be loaded is a
+ * 503, named in the log, and asked for again by the next request.
+ */
+export const lazy = (name: string, load: () => Promise<{ readonly handler: WebHandler }>): WebHandler => {
+  const missing = new Misconfigured({ key: name, hint: "deploy it beside index.mjs (npm run build makes both)" })
+  return (request) =>
+    Effect.runPromise(
+      Effect.matchCauseEffect(Effect.tryPromise(load), {
+        onSuccess: ({ handler }) => Effect.promise(() => handler(request)),
+        onFailure: (cause) =>
+          Effect.logError({ outcome: "misconfigured", detail: missing.message }, cause).pipe(
+            Effect.provide(Logging.json),
+            Effect.as(toResponse(missing))
+          )
+      })
+    )
 }

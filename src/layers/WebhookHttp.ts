@@ -10,12 +10,6 @@ import type { SignatureVerifier } from "../services/SignatureVerifier.ts"
 import * as Http from "./Http.ts"
 import { toProblem } from "./Problems.ts"
 
-/** Where deliveries are posted: at the root, and under the function's name on Supabase. */
-export const route: Http.Route = {
-  functionName: "pause-status-webhook-handler",
-  path: "/api/v1/webhooks/pause-status"
-}
-
 /** What the POST needs. */
 export type WebhookServices = SignatureVerifier | DedupeStore | OrchestratorClient | Http.HttpLimits
 
@@ -42,29 +36,11 @@ const toResult = ({ eventId, result }: BatchItem): BatchReply["results"][number]
 const toJson = (handled: Handled | HandledBatch): string =>
   encodeReply(handled.transition === "BATCH" ? { results: handled.items.map(toResult) } : toReply(handled))
 
-// pg_net numbers its requests from 1 again after a crash: the outbox knows an answer by the id it was sent.
-const echoId = (request: Request) =>
-  Effect.map((response: Response) => {
-    const id = request.headers.get("webhook-id")
-    if (id !== null) response.headers.set("webhook-id", id)
-    return response
-  })
-
 const receiveDelivery = (request: Request) =>
   Effect.flatMap(Http.logFailure(Http.readJson(request)), (body) =>
     handleWebhookEvent({ header: (name) => request.headers.get(name) ?? undefined, body })
   )
 
-/** The reply to a delivery, wherever it was posted to. Never fails: every error has its row in Problems.table. */
+/** The reply to a delivery, wherever it was posted. Never fails: every error has its row in Problems.table. */
 export const receive = (request: Request): Effect.Effect<Response, never, WebhookServices> =>
-  echoId(request)(Http.reply(request, receiveDelivery(request), toJson))
-
-/** The reply to any request: `receive` for a POST to the route, else 404 or 405. */
-export const respond = (request: Request): Effect.Effect<Response, never, WebhookServices> =>
-  echoId(request)(
-    Http.reply(
-      request,
-      Effect.andThen(Http.logFailure(Http.expectPost(request, route)), receiveDelivery(request)),
-      toJson
-    )
-  )
+  Http.echoId(request)(Http.reply(request, receiveDelivery(request), toJson))

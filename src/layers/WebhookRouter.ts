@@ -3,7 +3,8 @@ import * as HttpRouter from "effect/http/HttpRouter"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import { toWeb } from "effect/http/HttpServerRequest"
 import { fromWeb } from "effect/http/HttpServerResponse"
-import { receive, route, type WebhookServices } from "./WebhookHttp.ts"
+import { deliveries } from "./Http.ts"
+import { receive, type WebhookServices } from "./WebhookHttp.ts"
 
 /**
  * The same program as a route of a larger Effect app; not part of the bundle.
@@ -18,6 +19,6 @@ export const layer = HttpRouter.use(
     const services = yield* Effect.context<WebhookServices>()
     const handle = (request: HttpServerRequest.HttpServerRequest) =>
       Effect.flatMap(toWeb(request), receive).pipe(Effect.map(fromWeb), Effect.provideContext(services))
-    yield* router.add("POST", route.path, handle, { uninterruptible: true })
+    yield* router.add("POST", deliveries.path, handle, { uninterruptible: true })
   })
 )

@@ -1,12 +1,15 @@
 import * as Schema from "effect/Schema"
 
+// Postgres takes any 128 bits for a uuid, whatever their version and variant: 11111111-1111-1111-1111-111111111111.
+const uuid = Schema.isGUID({ expected: "a UUID" })
+
 /**
  * The id of a mentor profile.
  *
  * **Shape** a uuid as text, in any case; never parsed further.
  * **Source** `peer_mentor_profiles.id`.
  */
-export const MentorId = Schema.String.check(Schema.isUUID()).pipe(Schema.brand("MentorId"))
+export const MentorId = Schema.String.check(uuid).pipe(Schema.brand("MentorId"))
 export type MentorId = typeof MentorId.Type
 
 /**
@@ -16,10 +19,10 @@ export type MentorId = typeof MentorId.Type
  * **Shape** a uuid as text.
  * **Source** the outbox; for senders without one it is derived (see services/EventIdentity.ts).
  */
-export const EventId = Schema.String.check(Schema.isUUID()).pipe(Schema.brand("EventId"))
+export const EventId = Schema.String.check(uuid).pipe(Schema.brand("EventId"))
 export type EventId = typeof EventId.Type
 
-const timestampText = /^\d{4,6}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?(?:Z|[+-]\d{2}(?::?\d{2}){0,2})?$/
+const timestampText = /^\d{4,6}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?(?:Z|[+-]\d{2}(?::?\d{2}){0,2})?$/u
 
 /**
  * When a change happened, as the raw text the sender wrote. Never a Date: milliseconds would merge events that

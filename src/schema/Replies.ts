@@ -32,7 +32,10 @@ export const ProblemCode = Schema.Literals([
   "malformed_json",
   "invalid_payload",
   "no_event_time",
+  "invalid_query",
+  "invalid_id",
   "unauthorized",
+  "forbidden",
   "not_found",
   "method_not_allowed",
   "body_unreadable",
@@ -47,7 +50,10 @@ export const ProblemCode = Schema.Literals([
   "circuit_open",
   "out_of_order",
   "superseded",
+  "not_failed",
+  "not_settled",
   "store_unavailable",
+  "keys_unavailable",
   "misconfigured",
   "internal"
 ])

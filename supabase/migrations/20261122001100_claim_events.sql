@@ -24,13 +24,19 @@ begin
     from unnest(readings) r
     where r.problem is null
     order by r.event_id, r.place
+  ), alive as materialized (
+    -- Asked about only those that are not in the queue: of what we send ourselves, next to none.
+    select o.*
+    from once o
+    where o.is_queued
+      or not exists (select from pause_status.erased_events e where e.event_id = o.event_id)
   ), given as materialized (
     select
       o.*,
       row_number() over (partition by o.mentor_id, o.version order by o.place) as turn,
       -- Those that are not in the queue yet: their rows were lost.
       min(o.version) filter (where not o.is_queued) over (partition by o.mentor_id) as lowest_lost
-    from once o
+    from alive o
   ), first_in_line as materialized (
     select g.*
     from given g
@@ -73,7 +79,7 @@ begin
       next_attempt_at = null
     where q.fingerprint = excluded.fingerprint
       and (q.status = 'pending' or (q.status = 'processing' and q.lease_expires_at <= clock_timestamp()))
-    returning q.*
+    returning q.*, case when q.created_at >= ended then pause_status.refuse_erased(q.event_id) end
   ), recorded as (
     insert into pause_status.webhook_attempts (
       event_id, attempt, why, dispatched_at, delivery_id, request_id, claim_token, outcome, error
@@ -112,7 +118,8 @@ begin
       from pause_status.claim(readings) c;
       exit;
     exception when unique_violation then
-      -- Somebody has just inserted another event with the same version of a mentor; now it can be seen.
+      -- Somebody has just inserted another event with the same version of a mentor, or erased one of these; now it
+      -- can be seen.
       if attempt = 3 then
         raise;
       end if;
@@ -132,6 +139,10 @@ begin
           'outcome', 'in_flight',
           'retryAfterSeconds', greatest(1, ceil(extract(epoch from q.lease_expires_at - clock_timestamp())))
         )
+        when q.event_id is null and pause_status.erased_as(r.event_id, r.fingerprint) = 'completed' then
+          '{"outcome": "completed", "receipt": {"erased": true}}'
+        when q.event_id is null and pause_status.erased_as(r.event_id, r.fingerprint) = 'payload_mismatch' then
+          '{"outcome": "payload_mismatch"}'
         when other.event_id is not null then jsonb_build_object('outcome', 'payload_mismatch')
         when r.version is not null and (q.event_id is null or earlier.event_id is not null) then jsonb_build_object(
           'outcome', 'out_of_order',
@@ -166,9 +177,9 @@ end
 $$;
 comment on function public.pause_status_claim(jsonb) is
   'Claims an array of PauseEvents, each for one lease; answers in the same order, each with its eventId: claimed '
-  '(token, attempt, leaseSeconds), in_flight (retryAfterSeconds), completed (receipt), payload_mismatch (same key, '
-  'other payload), failed (terminal), out_of_order (retryAfterSeconds: an earlier version of the mentor is unsettled) '
-  'or invalid (message).';
+  '(token, attempt, leaseSeconds), in_flight (retryAfterSeconds), completed (receipt; also of an erased event), '
+  'payload_mismatch (same key, other payload), failed (terminal), out_of_order (retryAfterSeconds: an earlier version '
+  'of the mentor is unsettled) or invalid (message).';
 
 revoke all on all functions in schema pause_status from public, anon, authenticated, service_role;
 revoke all on function public.pause_status_claim(jsonb) from public, anon, authenticated;

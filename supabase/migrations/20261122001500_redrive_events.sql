@@ -1,6 +1,6 @@
 -- Purpose: what a person does about a dead letter: look at it, send it again, or close it.
 -- Locks:   none on existing tables.
--- Undo:    drop function pause_status.redrive(uuid, boolean, boolean), pause_status.resolve(uuid, text),
+-- Undo:    drop function pause_status.redrive(uuid, boolean, boolean), pause_status.resolve(uuid, text, boolean),
 --          pause_status.event_history(uuid).
 
 -- Installers that come at the same time take turns.
@@ -13,7 +13,6 @@ create or replace function pause_status.redrive(
 )
 returns jsonb
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -22,6 +21,8 @@ begin
   select q.* into failed from pause_status.webhook_queue q where q.event_id = redrive.event_id for update;
   if not found then
     return jsonb_build_object('outcome', 'unknown');
+  elsif failed.status in ('pending', 'processing') then
+    return jsonb_build_object('outcome', 'already_pending');
   elsif failed.status <> 'failed' then
     return jsonb_build_object('outcome', 'not_failed');
   elsif not force and exists (
@@ -58,12 +59,19 @@ end
 $$;
 comment on function pause_status.redrive(uuid, boolean, boolean) is
   'Sends a failed event again, with as many attempts as a new one: redriven, or would_redrive (dry_run), superseded (a '
-  'newer version of the mentor is completed; force overrides it, for the orchestrator too), not_failed or unknown.';
+  'newer version of the mentor is completed; force overrides it, for the orchestrator too), already_pending (it is on '
+  'its way), not_failed (completed) or unknown.';
 
-create or replace function pause_status.resolve(event_id uuid, notes text default null)
+-- Its form without dry_run; beside the other, a call with two arguments would be ambiguous.
+drop function if exists pause_status.resolve(uuid, text);
+
+create or replace function pause_status.resolve(
+  event_id uuid,
+  notes text default null,
+  dry_run boolean default false
+)
 returns jsonb
 language plpgsql
-security definer
 set search_path = ''
 as $$
 declare
@@ -72,14 +80,21 @@ begin
   select q.* into failed from pause_status.webhook_queue q where q.event_id = resolve.event_id for update;
   if not found then
     return jsonb_build_object('outcome', 'unknown');
+  elsif failed.status <> 'failed' then
+    return jsonb_build_object('outcome', 'not_failed');
+  elsif exists (
+    select
+    from pause_status.dead_letter_queue d
+    where d.id = failed.dead_letter_id and d.resolution is not null
+  ) then
+    return jsonb_build_object('outcome', 'already_resolved');
+  elsif dry_run then
+    return jsonb_build_object('outcome', 'would_resolve');
   end if;
 
   update pause_status.dead_letter_queue d
   set resolution = 'resolved', resolved_at = clock_timestamp(), notes = resolve.notes
-  where d.event_id = resolve.event_id and d.resolution is null;
-  if not found then
-    return jsonb_build_object('outcome', 'not_failed');
-  end if;
+  where d.id = failed.dead_letter_id;
 
   -- Who closes the newest event answers for it: the reconciliation must not bring it back.
   update pause_status.mentor_states s
@@ -88,15 +103,14 @@ begin
   return jsonb_build_object('outcome', 'resolved');
 end
 $$;
-comment on function pause_status.resolve(uuid, text) is
-  'Closes an open dead letter without sending it, because a person has dealt with it: resolved, not_failed (no open '
-  'dead letter) or unknown.';
+comment on function pause_status.resolve(uuid, text, boolean) is
+  'Closes an open dead letter without sending it, because a person has dealt with it: resolved, or would_resolve '
+  '(dry_run), already_resolved, not_failed or unknown.';
 
 create or replace function pause_status.event_history(event_id uuid)
 returns setof pause_status.webhook_attempts
 language sql
 stable
-security definer
 set search_path = ''
 as $$
   select a.* from pause_status.webhook_attempts a where a.event_id = event_history.event_id order by a.id

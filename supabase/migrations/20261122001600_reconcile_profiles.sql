@@ -18,7 +18,7 @@ as $$
   where (mentor_ids is null or p.id = any(mentor_ids))
     and p.status::text in ('active', 'paused')
     and p.status::text is distinct from s.notified_status
-    -- An event under way, or an open dead letter of the newest version, explains the difference.
+    -- An event under way, or an open dead letter of a version after the last one that was told, explains the difference.
     and not exists (
       select
       from pause_status.webhook_queue q
@@ -26,15 +26,9 @@ as $$
     )
     and not exists (
       select
-      from pause_status.dead_letter_queue d
-      where d.event_id = (
-          select q.event_id
-          from pause_status.webhook_queue q
-          where q.mentor_id = p.id and q.version is not null
-          order by q.version desc
-          limit 1
-        )
-        and d.resolution is null
+      from pause_status.webhook_queue q
+      join pause_status.dead_letter_queue d on d.id = q.dead_letter_id
+      where q.mentor_id = p.id and q.version > coalesce(s.notified_version, 0) and d.resolution is null
     )
   limit at_most
 $$;

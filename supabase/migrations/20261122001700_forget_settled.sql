@@ -76,6 +76,18 @@ begin
   get diagnostics deleted = row_count;
   total := total + deleted;
 
+  -- Had its event been kept, it would have been forgotten by now.
+  delete from pause_status.erased_events e
+  where e.event_id in (
+    select tombstone.event_id
+    from pause_status.erased_events tombstone
+    where tombstone.erased_at < old
+    order by tombstone.erased_at
+    limit batch
+  );
+  get diagnostics deleted = row_count;
+  total := total + deleted;
+
   delete from pause_status.alerts a where a.closed_at < old;
   get diagnostics deleted = row_count;
   total := total + deleted;

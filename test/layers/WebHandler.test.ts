@@ -5,7 +5,7 @@ import { HttpLimits } from "../../src/layers/Http.ts"
 import * as OrchestratorClientMemory from "../../src/layers/OrchestratorClientMemory.ts"
 import * as SignatureVerifierWebCrypto from "../../src/layers/SignatureVerifierWebCrypto.ts"
 import * as WebHandler from "../../src/layers/WebHandler.ts"
-import { respond } from "../../src/layers/WebhookHttp.ts"
+import { receive } from "../../src/layers/WebhookHttp.ts"
 import { DedupeStore } from "../../src/services/DedupeStore.ts"
 import { OrchestratorClient } from "../../src/services/OrchestratorClient.ts"
 import { config } from "../support/layers.ts"
@@ -35,7 +35,7 @@ const handlerOf = (settings: { current: Readonly<Record<string, string>> | "brok
     orchestrator.layer,
     HttpLimits.layer
   ).pipe(Layer.provideMerge(resource), Layer.provide(environment))
-  return { counts, handler: WebHandler.make(layer, respond), orchestrator }
+  return { counts, handler: WebHandler.make(layer, receive), orchestrator }
 }
 
 describe("WebHandler", () => {
@@ -161,7 +161,7 @@ describe("WebHandler", () => {
           )
         ).pipe(Layer.provide(Layer.merge(store.layer, orchestrator.layer)))
         const rest = Layer.merge(SignatureVerifierWebCrypto.layer, HttpLimits.layer)
-        const handler = WebHandler.make(Layer.merge(abortable, Layer.provide(rest, config(complete))), respond)
+        const handler = WebHandler.make(Layer.merge(abortable, Layer.provide(rest, config(complete))), receive)
         if (step === "before it starts") caller.abort()
         const request = new Request(pause(), { signal: caller.signal })
         const reply = yield* Effect.promise(() => handler(request))

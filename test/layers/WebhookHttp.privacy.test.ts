@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { TestConsole } from "effect/testing"
-import { respond } from "../../src/layers/WebhookHttp.ts"
+import { receive } from "../../src/layers/WebhookHttp.ts"
 import { bytesOf, outboxPause } from "../support/payloads.ts"
 import { hexHeaders, hexSecret, secret, signature, staticSecret } from "../support/signing.ts"
 import { signed, unsigned, url, webhookWorld } from "./webhookWorld.ts"
@@ -10,7 +10,7 @@ const canary = "canary-7f3a"
 
 /** All that leaves the handler for a request: the reply's headers and body, and the log. */
 const leaving = Effect.fnUntraced(function* (request: Request) {
-  const response = yield* respond(request)
+  const response = yield* receive(request)
   // The one thing that goes back is the id, to where it came from.
   if (response.headers.get("webhook-id") === request.headers.get("webhook-id")) response.headers.delete("webhook-id")
   const body = yield* Effect.promise(() => response.text())

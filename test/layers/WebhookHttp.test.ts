@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Result, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import * as Problems from "../../src/layers/Problems.ts"
-import { respond } from "../../src/layers/WebhookHttp.ts"
+import { receive } from "../../src/layers/WebhookHttp.ts"
 import { DedupeStore, DedupeStoreUnavailable, EventDeadLettered } from "../../src/services/DedupeStore.ts"
 import { heldOrchestrator, logLines, orchestratorOf } from "../support/layers.ts"
 import { bytesOf, eventId, outboxPause, RoughPayload, roughJson } from "../support/payloads.ts"
@@ -10,9 +10,6 @@ import { HeaderText, otherSecret, standardHeaders, staticSecret } from "../suppo
 import { replyTo, signed, unsigned, url, webhookWorld } from "./webhookWorld.ts"
 
 const pause = () => signed(bytesOf(outboxPause))
-const root = "http://localhost"
-const name = "/pause-status-webhook-handler"
-const path = "/api/v1/webhooks/pause-status"
 
 const failing = (error: DedupeStoreUnavailable | EventDeadLettered) =>
   Layer.effect(
@@ -22,46 +19,6 @@ const failing = (error: DedupeStoreUnavailable | EventDeadLettered) =>
       claim: () => (error._tag === "EventDeadLettered" ? Effect.succeed([Result.fail(error)]) : error)
     }))
   )
-
-describe("routes", () => {
-  it.effect.each([url, `${url}?a=b`, `${root}${name}${path}`, `https://any.host:8443${path}`])(
-    "a delivery is received at %s",
-    (where) =>
-      Effect.gen(function* () {
-        assert.strictEqual((yield* replyTo(new Request(where, pause()))).status, 200)
-      }).pipe(Effect.provide(webhookWorld().layer))
-  )
-
-  it.effect.each([
-    root,
-    `${root}${name}`,
-    `${root}${name}/`,
-    `${url}/`,
-    `${url}/${eventId}`,
-    `${root}/another${path}`,
-    `${root}${name}${name}${path}`,
-    `${root}${name}x${path}`,
-    `${root}${path.toUpperCase()}`
-  ])("there is nothing at %s", (where) => {
-    const { isUntouched, layer } = webhookWorld()
-    return Effect.gen(function* () {
-      const request = new Request(where, pause())
-      const { body, status } = yield* replyTo(request)
-      assert.strictEqual(status, 404)
-      assert.isTrue(request.bodyUsed, "the sender is kept writing until the answer is there")
-      assert.strictEqual(body["code"], "not_found")
-      assert.isTrue(isUntouched())
-    }).pipe(Effect.provide(layer))
-  })
-
-  it.effect.each(["GET", "PUT", "PATCH", "DELETE", "OPTIONS"])("%s is answered with what is allowed", (method) =>
-    Effect.gen(function* () {
-      const { headers, status } = yield* replyTo(new Request(url, { method }))
-      assert.strictEqual(status, 405)
-      assert.strictEqual(headers.get("allow"), "POST")
-    }).pipe(Effect.provide(webhookWorld().layer))
-  )
-})
 
 describe("replies", () => {
   it.effect("200 with the receipt, then 409 with the same one", () =>
@@ -169,7 +126,7 @@ describe("replies", () => {
   it.effect("500 also for a receipt that is no JSON", () => {
     const odd = orchestratorOf(() => Effect.succeed({ notified: 2n }))
     return Effect.gen(function* () {
-      const response = yield* respond(pause()).pipe(Effect.provide(odd))
+      const response = yield* receive(pause()).pipe(Effect.provide(odd))
       assert.strictEqual(response.status, 500)
     }).pipe(Effect.provide(webhookWorld().layer))
   })
@@ -179,24 +136,14 @@ describe("replies", () => {
       const requests = [
         pause(),
         pause(),
-        new Request(root),
-        new Request(url),
         new Request(url, { method: "POST", body: "a" }),
         signed(bytesOf({})),
         signed(bytesOf(outboxPause), { "webhook-signature": "v1,AAAA" })
       ]
-      yield* Effect.forEach(requests, respond)
+      yield* Effect.forEach(requests, receive)
       assert.deepStrictEqual(
         (yield* logLines).map(({ message }) => message["outcome"]),
-        [
-          "notified",
-          "AlreadyProcessed",
-          "NotFound",
-          "MethodNotAllowed",
-          "UnsupportedMediaType",
-          "InvalidPayload",
-          "SignatureRejected"
-        ]
+        ["notified", "AlreadyProcessed", "UnsupportedMediaType", "InvalidPayload", "SignatureRejected"]
       )
     }).pipe(Effect.provide(webhookWorld().layer))
   )

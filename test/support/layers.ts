@@ -1,15 +1,15 @@
 import { assert } from "@effect/vitest"
-import { ConfigProvider, Deferred, Effect, Fiber, Layer, Schema } from "effect"
+import { Deferred, Effect, Fiber, Layer, Schema } from "effect"
 import { TestClock, TestConsole } from "effect/testing"
-import { Fetch } from "../../src/layers/OrchestratorClientHttp.ts"
+import { Environment } from "../../src/layers/Config.ts"
+import { Fetch } from "../../src/layers/Fetch.ts"
 import type { RpcClient } from "../../src/layers/SupabaseRest.ts"
 import type { PauseEvent, Receipt } from "../../src/schema/PauseEvent.ts"
 import { type Claim, DedupeStore, type ReleaseReason } from "../../src/services/DedupeStore.ts"
 import { OrchestratorClient, type OrchestratorError } from "../../src/services/OrchestratorClient.ts"
 import { SignatureVerifier, type Verified } from "../../src/services/SignatureVerifier.ts"
 
-export const config = (settings: Readonly<Record<string, string>>) =>
-  ConfigProvider.layer(ConfigProvider.fromEnvRecord({ ...settings }))
+export const config = (settings: Readonly<Record<string, string>>) => Layer.succeed(Environment, settings)
 
 /** Vouches for every delivery, without a promise: programs over it move only when the test clock does. */
 export const verifierThatTrusts = (verified: Verified) =>

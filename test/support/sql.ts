@@ -20,6 +20,8 @@ export interface Database extends AsyncDisposable {
   readonly row: <Row extends QueryResultRow>(text: string, values?: ReadonlyArray<unknown>) => Promise<Row>
   /** Calls public.<name> by argument names as service_role, as PostgREST does. Arguments and answers are JSON. */
   readonly rpc: (name: string, args: Readonly<Record<string, unknown>>) => Promise<ReadonlyArray<Answer>>
+  /** The same for any arguments and any answer: strings, numbers and booleans as they are, all else as JSON. */
+  readonly call: (name: string, args: Readonly<Record<string, unknown>>) => Promise<unknown>
   /** Applies supabase/migrations in order, each file in one transaction, as role postgres. */
   readonly migrate: (options?: MigrateOptions) => Promise<void>
   readonly connect: (role?: "owner" | "admin") => Promise<Client & AsyncDisposable>
@@ -78,6 +80,15 @@ export const openDatabase = async (options: { readonly migrate?: boolean } = {})
   const service = new Pool({ connectionString: url, max: 40, options: "-c role=service_role" })
   const rows = async <Row extends QueryResultRow>(text: string, values: ReadonlyArray<unknown> = []) =>
     (await pool.query<Row>(text, [...values])).rows
+  const answerOf = async <A>(name: string, args: Readonly<Record<string, unknown>>, values: ReadonlyArray<unknown>) => {
+    const named = Object.keys(args).map((key, index) => `${key} => $${index + 1}`)
+    const result = await service.query<{ answer: A }>(`select public.${name}(${named.join(", ")}) as answer`, [
+      ...values
+    ])
+    const [first] = result.rows
+    if (first === undefined) throw new Error(`public.${name} answered nothing`)
+    return first.answer
+  }
   return {
     name,
     url,
@@ -87,16 +98,20 @@ export const openDatabase = async (options: { readonly migrate?: boolean } = {})
       if (first === undefined || others.length > 0) throw new Error(`expected one row from: ${text}`)
       return first
     },
-    rpc: async (name, args) => {
-      const named = Object.keys(args).map((key, index) => `${key} => $${index + 1}`)
-      const result = await service.query<{ answer: ReadonlyArray<Answer> }>(
-        `select public.${name}(${named.join(", ")}) as answer`,
+    rpc: (name, args) =>
+      answerOf(
+        name,
+        args,
         Object.values(args).map((value) => JSON.stringify(value))
-      )
-      const [first] = result.rows
-      if (first === undefined) throw new Error(`public.${name} answered nothing`)
-      return first.answer
-    },
+      ),
+    call: (name, args) =>
+      answerOf(
+        name,
+        args,
+        Object.values(args).map((value) =>
+          typeof value === "object" && value !== null ? JSON.stringify(value) : value
+        )
+      ),
     migrate: (options = {}) => migrate(url, options),
     connect: (role = "owner") => opened(role === "owner" ? url : urlOf(adminUrl, name)),
     [Symbol.asyncDispose]: async () => {

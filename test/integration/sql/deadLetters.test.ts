@@ -4,6 +4,7 @@ import {
   bury,
   claim,
   claimOf,
+  complete,
   createMentor,
   type Database,
   eventOf,
@@ -159,10 +160,14 @@ describe("dead letters", () => {
       assert.deepStrictEqual(state, { notified_version: 2, notified_status: "active" })
     })
 
-    it("were not failed, or are unknown", async () => {
+    it("are on their way already, were not failed, or are unknown", async () => {
       const mentor = await createMentor(database)
       await setStatus(database, mentor, "paused")
       const { event_id } = await eventOf(database, mentor)
+      assert.deepStrictEqual(await redrive(event_id), { outcome: "already_pending" })
+      const token = await claim(database, event_id)
+      assert.deepStrictEqual(await redrive(event_id), { outcome: "already_pending" })
+      await complete(database, event_id, token)
       assert.deepStrictEqual(await redrive(event_id), { outcome: "not_failed" })
       assert.deepStrictEqual(await redrive(randomUUID()), { outcome: "unknown" })
     })
@@ -181,7 +186,7 @@ describe("dead letters", () => {
     it("are redriven once when two people do it at the same time", async () => {
       const { eventId } = await buried()
       const answers = await Promise.all([redrive(eventId), redrive(eventId)])
-      assert.sameDeepMembers(answers, [{ outcome: "redriven" }, { outcome: "not_failed" }])
+      assert.sameDeepMembers(answers, [{ outcome: "redriven" }, { outcome: "already_pending" }])
     })
   })
 
@@ -192,7 +197,7 @@ describe("dead letters", () => {
       assert.include(await current(), { status: "failed" })
       const [letter] = await lettersOf(eventId)
       assert.include(letter, { resolution: "resolved", notes: "told by telephone" })
-      assert.deepStrictEqual(await resolve(eventId), { outcome: "not_failed" })
+      assert.deepStrictEqual(await resolve(eventId), { outcome: "already_resolved" })
       assert.deepStrictEqual(await resolve(randomUUID()), { outcome: "unknown" })
     })
 

@@ -1,0 +1,51 @@
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
+import { Authorized, Explained } from "../schema/Api.ts"
+import { Caller } from "../schema/Caller.ts"
+import { Access } from "../services/Access.ts"
+import { permit } from "../services/ManageEvents.ts"
+import { toIssues } from "../services/Payload.ts"
+import { InvalidId, InvalidQuery } from "./InvalidRequest.ts"
+import { type ReplyError, toResponse } from "./Problems.ts"
+
+const refuse = (operation: string, error: ReplyError) =>
+  Effect.as(
+    Effect.logWarning({ outcome: error._tag, operation, detail: error.message }),
+    HttpServerResponse.fromWeb(toResponse(error))
+  )
+
+// What does not fit the schema of a reply is a defect of ours.
+const explained = HttpApiMiddleware.layerSchemaErrorTransform(Explained, (error, { endpoint: { identifier } }) => {
+  const issues = toIssues(error.cause)
+  if (error.kind === "Query") return refuse(identifier, new InvalidQuery({ issues }))
+  return error.kind === "Params" ? refuse(identifier, new InvalidId({ issues })) : Effect.die(error)
+})
+
+const authorized = Layer.effect(
+  Authorized,
+  Effect.gen(function* () {
+    const access = yield* Access
+
+    const identify = Effect.fnUntraced(function* (operation: string) {
+      const { headers } = yield* HttpServerRequest.HttpServerRequest
+      const caller = yield* access.identify({ get: (name) => headers[name] ?? null })
+      yield* permit(caller, operation)
+      return caller
+    })
+
+    const admit: Authorized["Service"]["secretKey"] = (handle, { endpoint: { identifier } }) =>
+      Effect.matchEffect(identify(identifier), {
+        onFailure: (error) => refuse(identifier, error),
+        onSuccess: (caller) => Effect.provideService(handle, Caller, caller)
+      })
+
+    // Access reads both headers: the second scheme is there for the document, and is never come to.
+    return Authorized.of({ secretKey: admit, userToken: admit })
+  })
+)
+
+/** Who the caller is, by Access, and whether they may do this, by their role; only then the input is looked at. */
+export const layer = Layer.merge(authorized, explained)

@@ -1,0 +1,98 @@
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
+import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
+import * as OpenApi from "effect/http-api/OpenApi"
+import { Api, ManagementApi } from "../schema/Api.ts"
+import { Caller } from "../schema/Caller.ts"
+import { checkHealth } from "../services/CheckHealth.ts"
+import { validateChange } from "../services/EventChanges.ts"
+import type { EventStore } from "../services/EventStore.ts"
+import { changeEvent, eraseEvent, getEvent, listEvents } from "../services/ManageEvents.ts"
+import { parseBody } from "../services/Payload.ts"
+import type { Surroundings } from "../services/Surroundings.ts"
+import * as Authorization from "./Authorization.ts"
+import * as Http from "./Http.ts"
+import { type ReplyError, toResponse } from "./Problems.ts"
+
+const readChange = Effect.fnUntraced(function* (request: HttpServerRequest.HttpServerRequest) {
+  const body = yield* Http.readJson(yield* Effect.orDie(HttpServerRequest.toWeb(request)))
+  return yield* validateChange(yield* parseBody(body))
+})
+
+const who = Effect.map(Caller, (caller) => ({
+  caller: caller.kind,
+  ...(caller.kind !== "project" && { userId: caller.userId })
+}))
+
+// The one log line of a request: who did what to which event. An error becomes the reply that Problems.table gives it.
+const answered = <A, R>(
+  operation: string,
+  about: Readonly<Record<string, unknown>>,
+  program: Effect.Effect<A, ReplyError, R>
+) =>
+  Effect.flatMap(who, (caller) =>
+    Effect.matchEffect(program, {
+      onSuccess: (value) => Effect.as(Effect.logInfo({ outcome: operation, ...caller, ...about }), value),
+      onFailure: (error) =>
+        Effect.as(
+          Effect.logWarning({ outcome: error._tag, operation, ...caller, ...about, detail: error.message }),
+          HttpServerResponse.fromWeb(toResponse(error))
+        )
+    })
+  )
+
+const events = HttpApiBuilder.group(
+  ManagementApi,
+  "events",
+  Effect.fnUntraced(function* (handlers) {
+    const services = yield* Effect.context<EventStore | Http.HttpLimits>()
+    return handlers
+      .handle("listEvents", ({ query }) =>
+        Effect.provideContext(answered("listEvents", {}, listEvents(query)), services)
+      )
+      .handle("getEvent", ({ params: { eventId } }) =>
+        Effect.provideContext(answered("getEvent", { eventId }, getEvent(eventId)), services)
+      )
+      .handleRaw("changeEvent", ({ params: { eventId }, request }) => {
+        const change = Effect.flatMap(readChange(request), (change) => changeEvent(eventId, change))
+        return Effect.provideContext(answered("changeEvent", { eventId }, change), services)
+      })
+      .handle("eraseEvent", ({ params: { eventId } }) =>
+        Effect.provideContext(answered("eraseEvent", { eventId }, eraseEvent(eventId)), services)
+      )
+  })
+)
+
+const soon = { "retry-after": "5" }
+
+const system = HttpApiBuilder.group(
+  ManagementApi,
+  "system",
+  Effect.fnUntraced(function* (handlers) {
+    const services = yield* Effect.context<EventStore | Surroundings>()
+    return handlers
+      .handle("getHealth", () =>
+        Effect.flatMap(Effect.provideContext(checkHealth(), services), (report) =>
+          report.status === "ready"
+            ? Effect.succeed(report)
+            : Effect.fail(HttpApiSchema.withHeaders({ body: report, headers: soon }))
+        )
+      )
+      .handle("getOpenApi", () => Effect.sync(() => ({ ...OpenApi.fromApi(Api) })))
+  })
+)
+
+/**
+ * The management routes of the contract as a part of a larger Effect app: beside WebhookRouter.layer on one HttpRouter
+ * they are the whole contract. They want Access, EventStore, Surroundings and HttpLimits.
+ *
+ * @example
+ * HttpRouter.serve(Layer.mergeAll(ManagementApi.layer, WebhookRouter.layer)).pipe(Layer.provide(services))
+ */
+export const layer = HttpApiBuilder.layer(ManagementApi).pipe(
+  Layer.provide([events, system]),
+  Layer.provide(Authorization.layer)
+)

@@ -1,0 +1,23 @@
+import * as Layer from "effect/Layer"
+import * as AccessSupabase from "./AccessSupabase.ts"
+import * as Config from "./Config.ts"
+import * as EventStoreSupabase from "./EventStoreSupabase.ts"
+import { HttpLimits } from "./Http.ts"
+import * as Logging from "./Logging.ts"
+import { ManagementHttp } from "./ManagementHttp.ts"
+import * as SupabaseRest from "./SupabaseRest.ts"
+import * as SurroundingsHttp from "./SurroundingsHttp.ts"
+
+/** The management routes as they run on Supabase, configured by the environment. */
+export const layer = Layer.merge(
+  Layer.provide(
+    ManagementHttp.layer,
+    Layer.mergeAll(
+      AccessSupabase.layer,
+      Layer.provide(EventStoreSupabase.layer, SupabaseRest.layer),
+      SurroundingsHttp.layer,
+      HttpLimits.layer
+    )
+  ),
+  Logging.layer
+).pipe(Layer.provide(Config.fromEnvironment))

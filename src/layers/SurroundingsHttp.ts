@@ -1,0 +1,46 @@
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type { Check } from "../schema/Health.ts"
+import { Surroundings } from "../services/Surroundings.ts"
+import * as Config from "./Config.ts"
+import { Fetch } from "./Fetch.ts"
+
+const within = "1 second"
+const ill = (detail: string): Check => ({ ok: false, detail })
+
+// Whoever answers is there; 5xx is what a gateway says for one that is not.
+const judge = ({ status }: Response): Check =>
+  status < 500 ? { ok: true } : ill(`the orchestrator answers with status ${status}`)
+
+const checkSecrets = Effect.gen(function* () {
+  const standard = yield* Config.webhookSecrets
+  const others = [yield* Config.webhookHexSecret, yield* Config.webhookStaticSecret]
+  return standard.length > 0 || others.some(Option.isSome)
+    ? { ok: true }
+    : ill("the handler has no secret to check deliveries with: set WEBHOOK_SECRETS")
+}).pipe(Effect.catchTag("Misconfigured", ({ message }) => Effect.succeed(ill(message))))
+
+/** Asks the orchestrator with a HEAD, which changes nothing and needs no credentials: any answer will do. */
+export const layer = Layer.effect(
+  Surroundings,
+  Effect.gen(function* () {
+    const fetch = yield* Fetch
+    const { href } = yield* Config.orchestratorUrl
+    const ask = Effect.tryPromise({
+      try: (signal) => fetch(href, { method: "HEAD", redirect: "manual", signal }),
+      catch: () => ill("the orchestrator cannot be reached")
+    })
+    return Surroundings.of({
+      secrets: yield* checkSecrets,
+      orchestrator: ask.pipe(
+        Effect.map(judge),
+        Effect.timeoutOrElse({
+          duration: within,
+          orElse: () => Effect.fail(ill(`the orchestrator does not answer within ${within}`))
+        }),
+        Effect.catch(Effect.succeed)
+      )
+    })
+  })
+)

@@ -1,0 +1,223 @@
+import * as Schema from "effect/Schema"
+import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
+import { EventChangeReply, EventPageReply } from "./EventReplies.ts"
+import { EventChange } from "./EventRequests.ts"
+import { type Attempt, EventHistory, type StoredEvent } from "./Events.ts"
+import { NotReadyReply, type QueueFigures, ReadyReply } from "./Health.ts"
+import { EventId, EventTime, MentorId } from "./Identifiers.ts"
+import { retryAfter } from "./ProblemReplies.ts"
+import { BatchReply, NoChangeReply, NotifiedReply } from "./Replies.ts"
+import { InsertPayload, UpdatePayload } from "./WebhookPayload.ts"
+
+const eventId = EventId.make("5b1f6c1e-8d0a-4b53-9f3e-6a1c2d4e5f60")
+const mentorId = MentorId.make("0d9c8b7a-6f5e-4d3c-8b2a-190807060504")
+const receipt = { notified: 1, notificationIds: ["c3f0a1b2-7d6e-4f50-8a9b-0c1d2e3f4a5b"] }
+
+const completed: StoredEvent = {
+  eventId,
+  mentorId,
+  transition: "PAUSE",
+  oldStatus: "active",
+  newStatus: "paused",
+  occurredAt: "2026-11-22T09:30:00.123456Z",
+  version: 3,
+  source: "outbox",
+  status: "completed",
+  attemptCount: 1,
+  failures: 0,
+  createdAt: "2026-11-22T09:30:00.124001Z",
+  completedAt: "2026-11-22T09:30:00.171530Z",
+  nextAttemptAt: null,
+  lastError: null,
+  receipt
+}
+
+const pending: StoredEvent = {
+  ...completed,
+  status: "pending",
+  attemptCount: 4,
+  completedAt: null,
+  nextAttemptAt: "2026-11-22T10:02:11.000000Z",
+  lastError: "The orchestrator did not answer: status 503",
+  receipt: null
+}
+
+const attempt: typeof Attempt.Type = {
+  attempt: 1,
+  why: "commit",
+  outcome: "completed",
+  dispatchedAt: "2026-11-22T09:30:00.125730Z",
+  endedAt: "2026-11-22T09:30:00.171530Z",
+  httpStatus: null,
+  error: null,
+  durationMs: 41
+}
+
+const figures: QueueFigures = {
+  oldestUnnotifiedSeconds: 0,
+  pending: 0,
+  processing: 0,
+  failed: 0,
+  deadLettersOpen: 0,
+  failureRatePercent: 0,
+  expiredLeases: 0,
+  lastSweepAt: "2026-11-22T09:30:05.002117Z",
+  alertsOpen: []
+}
+
+/** What comes with a delivery besides its body. */
+export const DeliveryHeaders = Schema.Struct({
+  "webhook-id": Schema.optionalKey(Schema.String.annotate({ description: "The event id, or a batch's own" })),
+  "webhook-timestamp": Schema.optionalKey(
+    Schema.String.annotate({ description: "When it was signed, in seconds since 1970; at most 5 minutes off" })
+  )
+})
+
+const pause: typeof UpdatePayload.Type = {
+  type: "UPDATE",
+  table: "peer_mentor_profiles",
+  schema: "public",
+  event_id: eventId,
+  version: 3,
+  timestamp: EventTime.make("2026-11-22T09:30:00.123456+00:00"),
+  record: { id: mentorId, status: "paused" },
+  old_record: { status: "active" }
+}
+
+// A profile may have any other column, and a sender any other key.
+const open = <Fields extends Schema.Struct.Fields>(fields: Fields) =>
+  Schema.StructWithRest(Schema.Struct(fields), [Schema.Record(Schema.String, Schema.Unknown)])
+
+/** One payload. */
+export const Payload = Schema.Union([
+  open({ ...InsertPayload.fields, record: open(InsertPayload.fields.record.fields) }).annotate({
+    identifier: "InsertPayload",
+    description: "A new mentor profile: tells nobody anything"
+  }),
+  open({
+    ...UpdatePayload.fields,
+    record: open(UpdatePayload.fields.record.fields),
+    old_record: open(UpdatePayload.fields.old_record.fields)
+  }).annotate({ identifier: "UpdatePayload", description: "A changed mentor profile", examples: [pause] })
+]).annotate({ identifier: "Payload" })
+
+/** A batch of payloads. */
+export const Payloads = Schema.Array(Payload).check(Schema.isMinLength(1), Schema.isMaxLength(200)).annotate({
+  identifier: "Payloads",
+  description: "Several payloads, of different mentors when the outbox sends them"
+})
+
+const notified = { status: "notified", transition: "PAUSE", eventId, mentorId, receipt } as const
+
+/** 200 to a delivery that was told. */
+export const Notified = NotifiedReply.annotate({
+  identifier: "Notified",
+  description: "The orchestrator accepted the event",
+  examples: [notified]
+})
+
+/** 200 to a delivery that tells nobody anything. */
+export const NoChange = NoChangeReply.annotate({
+  identifier: "NoChange",
+  description: "A legal payload that tells nobody anything",
+  examples: [{ status: "no_change", transition: "NO_CHANGE", reason: "unchanged", mentorId }]
+})
+
+/** 200 to a batch. */
+export const Batch = BatchReply.annotate({
+  identifier: "Batch",
+  description: "What became of each payload of a batch, in the order they came",
+  examples: [
+    {
+      results: [
+        { status: 200, eventId, reply: notified },
+        {
+          status: 400,
+          problem: {
+            type: "about:blank",
+            title: "Bad Request",
+            status: 400,
+            code: "invalid_payload",
+            detail: "The payload has another shape than this endpoint takes; issues says where",
+            issues: [{ path: ["record", "id"], message: "Missing key" }]
+          }
+        }
+      ]
+    }
+  ]
+})
+
+/** 200 to a list. */
+export const Page = EventPageReply.annotate({
+  identifier: "EventPage",
+  description: "A page of events; nextCursor is null on the last one",
+  examples: [{ events: [completed], nextCursor: null }]
+})
+
+/** 200 to a look. */
+export const History = EventHistory.annotate({
+  identifier: "EventHistory",
+  description: "The event",
+  examples: [{ ...completed, attempts: [attempt], deadLetter: null }]
+})
+
+/** The body of a change. */
+export const Change = EventChange.annotate({
+  identifier: "EventChange",
+  description: "pending redrives, resolved closes",
+  examples: [
+    { status: "pending", dryRun: true },
+    { status: "resolved", notes: "Told by telephone" }
+  ]
+})
+
+/** 200 to a change. */
+export const Changed = EventChangeReply.annotate({
+  identifier: "EventChanged",
+  description: "What became of it, or with dryRun would have",
+  examples: [{ outcome: "redriven", dryRun: false, event: pending }]
+})
+
+const well = { ok: true }
+
+/** 200 to the question how things are. */
+export const Ready = ReadyReply.annotate({
+  identifier: "Ready",
+  description: "A change would be told now",
+  examples: [
+    {
+      status: "ready",
+      live: true,
+      checks: { database: well, orchestrator: well, secrets: well, oldestUnnotified: well },
+      queue: figures
+    }
+  ]
+})
+
+const notReady = NotReadyReply.annotate({
+  identifier: "NotReady",
+  description: "A check is not well; its detail says what to do",
+  examples: [
+    {
+      status: "not_ready",
+      live: true,
+      checks: {
+        database: well,
+        orchestrator: { ok: false, detail: "the orchestrator does not answer" },
+        secrets: well,
+        oldestUnnotified: well
+      },
+      queue: figures
+    }
+  ]
+}).pipe(HttpApiSchema.status(503))
+
+/** 503 to the question how things are. */
+export const NotReady = HttpApiSchema.WithHeaders(notReady, retryAfter)
+
+/** 200 with the contract itself. */
+export const Document = Schema.Record(Schema.String, Schema.Unknown).annotate({
+  identifier: "Document",
+  description: "This document",
+  examples: [{ openapi: "3.1.0" }]
+})

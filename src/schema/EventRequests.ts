@@ -1,0 +1,79 @@
+import * as Schema from "effect/Schema"
+import * as SchemaTransformation from "effect/SchemaTransformation"
+import { EventStatus, PagePosition } from "./Events.ts"
+import { MentorId } from "./Identifiers.ts"
+import { Direction } from "./Transition.ts"
+
+const timePattern =
+  /^(?!0000)(\d{4})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,6})?(?:Z|[+-](?:0\d|1[0-4]):[0-5]\d)$/u
+
+const isLeap = (year: number) => (year % 4 === 0 && year % 100 !== 0) || year % 400 === 0
+
+const daysOf = (year: number, month: number) =>
+  month === 2 ? (isLeap(year) ? 29 : 28) : month === 4 || month === 6 || month === 9 || month === 11 ? 30 : 31
+
+const isCalendarDay = (text: string): boolean => {
+  const [, year, month, day] = timePattern.exec(text) ?? []
+  return Number(day) <= daysOf(Number(year), Number(month))
+}
+
+const expectedTime = "a time such as 2026-11-22T09:30:00Z, with + of an offset written as %2B"
+
+/** A bound of a time range. **Shape** RFC 3339 text with its zone, up to microseconds; never a Date. */
+export const TimeBound = Schema.String.check(
+  Schema.isPattern(timePattern, { expected: expectedTime }).abort(),
+  Schema.makeFilter(isCalendarDay, { expected: "a day that is in the calendar", toJsonSchema: () => ({}) })
+)
+
+/**
+ * Where the next page begins, as it travels in a URL.
+ *
+ * **Shape** opaque base64url text, made by the reply before.
+ */
+export const Cursor = Schema.StringFromBase64Url.pipe(Schema.decodeTo(Schema.fromJsonString(PagePosition)))
+
+const PageSize = Schema.String.check(
+  Schema.isPattern(/^(?:[1-9]\d?|100)$/u, { expected: "a whole number from 1 to 100" })
+).pipe(Schema.decodeTo(Schema.Int, SchemaTransformation.numberFromString))
+
+/**
+ * Which events a page shows, newest first.
+ *
+ * **Shape** `occurredFrom` is inclusive, `occurredTo` exclusive; `limit` is 50 when it is left out.
+ */
+export const EventQuery = Schema.Struct({
+  status: Schema.optionalKey(EventStatus),
+  mentorId: Schema.optionalKey(MentorId),
+  transition: Schema.optionalKey(Direction),
+  occurredFrom: Schema.optionalKey(TimeBound),
+  occurredTo: Schema.optionalKey(TimeBound),
+  limit: Schema.optionalKey(PageSize),
+  cursor: Schema.optionalKey(Cursor)
+})
+export type EventQuery = typeof EventQuery.Type
+
+// Postgres keeps neither a NUL nor half of a surrogate pair.
+const Notes = Schema.String.check(
+  Schema.isMaxLength(2000),
+  Schema.isPattern(/^[^\0\uD800-\uDFFF]*$/u, { expected: "text without NUL and lone surrogates" })
+)
+
+/** Sends a dead letter again. **Shape** `force` although a newer event was told; `dryRun` only says what would happen. */
+export const Redrive = Schema.Struct({
+  status: Schema.Literal("pending"),
+  force: Schema.optionalKey(Schema.Boolean),
+  dryRun: Schema.optionalKey(Schema.Boolean)
+})
+export type Redrive = typeof Redrive.Type
+
+/** Closes a dead letter without sending it. **Shape** `notes` of who dealt with it, up to 2000 characters. */
+export const Resolve = Schema.Struct({
+  status: Schema.Literal("resolved"),
+  notes: Schema.optionalKey(Notes),
+  dryRun: Schema.optionalKey(Schema.Boolean)
+})
+export type Resolve = typeof Resolve.Type
+
+/** What a person does about a dead letter. */
+export const EventChange = Schema.Union([Redrive, Resolve])
+export type EventChange = typeof EventChange.Type

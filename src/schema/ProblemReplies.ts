@@ -1,0 +1,286 @@
+import * as Schema from "effect/Schema"
+import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
+import { Problem, type ProblemCode } from "./Replies.ts"
+
+type Example<Code> = Omit<Problem, "type" | "title" | "status" | "code"> & { readonly code: Code }
+
+// A choice of one would be documented as a choice.
+const oneOf = <Code extends ProblemCode>(codes: ReadonlyArray<Code>) => {
+  const [only, ...others] = codes
+  return only === undefined || others.length > 0 ? Schema.Literals(codes) : Schema.Literal(only)
+}
+
+const problem = <const Code extends ProblemCode>(
+  status: number,
+  title: string,
+  {
+    description,
+    examples,
+    name
+  }: {
+    readonly name: string
+    readonly description: string
+    readonly examples: ReadonlyArray<Example<Code>>
+  }
+) =>
+  Schema.Struct({
+    ...Problem.fields,
+    status: Schema.Literal(status),
+    code: oneOf(examples.map(({ code }) => code))
+  })
+    .annotate({
+      identifier: name,
+      description,
+      examples: examples.map((example) => ({ type: "about:blank" as const, title, status, ...example }))
+    })
+    .pipe(HttpApiSchema.status(status), HttpApiSchema.asJson({ contentType: "application/problem+json" }))
+
+const eventId = "5b1f6c1e-8d0a-4b53-9f3e-6a1c2d4e5f60"
+const aRequired = (path: string) => ({ path: [path], message: "Missing key" })
+const seconds = Schema.String.check(Schema.isPattern(/^\d+$/u, { expected: "a number of seconds" })).annotate({
+  description: "Seconds after which another try makes sense",
+  examples: ["5"]
+})
+
+/** The header of what is worth another try. **Units** seconds. */
+export const retryAfter = { "retry-after": seconds }
+const perhapsRetryAfter = { "retry-after": Schema.optionalKey(seconds) }
+const challenge = {
+  "www-authenticate": Schema.String.annotate({ description: "How to say who you are", examples: ["Bearer"] })
+}
+
+/** 400 to a delivery. */
+export const InvalidDelivery = problem(400, "Bad Request", {
+  name: "InvalidDelivery",
+  description: "Not a payload of ours, or nothing in it says when it happened: stop",
+  examples: [
+    { code: "malformed_json", detail: "The body is not JSON in UTF-8" },
+    {
+      code: "invalid_payload",
+      detail: "The payload has another shape than this endpoint takes; issues says where",
+      issues: [{ path: ["record", "id"], message: "Expected a UUID" }]
+    },
+    {
+      code: "no_event_time",
+      detail: "Nothing says when this happened: send timestamp, or set record.updated_at on every update"
+    }
+  ]
+})
+
+/** 401 to a delivery. */
+export const NotSigned = HttpApiSchema.WithHeaders(
+  problem(401, "Unauthorized", {
+    name: "NotSigned",
+    description: "No signature of a sender we know, or one that is too old: alarm",
+    examples: [
+      {
+        code: "unauthorized",
+        detail: "The delivery is not signed by a sender we know, or its signature is too old"
+      }
+    ]
+  }),
+  challenge
+)
+
+/** 401 to a management request. */
+export const Unauthorized = HttpApiSchema.WithHeaders(
+  problem(401, "Unauthorized", {
+    name: "Unauthorized",
+    description: "No credentials, or none that are valid",
+    examples: [
+      {
+        code: "unauthorized",
+        detail: "Send the project's secret key in the apikey header, or a user's token as Authorization: Bearer"
+      }
+    ]
+  }),
+  challenge
+)
+
+/** 403. */
+export const Forbidden = problem(403, "Forbidden", {
+  name: "Forbidden",
+  description: "The user's role is not enough",
+  examples: [
+    {
+      code: "forbidden",
+      detail: "Coordinators read the events of their mentors; anything else needs app_metadata.role admin"
+    }
+  ]
+})
+
+/** 400 to a list. */
+export const InvalidList = problem(400, "Bad Request", {
+  name: "InvalidList",
+  description: "A parameter is unknown, given twice, or not what it should be",
+  examples: [
+    {
+      code: "invalid_query",
+      detail: "The query is not what this endpoint takes; issues says where",
+      issues: [{ path: ["limit"], message: "Expected a whole number from 1 to 100" }]
+    }
+  ]
+})
+
+/** 400 to a path with something else than an event id. */
+export const InvalidEventId = problem(400, "Bad Request", {
+  name: "InvalidEventId",
+  description: "The id in the path is no uuid",
+  examples: [
+    { code: "invalid_id", detail: "An event id is a uuid", issues: [{ path: ["eventId"], message: "Expected a UUID" }] }
+  ]
+})
+
+/** 400 to a change. */
+export const InvalidChange = problem(400, "Bad Request", {
+  name: "InvalidChange",
+  description: "The id is no uuid, or the body is no change",
+  examples: [
+    {
+      code: "invalid_id",
+      detail: "An event id is a uuid",
+      issues: [{ path: ["eventId"], message: "Expected a UUID" }]
+    },
+    { code: "malformed_json", detail: "The body is not JSON in UTF-8" },
+    {
+      code: "invalid_payload",
+      detail: "The payload has another shape than this endpoint takes; issues says where",
+      issues: [aRequired("status")]
+    }
+  ]
+})
+
+/** 404. */
+export const UnknownEvent = problem(404, "Not Found", {
+  name: "UnknownEvent",
+  description: "No such event, or none that a coordinator may know of",
+  examples: [{ code: "not_found", detail: "There is no event with this id", eventId }]
+})
+
+/** 408. */
+export const BodyUnreadable = problem(408, "Request Timeout", {
+  name: "BodyUnreadable",
+  description: "The body broke off, or took too long: retry",
+  examples: [{ code: "body_unreadable", detail: "The body could not be read to its end" }]
+})
+
+/** 409 to a change. */
+export const NotRedrivable = problem(409, "Conflict", {
+  name: "NotRedrivable",
+  description: "A newer event of the mentor was told (force overrides), or the event has no open dead letter",
+  examples: [
+    {
+      code: "superseded",
+      detail: "A newer event of this mentor was told already; force sends this one all the same",
+      eventId
+    },
+    { code: "not_failed", detail: "The event has no open dead letter", eventId }
+  ]
+})
+
+/** 409 to an erasure. */
+export const NotSettled = problem(409, "Conflict", {
+  name: "NotSettled",
+  description: "The event is pending or processing, or has an open dead letter",
+  examples: [
+    {
+      code: "not_settled",
+      detail: "The event is not settled: wait until it is told, or resolve its dead letter first",
+      eventId
+    }
+  ]
+})
+
+/** 409 to a delivery. */
+export const NotNow = HttpApiSchema.WithHeaders(
+  problem(409, "Conflict", {
+    name: "NotNow",
+    description:
+      "already_processed: acknowledged, the receipt comes along. in_flight, out_of_order: later, see Retry-After. " +
+      "dead_letter: a person redrives it",
+    examples: [
+      {
+        code: "already_processed",
+        detail: "The event was processed before",
+        eventId,
+        receipt: { notified: 2, notificationIds: [] }
+      },
+      { code: "in_flight", detail: "The event is being processed", eventId },
+      { code: "out_of_order", detail: "An earlier event of this mentor is not settled", eventId },
+      { code: "dead_letter", detail: "The event has failed for good; redrive it", eventId }
+    ]
+  }),
+  perhapsRetryAfter
+)
+
+/** 413. */
+export const BodyTooLarge = problem(413, "Content Too Large", {
+  name: "BodyTooLarge",
+  description: "The body is larger than MAX_BODY_BYTES: stop",
+  examples: [{ code: "body_too_large", detail: "The body is larger than 262144 bytes" }]
+})
+
+/** 415. */
+export const UnsupportedMediaType = problem(415, "Unsupported Media Type", {
+  name: "UnsupportedMediaType",
+  description: "Not application/json, or compressed: stop",
+  examples: [{ code: "unsupported_media_type", detail: "Send application/json, not compressed" }]
+})
+
+/** 422. */
+export const PayloadMismatch = problem(422, "Unprocessable Content", {
+  name: "PayloadMismatch",
+  description: "The same event id with another payload: stop, alarm",
+  examples: [{ code: "payload_mismatch", detail: "This event id came with another payload before", eventId }]
+})
+
+/** 502. */
+export const OrchestratorFailed = HttpApiSchema.WithHeaders(
+  problem(502, "Bad Gateway", {
+    name: "OrchestratorFailed",
+    description: "The orchestrator refused, failed or timed out; retryable says whether another try can help",
+    examples: [
+      { code: "orchestrator_refused", detail: "The orchestrator refused the event", eventId, retryable: false },
+      { code: "orchestrator_unavailable", detail: "The orchestrator did not answer", eventId, retryable: true }
+    ]
+  }),
+  perhapsRetryAfter
+)
+
+/** 503 to a delivery. */
+export const NotAvailable = HttpApiSchema.WithHeaders(
+  problem(503, "Service Unavailable", {
+    name: "NotAvailable",
+    description: "The database is away, the orchestrator failed too often, or a setting is wrong: retry",
+    examples: [
+      { code: "store_unavailable", detail: "The database is unavailable; try again later" },
+      { code: "circuit_open", detail: "The orchestrator has failed too often in a row", eventId },
+      { code: "misconfigured", detail: "A setting of this function is missing or wrong; its log names it" }
+    ]
+  }),
+  retryAfter
+)
+
+/** 503 to a management request. */
+export const StoreAway = HttpApiSchema.WithHeaders(
+  problem(503, "Service Unavailable", {
+    name: "StoreAway",
+    description: "The database or the project's signing keys are away, or a setting is wrong",
+    examples: [
+      { code: "store_unavailable", detail: "The database is unavailable; try again later" },
+      {
+        code: "keys_unavailable",
+        detail: "The project's signing keys are unavailable; try again later, or use the project's secret key"
+      },
+      { code: "misconfigured", detail: "A setting of this function is missing or wrong; its log names it" }
+    ]
+  }),
+  retryAfter
+)
+
+/** 500. */
+export const Internal = problem(500, "Internal Server Error", {
+  name: "Internal",
+  description: "A defect of ours, redacted",
+  examples: [{ code: "internal", detail: "Something is wrong on our side; it has been logged" }]
+})

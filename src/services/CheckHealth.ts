@@ -1,0 +1,50 @@
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type { Check, HealthReport, QueueFigures } from "../schema/Health.ts"
+import { EventStore, type EventStoreHealth } from "./EventStore.ts"
+import { Surroundings } from "./Surroundings.ts"
+
+const well: Check = { ok: true }
+const ill = (detail: string): Check => ({ ok: false, detail })
+
+const vaultCheck = ({ vault }: EventStoreHealth): Check => {
+  if (!vault.webhookSecret) return ill("Vault has no pause_status_webhook_secret: the outbox cannot sign")
+  return vault.functionUrl ? well : ill("Vault has no pause_status_function_url: the outbox cannot send")
+}
+
+const oldestCheck = ({ alertsOpen, oldestUnnotifiedSeconds }: EventStoreHealth): Check => {
+  const alert = alertsOpen.find(({ kind }) => kind === "oldest_unnotified")
+  return alert === undefined || oldestUnnotifiedSeconds < alert.threshold
+    ? well
+    : ill(`an event has been waiting for ${oldestUnnotifiedSeconds} s; the alert is at ${alert.threshold} s`)
+}
+
+const figuresOf = ({ vault: _, ...figures }: EventStoreHealth): QueueFigures => figures
+
+/**
+ * Whether a change would be told now: the database and the orchestrator answer, both ends have their secrets, and
+ * nothing waits for too long. Never fails; a database that is away is one of its answers.
+ */
+export const checkHealth = Effect.fn("checkHealth")(function* () {
+  const store = yield* EventStore
+  const { orchestrator, secrets } = yield* Surroundings
+  const [stored, reachable] = yield* Effect.all([Effect.result(store.health()), orchestrator], {
+    concurrency: "unbounded"
+  })
+  const known = Result.isSuccess(stored) ? stored.success : undefined
+  const unknown = ill("unknown while the database is away")
+  const checks = {
+    database: known === undefined ? ill("the database does not answer") : well,
+    orchestrator: reachable,
+    secrets: !secrets.ok ? secrets : known === undefined ? unknown : vaultCheck(known),
+    oldestUnnotified: known === undefined ? unknown : oldestCheck(known)
+  }
+  const ready = Object.values(checks).every(({ ok }) => ok)
+  const report: HealthReport = {
+    status: ready ? "ready" : "not_ready",
+    live: true,
+    checks,
+    queue: known === undefined ? null : figuresOf(known)
+  }
+  return report
+})

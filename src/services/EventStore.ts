@@ -1,0 +1,95 @@
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type { EventQuery, Redrive, Resolve } from "../schema/EventRequests.ts"
+import type { EventHistory, PagePosition, StoredEvent } from "../schema/Events.ts"
+import type { QueueFigures } from "../schema/Health.ts"
+import { EventId } from "../schema/Identifiers.ts"
+
+/** The outbox cannot be read or changed right now; what was asked for may or may not have happened. */
+export class EventStoreUnavailable extends Schema.TaggedError<EventStoreUnavailable>()("EventStoreUnavailable", {
+  operation: Schema.Literals(["list", "get", "redrive", "resolve", "erase", "health"]),
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `The outbox did not ${this.operation}: ${this.detail}`
+  }
+}
+
+/** There is no such event, or none that the caller may know of; an erased one is unknown as well. */
+export class EventUnknown extends Schema.TaggedError<EventUnknown>()("EventUnknown", { eventId: EventId }) {
+  override readonly message = "There is no event with this id"
+}
+
+/** A newer event of the mentor was told: sending this one would undo it. */
+export class RedriveSuperseded extends Schema.TaggedError<RedriveSuperseded>()("RedriveSuperseded", {
+  eventId: EventId
+}) {
+  override readonly message = "A newer event of this mentor was told already; force sends this one all the same"
+}
+
+/** Only a dead letter can be redriven or resolved. */
+export class EventNotFailed extends Schema.TaggedError<EventNotFailed>()("EventNotFailed", { eventId: EventId }) {
+  override readonly message = "The event has no open dead letter"
+}
+
+/** Only what is settled can be erased: a dead letter must be resolved first. */
+export class EventNotSettled extends Schema.TaggedError<EventNotSettled>()("EventNotSettled", { eventId: EventId }) {
+  override readonly message = "The event is not settled: wait until it is told, or resolve its dead letter first"
+}
+
+/** A page of events, newest first. **Shape** `next` is where the next page begins, null on the last one. */
+export interface EventPage {
+  readonly events: ReadonlyArray<StoredEvent>
+  readonly next: PagePosition | null
+}
+
+/** What to list. **Shape** `coordinatorId` leaves only events of the mentors whom this coordinator is told about. */
+export type EventSelection = Omit<EventQuery, "limit"> & {
+  readonly limit: number
+  readonly coordinatorId?: string
+}
+
+/** What became of a change that was not refused; the words are EventChangeReply's. */
+export interface Changed<Outcome extends string> {
+  readonly outcome: Outcome
+  readonly event: StoredEvent
+}
+
+/** What a redrive can come to. */
+export type Redriven = Changed<"redriven" | "would_redrive" | "already_pending">
+
+/** What a resolve can come to. */
+export type Resolved = Changed<"resolved" | "would_resolve" | "already_resolved">
+
+/** The figures, and whether Vault holds what the outbox needs to send: booleans, never a value. */
+export interface EventStoreHealth extends QueueFigures {
+  readonly vault: { readonly functionUrl: boolean; readonly webhookSecret: boolean }
+}
+
+/**
+ * The outbox as people look after it. Each change is one transaction and may be asked for twice: the second time it
+ * says that there is nothing to do.
+ *
+ * **Fails with** EventStoreUnavailable; what else is in each type.
+ */
+export class EventStore extends Context.Service<
+  EventStore,
+  {
+    readonly list: (selection: EventSelection) => Effect.Effect<EventPage, EventStoreUnavailable>
+    readonly get: (
+      eventId: EventId,
+      coordinatorId?: string
+    ) => Effect.Effect<EventHistory, EventUnknown | EventStoreUnavailable>
+    readonly redrive: (
+      eventId: EventId,
+      options: Pick<Redrive, "force" | "dryRun">
+    ) => Effect.Effect<Redriven, EventUnknown | RedriveSuperseded | EventNotFailed | EventStoreUnavailable>
+    readonly resolve: (
+      eventId: EventId,
+      options: Pick<Resolve, "notes" | "dryRun">
+    ) => Effect.Effect<Resolved, EventUnknown | EventNotFailed | EventStoreUnavailable>
+    readonly erase: (eventId: EventId) => Effect.Effect<void, EventUnknown | EventNotSettled | EventStoreUnavailable>
+    readonly health: () => Effect.Effect<EventStoreHealth, EventStoreUnavailable>
+  }
+>()("pause-status-webhook-handler/services/EventStore") {}

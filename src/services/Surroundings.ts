@@ -1,0 +1,13 @@
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type { Check } from "../schema/Health.ts"
+
+/**
+ * What the handler needs besides the database: asked, never changed.
+ *
+ * **Shape** `orchestrator` whether it answers; `secrets` whether the handler has one to check deliveries with.
+ */
+export class Surroundings extends Context.Service<
+  Surroundings,
+  { readonly orchestrator: Effect.Effect<Check>; readonly secrets: Check }
+>()("pause-status-webhook-handler/services/Surroundings") {}

@@ -1,0 +1,196 @@
+-- Purpose: lists events, newest first, in pages that stay where they are while events come and go.
+-- Locks:   pause_status.webhook_queue, share: writers wait while two indexes are built.
+-- Undo:    drop function public.pause_status_list_events(jsonb), pause_status.find_events(jsonb, boolean),
+--          pause_status.list_problem(jsonb);
+--          drop index pause_status.webhook_queue_created_at_idx, pause_status.webhook_queue_untimely_idx.
+
+-- Installers that come at the same time take turns.
+select pg_advisory_xact_lock(hashtext('pause_status migrations'));
+
+-- Ascending, although it is read from its end: a btree is filled cheaply and densely only at its right edge.
+create index if not exists webhook_queue_created_at_idx on pause_status.webhook_queue (created_at, event_id);
+-- Hardly any row is in it: what we capture is created as it occurs.
+create index if not exists webhook_queue_untimely_idx on pause_status.webhook_queue (created_at, event_id)
+  where greatest(created_at - occurred_at, occurred_at - created_at) > interval '1 hour';
+
+create or replace function pause_status.list_problem(query jsonb)
+returns text
+language plpgsql
+stable
+set search_path = ''
+set timezone = 'UTC'
+set datestyle = 'ISO, MDY'
+as $$
+declare
+  -- With an offset, or else in UTC. Also keeps out words such as now and infinity.
+  time_pattern constant text :=
+    '^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?( ?(Z|[+-]\d{2}(:?\d{2})?))?$';
+  after jsonb := coalesce(query -> 'after', 'null');
+begin
+  if jsonb_typeof(query) is distinct from 'object' then
+    return 'it must be a JSON object';
+  end if;
+  return nullif(concat_ws('; ',
+    case when coalesce(query -> 'status', 'null')
+      not in ('null', '"pending"', '"processing"', '"completed"', '"failed"')
+      then 'status must be pending, processing, completed or failed' end,
+    case when coalesce(query -> 'transition', 'null') not in ('null', '"PAUSE"', '"RESUME"')
+      then 'transition must be PAUSE or RESUME' end,
+    (
+      select string_agg(name || ' must be a uuid', '; ')
+      from unnest(array['mentorId', 'coordinatorId']) as name
+      -- Null for a coordinator would show everything to somebody who may see little.
+      where query ? name
+        and (name = 'coordinatorId' or jsonb_typeof(query -> name) <> 'null')
+        and not (jsonb_typeof(query -> name) = 'string' and pg_input_is_valid(query ->> name, 'uuid'))
+    ),
+    (
+      select string_agg(name || ' must be an ISO 8601 timestamp', '; ')
+      from unnest(array['occurredFrom', 'occurredTo']) as name
+      where coalesce(jsonb_typeof(query -> name), 'null') <> 'null'
+        and not (
+          jsonb_typeof(query -> name) = 'string'
+          and query ->> name ~ time_pattern
+          and pg_input_is_valid(query ->> name, 'timestamptz')
+        )
+    ),
+    case when after <> 'null' and not coalesce(
+      jsonb_typeof(after) = 'object'
+        and jsonb_typeof(after -> 'createdAt') = 'string'
+        and jsonb_typeof(after -> 'eventId') = 'string'
+        and after ->> 'createdAt' ~ time_pattern
+        and pg_input_is_valid(after ->> 'createdAt', 'timestamptz')
+        and pg_input_is_valid(after ->> 'eventId', 'uuid')
+        and after - array['createdAt', 'eventId'] = '{}',
+      false
+    ) then 'after must be the next of an earlier answer: createdAt and eventId' end,
+    case when case jsonb_typeof(query -> 'limit') when 'number' then
+        (query ->> 'limit')::numeric not between 1 and 100 or (query ->> 'limit')::numeric % 1 <> 0
+      else true end then 'limit must be a whole number from 1 to 100' end,
+    case when query - array[
+      'status', 'mentorId', 'transition', 'occurredFrom', 'occurredTo', 'after', 'limit', 'coordinatorId'
+    ] <> '{}' then 'it has a key that is not known' end
+  ), '');
+end
+$$;
+comment on function pause_status.list_problem(jsonb) is 'All that is wrong with a query of events, or null.';
+
+create or replace function pause_status.find_events(query jsonb, timely boolean)
+returns setof pause_status.webhook_queue
+language plpgsql
+stable
+set search_path = ''
+set timezone = 'UTC'
+set datestyle = 'ISO, MDY'
+-- Filters that are not given are null: only a plan for these values leaves them out and picks the index of the others.
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+  wanted_status text := query ->> 'status';
+  wanted_transition text := query ->> 'transition';
+  wanted_mentor uuid := query ->> 'mentorId';
+  occurred_from timestamptz := query ->> 'occurredFrom';
+  occurred_to timestamptz := query ->> 'occurredTo';
+  after_created_at timestamptz := query -> 'after' ->> 'createdAt';
+  after_event_id uuid := query -> 'after' ->> 'eventId';
+  -- One more than asked for, which tells whether there is another page.
+  size integer := (query ->> 'limit')::numeric + 1;
+  is_settled boolean := coalesce(wanted_status, 'completed') = 'completed';
+  mentors uuid[];
+begin
+  -- An array, not a subquery: the plan must know how many they are.
+  if query ? 'coordinatorId' then
+    mentors := array(
+      select distinct c.mentor_id
+      from public.mentor_coordinators c
+      where c.coordinator_id = (query ->> 'coordinatorId')::uuid and c.mentor_id is not null
+    );
+  end if;
+
+  return query
+  select q.*
+  from pause_status.webhook_queue q
+  where (wanted_status is null or q.status = wanted_status)
+    -- The same in the words of an index.
+    and (wanted_status is distinct from 'failed' or q.dead_letter_id is not null)
+    and (wanted_transition is null or q.transition = wanted_transition)
+    and (wanted_mentor is null or q.mentor_id = wanted_mentor)
+    and (occurred_from is null or q.occurred_at >= occurred_from)
+    and (occurred_to is null or q.occurred_at < occurred_to)
+    and (mentors is null or q.mentor_id = any(mentors))
+    and (after_event_id is null or (q.created_at, q.event_id) < (after_created_at, after_event_id))
+    and (
+      timely is not false or greatest(q.created_at - q.occurred_at, q.occurred_at - q.created_at) > interval '1 hour'
+    )
+    and (
+      timely is not true or greatest(q.created_at - q.occurred_at, q.occurred_at - q.created_at) <= interval '1 hour'
+    )
+    and (timely is not true or occurred_from is null or q.created_at >= occurred_from - interval '1 hour')
+    and (timely is not true or occurred_to is null or q.created_at <= occurred_to + interval '1 hour')
+  -- What is not completed is little, but may be old: the planner, which does not know that, would go through everything
+  -- that is newer. An expression is in no index, so it has to take the few and sort them.
+  order by case when is_settled then q.created_at else q.created_at + interval '0' end desc, q.event_id desc
+  limit size;
+end
+$$;
+comment on function pause_status.find_events(jsonb, boolean) is
+  'The events that a query asks for, newest first, and one more: those created within an hour of when they occurred '
+  '(timely), the others, or all (null). Between two times of occurrence the timely ones are found by when they were '
+  'created, so that a day long ago is found at once.';
+
+create or replace function public.pause_status_list_events(query jsonb)
+returns jsonb
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+declare
+  problem text := pause_status.list_problem(query);
+  size integer;
+  page pause_status.webhook_queue[];
+begin
+  if problem is not null then
+    raise exception 'the query is malformed: %', problem
+      using errcode = 'invalid_parameter_value',
+      hint = 'Known are status, mentorId, transition, occurredFrom, occurredTo, after, limit and coordinatorId.';
+  end if;
+  size := (query ->> 'limit')::numeric;
+
+  if coalesce(query ->> 'occurredFrom', query ->> 'occurredTo') is null then
+    page := array(select q from pause_status.find_events(query, null) q order by q.created_at desc, q.event_id desc);
+  else
+    page := array(
+      select q
+      from (
+        select * from pause_status.find_events(query, true)
+        union all
+        select * from pause_status.find_events(query, false)
+      ) as q
+      order by q.created_at desc, q.event_id desc
+    );
+  end if;
+
+  return jsonb_build_object(
+    'events', coalesce(
+      (
+        select jsonb_agg(pause_status.describe_event(p) order by p.created_at desc, p.event_id desc)
+        from unnest(page[:size]) p
+      ),
+      '[]'
+    ),
+    'next', case when cardinality(page) > size then
+      jsonb_build_object('createdAt', pause_status.iso(page[size].created_at), 'eventId', page[size].event_id)
+    end
+  );
+end
+$$;
+comment on function public.pause_status_list_events(jsonb) is
+  'A page of events, newest first: events, and next (to be given as after) when there are more. Filters: status, '
+  'mentorId, transition, occurredFrom (inclusive), occurredTo (exclusive), and coordinatorId (only their mentors).';
+
+revoke all on all functions in schema pause_status from public, anon, authenticated, service_role;
+revoke all on function public.pause_status_list_events(jsonb) from public, anon, authenticated;
+grant execute on function public.pause_status_list_events(jsonb) to service_role;
+
+notify pgrst, 'reload schema';

@@ -1,0 +1,95 @@
+-- Purpose: redrive and resolve for those who have no SQL.
+-- Locks:   none on existing tables.
+-- Undo:    drop function public.pause_status_resolve(uuid, text, boolean),
+--          public.pause_status_redrive(uuid, boolean, boolean), pause_status.require_boolean(boolean, text),
+--          pause_status.answer_with_event(jsonb, uuid).
+
+-- Installers that come at the same time take turns.
+select pg_advisory_xact_lock(hashtext('pause_status migrations'));
+
+create or replace function pause_status.require_boolean(value boolean, name text)
+returns void
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  -- As a condition null is neither: a dry run would become a real one.
+  if value is null then
+    raise exception '% must be true or false, but it is null', name
+      using errcode = 'invalid_parameter_value', hint = 'Leave it out, or give true or false.';
+  end if;
+end
+$$;
+comment on function pause_status.require_boolean(boolean, text) is 'Refuses an argument that is null.';
+
+create or replace function pause_status.answer_with_event(answer jsonb, event_id uuid)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  select answer || jsonb_build_object('event', (
+    select pause_status.describe_event(q)
+    from pause_status.webhook_queue q
+    where q.event_id = answer_with_event.event_id
+  ))
+$$;
+comment on function pause_status.answer_with_event(jsonb, uuid) is
+  'An answer and the event as it is after it; null when there is none.';
+
+create or replace function public.pause_status_redrive(
+  event_id uuid,
+  force boolean default false,
+  dry_run boolean default false
+)
+returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  answer jsonb;
+begin
+  perform pause_status.require_boolean(force, 'force');
+  perform pause_status.require_boolean(dry_run, 'dry_run');
+  answer := pause_status.redrive(event_id, force, dry_run);
+  return pause_status.answer_with_event(answer, event_id);
+end
+$$;
+comment on function public.pause_status_redrive(uuid, boolean, boolean) is
+  'pause_status.redrive(), with the event after it: redriven, would_redrive, already_pending, superseded, not_failed or '
+  'unknown.';
+
+create or replace function public.pause_status_resolve(
+  event_id uuid,
+  notes text default null,
+  dry_run boolean default false
+)
+returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  answer jsonb;
+begin
+  perform pause_status.require_boolean(dry_run, 'dry_run');
+  if octet_length(notes) > 8192 then
+    raise exception 'notes must be at most 8192 bytes, but they are %', octet_length(notes)
+      using errcode = 'invalid_parameter_value', hint = 'Shorten them, or keep them elsewhere and give a link.';
+  end if;
+  answer := pause_status.resolve(event_id, notes, dry_run);
+  return pause_status.answer_with_event(answer, event_id);
+end
+$$;
+comment on function public.pause_status_resolve(uuid, text, boolean) is
+  'pause_status.resolve(), with the event after it: resolved, would_resolve, already_resolved, not_failed or unknown.';
+
+revoke all on all functions in schema pause_status from public, anon, authenticated, service_role;
+revoke all on function public.pause_status_redrive(uuid, boolean, boolean) from public, anon, authenticated;
+revoke all on function public.pause_status_resolve(uuid, text, boolean) from public, anon, authenticated;
+grant execute on function public.pause_status_redrive(uuid, boolean, boolean) to service_role;
+grant execute on function public.pause_status_resolve(uuid, text, boolean) to service_role;
+
+notify pgrst, 'reload schema';

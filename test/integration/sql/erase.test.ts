@@ -1,0 +1,262 @@
+import { afterAll, assert, beforeEach, describe, it } from "vitest"
+import {
+  bury,
+  claimOf,
+  complete,
+  createMentor,
+  type Database,
+  eventOf,
+  foreignEvent,
+  type GivenEvent,
+  givenEvent,
+  only,
+  openReadyDatabase,
+  pausedEvents,
+  release,
+  setStatus,
+  settle,
+  sweep
+} from "../../support/sql.ts"
+import { inState } from "../../support/states.ts"
+
+const erasedReceipt = { erased: true }
+
+describe("an erased event", () => {
+  let database: Database | undefined
+  let own: Database
+  beforeEach(async () => {
+    await database?.[Symbol.asyncDispose]()
+    database = own = await openReadyDatabase()
+  })
+  afterAll(() => database?.[Symbol.asyncDispose]())
+
+  const erase = (eventId: string) => own.call("pause_status_erase", { event_id: eventId })
+
+  /** A told and completed event, as a delivery of it says it. */
+  const completed = async (coordinators = 1): Promise<GivenEvent> => {
+    const [event = foreignEvent()] = await pausedEvents(own, 1)
+    for (let index = 0; index < coordinators; index++) await addCoordinator(event.mentorId)
+    await notify(event)
+    await settle(own, event.eventId)
+    return event
+  }
+
+  const erased = async (): Promise<GivenEvent> => {
+    const event = await completed()
+    assert.deepStrictEqual(await erase(event.eventId), { outcome: "erased" })
+    return event
+  }
+
+  const addCoordinator = (mentorId: string) =>
+    own.rows(
+      `with c as (insert into public.coordinators (name) values ('Cleo') returning id)
+       insert into public.mentor_coordinators select $1, id from c`,
+      [mentorId]
+    )
+
+  const notify = async (event: GivenEvent) => only(await own.rpc("pause_status_notify", { events: [event] }))
+
+  const told = async (eventId: string): Promise<number> =>
+    (
+      await own.row<{ told: number }>("select count(*)::int as told from public.notifications where event_id = $1", [
+        eventId
+      ])
+    ).told
+
+  it("leaves nothing behind that names the mentor, but what coordinators were told", async () => {
+    const { eventId, mentorId, occurredAt } = await erased()
+    const left = await own.rows<{ name: string; row: string }>(
+      `select name, row from (
+         select 'erased_events' as name, to_jsonb(e)::text as row from pause_status.erased_events e union all
+         select 'orchestrations', to_jsonb(e)::text from pause_status.orchestrations e union all
+         select 'webhook_queue', to_jsonb(e)::text from pause_status.webhook_queue e union all
+         select 'webhook_attempts', to_jsonb(e)::text from pause_status.webhook_attempts e union all
+         select 'dead_letter_queue', to_jsonb(e)::text from pause_status.dead_letter_queue e
+       ) as all_rows where row like '%' || $1 || '%' order by name`,
+      [eventId]
+    )
+    assert.deepStrictEqual(
+      left.map(({ name }) => name),
+      ["erased_events", "orchestrations"]
+    )
+    for (const { row } of left) {
+      assert.notInclude(row, mentorId)
+      assert.notInclude(row, occurredAt)
+    }
+    assert.strictEqual(await told(eventId), 1)
+  })
+
+  it("is answered as completed to whoever claims it again, alone or among others", async () => {
+    const event = await erased()
+    const completed = { eventId: event.eventId, outcome: "completed", receipt: erasedReceipt }
+    assert.deepStrictEqual(await claimOf(own, event), completed)
+    const [first, last] = await pausedEvents(own, 2)
+    const answers = await own.rpc("pause_status_claim", { events: [first, event, foreignEvent(), event, last] })
+    assert.deepStrictEqual(
+      answers.map(({ outcome }) => outcome),
+      ["claimed", "completed", "claimed", "completed", "claimed"]
+    )
+    assert.deepStrictEqual(answers[1], completed)
+  })
+
+  it("is told from another event under its id", async () => {
+    const event = await erased()
+    for (const change of [{ mentorId: foreignEvent().mentorId }, { occurredAt: "2026-11-22T10:00:00Z" }]) {
+      const other = { ...event, ...change }
+      assert.deepStrictEqual(await claimOf(own, other), { eventId: event.eventId, outcome: "payload_mismatch" })
+      assert.include(await notify(other), { outcome: "payload_mismatch" })
+    }
+  })
+
+  it("stays erased when somebody else sent it", async () => {
+    const event = foreignEvent()
+    const { token } = await claimOf(own, event)
+    await complete(own, event.eventId, token)
+    await erase(event.eventId)
+    assert.include(await claimOf(own, event), { outcome: "completed" })
+    assert.deepStrictEqual(await own.rows("select from pause_status.webhook_queue"), [])
+  })
+
+  it("does not hold up the mentor's next events, not even those whose rows were lost", async () => {
+    const event = await erased()
+    await setStatus(own, event.mentorId, "active")
+    const { event_id } = await eventOf(own, event.mentorId, 2)
+    const lost = await givenEvent(own, event_id)
+    await own.rows("delete from pause_status.webhook_queue")
+    const answers = await own.rpc("pause_status_claim", { events: [event, lost] })
+    assert.deepStrictEqual(
+      answers.map(({ outcome }) => outcome),
+      ["completed", "claimed"]
+    )
+  })
+
+  it("tells nobody when a slow handler calls the orchestrator now, not even who became a coordinator since", async () => {
+    const event = await erased()
+    await addCoordinator(event.mentorId)
+    const answer = { eventId: event.eventId, outcome: "notified", receipt: erasedReceipt, replayed: true }
+    assert.deepStrictEqual(await notify(event), answer)
+    assert.strictEqual(await told(event.eventId), 1)
+  })
+
+  it("tells nobody either when it failed and nobody had been told", async () => {
+    const [event = foreignEvent()] = await pausedEvents(own, 1)
+    await addCoordinator(event.mentorId)
+    await bury(own, event.eventId)
+    await own.call("pause_status_resolve", { event_id: event.eventId })
+    await erase(event.eventId)
+    assert.deepInclude(await notify(event), { outcome: "notified", receipt: erasedReceipt, replayed: true })
+    assert.strictEqual(await told(event.eventId), 0)
+  })
+
+  it("turns a late settlement away", async () => {
+    const [event = foreignEvent()] = await pausedEvents(own, 1)
+    const { token } = await claimOf(own, event)
+    await complete(own, event.eventId, token)
+    await erase(event.eventId)
+    assert.include(await complete(own, event.eventId, token), { outcome: "stale" })
+    assert.include(await release(own, event.eventId, token), { outcome: "stale" })
+  })
+
+  it("is not brought back by the reconciliation, the sweep, a redrive or a resolve", async () => {
+    const completedEvent = await erased()
+    const resolved = await inState.resolved(own)
+    await erase(resolved)
+    assert.deepStrictEqual(await own.row("select pause_status.reconcile() as enqueued"), { enqueued: 0 })
+    assert.strictEqual(await sweep(own), 0)
+    for (const event_id of [completedEvent.eventId, resolved]) {
+      for (const name of ["pause_status_redrive", "pause_status_resolve"]) {
+        assert.deepStrictEqual(await own.call(name, { event_id }), { outcome: "unknown", event: null })
+      }
+      const forced = await own.call("pause_status_redrive", { event_id, force: true })
+      assert.deepStrictEqual(forced, { outcome: "unknown", event: null })
+    }
+    assert.deepStrictEqual(await own.rows("select from pause_status.webhook_queue"), [])
+  })
+
+  it("does not hide a change that no trigger saw behind an older dead letter", async () => {
+    const mentor = await createMentor(own)
+    await setStatus(own, mentor, "paused")
+    await bury(own, (await eventOf(own, mentor)).event_id)
+    await setStatus(own, mentor, "active")
+    const { event_id } = await eventOf(own, mentor, 2)
+    await settle(own, event_id)
+    await erase(event_id)
+    await using admin = await own.connect("admin")
+    await admin.query("set session_replication_role = replica")
+    await admin.query("update public.peer_mentor_profiles set status = 'paused' where id = $1", [mentor])
+    assert.deepStrictEqual(await own.row("select pause_status.reconcile() as enqueued"), { enqueued: 1 })
+  })
+
+  it("can be erased only when it is settled: not while it is pending, claimed, or an open dead letter", async () => {
+    const [event = foreignEvent()] = await pausedEvents(own, 1)
+    assert.deepStrictEqual(await erase(event.eventId), { outcome: "not_settled" })
+    const { token } = await claimOf(own, event)
+    assert.deepStrictEqual(await erase(event.eventId), { outcome: "not_settled" })
+    assert.include(await release(own, event.eventId, token, { kind: "permanent", message: "refused" }), {
+      outcome: "dead"
+    })
+    assert.deepStrictEqual(await erase(event.eventId), { outcome: "not_settled" })
+  })
+
+  it("stays erased when claims and the erasure meet, and none of them is claimed", async () => {
+    for (let round = 0; round < 10; round++) {
+      const event = await completed(0)
+      const [outcomes] = await Promise.all([
+        Promise.all(Array.from({ length: 12 }, () => claimOf(own, event))),
+        erase(event.eventId)
+      ])
+      assert.deepStrictEqual([...new Set(outcomes.map(({ outcome }) => outcome))], ["completed"])
+      assert.deepStrictEqual(await own.rows("select from pause_status.webhook_queue"), [])
+    }
+  })
+
+  it("is not claimed by who began before the erasure was committed and came to the row after it", async () => {
+    const event = await completed(0)
+    await using erasing = await own.connect()
+    await using watching = await own.connect("admin")
+    await erasing.query("begin")
+    await erasing.query("select pause_status.erase($1)", [event.eventId])
+    const claimed = claimOf(own, event)
+    // It waits for the row that is being deleted; only then the erasure is committed.
+    for (let waiting = 0; waiting === 0;) {
+      const { rows } = await watching.query<{ waiting: number }>(
+        `select count(*)::int as waiting from pg_stat_activity
+         where datname = current_database() and wait_event_type = 'Lock' and query like '%pause_status_claim%'`
+      )
+      waiting = rows[0]?.waiting ?? 0
+    }
+    await erasing.query("commit")
+    assert.deepInclude(await claimed, { outcome: "completed", receipt: erasedReceipt })
+    assert.deepStrictEqual(await own.rows("select from pause_status.webhook_queue"), [])
+  })
+
+  it("costs the claim of a queued event nothing: its tombstones are not even looked at", async () => {
+    const [event] = await pausedEvents(own, 1)
+    await using client = await own.connect()
+    const looked = async (events: ReadonlyArray<unknown>): Promise<number> => {
+      await client.query("begin")
+      await client.query("select public.pause_status_claim($1)", [JSON.stringify(events)])
+      const { rows } = await client.query<{ scans: string }>(
+        `select pg_stat_get_xact_numscans('pause_status.erased_events'::regclass)
+           + pg_stat_get_xact_numscans('pause_status.erased_events_pkey'::regclass) as scans`
+      )
+      await client.query("rollback")
+      return Number(rows[0]?.scans)
+    }
+    assert.strictEqual(await looked([event]), 0)
+    assert.isAbove(await looked([foreignEvent()]), 0)
+  })
+
+  it("is forgotten with the events of its time, and no sooner", async () => {
+    const event = await erased()
+    const forget = () => own.rows("select pause_status.forget_settled()")
+    const age = (days: number) =>
+      own.rows("update pause_status.erased_events set erased_at = erased_at - make_interval(days => $1)", [days])
+    await age(29)
+    await forget()
+    assert.include(await claimOf(own, event), { outcome: "completed" })
+    await age(2)
+    await forget()
+    assert.deepStrictEqual(await own.rows("select from pause_status.erased_events"), [])
+  })
+})

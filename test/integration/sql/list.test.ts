@@ -1,0 +1,297 @@
+import { afterAll, assert, beforeAll, beforeEach, describe, it } from "vitest"
+import {
+  claim,
+  claimOf,
+  complete,
+  createMentor,
+  type Database,
+  eventOf,
+  foreignEvent,
+  openReadyDatabase,
+  pausedEvents,
+  setStatus,
+  settle
+} from "../../support/sql.ts"
+import { inState } from "../../support/states.ts"
+
+interface Event {
+  readonly eventId: string
+  readonly mentorId: string
+  readonly createdAt: string
+  readonly status: string
+  readonly transition: string
+}
+
+interface Page {
+  readonly events: ReadonlyArray<Event>
+  readonly next: { readonly createdAt: string; readonly eventId: string } | null
+}
+
+const list = async (database: Database, query: object = {}): Promise<Page> =>
+  (await database.call("pause_status_list_events", { query: { limit: 100, ...query } })) as Page
+
+const idsOf = async (database: Database, query: object = {}): Promise<ReadonlyArray<string>> =>
+  (await list(database, query)).events.map(({ eventId }) => eventId)
+
+const allPages = async (
+  database: Database,
+  query: { readonly limit: number },
+  between: (page: number) => Promise<unknown> = () => Promise.resolve()
+): Promise<ReadonlyArray<string>> => {
+  const ids: Array<string> = []
+  let { events, next } = await list(database, query)
+  for (let page = 1; ; page++) {
+    ids.push(...events.map(({ eventId }) => eventId))
+    if (next === null) return ids
+    assert.lengthOf(events, query.limit)
+    await between(page)
+    ;({ events, next } = await list(database, { ...query, after: next }))
+  }
+}
+
+const newestFirst = (database: Database) =>
+  database
+    .rows<{ event_id: string }>(
+      "select event_id from pause_status.webhook_queue order by created_at desc, event_id desc"
+    )
+    .then((rows) => rows.map(({ event_id }) => event_id))
+
+describe("the list of events", () => {
+  let database: Database
+  const ids: Record<string, string> = {}
+  let coordinator: string
+  let mentor: string
+
+  beforeAll(async () => {
+    database = await openReadyDatabase()
+    for (const state of ["pending", "processing", "completed", "failed", "resolved"] as const) {
+      ids[state] = await inState[state](database)
+    }
+    mentor = await createMentor(database)
+    await setStatus(database, mentor, "paused")
+    await settle(database, (await eventOf(database, mentor)).event_id)
+    await setStatus(database, mentor, "active")
+    ids["resume"] = (await eventOf(database, mentor, 2)).event_id
+    const late = foreignEvent({ occurredAt: "2020-02-29T23:59:59.999999Z", mentorId: mentor })
+    const timeless = foreignEvent({ occurredAt: "yesterday" })
+    const early = foreignEvent({ occurredAt: "2199-01-01T00:00:00Z" })
+    for (const [name, event] of Object.entries({ late, timeless, early })) {
+      ids[name] = event.eventId
+      await claimOf(database, event)
+    }
+    const { id } = await database.row<{ id: string }>(
+      `with c as (insert into public.coordinators (name) values ('Cleo') returning id)
+       insert into public.mentor_coordinators select $1, id from c returning coordinator_id as id`,
+      [mentor]
+    )
+    coordinator = id
+  })
+  afterAll(() => database[Symbol.asyncDispose]())
+
+  it("holds every event, newest first", async () => {
+    assert.deepStrictEqual(await idsOf(database), await newestFirst(database))
+  })
+
+  it("shows an event as the contract says, its times with all their microseconds", async () => {
+    const event = (await list(database, { mentorId: mentor, limit: 1 })).events[0]
+    const stored = await database.row<{ created: string }>(
+      `select to_char(created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as created
+       from pause_status.webhook_queue where event_id = $1`,
+      [ids["late"]]
+    )
+    assert.deepStrictEqual<unknown>(event, {
+      eventId: ids["late"],
+      mentorId: mentor,
+      transition: "PAUSE",
+      oldStatus: "active",
+      newStatus: "paused",
+      occurredAt: "2020-02-29T23:59:59.999999Z",
+      version: null,
+      source: "webhook",
+      status: "processing",
+      attemptCount: 1,
+      failures: 0,
+      createdAt: stored.created,
+      completedAt: null,
+      nextAttemptAt: null,
+      lastError: null,
+      receipt: null
+    })
+  })
+
+  it("is filtered by each status, and all of them together are everything", async () => {
+    const found = { pending: ["pending"], processing: ["processing"], completed: ["completed"], failed: ["failed"] }
+    const all: Array<string> = []
+    for (const status of Object.keys(found)) {
+      const { events } = await list(database, { status })
+      assert.deepStrictEqual([...new Set(events.map((event) => event.status))], [status])
+      all.push(...events.map(({ eventId }) => eventId))
+    }
+    assert.sameMembers(all, (await newestFirst(database)) as Array<string>)
+    assert.sameMembers([...(await idsOf(database, { status: "failed" }))], [ids["failed"], ids["resolved"]])
+  })
+
+  it("is filtered by mentor and by transition, and by both", async () => {
+    assert.lengthOf(await idsOf(database, { mentorId: mentor }), 3)
+    assert.deepStrictEqual(await idsOf(database, { transition: "RESUME" }), [ids["resume"]])
+    assert.deepStrictEqual(await idsOf(database, { transition: "RESUME", mentorId: mentor }), [ids["resume"]])
+    assert.deepStrictEqual(await idsOf(database, { mentorId: foreignEvent().mentorId }), [])
+  })
+
+  it("is filtered by when events occurred: from is included, to is not, and what has no time is left out", async () => {
+    const day = { occurredFrom: "2020-02-29T23:59:59.999999Z", occurredTo: "2020-03-01T00:00:00Z" }
+    assert.deepStrictEqual(await idsOf(database, day), [ids["late"]])
+    assert.deepStrictEqual(await idsOf(database, { ...day, occurredTo: day.occurredFrom }), [])
+    assert.deepStrictEqual(await idsOf(database, { occurredTo: "2020-03-01T01:00:00.000000+01:00" }), [ids["late"]])
+    assert.deepStrictEqual(await idsOf(database, { occurredFrom: "2100-01-01" + "T00:00Z" }), [ids["early"]])
+    const everything = await idsOf(database, { occurredFrom: "0001-01-01T00:00:00Z" })
+    const timed = (await newestFirst(database)).filter((id) => id !== ids["timeless"])
+    assert.deepStrictEqual(everything, timed)
+    assert.deepStrictEqual(await idsOf(database, { occurredTo: "9999-12-31T23:59:59Z" }), timed)
+  })
+
+  it("finds what occurred at a time in both forms: created as it occurred, and long after", async () => {
+    const { events } = await list(database, { status: "completed" })
+    for (const { eventId } of events) {
+      const { occurredAt } = (await database.call("pause_status_get_event", { event_id: eventId })) as {
+        occurredAt: string
+      }
+      const moment = { occurredFrom: occurredAt, occurredTo: `${occurredAt.slice(0, 4)}-12-31T00:00:00Z` }
+      assert.include(await idsOf(database, moment), eventId)
+      assert.notInclude(await idsOf(database, { occurredTo: occurredAt }), eventId)
+    }
+  })
+
+  it("treats a filter that is null as one that is not there", async () => {
+    const nothing = {
+      status: null,
+      mentorId: null,
+      transition: null,
+      occurredFrom: null,
+      occurredTo: null,
+      after: null
+    }
+    assert.deepStrictEqual(await list(database, nothing), await list(database))
+  })
+
+  it("shows a coordinator their own mentors only, whatever else is asked for", async () => {
+    const own = await idsOf(database, { mentorId: mentor })
+    assert.deepStrictEqual(await idsOf(database, { coordinatorId: coordinator }), own)
+    const other = (await list(database, { status: "failed" })).events[0]?.mentorId
+    assert.deepStrictEqual(await idsOf(database, { coordinatorId: coordinator, mentorId: other }), [])
+    assert.deepStrictEqual(await idsOf(database, { coordinatorId: coordinator, status: "failed" }), [])
+    assert.deepStrictEqual(await idsOf(database, { coordinatorId: foreignEvent().mentorId }), [])
+    const first = await list(database, { coordinatorId: coordinator, limit: 1 })
+    const rest = await list(database, { coordinatorId: coordinator, limit: 2, after: first.next })
+    assert.deepStrictEqual(
+      [...first.events, ...rest.events].map(({ eventId }) => eventId),
+      own
+    )
+    assert.isNull(rest.next)
+  })
+
+  it("shows an event to a coordinator of its mentor, and is silent to others as if there were none", async () => {
+    const event_id = ids["late"]
+    const read = (coordinator_id: string | null) =>
+      database.call("pause_status_get_event", { event_id, coordinator_id })
+    assert.deepInclude(await read(coordinator), { eventId: event_id, mentorId: mentor })
+    assert.deepInclude(await read(null), { eventId: event_id })
+    assert.isNull(await read(foreignEvent().mentorId))
+  })
+
+  it("shows with one event its attempts, oldest first, and its newest dead letter", async () => {
+    const event_id = await inState.redriven(database)
+    const token = await claim(database, event_id)
+    await complete(database, event_id, token, { notified: 2 })
+    const event = (await database.call("pause_status_get_event", { event_id })) as {
+      attempts: ReadonlyArray<Record<string, unknown>>
+      deadLetter: Record<string, unknown>
+      receipt: unknown
+    }
+    assert.deepStrictEqual(event.receipt, { notified: 2 })
+    assert.deepStrictEqual(
+      event.attempts.map(({ why, outcome, attempt }) => [why, outcome, attempt]),
+      [
+        ["commit", "permanent", 1],
+        ["redrive", "completed", 2]
+      ]
+    )
+    const [first = {}] = event.attempts
+    assert.sameMembers(Object.keys(first), [
+      "attempt",
+      "why",
+      "outcome",
+      "dispatchedAt",
+      "endedAt",
+      "httpStatus",
+      "error",
+      "durationMs"
+    ])
+    assert.sameMembers(Object.keys(event.deadLetter), [
+      "id",
+      "reason",
+      "attempts",
+      "firstFailedAt",
+      "lastFailedAt",
+      "lastError",
+      "createdAt",
+      "resolution",
+      "resolvedAt",
+      "notes"
+    ])
+    assert.include(event.deadLetter, { reason: "refused", resolution: "redriven", notes: null })
+  })
+})
+
+describe("the pages of the list", () => {
+  let database: Database | undefined
+  let own: Database
+  beforeEach(async () => {
+    await database?.[Symbol.asyncDispose]()
+    database = own = await openReadyDatabase()
+  })
+  afterAll(() => database?.[Symbol.asyncDispose]())
+
+  it("hold each event once, at any size, also when many were created in the same microsecond", async () => {
+    await pausedEvents(own, 23)
+    await own.rows("update pause_status.webhook_queue set created_at = date_trunc('second', created_at)")
+    const everything = await newestFirst(own)
+    for (const limit of [1, 2, 7, 22, 23, 24, 100]) {
+      assert.deepStrictEqual(await allPages(own, { limit }), everything, `pages of ${limit}`)
+    }
+  })
+
+  it("end with null, also when the last page is full", async () => {
+    await pausedEvents(own, 4)
+    assert.isNull((await list(own, { limit: 4 })).next)
+    assert.isNotNull((await list(own, { limit: 3 })).next)
+    await own.rows("delete from pause_status.webhook_queue")
+    assert.deepStrictEqual(await list(own, { limit: 1 }), { events: [], next: null })
+  })
+
+  it("show each event once while others are captured by many at the same time", async () => {
+    await pausedEvents(own, 40)
+    const everything = await newestFirst(own)
+    const seen = await allPages(own, { limit: 5 }, () => Promise.all([pausedEvents(own, 3), pausedEvents(own, 3)]))
+    assert.deepStrictEqual(seen, everything)
+    assert.isAbove((await newestFirst(own)).length, everything.length)
+  })
+
+  it("go on although the event they ended with was erased", async () => {
+    const events = await pausedEvents(own, 9)
+    for (const { eventId } of events) await settle(own, eventId)
+    const everything = await newestFirst(own)
+    const seen = await allPages(own, { limit: 3 }, async (page) => {
+      const event_id = everything[page * 3 - 1]
+      assert.deepStrictEqual(await own.call("pause_status_erase", { event_id }), { outcome: "erased" })
+    })
+    assert.deepStrictEqual(seen, everything)
+  })
+
+  it("show each event once although its status changes meanwhile", async () => {
+    const events = await pausedEvents(own, 12)
+    const everything = await newestFirst(own)
+    const seen = await allPages(own, { limit: 4 }, (page) => settle(own, events[page]?.eventId ?? ""))
+    assert.deepStrictEqual(seen, everything)
+  })
+})

@@ -1,0 +1,165 @@
+import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { type Database, failureOf, openReadyDatabase } from "../../support/sql.ts"
+import { type EventState, inState } from "../../support/states.ts"
+
+interface Expected {
+  /** The status that readers see; null when they see no event. */
+  readonly status: string | null
+  readonly redrive: string
+  readonly forced?: string
+  readonly resolve: string
+  readonly erase: string
+}
+
+const underWay = { redrive: "already_pending", resolve: "not_failed", erase: "not_settled" }
+const gone = { status: null, redrive: "unknown", resolve: "unknown" }
+
+const expected: Record<EventState, Expected> = {
+  pending: { status: "pending", ...underWay },
+  processing: { status: "processing", ...underWay },
+  "processing, its lease ended": { status: "processing", ...underWay },
+  "pending again": { status: "pending", ...underWay },
+  "pending, and somebody else's to send": { status: "pending", ...underWay },
+  completed: { status: "completed", redrive: "not_failed", resolve: "not_failed", erase: "erased" },
+  failed: { status: "failed", redrive: "redriven", resolve: "resolved", erase: "not_settled" },
+  "failed, and superseded": {
+    status: "failed",
+    redrive: "superseded",
+    forced: "redriven",
+    resolve: "resolved",
+    erase: "not_settled"
+  },
+  resolved: { status: "failed", redrive: "redriven", resolve: "already_resolved", erase: "erased" },
+  redriven: { status: "pending", ...underWay },
+  "erased after it was completed": { ...gone, erase: "erased" },
+  "erased after it was resolved": { ...gone, erase: "erased" },
+  unknown: { ...gone, erase: "unknown" }
+}
+
+const states = Object.entries(expected).map(([state, rest]) => ({ state: state as EventState, ...rest }))
+
+const tried = (outcome: string): string =>
+  ({ redriven: "would_redrive", resolved: "would_resolve" })[outcome] ?? outcome
+
+const statusAfter = (outcome: string, before: string | null): string | null =>
+  outcome === "redriven" ? "pending" : before
+
+describe("an event that is managed", () => {
+  let database: Database
+  beforeAll(async () => {
+    database = await openReadyDatabase()
+  })
+  afterAll(() => database[Symbol.asyncDispose]())
+
+  const manage = async (name: string, args: object) => {
+    const answer = (await database.call(`pause_status_${name}`, { ...args })) as {
+      readonly outcome: string
+      readonly event?: { readonly eventId: string; readonly status: string } | null
+    }
+    return { outcome: answer.outcome, status: answer.event?.status ?? null, eventId: answer.event?.eventId ?? null }
+  }
+
+  /** Everything that is stored about it. */
+  const stored = (event_id: string) =>
+    database.row(
+      `select
+         (select jsonb_agg(to_jsonb(q)) from pause_status.webhook_queue q where q.event_id = $1) as event,
+         (select jsonb_agg(to_jsonb(d) order by d.id) from pause_status.dead_letter_queue d where d.event_id = $1) as letters,
+         (select jsonb_agg(to_jsonb(a) order by a.id) from pause_status.webhook_attempts a where a.event_id = $1) as attempts,
+         (select jsonb_agg(to_jsonb(e)) from pause_status.erased_events e where e.event_id = $1) as tombstones`,
+      [event_id]
+    )
+
+  it.for(states)("is read when it is $state", async ({ state, status }) => {
+    const event_id = await inState[state](database)
+    const event = await database.call("pause_status_get_event", { event_id })
+    assert.strictEqual((event as { status: string } | null)?.status ?? null, status)
+  })
+
+  it.for(states)("is redriven when it is $state: $redrive", async ({ state, status, redrive }) => {
+    const event_id = await inState[state](database)
+    const before = await stored(event_id)
+    const eventId = status === null ? null : event_id
+    const dry = await manage("redrive", { event_id, dry_run: true })
+    assert.deepStrictEqual(dry, { outcome: tried(redrive), status, eventId })
+    assert.deepStrictEqual(await stored(event_id), before)
+    const after = await manage("redrive", { event_id })
+    assert.deepStrictEqual(after, { outcome: redrive, status: statusAfter(redrive, status), eventId })
+    if (redrive !== "redriven") assert.deepStrictEqual(await stored(event_id), before)
+  })
+
+  it.for(states)("is redriven by force when it is $state: $redrive", async ({ state, redrive, forced = redrive }) => {
+    const event_id = await inState[state](database)
+    assert.strictEqual((await manage("redrive", { event_id, force: true, dry_run: true })).outcome, tried(forced))
+    assert.strictEqual((await manage("redrive", { event_id, force: true })).outcome, forced)
+    const again = forced === "redriven" ? "already_pending" : forced
+    assert.strictEqual((await manage("redrive", { event_id, force: true })).outcome, again)
+  })
+
+  it.for(states)("is resolved when it is $state: $resolve", async ({ state, status, resolve }) => {
+    const event_id = await inState[state](database)
+    const before = await stored(event_id)
+    const eventId = status === null ? null : event_id
+    const dry = await manage("resolve", { event_id, notes: "told", dry_run: true })
+    assert.deepStrictEqual(dry, { outcome: tried(resolve), status, eventId })
+    assert.deepStrictEqual(await stored(event_id), before)
+    assert.deepStrictEqual(await manage("resolve", { event_id, notes: "told" }), { outcome: resolve, status, eventId })
+    if (resolve !== "resolved") return assert.deepStrictEqual(await stored(event_id), before)
+    assert.strictEqual((await manage("resolve", { event_id, notes: "again" })).outcome, "already_resolved")
+    const { deadLetter } = (await database.call("pause_status_get_event", { event_id })) as { deadLetter: object }
+    assert.include(deadLetter, { resolution: "resolved", notes: "told" })
+  })
+
+  it.for(states)("is erased when it is $state: $erase", async ({ state, erase }) => {
+    const event_id = await inState[state](database)
+    const before = await stored(event_id)
+    const others = "select count(*)::int as others from pause_status.webhook_queue where event_id <> $1"
+    const { others: kept } = await database.row<{ others: number }>(others, [event_id])
+    assert.deepStrictEqual(await database.call("pause_status_erase", { event_id }), { outcome: erase })
+    assert.deepStrictEqual(await database.row(others, [event_id]), { others: kept })
+    if (erase !== "erased") return assert.deepStrictEqual(await stored(event_id), before)
+    const after = await stored(event_id)
+    assert.deepInclude(after, { event: null, letters: null, attempts: null })
+    assert.lengthOf(after["tombstones"], 1)
+    assert.deepStrictEqual(await database.call("pause_status_erase", { event_id }), { outcome: "erased" })
+    assert.deepStrictEqual(await stored(event_id), after)
+  })
+
+  it("is not redriven in earnest by a dry run that is neither true nor false", async () => {
+    const event_id = await inState.failed(database)
+    for (const args of [{ dry_run: null }, { force: null }]) {
+      const failure = await failureOf(database.call("pause_status_redrive", { event_id, ...args }))
+      assert.match(failure, /^22023: .* must be true or false, but it is null/)
+    }
+    const failure = await failureOf(database.call("pause_status_resolve", { event_id, dry_run: null }))
+    assert.match(failure, /^22023: /)
+    assert.strictEqual((await manage("redrive", { event_id, dry_run: true })).outcome, "would_redrive")
+  })
+
+  it("is resolved with notes of up to 8 KB, whatever they say", async () => {
+    const notes = `'; drop table pause_status.webhook_queue; -- ${"ü".repeat(4_000)}`
+    const event_id = await inState.failed(database)
+    assert.strictEqual((await manage("resolve", { event_id, notes })).outcome, "resolved")
+    const { deadLetter } = (await database.call("pause_status_get_event", { event_id })) as { deadLetter: object }
+    assert.include(deadLetter, { notes })
+    const other = await inState.failed(database)
+    const failure = await failureOf(manage("resolve", { event_id: other, notes: "ü".repeat(4_097) }))
+    assert.include(failure, "22023: notes must be at most 8192 bytes, but they are 8194")
+    assert.strictEqual((await manage("resolve", { event_id: other, dry_run: true })).outcome, "would_resolve")
+  })
+
+  it("is redriven, or resolved, or erased, once by many at the same time", async () => {
+    const event_id = await inState.failed(database)
+    const calls = ["redrive", "resolve", "erase"].flatMap((name) => [name, name, name, name])
+    const answers = await Promise.all(calls.map((name) => manage(name, { event_id })))
+    const done = answers.filter(({ outcome }) => ["redriven", "resolved"].includes(outcome))
+    assert.isAtLeast(done.length, 1)
+    assert.isAtMost(done.filter(({ outcome }) => outcome === "redriven").length, 1)
+    assert.isAtMost(done.filter(({ outcome }) => outcome === "resolved").length, 1)
+    const { letters } = await database.row<{ letters: number }>(
+      "select count(*)::int as letters from pause_status.dead_letter_queue where event_id = $1 and resolution is null",
+      [event_id]
+    )
+    assert.strictEqual(letters, 0)
+  })
+})

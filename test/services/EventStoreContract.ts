@@ -1,0 +1,235 @@
+import { assert, describe, it } from "@effect/vitest"
+import { randomUUID } from "node:crypto"
+import { Effect, type Layer } from "effect"
+import type { PagePosition, StoredEvent } from "../../src/schema/Events.ts"
+import { EventId, type MentorId } from "../../src/schema/Identifiers.ts"
+import { type EventSelection, EventStore } from "../../src/services/EventStore.ts"
+import { newMentorId, type Seed, seedOf } from "../support/events.ts"
+
+interface Contract {
+  /** A store that may hold anything but events of these tests, which are all new. */
+  readonly layer: () => Layer.Layer<EventStore, unknown>
+  readonly seed: (...seeds: ReadonlyArray<Seed>) => Effect.Effect<void>
+  /** Makes a coordinator hear of a mentor. */
+  readonly assign: (coordinatorId: string, mentorId: MentorId) => Effect.Effect<void>
+}
+
+const tagOf = <A extends { readonly outcome: string } | void, E extends { readonly _tag: string }, R>(
+  change: Effect.Effect<A, E, R>
+) =>
+  Effect.match(change, {
+    onSuccess: (changed) => changed?.outcome ?? "erased",
+    onFailure: (error) => error._tag
+  })
+
+const idsOf = (events: ReadonlyArray<{ readonly eventId: EventId }>) => events.map(({ eventId }) => eventId)
+
+/** Follows the pages of a list to its end, and does something between each two. */
+const pagesOf = Effect.fnUntraced(function* (selection: EventSelection, between: Effect.Effect<void> = Effect.void) {
+  const store = yield* EventStore
+  const events: Array<StoredEvent> = []
+  let cursor: PagePosition | undefined
+  do {
+    const page = yield* store.list({ ...selection, ...(cursor !== undefined && { cursor }) })
+    events.push(...page.events)
+    cursor = page.next ?? undefined
+    yield* between
+  } while (cursor !== undefined)
+  return events
+})
+
+const states: Readonly<Record<string, Partial<Seed>>> = {
+  pending: { status: "pending" },
+  processing: { status: "processing" },
+  completed: { status: "completed", notifiedVersion: 1 },
+  failed: { status: "failed" },
+  superseded: { status: "failed", notifiedVersion: 2 },
+  resolved: { status: "failed", resolved: true, notifiedVersion: 1 }
+}
+
+const changes: ReadonlyArray<
+  readonly [state: string, redrive: string, forced: string, resolve: string, erase: string]
+> = [
+  ["unknown", "EventUnknown", "EventUnknown", "EventUnknown", "EventUnknown"],
+  ["pending", "already_pending", "already_pending", "EventNotFailed", "EventNotSettled"],
+  ["processing", "already_pending", "already_pending", "EventNotFailed", "EventNotSettled"],
+  ["completed", "EventNotFailed", "EventNotFailed", "EventNotFailed", "erased"],
+  ["failed", "redriven", "redriven", "resolved", "EventNotSettled"],
+  ["superseded", "RedriveSuperseded", "redriven", "resolved", "EventNotSettled"],
+  ["resolved", "redriven", "redriven", "already_resolved", "erased"]
+]
+
+const tried = (outcome: string) =>
+  outcome === "redriven" ? "would_redrive" : outcome === "resolved" ? "would_resolve" : outcome
+
+/** What every EventStore promises. */
+export const eventStoreContract = (name: string, { assign, layer, seed }: Contract) => {
+  const test = <E>(sentence: string, body: () => Effect.Effect<void, E, EventStore>) =>
+    it.effect(sentence, () => Effect.provide(body(), layer()))
+
+  const eventIn = Effect.fnUntraced(function* (state: string) {
+    const event = seedOf(states[state])
+    if (state !== "unknown") yield* seed(event)
+    return event.eventId
+  })
+
+  describe(`${name} keeps the contract of EventStore`, () => {
+    for (const [state, redriven, forced, resolved, erased] of changes) {
+      test(`of an event that is ${state}, a redrive is ${redriven}, with force ${forced}`, () =>
+        Effect.gen(function* () {
+          const store = yield* EventStore
+          const eventId = yield* eventIn(state)
+          assert.strictEqual(yield* tagOf(store.redrive(eventId, { dryRun: true })), tried(redriven))
+          assert.strictEqual(yield* tagOf(store.redrive(eventId, { dryRun: true, force: true })), tried(forced))
+          assert.strictEqual(yield* tagOf(store.redrive(eventId, {})), redriven)
+          const another = yield* eventIn(state)
+          assert.strictEqual(yield* tagOf(store.redrive(another, { force: true })), forced)
+        }))
+
+      test(`of an event that is ${state}, a resolve is ${resolved}, and an erasure ${erased}`, () =>
+        Effect.gen(function* () {
+          const store = yield* EventStore
+          const eventId = yield* eventIn(state)
+          assert.strictEqual(yield* tagOf(store.resolve(eventId, { dryRun: true })), tried(resolved))
+          assert.strictEqual(yield* tagOf(store.erase(eventId)), erased)
+          const another = yield* eventIn(state)
+          assert.strictEqual(yield* tagOf(store.resolve(another, { notes: "told by telephone" })), resolved)
+        }))
+    }
+
+    test("what was redriven is pending, with a closed dead letter, and need not be again", () =>
+      Effect.gen(function* () {
+        const store = yield* EventStore
+        const eventId = yield* eventIn("failed")
+        const { event } = yield* store.redrive(eventId, {})
+        assert.strictEqual(event.status, "pending")
+        assert.strictEqual(event.failures, 0)
+        assert.strictEqual((yield* store.get(eventId)).deadLetter?.resolution, "redriven")
+      }))
+
+    test("what was resolved stays failed, keeps the notes, can be resolved twice and then erased", () =>
+      Effect.gen(function* () {
+        const store = yield* EventStore
+        const eventId = yield* eventIn("failed")
+        const { event } = yield* store.resolve(eventId, { notes: "told by telephone" })
+        assert.strictEqual(event.status, "failed")
+        const { deadLetter } = yield* store.get(eventId)
+        assert.strictEqual(deadLetter?.resolution, "resolved")
+        assert.strictEqual(deadLetter?.notes, "told by telephone")
+        assert.strictEqual(yield* tagOf(store.resolve(eventId, { notes: "again" })), "already_resolved")
+        assert.strictEqual((yield* store.get(eventId)).deadLetter?.notes, "told by telephone")
+        yield* store.erase(eventId)
+      }))
+
+    test("a dry run changes nothing", () =>
+      Effect.gen(function* () {
+        const store = yield* EventStore
+        const eventId = yield* eventIn("failed")
+        const before = yield* store.get(eventId)
+        yield* store.redrive(eventId, { dryRun: true })
+        yield* store.resolve(eventId, { dryRun: true })
+        assert.deepStrictEqual(yield* store.get(eventId), before)
+      }))
+
+    test("an erased event is unknown to all but a second erasure", () =>
+      Effect.gen(function* () {
+        const store = yield* EventStore
+        const event = seedOf()
+        yield* seed(event)
+        yield* store.erase(event.eventId)
+        yield* store.erase(event.eventId)
+        assert.strictEqual((yield* Effect.flip(store.get(event.eventId)))._tag, "EventUnknown")
+        assert.strictEqual(yield* tagOf(store.redrive(event.eventId, {})), "EventUnknown")
+        assert.strictEqual(yield* tagOf(store.resolve(event.eventId, {})), "EventUnknown")
+        assert.isEmpty(yield* pagesOf({ limit: 10, mentorId: event.mentorId }))
+      }))
+
+    test("events are listed newest first, and pages neither repeat nor leave out, however the clock ties", () =>
+      Effect.gen(function* () {
+        const mentorId = newMentorId()
+        const micros = ["000001", "000002", "000002", "000002", "000003"]
+        const events = micros.map((fraction, index) =>
+          seedOf({ mentorId, version: index + 1, createdAt: `2026-11-22T09:30:00.${fraction}Z` })
+        )
+        yield* seed(...events)
+        const whole = idsOf(yield* pagesOf({ limit: 100, mentorId }))
+        assert.sameMembers(whole, idsOf(events))
+        assert.strictEqual(whole[0], events[4]?.eventId)
+        assert.strictEqual(whole[4], events[0]?.eventId)
+        for (const limit of [1, 2, 3, 5]) {
+          assert.deepStrictEqual(idsOf(yield* pagesOf({ limit, mentorId })), whole)
+        }
+      }))
+
+    test("events that are added while somebody turns pages do not move what they read", () =>
+      Effect.gen(function* () {
+        const mentorId = newMentorId()
+        const events = [1, 2, 3, 4].map((version) =>
+          seedOf({ mentorId, version, createdAt: `2026-11-22T09:30:0${version}.000000Z` })
+        )
+        yield* seed(...events)
+        let version = 4
+        const add = Effect.suspend(() =>
+          seed(seedOf({ mentorId, version: ++version, createdAt: `2026-11-22T09:31:0${version}.000000Z` }))
+        )
+        const read = yield* pagesOf({ limit: 1, mentorId }, add)
+        assert.deepStrictEqual(idsOf(read), idsOf(events.toReversed()))
+      }))
+
+    test("a list is narrowed by status, transition and time, and all of them together", () =>
+      Effect.gen(function* () {
+        const mentorId = newMentorId()
+        const early = seedOf({ mentorId, version: 1, occurredAt: "2026-11-22T09:30:00.000001Z" })
+        const late = seedOf({
+          mentorId,
+          version: 2,
+          status: "failed",
+          transition: "RESUME",
+          occurredAt: "2026-11-22T09:30:00.000002Z",
+          createdAt: "2026-11-22T09:30:01.000000Z"
+        })
+        yield* seed(early, late)
+        const found = (selection: Partial<EventSelection>) =>
+          Effect.map(pagesOf({ limit: 10, mentorId, ...selection }), idsOf)
+        const bound = "2026-11-22T10:30:00.000002+01:00"
+        assert.deepStrictEqual(yield* found({}), [late.eventId, early.eventId])
+        assert.deepStrictEqual(yield* found({ status: "failed" }), [late.eventId])
+        assert.deepStrictEqual(yield* found({ transition: "PAUSE" }), [early.eventId])
+        assert.deepStrictEqual(yield* found({ occurredFrom: bound }), [late.eventId])
+        assert.deepStrictEqual(yield* found({ occurredTo: bound }), [early.eventId])
+        assert.deepStrictEqual(yield* found({ occurredFrom: bound, status: "completed" }), [])
+      }))
+
+    test("a coordinator sees the events of their mentors, and no others exist to them", () =>
+      Effect.gen(function* () {
+        const store = yield* EventStore
+        const [mine, others] = [seedOf(), seedOf()]
+        const [coordinatorId, stranger] = [randomUUID(), randomUUID()]
+        yield* seed(mine, others)
+        yield* assign(coordinatorId, mine.mentorId)
+        assert.deepStrictEqual(idsOf(yield* pagesOf({ limit: 10, coordinatorId })), [mine.eventId])
+        assert.isEmpty(yield* pagesOf({ limit: 10, coordinatorId, mentorId: others.mentorId }))
+        assert.isEmpty(yield* pagesOf({ limit: 10, coordinatorId: stranger }))
+        assert.strictEqual((yield* store.get(mine.eventId, coordinatorId)).eventId, mine.eventId)
+        assert.strictEqual((yield* Effect.flip(store.get(others.eventId, coordinatorId)))._tag, "EventUnknown")
+        assert.strictEqual((yield* Effect.flip(store.get(mine.eventId, stranger)))._tag, "EventUnknown")
+      }))
+
+    test("an id is the same in any case", () =>
+      Effect.gen(function* () {
+        const store = yield* EventStore
+        const event = seedOf({ eventId: EventId.make(randomUUID()) })
+        yield* seed(event)
+        assert.strictEqual((yield* store.get(EventId.make(event.eventId.toUpperCase()))).eventId, event.eventId)
+      }))
+
+    test("its health counts what it holds", () =>
+      Effect.gen(function* () {
+        const store = yield* EventStore
+        yield* seed(seedOf({ status: "failed" }))
+        const { deadLettersOpen, failed } = yield* store.health()
+        assert.isAtLeast(failed, 1)
+        assert.isAtLeast(deadLettersOpen, 1)
+      }))
+  })
+}

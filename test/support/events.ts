@@ -1,0 +1,141 @@
+import { randomUUID } from "node:crypto"
+import { Effect } from "effect"
+import type { State } from "../../src/layers/EventStoreMemory.ts"
+import type { EventHistory, EventStatus } from "../../src/schema/Events.ts"
+import { EventId, MentorId } from "../../src/schema/Identifiers.ts"
+import type { Database } from "./pipeline.ts"
+
+/** An event to be put into a store in a state of one's choice. */
+export interface Seed {
+  readonly eventId: EventId
+  readonly mentorId: MentorId
+  readonly version: number
+  readonly transition: "PAUSE" | "RESUME"
+  readonly status: EventStatus
+  /** Only of a failed one: whether a person has closed its dead letter. */
+  readonly resolved: boolean
+  readonly createdAt: string
+  readonly occurredAt: string
+  /** What the mentor's coordinators know of; a newer one than the event's own supersedes it. */
+  readonly notifiedVersion: number
+}
+
+export const newMentorId = () => MentorId.make(randomUUID())
+
+export const seedOf = (seed: Partial<Seed> = {}): Seed => ({
+  eventId: EventId.make(randomUUID()),
+  mentorId: newMentorId(),
+  version: 1,
+  transition: "PAUSE",
+  status: "completed",
+  resolved: false,
+  createdAt: "2026-11-22T09:30:00.124001Z",
+  occurredAt: "2026-11-22T09:30:00.123456Z",
+  notifiedVersion: 0,
+  ...seed
+})
+
+/** Puts events into a memory store. */
+export const seedMemory =
+  (state: State) =>
+  (...seeds: ReadonlyArray<Seed>): Effect.Effect<void> =>
+    Effect.sync(() => {
+      for (const { notifiedVersion, resolved, ...seed } of seeds) {
+        const [oldStatus, newStatus] = seed.transition === "PAUSE" ? ["active", "paused"] : ["paused", "active"]
+        const failed = seed.status === "failed"
+        const event: EventHistory = {
+          ...seed,
+          oldStatus: oldStatus ?? "",
+          newStatus: newStatus ?? "",
+          source: "outbox",
+          attemptCount: 1,
+          failures: failed ? 1 : 0,
+          completedAt: seed.status === "completed" ? seed.createdAt : null,
+          nextAttemptAt: null,
+          lastError: failed ? "status 400" : null,
+          receipt: seed.status === "completed" ? { notified: 1 } : null,
+          attempts: [],
+          deadLetter: failed
+            ? {
+                id: randomUUID(),
+                reason: "refused",
+                attempts: 1,
+                firstFailedAt: seed.createdAt,
+                lastFailedAt: seed.createdAt,
+                lastError: "status 400",
+                createdAt: seed.createdAt,
+                resolution: resolved ? "resolved" : null,
+                resolvedAt: resolved ? seed.createdAt : null,
+                notes: null
+              }
+            : null
+        }
+        state.events.set(seed.eventId, event)
+        state.notified.set(seed.mentorId, Math.max(notifiedVersion, state.notified.get(seed.mentorId) ?? 0))
+      }
+    })
+
+// Pending and processing ones are somebody else's (source webhook), so that no sweep of a running stack takes them up.
+const insert = `
+  with given as (
+    select
+      s.*,
+      case s.transition when 'PAUSE' then 'active' else 'paused' end as old_status,
+      case s.transition when 'PAUSE' then 'paused' else 'active' end as new_status,
+      case when s.status in ('completed', 'failed') then s.version end as own_version
+    from jsonb_to_record($1::jsonb) as s (
+      "eventId" uuid, "mentorId" uuid, version bigint, transition text, status text, resolved boolean,
+      "createdAt" timestamptz, "occurredAt" text
+    )
+  )
+  insert into pause_status.webhook_queue (
+    event_id, mentor_id, version, transition, old_status, new_status, occurred_at, source, payload, fingerprint, status,
+    attempts, claim_token, lease_expires_at, receipt, created_at, completed_at
+  )
+  select
+    "eventId", "mentorId", own_version, transition, old_status, new_status, "occurredAt"::timestamptz,
+    case when own_version is null then 'webhook' else 'outbox' end,
+    pause_status.payload("eventId", "mentorId", old_status, new_status, own_version, "occurredAt"),
+    pause_status.fingerprint("mentorId", transition, "occurredAt", own_version),
+    case status when 'failed' then 'processing' else status end,
+    1, 1,
+    case when status in ('processing', 'failed') then clock_timestamp() + interval '1 hour' end,
+    case status when 'completed' then '{"notified": 1}'::jsonb end,
+    "createdAt",
+    case status when 'completed' then "createdAt" end
+  from given`
+
+const fail = `
+  with letter as (
+    insert into pause_status.dead_letter_queue (
+      event_id, mentor_id, version, reason, payload, attempts, first_failed_at, last_failed_at, last_error,
+      resolution, resolved_at
+    )
+    select
+      q.event_id, q.mentor_id, q.version, 'refused', q.payload, 1, q.created_at, q.created_at, 'status 400',
+      case when $2 then 'resolved' end, case when $2 then clock_timestamp() end
+    from pause_status.webhook_queue q
+    where q.event_id = $1
+    returning *
+  )
+  update pause_status.webhook_queue q
+  set
+    status = 'failed', failures = 1, first_failed_at = letter.first_failed_at, last_failed_at = letter.last_failed_at,
+    last_error = letter.last_error, dead_letter_id = letter.id, lease_expires_at = null
+  from letter
+  where q.event_id = letter.event_id`
+
+const notify = `
+  insert into pause_status.mentor_states as s (mentor_id, notified_version, notified_status)
+  values ($1, nullif($2, 0), 'active')
+  on conflict (mentor_id) do update
+  set notified_version = greatest(s.notified_version, excluded.notified_version)`
+
+/** Puts events into the outbox itself. */
+export const seedDatabase = async (database: Database, ...seeds: ReadonlyArray<Seed>): Promise<void> => {
+  for (const seed of seeds) {
+    await database.rows(insert, [JSON.stringify(seed)])
+    if (seed.status === "failed") await database.rows(fail, [seed.eventId, seed.resolved])
+    await database.rows(notify, [seed.mentorId, seed.notifiedVersion])
+  }
+}
