@@ -8,6 +8,8 @@ export type Piece = Buffer | number | "half-close" | "hang up"
 export interface Expected {
   readonly words: ReadonlyArray<string>
   readonly method: string
+  /** What was asked for, where the document is to be consulted. */
+  readonly target?: string
   /** The signed webhook-id, when it must come back. */
   readonly webhookId?: string
   /** For `200 batch`: what each result may be. */
@@ -30,6 +32,11 @@ export interface World {
   readonly secret: string
   /** Mentors with coordinators, who would be told if anything of a bad input came through. */
   readonly mentorIds: ReadonlyArray<string>
+  /** Events of theirs that were told before. */
+  readonly eventIds: ReadonlyArray<string>
+  readonly jwt: { readonly issuer: string; readonly secret: string }
+  readonly serviceKey: string
+  readonly publishableKey: string
   readonly bodyTimeoutMillis: number
   readonly maxBodyBytes: number
 }

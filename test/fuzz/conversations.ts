@@ -10,7 +10,11 @@ const SERVER = ["server", "closed"]
 const BROKEN = ["408 body_unreadable", ...SERVER]
 const CHANGELESS = ["200 no_change"]
 
-const post = (words: ReadonlyArray<string>): Expected => ({ words, method: "POST" })
+const post = (words: ReadonlyArray<string>, target?: string): Expected => ({
+  words,
+  method: "POST",
+  ...(target !== undefined && { target })
+})
 
 const delivery = (random: Random, world: World) => {
   const body = Buffer.from(harmless(random, world).text)

@@ -1,5 +1,6 @@
 import type { DenoVersion } from "../../local/programs.ts"
 import type { Input } from "./Input.ts"
+import { openContract } from "../support/contract.ts"
 import { inputAt } from "./inputs.ts"
 import { judge } from "./judge.ts"
 import { COORDINATORS, startSystem, type System } from "./system.ts"
@@ -53,7 +54,7 @@ interface Numbered {
 const makeQueue = (system: System, { from, seed, until }: FuzzOptions, eachBlock: () => Promise<void>) => {
   const end = "inputs" in until ? from + until.inputs : Number.POSITIVE_INFINITY
   const overAt = "minutes" in until ? performance.now() + until.minutes * 60_000 : Number.POSITIVE_INFINITY
-  const told: Array<string> = []
+  const told = system.world.eventIds.slice()
   let made = from
   let block: IterableIterator<Numbered> = [].values()
   let refilling: Promise<void> | undefined
@@ -83,7 +84,11 @@ const makeQueue = (system: System, { from, seed, until }: FuzzOptions, eachBlock
 }
 
 const faultsOf = async (system: System, told: ReadonlyArray<string>) => {
-  const calls = system.proxy.seen("/pause-notification-orchestrator").map(({ headers }) => headers["idempotency-key"])
+  // Health asks the orchestrator too, but says nothing.
+  const calls = system.proxy
+    .seen("/pause-notification-orchestrator")
+    .filter(({ body }) => body !== "")
+    .map(({ headers }) => headers["idempotency-key"])
   const known = new Set(told)
   const strangers = calls.filter((key) => !known.has(String(key)))
   const { all, theirs } = await system.notifications(told)
@@ -117,6 +122,7 @@ const megabytesOf = (samples: ReadonlyArray<number>) => {
 /** Says input after input to the running function, and judges each answer. */
 export const runFuzz = async (options: FuzzOptions, progress: (inputs: number) => void): Promise<FuzzReport> => {
   await using system = await startSystem(options.deno)
+  const contract = await openContract()
   const { pid } = system.handler
   const answers = new Map<string, Map<string, number>>()
   const surprises: Array<Surprise> = []
@@ -131,7 +137,7 @@ export const runFuzz = async (options: FuzzOptions, progress: (inputs: number) =
   })
 
   const learn = ({ index, input }: Numbered, said: Said): void => {
-    const { surprises: what, words } = judge(input, said, system.world)
+    const { surprises: what, words } = judge(input, said, system.world, contract)
     const counts = answers.get(input.kind) ?? new Map<string, number>()
     answers.set(input.kind, counts)
     for (const word of words.length === 0 ? ["hung up on"] : words) counts.set(word, (counts.get(word) ?? 0) + 1)
@@ -149,6 +155,8 @@ export const runFuzz = async (options: FuzzOptions, progress: (inputs: number) =
     }
   }
 
+  await using first = sayTo(system.port)
+  for (const input of system.told) learn({ index: -1, input }, await first.say(input))
   const startedAt = performance.now()
   await Promise.all(Array.from({ length: CONNECTIONS }, work))
   const seconds = (performance.now() - startedAt) / 1_000
@@ -157,7 +165,7 @@ export const runFuzz = async (options: FuzzOptions, progress: (inputs: number) =
   return {
     seed: options.seed,
     deno: options.deno,
-    inputs: count.inputs,
+    inputs: count.inputs - system.told.length,
     seconds,
     answers,
     surprises,

@@ -1,6 +1,7 @@
 import { Result, Schema } from "effect"
 import { BatchReply, NoChangeReply, NotifiedReply, Problem } from "../../src/schema/Replies.ts"
 import { table } from "../../src/layers/Problems.ts"
+import type { Contract } from "../support/contract.ts"
 import { textOf, type WireReply } from "./http.ts"
 import { CANARY, type Expected, type Input, type World } from "./Input.ts"
 import type { Outcome } from "./wire.ts"
@@ -58,13 +59,36 @@ const read = (text: string, reply: WireReply, method: string): Reading => {
   const byStatus = [...documented].find((word) => word.startsWith(`${reply.status} `))
   if (method === "HEAD" && type === "application/problem+json") return reading(byStatus ?? `${reply.status} other`)
   if (type === "application/problem+json") return readProblem(text, reply)
-  if (type === "application/json" && reply.status === 200) return readSuccess(text, reply)
+  if (type === "application/json" && method === "POST") return readSuccess(text, reply)
+  // Of what shape is for the document to say.
+  if (type === "application/json") return reading(`${reply.status} json`)
+  if (reply.status === 204) return reading("204 empty")
   return reply.body.length === 0 && [400, 408, 413, 414, 431, 501, 505].includes(reply.status)
     ? reading("server")
     : reading(`${reply.status} other`)
 }
 
-const judgeReply = (reply: WireReply, expected: Expected, { secret }: World): Reading => {
+const MOUNT = /^\/pause-status-webhook-handler(?=[/?]|$)/
+
+/** What of a reply is not as the document has it. */
+const violationsOf = (
+  contract: Contract,
+  text: string,
+  { headers, status }: WireReply,
+  { method, target }: Expected
+) => {
+  const url = target?.startsWith("/") ? URL.parse(`http://127.0.0.1${target}`) : null
+  if (url === null) return []
+  const below = url.pathname.replace(MOUNT, "")
+  // The checker takes a path for another one that has a slash more or less.
+  if (/\/\/|\/$/.test(below)) return []
+  const path = `${below}${url.search}`
+  return contract
+    .violations({ method, path, status, headers: new Headers([...headers]), body: text })
+    .map((violation) => `not as documented: ${violation}`)
+}
+
+const judgeReply = (reply: WireReply, expected: Expected, { secret }: World, contract: Contract): Reading => {
   const text = textOf(reply)
   const { items, surprises, word } = read(text, reply, expected.method)
   const echoed = reply.headers.get("webhook-id")
@@ -81,17 +105,20 @@ const judgeReply = (reply: WireReply, expected: Expected, { secret }: World): Re
       word !== "server" &&
       echoed !== expected.webhookId &&
       "another webhook-id came back",
+    ...(word === "server" ? [] : violationsOf(contract, text, reply, expected)),
     text.includes(CANARY) && "the reply repeats a value",
     text.includes(secret.slice("whsec_".length)) && "the reply holds the secret",
-    /\bat .+:\d+:\d+|\.mjs|node_modules/.test(text) && "the reply holds a stack"
+    reply.status >= 400 && /\bat .+:\d+:\d+|\.mjs|node_modules/.test(text) && "the reply holds a stack"
   )
 }
 
 /** What came back, in words, and everything that must not have happened. */
-export const judge = (input: Input, { end, replies, rest }: Outcome, world: World) => {
+export const judge = (input: Input, { end, replies, rest }: Outcome, world: World, contract: Contract) => {
   const readings = replies.map((reply, at) => {
     const expected = input.replies[at]
-    return expected === undefined ? reading("none", "more replies than requests") : judgeReply(reply, expected, world)
+    return expected === undefined
+      ? reading("none", "more replies than requests")
+      : judgeReply(reply, expected, world, contract)
   })
   const missing = input.replies.slice(replies.length)
   const words = [...readings.map(({ word }) => word), ...missing.map(() => (end === "late" ? "late" : "closed"))]

@@ -80,7 +80,9 @@ const wrongPath = (random: Random): Place => {
 
 const wrongMethod = (random: Random): Place => {
   const method = random.pick(["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "M".repeat(60)])
-  return { kind: "method", method, target: PATH, words: ["405 method_not_allowed"] }
+  // The list of events is at the same place, for those who may see it.
+  const words = [method === "GET" ? "401 unauthorized" : "405 method_not_allowed"]
+  return { kind: "method", method, target: PATH, words }
 }
 
 const anyPlace = (random: Random): Place =>
@@ -169,6 +171,7 @@ export const anyExchange = (random: Random, world: World): Exchange => {
     expected: {
       words: place.target.length > 60_000 ? [...words, ...REFUSED] : words,
       method: place.method,
+      target: place.target,
       ...(signature.id !== undefined && { webhookId: signature.id }),
       ...(body.items !== undefined && { items: body.items })
     }
@@ -176,14 +179,14 @@ export const anyExchange = (random: Random, world: World): Exchange => {
 }
 
 /** A delivery that a mentor's coordinators must hear of, once. */
-export const genuineInput = (random: Random, { secret }: World): Input => {
+export const genuineInput = (random: Random, { secret }: Pick<World, "secret">): Input => {
   const event = { eventId: random.uuid(), mentorId: random.uuid() }
   const body = Buffer.from(genuine(random, event.eventId, event.mentorId))
   const headers = [HOST, JSON_TYPE, lengthOf(body), ...signed(secret, body, event.eventId)]
   return {
     kind: "genuine",
     pieces: [bytesOf("POST", PATH, headers, body)],
-    replies: [{ words: ["200 notified"], method: "POST", webhookId: event.eventId }],
+    replies: [{ words: ["200 notified"], method: "POST", target: PATH, webhookId: event.eventId }],
     alone: true,
     genuine: event
   }

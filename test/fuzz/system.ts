@@ -1,10 +1,12 @@
-import { randomUUID } from "node:crypto"
+import { randomBytes, randomUUID } from "node:crypto"
 import { readFile } from "node:fs/promises"
 import { Client } from "pg"
 import type { DenoVersion } from "../../local/programs.ts"
 import { type Service, startStack } from "../../local/stack.ts"
 import { type Proxy, startProxy } from "../support/proxy.ts"
-import { CANARY, type World } from "./Input.ts"
+import { makeRandom } from "../../local/chaos/random.ts"
+import { CANARY, type Input, type World } from "./Input.ts"
+import { genuineInput } from "./requests.ts"
 
 /** The running function, everything that it could reach, and what can be seen of it. */
 export interface System extends AsyncDisposable {
@@ -16,6 +18,8 @@ export interface System extends AsyncDisposable {
   readonly prepare: (mentorIds: ReadonlyArray<string>) => Promise<void>
   /** Rows of public.notifications, and those of them that belong to these events. */
   readonly notifications: (eventIds: ReadonlyArray<string>) => Promise<{ all: number; theirs: number }>
+  /** What is to be said before anything else: the deliveries of the events that the world has. */
+  readonly told: ReadonlyArray<Input>
   /** What the handler's log must not hold. */
   readonly leaks: ReadonlyArray<string>
   /** Megabytes that the handler's process has in memory; nothing where the system does not tell. */
@@ -24,7 +28,8 @@ export interface System extends AsyncDisposable {
 
 export const COORDINATORS = 2
 const MENTORS = 20
-const BODY_TIMEOUT_MILLISECONDS = 1_000
+const BODY_TIMEOUT_MILLISECONDS = 2_000
+const EVENTS = 10
 const LONGEST_LOG_LINE = 10_000
 const LISTENING = /Listening on http:\/\/[^:]+:(\d+)\//
 
@@ -41,11 +46,16 @@ export const startSystem = async (deno: DenoVersion): Promise<System> => {
   const leaks: Array<string> = []
   const forbidden = [CANARY, "defect"]
   let port = 0
+  const jwtSecret = randomBytes(32).toString("base64url")
   const stack = started.use(
     await startStack({
       deno,
       orchestratorUrl: `${proxy.url}/functions/v1/pause-notification-orchestrator`,
-      functionEnv: { SUPABASE_URL: proxy.url, BODY_TIMEOUT_MS: String(BODY_TIMEOUT_MILLISECONDS) },
+      functionEnv: {
+        SUPABASE_URL: proxy.url,
+        JWT_SECRET: jwtSecret,
+        BODY_TIMEOUT_MS: String(BODY_TIMEOUT_MILLISECONDS)
+      },
       log: ({ source, text }) => {
         if (source !== "handler") return
         port = Number(LISTENING.exec(text)?.[1] ?? port)
@@ -56,7 +66,7 @@ export const startSystem = async (deno: DenoVersion): Promise<System> => {
     })
   )
   proxy.target = stack.apiUrl
-  forbidden.push(stack.webhookSecret.slice("whsec_".length), stack.serviceKey)
+  forbidden.push(stack.webhookSecret.slice("whsec_".length), stack.serviceKey, jwtSecret)
   // Only what is delivered here may be told: nothing is swept, and no difference is reconciled.
   await stack.services.cron.stop()
   const client = new Client(stack.databaseUrl)
@@ -67,11 +77,20 @@ export const startSystem = async (deno: DenoVersion): Promise<System> => {
   }
   const mentorIds = Array.from({ length: MENTORS }, () => randomUUID())
   await prepare(mentorIds)
+  const told = Array.from({ length: EVENTS }, (_, at) =>
+    genuineInput(makeRandom(`${at}`), { secret: stack.webhookSecret })
+  )
+  const events = told.flatMap(({ genuine }) => (genuine === undefined ? [] : [genuine]))
+  await prepare(events.map(({ mentorId }) => mentorId))
   const kept = started.move()
   return {
     world: {
       secret: stack.webhookSecret,
       mentorIds,
+      eventIds: events.map(({ eventId }) => eventId),
+      jwt: { issuer: `${proxy.url}/auth/v1`, secret: jwtSecret },
+      serviceKey: stack.serviceKey,
+      publishableKey: stack.publishableKey,
       bodyTimeoutMillis: BODY_TIMEOUT_MILLISECONDS,
       maxBodyBytes: 262_144
     },
@@ -87,6 +106,7 @@ export const startSystem = async (deno: DenoVersion): Promise<System> => {
       )
       return rows[0] ?? { all: 0, theirs: 0 }
     },
+    told,
     leaks,
     memory: async () => {
       const status = await readFile(`/proc/${stack.services.handler.pid}/status`, "utf8").catch(() => "")
