@@ -28,7 +28,7 @@ export interface System extends AsyncDisposable {
 
 export const COORDINATORS = 2
 const MENTORS = 20
-const BODY_TIMEOUT_MILLISECONDS = 2_000
+const BODY_TIMEOUT_MILLISECONDS = 3_000
 const EVENTS = 10
 const LONGEST_LOG_LINE = 10_000
 const LISTENING = /Listening on http:\/\/[^:]+:(\d+)\//
@@ -54,7 +54,11 @@ export const startSystem = async (deno: DenoVersion): Promise<System> => {
       functionEnv: {
         SUPABASE_URL: proxy.url,
         JWT_SECRET: jwtSecret,
-        BODY_TIMEOUT_MS: String(BODY_TIMEOUT_MILLISECONDS)
+        BODY_TIMEOUT_MS: String(BODY_TIMEOUT_MILLISECONDS),
+        // What is proved here is what is answered, not how soon: a busy machine must not answer 502 or 503 instead.
+        ORCHESTRATOR_TIMEOUT_MS: "20000",
+        ORCHESTRATOR_BUDGET_MS: "30000",
+        STORE_TIMEOUT_MS: "20000"
       },
       log: ({ source, text }) => {
         if (source !== "handler") return

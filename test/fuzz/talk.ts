@@ -8,7 +8,7 @@ export interface Talk extends AsyncDisposable {
   readonly say: (input: Input) => Promise<Said>
 }
 
-const DEADLINE_MILLISECONDS = 10_000
+const DEADLINE_MILLISECONDS = 20_000
 
 const sayOn = (connection: Connection, { alone, pieces, replies }: Input): Promise<Outcome> =>
   converse(
