@@ -25,7 +25,10 @@ export interface State {
   readonly mentorsOf: Map<string, ReadonlySet<MentorId>>
 }
 
-const withoutHistory = ({ attempts: _, deadLetter: __, ...event }: EventHistory): StoredEvent => event
+const withoutHistory = (history: EventHistory): StoredEvent => {
+  const { attempts: _, deadLetter: __, ...event } = history
+  return event
+}
 
 const changed = <const Outcome extends string>(outcome: Outcome, event: StoredEvent): Changed<Outcome> => ({
   outcome,

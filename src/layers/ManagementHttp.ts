@@ -12,6 +12,9 @@ import * as ManagementApi from "./ManagementApi.ts"
 import { Internal, MethodNotAllowed, NotFound, toResponse } from "./Problems.ts"
 import { discardBody } from "./RequestBody.ts"
 
+// The router would say of an id of more than 100 characters that there is no such path.
+const longestPath = 100_000
+
 interface Place {
   readonly matches: RegExp
   readonly methods: Array<string>
@@ -45,7 +48,11 @@ export class ManagementHttp extends Context.Service<
     ManagementHttp,
     Effect.gen(function* () {
       const places = placesOf()
-      const routes = yield* HttpRouter.toHttpEffect(Layer.provide(ManagementApi.layer, HttpServer.layerServices))
+      const routes = yield* Effect.provideService(
+        HttpRouter.toHttpEffect(Layer.provide(ManagementApi.layer, HttpServer.layerServices)),
+        HttpRouter.RouterConfig,
+        { maxParamLength: longestPath }
+      )
 
       const expectPlace = Effect.fnUntraced(function* (path: string, method: string) {
         const place = places.find(({ matches }) => matches.test(path))

@@ -51,16 +51,25 @@ export const make = <R>(
  * 503, named in the log, and asked for again by the next request.
  */
 export const lazy = (name: string, load: () => Promise<{ readonly handler: WebHandler }>): WebHandler => {
-  const missing = new Misconfigured({ key: name, hint: "deploy it beside index.mjs (npm run build makes both)" })
-  return (request) =>
-    Effect.runPromise(
-      Effect.matchCauseEffect(Effect.tryPromise(load), {
-        onSuccess: ({ handler }) => Effect.promise(() => handler(request)),
-        onFailure: (cause) =>
-          Effect.logError({ outcome: "misconfigured", detail: missing.message }, cause).pipe(
-            Effect.provide(Logging.json),
-            Effect.as(toResponse(missing))
-          )
-      })
+  let loading: ReturnType<typeof load> | undefined
+
+  const replyToFailedLoad = Effect.fnUntraced(function* (failed: typeof loading, cause: Cause.Cause<unknown>) {
+    if (loading === failed) loading = undefined
+    const missing = new Misconfigured({ key: name, hint: "deploy it beside index.mjs (npm run build makes both)" })
+    yield* Effect.provide(Effect.logError({ outcome: "misconfigured", detail: missing.message }, cause), Logging.json)
+    return toResponse(missing)
+  })
+
+  return (request) => {
+    const current = (loading ??= load())
+    return Effect.runPromise(
+      Effect.matchCauseEffect(
+        Effect.tryPromise(() => current),
+        {
+          onSuccess: ({ handler }) => Effect.promise(() => handler(request)),
+          onFailure: (cause) => replyToFailedLoad(current, cause)
+        }
+      )
     )
+  }
 }

@@ -19,8 +19,8 @@ const isCalendarDay = (text: string): boolean => {
 
 const expectedTime = "a time such as 2026-11-22T09:30:00Z, with + of an offset written as %2B"
 
-/** A bound of a time range. **Shape** RFC 3339 text with its zone, up to microseconds; never a Date. */
-export const TimeBound = Schema.String.check(
+// RFC 3339 with its zone, up to microseconds; never a Date.
+const TimeBound = Schema.String.check(
   Schema.isPattern(timePattern, { expected: expectedTime }).abort(),
   Schema.makeFilter(isCalendarDay, { expected: "a day that is in the calendar", toJsonSchema: () => ({}) })
 )

@@ -72,7 +72,7 @@ export const Attempt = Schema.Struct({
  * while it is open; `notes` are those of who closed it.
  * **Source** pause_status.dead_letter_queue.
  */
-export const DeadLetter = Schema.Struct({
+const DeadLetter = Schema.Struct({
   id: Schema.String.check(Schema.isGUID()),
   reason: Schema.String,
   attempts: count,

@@ -4,7 +4,7 @@ import { StoredTime } from "./Events.ts"
 const count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 
 /** A threshold that is passed. **Units** `value` and `threshold` those of the kind: seconds, percent or a count. */
-export const OpenAlert = Schema.Struct({
+const OpenAlert = Schema.Struct({
   kind: Schema.String,
   since: StoredTime,
   value: Schema.Finite,

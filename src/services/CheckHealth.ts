@@ -19,7 +19,10 @@ const oldestCheck = ({ alertsOpen, oldestUnnotifiedSeconds }: EventStoreHealth):
     : ill(`an event has been waiting for ${oldestUnnotifiedSeconds} s; the alert is at ${alert.threshold} s`)
 }
 
-const figuresOf = ({ vault: _, ...figures }: EventStoreHealth): QueueFigures => figures
+const figuresOf = (health: EventStoreHealth): QueueFigures => {
+  const { vault: _, ...figures } = health
+  return figures
+}
 
 /**
  * Whether a change would be told now: the database and the orchestrator answer, both ends have their secrets, and

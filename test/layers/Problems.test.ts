@@ -1,10 +1,18 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { Misconfigured } from "../../src/layers/Config.ts"
+import { InvalidId, InvalidQuery } from "../../src/layers/InvalidRequest.ts"
 import * as Problems from "../../src/layers/Problems.ts"
 import { Problem } from "../../src/schema/Replies.ts"
 import { CredentialsRejected, KeysUnavailable, NotAllowed } from "../../src/services/Access.ts"
 import * as Store from "../../src/services/DedupeStore.ts"
+import {
+  EventNotFailed,
+  EventNotSettled,
+  EventStoreUnavailable,
+  EventUnknown,
+  RedriveSuperseded
+} from "../../src/services/EventStore.ts"
 import { EventSuperseded, NotificationStoreUnavailable } from "../../src/services/NotificationStore.ts"
 import {
   OrchestratorCircuitOpen,
@@ -54,7 +62,19 @@ const cases: ReadonlyArray<Case> = [
     code: "keys_unavailable",
     headers: { "retry-after": "30" }
   },
+  { error: new InvalidQuery({ issues }), status: 400, code: "invalid_query", members: { issues } },
+  { error: new InvalidId({ issues }), status: 400, code: "invalid_id", members: { issues } },
   { error: new Problems.NotFound(), status: 404, code: "not_found" },
+  { error: new EventUnknown({ eventId }), status: 404, code: "not_found", members: { eventId } },
+  { error: new RedriveSuperseded({ eventId }), status: 409, code: "superseded", members: { eventId } },
+  { error: new EventNotFailed({ eventId }), status: 409, code: "not_failed", members: { eventId } },
+  { error: new EventNotSettled({ eventId }), status: 409, code: "not_settled", members: { eventId } },
+  {
+    error: new EventStoreUnavailable({ operation: "list", detail: canary }),
+    status: 503,
+    code: "store_unavailable",
+    headers: again
+  },
   {
     error: new Problems.MethodNotAllowed({ allow: "POST" }),
     status: 405,

@@ -189,4 +189,43 @@ describe("WebHandler", () => {
       assert.strictEqual(orchestrator.state.calls[0]?.eventId, eventId)
     })
   )
+
+  it.live("loads another module's handler at the first request, and not again", () =>
+    Effect.gen(function* () {
+      let loads = 0
+      const handler = WebHandler.lazy("other.mjs", () => {
+        loads++
+        return Promise.resolve({ handler: () => Promise.resolve(new Response(null, { status: 204 })) })
+      })
+      assert.strictEqual(loads, 0)
+      const replies = yield* Effect.promise(() => Promise.all([handler(pause()), handler(pause())]))
+      replies.push(yield* Effect.promise(() => handler(pause())))
+      assert.deepStrictEqual(
+        replies.map(({ status }) => status),
+        [204, 204, 204]
+      )
+      assert.strictEqual(loads, 1)
+    })
+  )
+
+  it.live("is a 503 while another module is missing, says in the log which, and heals when it is there", () =>
+    Effect.gen(function* () {
+      const lines = yield* capturedConsole()
+      let deployed = false
+      const handler = WebHandler.lazy("other.mjs", () =>
+        deployed
+          ? Promise.resolve({ handler: () => Promise.resolve(new Response(null, { status: 204 })) })
+          : Promise.reject(new TypeError("canary"))
+      )
+      for (let turn = 1; turn <= 2; turn++) {
+        const reply = yield* Effect.promise(() => handler(pause()))
+        assert.strictEqual(reply.status, 503)
+        assert.strictEqual(reply.headers.get("retry-after"), "5")
+        assert.notInclude(yield* Effect.promise(() => reply.text()), "canary")
+        assert.include(lines[turn - 1], "other.mjs")
+      }
+      deployed = true
+      assert.strictEqual((yield* Effect.promise(() => handler(pause()))).status, 204)
+    })
+  )
 })

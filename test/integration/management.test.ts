@@ -1,0 +1,193 @@
+import { assert, afterAll, beforeAll, describe, it } from "@effect/vitest"
+import { randomUUID, type UUID } from "node:crypto"
+import { openapiText } from "../../local/openapi.ts"
+import { MentorId } from "../../src/schema/Identifiers.ts"
+import { type Contract, observe, openContract } from "../support/contract.ts"
+import { deliver, pausePayload, verdict } from "../support/deliveries.ts"
+import { newMentorId, seedDatabase, seedOf } from "../support/events.ts"
+import { createMentor, type Database, eventually, eventsOf, openDatabase } from "../support/pipeline.ts"
+import { sharedStack } from "../support/stack.ts"
+
+const stack = sharedStack()
+const { databaseUrl, functionUrl, publishableKey, serviceKey } = stack
+const base = "/api/v1/webhooks/pause-status"
+const root = functionUrl.slice(0, -base.length)
+
+type Headers = Readonly<Record<string, string>>
+const project: Headers = { apikey: serviceKey }
+// As supabase-js sends it: the key names the project, the token the user.
+const user = (role?: string, sub = randomUUID()): Headers => ({
+  apikey: publishableKey,
+  authorization: `Bearer ${stack.userToken({ sub, ...(role !== undefined && { role }) })}`
+})
+
+let database: Database
+let contract: Contract
+beforeAll(async () => {
+  database = openDatabase(databaseUrl)
+  contract = await openContract()
+})
+afterAll(() => database?.[Symbol.asyncDispose]())
+
+/** Asks the running function; every reply is held against the contract. */
+const ask = async (method: string, path: string, headers: Headers = project, body?: unknown) => {
+  const response = await fetch(root + path, {
+    method,
+    headers: { ...(body !== undefined && { "content-type": "application/json" }), ...headers },
+    ...(body !== undefined && { body: JSON.stringify(body) })
+  })
+  const seen = await observe(method, path, response)
+  assert.deepStrictEqual(contract.violations(seen), [], `${method} ${path} ${seen.status} ${seen.body}`)
+  const value = seen.body === "" ? {} : JSON.parse(seen.body)
+  return { ...seen, value, word: [seen.status, value.code ?? value.outcome].filter(Boolean).join(" ") }
+}
+
+/** A dead letter of a mentor with one coordinator. */
+const coordinated = async () => {
+  const mentorId = MentorId.make(await createMentor(database, "active", 1))
+  const [row] = await database.rows<{ readonly coordinatorId: UUID }>(
+    'select coordinator_id as "coordinatorId" from public.mentor_coordinators where mentor_id = $1',
+    [mentorId]
+  )
+  const event = seedOf({ mentorId, status: "failed" })
+  await seedDatabase(database, event)
+  return { event, coordinatorId: row?.coordinatorId ?? assert.fail("the mentor has no coordinator") }
+}
+
+const everything = [
+  "200",
+  "200",
+  "404 not_found",
+  "200 would_redrive",
+  "409 not_settled",
+  "404 not_found",
+  "200",
+  "200"
+]
+const turnedAway = (word: string) => everything.map(() => word)
+const reading = (look: string) => {
+  const no = "403 forbidden"
+  return ["200", look, "404 not_found", no, no, no, no, "200"]
+}
+
+describe("the running function, asked by", () => {
+  let event: ReturnType<typeof seedOf>
+  let coordinatorId: UUID
+  beforeAll(async () => {
+    ;({ coordinatorId, event } = await coordinated())
+  })
+
+  it.each<readonly [who: string, headers: () => Headers, replies: ReadonlyArray<string>]>([
+    ["nobody", () => ({}), turnedAway("401 unauthorized")],
+    ["one with a wrong key", () => ({ apikey: "sb_secret_wrong" }), turnedAway("401 unauthorized")],
+    ["one with the publishable key", () => ({ apikey: publishableKey }), turnedAway("401 unauthorized")],
+    [
+      "one with half a token",
+      () => ({ authorization: user("admin")["authorization"]?.slice(0, -4) ?? "" }),
+      turnedAway("401 unauthorized")
+    ],
+    ["the project", () => project, everything],
+    ["an admin", () => user("admin"), everything],
+    ["the mentor's coordinator", () => user("coordinator", coordinatorId), reading("200")],
+    ["another coordinator", () => user("coordinator"), reading("404 not_found")],
+    ["a user without a role", () => user(), turnedAway("403 forbidden")]
+  ])("%s, says what the table says", async (_, headersOf, replies) => {
+    const headers = headersOf()
+    const own = `${base}/${event.eventId}`
+    const unknown = `${base}/${randomUUID()}`
+    const asked = [
+      await ask("GET", `${base}?mentorId=${event.mentorId}`, headers),
+      await ask("GET", own, headers),
+      await ask("GET", unknown, headers),
+      await ask("PUT", own, headers, { status: "pending", dryRun: true }),
+      await ask("DELETE", own, headers),
+      await ask("DELETE", unknown, headers),
+      await ask("GET", "/health", headers),
+      await ask("GET", "/openapi.json", headers)
+    ]
+    assert.deepStrictEqual(
+      asked.map(({ word }) => word),
+      replies
+    )
+  })
+
+  it("the project, has the committed document", async () => {
+    const { body } = await ask("GET", "/openapi.json")
+    assert.deepStrictEqual(JSON.parse(body), JSON.parse(openapiText()))
+  })
+})
+
+describe("a dead letter", () => {
+  const failed = async () => {
+    const event = seedOf({ status: "failed" })
+    await seedDatabase(database, event)
+    return event
+  }
+
+  it("is listed and shown, tried, sent again and told, and needs no second redrive", async () => {
+    const { eventId, mentorId } = await failed()
+    const path = `${base}/${eventId}`
+    const { value: page } = await ask("GET", `${base}?status=failed&mentorId=${mentorId}`)
+    assert.deepStrictEqual(
+      page.events.map((event: { readonly eventId: string }) => event.eventId),
+      [eventId]
+    )
+    assert.isNull((await ask("GET", path)).value.deadLetter.resolution)
+    assert.strictEqual((await ask("PUT", path, project, { status: "pending", dryRun: true })).word, "200 would_redrive")
+    assert.strictEqual((await ask("PUT", path, project, { status: "pending" })).word, "200 redriven")
+    await eventually(`${eventId} told`, async () => {
+      const [event] = await eventsOf(database, mentorId)
+      return event?.status === "completed" ? event : undefined
+    })
+    const { value } = await ask("GET", path)
+    assert.strictEqual(value.status, "completed")
+    assert.strictEqual(value.deadLetter.resolution, "redriven")
+    assert.isNotEmpty(value.attempts)
+    assert.strictEqual((await ask("PUT", path, project, { status: "pending" })).word, "409 not_failed")
+  })
+
+  it("is resolved with notes, twice at no harm, and erased, twice at no harm", async () => {
+    const { eventId } = await failed()
+    const path = `${base}/${eventId}`
+    const resolve = { status: "resolved", notes: "told by telephone; ünïcödé ✓" }
+    assert.strictEqual((await ask("DELETE", path)).word, "409 not_settled")
+    assert.strictEqual((await ask("PUT", path, project, resolve)).word, "200 resolved")
+    assert.strictEqual((await ask("PUT", path, project, resolve)).word, "200 already_resolved")
+    assert.strictEqual((await ask("GET", path)).value.deadLetter.notes, resolve.notes)
+    assert.strictEqual((await ask("DELETE", path)).word, "204")
+    assert.strictEqual((await ask("DELETE", path)).word, "204")
+    assert.strictEqual((await ask("GET", path)).word, "404 not_found")
+  })
+})
+
+it("an event that was erased is not told again when its delivery comes back", async () => {
+  const mentorId = await createMentor(database)
+  const eventId = randomUUID()
+  const payload = pausePayload(mentorId, eventId)
+  assert.strictEqual((await deliver(stack, payload, eventId)).status, 200)
+  assert.strictEqual((await ask("DELETE", `${base}/${eventId}`)).word, "204")
+  assert.strictEqual(await verdict(await deliver(stack, payload, eventId)), "409 already_processed")
+  const told = await database.rows("select from public.notifications where event_id = $1", [eventId])
+  assert.lengthOf(told, 2)
+})
+
+it("pages neither repeat nor leave out an event while others are added", async () => {
+  const mentorId = newMentorId()
+  const events = Array.from({ length: 7 }, (_, index) =>
+    seedOf({ mentorId, version: index + 1, createdAt: `2026-11-22T09:30:0${index}.000000Z` })
+  )
+  await seedDatabase(database, ...events)
+  const read: Array<string> = []
+  let cursor: string | null = ""
+  while (cursor !== null) {
+    const more: string = cursor === "" ? "" : `&cursor=${cursor}`
+    const { value } = await ask("GET", `${base}?mentorId=${mentorId}&limit=2${more}`)
+    read.push(...value.events.map((event: { readonly eventId: string }) => event.eventId))
+    cursor = value.nextCursor
+    await seedDatabase(
+      database,
+      seedOf({ mentorId, version: 10 + read.length, createdAt: "2026-11-22T09:31:00.000000Z" })
+    )
+  }
+  assert.deepStrictEqual(read, events.map(({ eventId }) => eventId).toReversed())
+})

@@ -1,0 +1,74 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber } from "effect"
+import { TestClock } from "effect/testing"
+import * as SurroundingsHttp from "../../src/layers/SurroundingsHttp.ts"
+import { Surroundings } from "../../src/services/Surroundings.ts"
+import { config, type FetchStep, fetchOf } from "../support/layers.ts"
+import { secret } from "../support/signing.ts"
+
+const settings = { SUPABASE_URL: "https://abcdefgh.supabase.co", WEBHOOK_SECRETS: secret }
+
+const seen = Effect.fnUntraced(function* (step: FetchStep, environment: Readonly<Record<string, string>> = settings) {
+  const { calls, layer } = fetchOf(step)
+  const { orchestrator, secrets } = yield* Effect.gen(function* () {
+    const surroundings = yield* Surroundings
+    const asked = yield* Effect.forkChild(surroundings.orchestrator)
+    yield* TestClock.adjust(1_000)
+    return { orchestrator: yield* Fiber.join(asked), secrets: surroundings.secrets }
+  }).pipe(Effect.provide(SurroundingsHttp.layer), Effect.provide([layer, config(environment)]))
+  return { calls, orchestrator, secrets }
+})
+
+describe("the orchestrator", () => {
+  it.effect.each([200, 204, 302, 401, 404, 405, 429])("is there when it answers %i", (status) =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual((yield* seen({ status })).orchestrator, { ok: true })
+    })
+  )
+
+  it.effect.each<readonly [FetchStep, RegExp]>([
+    [{ status: 503 }, /status 503/],
+    ["no connection", /cannot be reached/],
+    ["hangs", /within 1 second/]
+  ])("is away when the answer is %j", ([step, detail]) =>
+    Effect.gen(function* () {
+      const { calls, orchestrator } = yield* seen(step)
+      assert.isFalse(orchestrator.ok)
+      assert.match(orchestrator.detail ?? "", detail)
+      assert.notInclude(orchestrator.detail, "supabase.co")
+      assert.strictEqual(calls[0]?.signal.aborted, step === "hangs")
+    })
+  )
+
+  it.effect("is asked by a HEAD that carries no credentials and follows nobody", () =>
+    Effect.gen(function* () {
+      const { calls } = yield* seen({ status: 200 })
+      assert.lengthOf(calls, 1)
+      assert.strictEqual(calls[0]?.method, "HEAD")
+      assert.strictEqual(calls[0]?.redirect, "manual")
+      assert.deepStrictEqual([...(calls[0]?.headers ?? [])], [])
+    })
+  )
+})
+
+describe("the handler's secrets", () => {
+  it.effect.each([
+    { WEBHOOK_SECRETS: secret },
+    { WEBHOOK_HEX_SECRET: "a secret" },
+    { WEBHOOK_STATIC_SECRET: "a secret" }
+  ])("are there with %j", (environment) =>
+    Effect.gen(function* () {
+      const { secrets } = yield* seen({ status: 200 }, { SUPABASE_URL: settings.SUPABASE_URL, ...environment })
+      assert.deepStrictEqual(secrets, { ok: true })
+    })
+  )
+
+  it.effect.each([{}, { WEBHOOK_SECRETS: "canary" }])("are not with %j, which is no reason to fail", (environment) =>
+    Effect.gen(function* () {
+      const { secrets } = yield* seen({ status: 200 }, { SUPABASE_URL: settings.SUPABASE_URL, ...environment })
+      assert.isFalse(secrets.ok)
+      assert.include(secrets.detail, "WEBHOOK_SECRETS")
+      assert.notInclude(secrets.detail, "canary")
+    })
+  )
+})
