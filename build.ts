@@ -1,26 +1,31 @@
 // Bundles each Edge Function into one self-contained .mjs and says how large it is. .mjs, because Deno 2.1 would load
 // a .js file as CommonJS when a package.json above it says so.
 import { build, type Plugin } from "esbuild"
-import { readFile, rename } from "node:fs/promises"
+import { mkdir, rename, writeFile } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { gzipSync } from "node:zlib"
+import { minify } from "rolldown/utils"
 
 const root = dirname(fileURLToPath(import.meta.url))
 
-/** One bundle. **Units** bytes, minified and gzipped; `budget` is what it may have, minified. */
-export interface Bundle {
-  readonly name: string
+/** Bytes, minified and gzipped. */
+interface Size {
   readonly bytes: number
   readonly gzipBytes: number
-  readonly budget: number
 }
 
 interface Recipe {
   readonly name: string
   readonly entry: string
   readonly outfile: string
-  readonly budget: number
+  readonly budget: Size
+}
+
+/** One bundle. **Shape** `modules` are the files that something of came in, as paths from the root. */
+export interface Bundle extends Recipe, Size {
+  readonly code: string
+  readonly modules: ReadonlyArray<string>
 }
 
 const functions = "supabase/functions"
@@ -28,24 +33,25 @@ const handler = `${functions}/pause-status-webhook-handler`
 const orchestrator = `${functions}/pause-notification-orchestrator`
 
 // What is on the way of each delivery has to be small; what is loaded for people has to start within their patience.
+// Each is what was reached and 2 %: what lets a bundle grow further is a decision, and is made here.
 const recipes: ReadonlyArray<Recipe> = [
   {
     name: "pause-status-webhook-handler",
     entry: `${handler}/index.ts`,
     outfile: `${handler}/dist/index.mjs`,
-    budget: 200_000
+    budget: { bytes: 147_500, gzipBytes: 49_200 }
   },
   {
     name: "pause-status-webhook-handler, management",
     entry: "src/management.ts",
     outfile: `${handler}/dist/management.mjs`,
-    budget: 600_000
+    budget: { bytes: 600_000, gzipBytes: 200_000 }
   },
   {
     name: "pause-notification-orchestrator",
     entry: `${orchestrator}/index.ts`,
     outfile: `${orchestrator}/dist/index.mjs`,
-    budget: 200_000
+    budget: { bytes: 135_000, gzipBytes: 46_000 }
   }
 ]
 
@@ -59,41 +65,78 @@ const lazyBundles: Plugin = {
   }
 }
 
-const bundle = async ({ budget, entry, name, outfile }: Recipe): Promise<Bundle> => {
-  const made = join(root, outfile)
-  // Renamed into place when it is whole: a function that is just starting may be reading the old one.
-  const unfinished = `${made}.${process.pid}`
-  await build({
-    entryPoints: [join(root, entry)],
-    outfile: unfinished,
+// Reading globalThis.process makes Deno load its Node layer, at 30 ms and more; effect looks there for what Deno has
+// under other names.
+const define = { "globalThis.process": "undefined" }
+
+// effect takes two stack traces while its modules are evaluated, to learn how this engine writes them, and the first
+// one in a Deno costs 10 ms. It does without when none may be taken, and errors have theirs as soon as all is evaluated.
+const banner = { js: "const stackTraceLimit=Error.stackTraceLimit;Error.stackTraceLimit=0;" }
+const footer = { js: "Error.stackTraceLimit=stackTraceLimit;" }
+
+const bundle = async (recipe: Recipe): Promise<Bundle> => {
+  const { metafile, outputFiles } = await build({
+    absWorkingDir: root,
+    entryPoints: [recipe.entry],
+    outfile: recipe.outfile,
+    write: false,
+    metafile: true,
     bundle: true,
     minify: true,
     format: "esm",
     platform: "neutral",
     mainFields: ["module", "main"],
     target: "es2022",
+    define,
+    banner,
+    footer,
     legalComments: "none",
     logLevel: "warning",
     plugins: [lazyBundles]
   })
+  // What esbuild leaves, a second minifier makes smaller still, by 6 % after gzip.
+  const { code: minified, errors } = await minify(recipe.outfile, outputFiles[0]?.text ?? "", { module: true })
+  if (errors.length > 0) throw new Error(`${recipe.name} cannot be minified: ${errors.map(String).join(", ")}`)
+  // The Supabase CLI uploads what it sees imported, and sees it in double quotes only.
+  const code = minified.replaceAll(/import\(`([^`$]+)`\)/g, 'import("$1")')
+  const inputs = Object.values(metafile.outputs).flatMap((output) => Object.entries(output.inputs))
+  const modules = inputs.flatMap(([path, { bytesInOutput }]) => (bytesInOutput > 0 ? [path] : []))
+  return { ...recipe, code, modules, bytes: Buffer.byteLength(code), gzipBytes: gzipSync(code).length }
+}
+
+/** The bundle of every Edge Function of this project, not yet in its place. */
+export const bundleFunctions = (): Promise<ReadonlyArray<Bundle>> => Promise.all(recipes.map(bundle))
+
+const place = async ({ code, outfile }: Bundle): Promise<void> => {
+  const made = join(root, outfile)
+  // Renamed into place when it is whole: a function that is just starting may be reading the old one.
+  const unfinished = `${made}.${process.pid}`
+  await mkdir(dirname(made), { recursive: true })
+  await writeFile(unfinished, code)
   await rename(unfinished, made)
-  const bytes = await readFile(made)
-  return { name, bytes: bytes.length, gzipBytes: gzipSync(bytes).length, budget }
 }
 
 /** Builds every Edge Function of this project. */
-export const buildFunctions = (): Promise<ReadonlyArray<Bundle>> => Promise.all(recipes.map(bundle))
+export const buildFunctions = async (): Promise<ReadonlyArray<Bundle>> => {
+  const bundles = await bundleFunctions()
+  await Promise.all(bundles.map(place))
+  return bundles
+}
 
 const kilobytes = (bytes: number) => `${(bytes / 1000).toFixed(1)} KB`
+const inWords = ({ bytes, gzipBytes }: Size) => `${kilobytes(bytes)} minified, ${kilobytes(gzipBytes)} gzip`
 
 /** A bundle's size in words. */
-export const describe = ({ budget, bytes, gzipBytes, name }: Bundle) =>
-  `${name}: ${kilobytes(bytes)} minified, ${kilobytes(gzipBytes)} gzip (budget ${kilobytes(budget)})`
+export const describe = (bundle: Bundle) => `${bundle.name}: ${inWords(bundle)} (budget ${inWords(bundle.budget)})`
+
+/** Whether a bundle has taken in something it should not. */
+export const isOverBudget = ({ budget, bytes, gzipBytes }: Bundle) =>
+  bytes > budget.bytes || gzipBytes > budget.gzipBytes
 
 if (import.meta.main) {
   for (const built of await buildFunctions()) {
     console.log(describe(built))
-    if (built.bytes <= built.budget) continue
+    if (!isOverBudget(built)) continue
     console.error(`${built.name} is over its budget: npx esbuild --analyze shows what came in`)
     process.exitCode = 1
   }

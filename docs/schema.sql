@@ -276,8 +276,8 @@ CREATE INDEX webhook_queue_created_at_idx ON pause_status.webhook_queue USING bt
 CREATE INDEX webhook_queue_dead_letter_id_idx ON pause_status.webhook_queue USING btree (dead_letter_id) WHERE (dead_letter_id IS NOT NULL);
 CREATE INDEX webhook_queue_due_idx ON pause_status.webhook_queue USING btree (next_attempt_at) WHERE (status = 'pending'::text);
 CREATE INDEX webhook_queue_leases_idx ON pause_status.webhook_queue USING btree (lease_expires_at) WHERE (status = 'processing'::text);
-CREATE INDEX webhook_queue_occurred_at_idx ON pause_status.webhook_queue USING brin (occurred_at) WITH (autosummarize='on');
 CREATE INDEX webhook_queue_unsettled_idx ON pause_status.webhook_queue USING btree (mentor_id, version) WHERE (status = ANY (ARRAY['pending'::text, 'processing'::text]));
+CREATE INDEX webhook_queue_untimely_idx ON pause_status.webhook_queue USING btree (created_at, event_id) WHERE (GREATEST((created_at - occurred_at), (occurred_at - created_at)) > '01:00:00'::interval);
 CREATE CONSTRAINT TRIGGER webhook_queue_dispatch_at_commit AFTER INSERT ON pause_status.webhook_queue DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (new.source = 'outbox'::text AND new.status = 'pending'::text) EXECUTE FUNCTION pause_status.dispatch_at_commit();
 comment on table pause_status.webhook_queue is 'The outbox, the record of truth: one row per transition, written by the transaction that made it.';
 comment on column pause_status.webhook_queue.event_id is 'One key from end to end: webhook-id, the orchestrator''s Idempotency-Key, the notification''s event_id.';
@@ -449,6 +449,11 @@ create function pause_status.event_history(event_id uuid)
   language sql stable set search_path="";
 comment on function pause_status.event_history(uuid) is 'Every attempt at an event that has ended, oldest first.';
 
+create function pause_status.find_events(query jsonb, timely boolean)
+  returns SETOF pause_status.webhook_queue
+  language plpgsql stable set search_path="" set TimeZone=UTC set DateStyle=ISO, MDY set plan_cache_mode=force_custom_plan;
+comment on function pause_status.find_events(jsonb,boolean) is 'The events that a query asks for, newest first, and one more: those created within an hour of when they occurred (timely), the others, or all (null). Between two times of occurrence the timely ones are found by when they were created, so that a day long ago is found at once.';
+
 create function pause_status.fingerprint(mentor uuid, transition text, occurred_at text, version bigint)
   returns text
   language plpgsql immutable set search_path="";
@@ -524,6 +529,11 @@ create function pause_status.refuse_erased(event_id uuid)
   language plpgsql volatile set search_path="";
 comment on function pause_status.refuse_erased(uuid) is 'Undoes a claim that saw neither the row, which is gone, nor the tombstone, which was not there yet.';
 
+create function pause_status.request_size(event_id uuid, failures integer, largest integer)
+  returns integer
+  language plpgsql stable set search_path="";
+comment on function pause_status.request_size(uuid,integer,integer) is 'With how many events at most this one travels: halved by every request that was answered with an error of its own, so that what spoils a request for its neighbours soon travels alone. An outage (no answer, 429, 502, 503) is no reason for more requests.';
+
 create function pause_status.requests_waiting(at_most integer)
   returns integer
   language plpgsql volatile set search_path="";
@@ -543,6 +553,11 @@ create function pause_status.resolve(event_id uuid, notes text DEFAULT NULL::tex
   returns jsonb
   language plpgsql volatile set search_path="";
 comment on function pause_status.resolve(uuid,text,boolean) is 'Closes an open dead letter without sending it, because a person has dealt with it: resolved, or would_resolve (dry_run), already_resolved, not_failed or unknown.';
+
+create function pause_status.schedule_often(job text, command text)
+  returns bigint
+  language plpgsql volatile set search_path="";
+comment on function pause_status.schedule_often(text,text) is 'Schedules a job every five seconds, or every minute where pg_cron knows no seconds; returns its id.';
 
 create function pause_status.send_directly()
   returns integer
@@ -615,7 +630,7 @@ grant execute on function pause_status_health() to service_role;
 
 create function public.pause_status_list_events(query jsonb)
   returns jsonb
-  language plpgsql stable security definer set search_path="" set TimeZone=UTC set DateStyle=ISO, MDY set plan_cache_mode=force_custom_plan;
+  language plpgsql stable security definer set search_path="";
 comment on function pause_status_list_events(jsonb) is 'A page of events, newest first: events, and next (to be given as after) when there are more. Filters: status, mentorId, transition, occurredFrom (inclusive), occurredTo (exclusive), and coordinatorId (only their mentors).';
 grant execute on function pause_status_list_events(jsonb) to service_role;
 

@@ -31,6 +31,8 @@ export interface StackOptions {
   readonly pacing?: "real" | "fast"
   /** More environment for the handler. */
   readonly functionEnv?: Readonly<Record<string, string>>
+  /** A script that runs in the handler before its bundle, asked for at each start. */
+  readonly handlerPrelude?: () => string | undefined
   /** The ORCHESTRATOR_URL that the handler gets, instead of the stack's own orchestrator. */
   readonly orchestratorUrl?: string
   /** Whether supabase/migrations is applied; true when absent. */
@@ -111,6 +113,7 @@ export const startStack = async (options: StackOptions = {}, places: StackPlaces
     ...common,
     name: "handler",
     bundle: bundleOf(HANDLER),
+    prelude: options.handlerPrelude,
     deno,
     env: {
       ...platformEnv,

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { type PauseEvent, PauseEvents, Receipt } from "../schema/PauseEvent.ts"
+import { type PauseEvent, type PauseEvents, Receipt } from "../schema/PauseEvent.ts"
 import {
   AlreadyProcessed,
   type Claim,
@@ -38,7 +38,6 @@ const decodeClaims = Schema.decodeUnknownEffect(Schema.Array(ClaimAnswer))
 const decodeSettled = Schema.decodeUnknownEffect(
   Schema.Array(Schema.Struct({ outcome: Schema.Literals(["completed", "released", "dead", "stale", "invalid"]) }))
 )
-const encodeEvents = Schema.encodeSync(PauseEvents)
 
 const toClaim = (event: PauseEvent, answer: typeof ClaimAnswer.Type): Result.Result<Claim, ClaimRefused> => {
   const { eventId } = event
@@ -93,14 +92,14 @@ export const layer = Layer.effect(
   Effect.gen(function* () {
     const database = yield* SupabaseRest
     return DedupeStore.of({
-      claim: Effect.fn("DedupeStore.claim")(function* (events) {
+      claim: Effect.fnUntraced(function* (events) {
         const answers = yield* database
-          .rpc("pause_status_claim", { events: encodeEvents(events) }, decodeClaims)
+          .rpc("pause_status_claim", { events: events satisfies typeof PauseEvents.Encoded }, decodeClaims)
           .pipe(Effect.mapError(unavailable("claim")))
         yield* expectAll("claim", events, answers)
         return Array.zipWith(events, answers, toClaim)
       }),
-      settle: Effect.fn("DedupeStore.settle")(function* (settlements) {
+      settle: Effect.fnUntraced(function* (settlements) {
         const answers = yield* database
           .rpc("pause_status_settle", { settlements: settlements.map(encodeSettlement) }, decodeSettled)
           .pipe(Effect.mapError(unavailable("settle")))

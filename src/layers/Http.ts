@@ -1,8 +1,9 @@
-import * as Cause from "effect/Cause"
+import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { eventsPath } from "../schema/Paths.ts"
+import { firstError } from "../services/Outcome.ts"
 import * as Config from "./Config.ts"
 import { Internal, MethodNotAllowed, NotFound, type ReplyError, toResponse } from "./Problems.ts"
 import { type BodyLimits, discardBody, readBody } from "./RequestBody.ts"
@@ -55,9 +56,6 @@ export const expectPost = Effect.fnUntraced(function* (request: Request, { funct
 export const readJson = Effect.fnUntraced(function* (request: Request) {
   return yield* readBody(request, yield* HttpLimits)
 })
-
-/** What a program failed with, unless it was a defect. */
-export const firstError = <E>(cause: Cause.Cause<E>): E | undefined => cause.reasons.find(Cause.isFailReason)?.error
 
 const failureLine = (cause: Cause.Cause<ReplyError>): Effect.Effect<void> => {
   const error = firstError(cause)

@@ -7,6 +7,7 @@ import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as HttpApi from "effect/http-api/HttpApi"
 import { Api } from "../schema/Api.ts"
+import { firstError } from "../services/Outcome.ts"
 import * as Http from "./Http.ts"
 import * as ManagementApi from "./ManagementApi.ts"
 import { Internal, MethodNotAllowed, NotFound, toResponse } from "./Problems.ts"
@@ -74,7 +75,7 @@ export class ManagementHttp extends Context.Service<
       return ManagementHttp.of({
         respond: (request) =>
           Http.logFailure(serve(request)).pipe(
-            Effect.catchCause((cause) => Effect.succeed(toResponse(Http.firstError(cause) ?? new Internal()))),
+            Effect.catchCause((cause) => Effect.succeed(toResponse(firstError(cause) ?? new Internal()))),
             Effect.tap((response) => Effect.sync(() => response.headers.set("cache-control", "no-store"))),
             Http.echoId(request),
             Effect.tap(() => discardBody(request))

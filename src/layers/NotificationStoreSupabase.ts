@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { type PauseEvent, PauseEvents, Receipt } from "../schema/PauseEvent.ts"
+import { type PauseEvent, type PauseEvents, Receipt } from "../schema/PauseEvent.ts"
 import { EventUnstorable, PayloadMismatch } from "../services/DedupeStore.ts"
 import {
   EventSuperseded,
@@ -19,7 +19,6 @@ const Answer = Schema.Union([
   Schema.Struct({ outcome: Schema.Literals(["payload_mismatch", "superseded", "invalid"]) })
 ])
 const decodeAnswers = Schema.decodeUnknownEffect(Schema.Array(Answer))
-const encodeEvents = Schema.encodeSync(PauseEvents)
 
 const toResult = ({ eventId }: PauseEvent, answer: typeof Answer.Type): Result.Result<Written, WriteRefused> => {
   switch (answer.outcome) {
@@ -40,9 +39,9 @@ export const layer = Layer.effect(
   Effect.gen(function* () {
     const database = yield* SupabaseRest
     return NotificationStore.of({
-      write: Effect.fn("NotificationStore.write")(function* (events) {
+      write: Effect.fnUntraced(function* (events) {
         const answers = yield* database
-          .rpc("pause_status_notify", { events: encodeEvents(events) }, decodeAnswers)
+          .rpc("pause_status_notify", { events: events satisfies typeof PauseEvents.Encoded }, decodeAnswers)
           .pipe(Effect.mapError(({ detail }) => new NotificationStoreUnavailable({ detail })))
         if (answers.length !== events.length) {
           return yield* new NotificationStoreUnavailable({ detail: "it answered for fewer events than it was asked" })

@@ -4,6 +4,7 @@ import * as Random from "effect/Random"
 import type * as Schema from "effect/Schema"
 import type { OrchestratorUnavailable } from "../services/OrchestratorClient.ts"
 import * as Config from "./Config.ts"
+import { promiseWithin } from "./Deadline.ts"
 
 /** A call that ended otherwise than with a 2xx and the JSON expected. */
 export type CallFailed =
@@ -30,16 +31,12 @@ const retryAfter = (header: string | null, nowMillis: number): { readonly retryA
   return Number.isNaN(seconds) ? {} : { retryAfterSeconds: Math.max(0, seconds) }
 }
 
-const timed = <A>(call: Effect.Effect<A, CallFailed>, millis: number): Effect.Effect<A, CallFailed> =>
-  Effect.timeoutOrElse(Effect.interruptible(call), {
-    duration: millis,
-    orElse: () =>
-      Effect.fail<CallFailed>({
-        kind: "transient",
-        failure: "timeout",
-        detail: `no answer within ${Math.round(millis)} ms`
-      })
-  })
+/** What is posted, and what reads the answer to it. */
+export interface Call<A> {
+  readonly body: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly decode: (text: string) => Effect.Effect<A, Schema.SchemaError>
+}
 
 /** Posts JSON to one URL, with timeout, bounded retries and budget; see OrchestratorClientHttp. */
 export const makeSend = Effect.fnUntraced(function* (
@@ -52,13 +49,13 @@ export const makeSend = Effect.fnUntraced(function* (
   const retries = yield* Config.orchestratorRetries
 
   const post = Effect.fnUntraced(function* <A>(
-    body: string,
-    headers: Readonly<Record<string, string>>,
-    decode: (text: string) => Effect.Effect<A, Schema.SchemaError>
+    { body, decode, headers }: Call<A>,
+    millis: number
   ): Effect.fn.Return<A, CallFailed> {
     // One promise for head and body, so that the timeout aborts a body that never ends as well.
-    const { response, text } = yield* Effect.tryPromise({
-      try: (signal) =>
+    const { response, text } = yield* promiseWithin({
+      millis,
+      promise: (signal) =>
         fetch(url, {
           method: "POST",
           headers: { "content-type": "application/json", accept: "application/json", ...credentials, ...headers },
@@ -66,7 +63,12 @@ export const makeSend = Effect.fnUntraced(function* (
           redirect: "manual",
           signal
         }).then((response) => response.text().then((text) => ({ response, text }))),
-      catch: (): CallFailed => ({ kind: "transient", failure: "connection", detail: "the connection failed" })
+      onRejection: (): CallFailed => ({ kind: "transient", failure: "connection", detail: "the connection failed" }),
+      onTimeout: (): CallFailed => ({
+        kind: "transient",
+        failure: "timeout",
+        detail: `no answer within ${Math.round(millis)} ms`
+      })
     })
     if (response.ok) {
       return yield* decode(text).pipe(
@@ -82,18 +84,18 @@ export const makeSend = Effect.fnUntraced(function* (
   })
 
   const persist = Effect.fnUntraced(function* <A>(
-    call: Effect.Effect<A, CallFailed>,
+    call: Call<A>,
     endsAt: number,
     left: number
   ): Effect.fn.Return<A, CallFailed> {
     const remaining = endsAt - (yield* Clock.currentTimeMillis)
-    return yield* Effect.catch(timed(call, Math.min(timeoutMillis, remaining)), (error) =>
+    return yield* Effect.catch(post(call, Math.min(timeoutMillis, remaining)), (error) =>
       error.kind === "permanent" ? Effect.fail(error) : again(call, endsAt, left, error)
     )
   })
 
   const again = Effect.fnUntraced(function* <A>(
-    call: Effect.Effect<A, CallFailed>,
+    call: Call<A>,
     endsAt: number,
     left: number,
     error: CallFailed & { readonly kind: "transient" }
@@ -106,10 +108,6 @@ export const makeSend = Effect.fnUntraced(function* (
     return yield* persist(call, endsAt, left - 1)
   })
 
-  return <A>(
-    body: string,
-    headers: Readonly<Record<string, string>>,
-    decode: (text: string) => Effect.Effect<A, Schema.SchemaError>
-  ): Effect.Effect<A, CallFailed> =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) => persist(post(body, headers, decode), now + budgetMillis, retries))
+  return <A>(call: Call<A>): Effect.Effect<A, CallFailed> =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) => persist(call, now + budgetMillis, retries))
 })

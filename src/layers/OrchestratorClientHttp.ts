@@ -4,7 +4,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { PauseEvent, PauseEvents, Receipt } from "../schema/PauseEvent.ts"
+import { type PauseEvent, type PauseEvents, Receipt } from "../schema/PauseEvent.ts"
 import { OrchestratorBatchReply } from "../schema/Replies.ts"
 import * as CircuitBreaker from "../services/CircuitBreaker.ts"
 import {
@@ -18,8 +18,9 @@ import * as Config from "./Config.ts"
 import { Fetch } from "./Fetch.ts"
 import { type CallFailed, failedStatus, makeSend } from "./OrchestratorCall.ts"
 
-const encodeEvent = Schema.encodeSync(Schema.fromJsonString(PauseEvent))
-const encodeEvents = Schema.encodeSync(Schema.fromJsonString(PauseEvents))
+// An event is on the wire what it is here; should that change, this is no longer of the type it satisfies.
+const encode = (events: PauseEvent | ReadonlyArray<PauseEvent>): string =>
+  JSON.stringify(events satisfies typeof PauseEvent.Encoded | typeof PauseEvents.Encoded)
 const decodeReceipt = Schema.decodeEffect(Schema.fromJsonString(Receipt))
 const decodeBatch = Schema.decodeEffect(Schema.fromJsonString(OrchestratorBatchReply))
 
@@ -89,7 +90,7 @@ export const layer = Layer.effect(
 
     const notifyEach = (event: PauseEvent): Effect.Effect<Answer> =>
       Effect.map(
-        guarded(send(encodeEvent(event), { "idempotency-key": event.eventId }, decodeReceipt)),
+        guarded(send({ body: encode(event), headers: { "idempotency-key": event.eventId }, decode: decodeReceipt })),
         Result.mapError((error) => toError(event, error))
       )
 
@@ -99,7 +100,7 @@ export const layer = Layer.effect(
     const notifyTogether = Effect.fnUntraced(function* (
       events: ReadonlyArray<PauseEvent>
     ): Effect.fn.Return<ReadonlyArray<Answer>> {
-      const reply = yield* guarded(send(encodeEvents(events), {}, decodeBatch))
+      const reply = yield* guarded(send({ body: encode(events), headers: {}, decode: decodeBatch }))
       if (Result.isSuccess(reply)) return events.map((event, index) => toAnswer(event, reply.success.results[index]))
       const { failure } = reply
       // Who refuses the array may refuse one event of it, or arrays, or their size: that kills none of the others.
@@ -108,9 +109,7 @@ export const layer = Layer.effect(
     })
 
     return OrchestratorClient.of({
-      notify: Effect.fn("OrchestratorClient.notify")((events: ReadonlyArray<PauseEvent>) =>
-        takesArrays && events.length > 1 ? notifyTogether(events) : notifyOneByOne(events)
-      )
+      notify: (events) => (takesArrays && events.length > 1 ? notifyTogether(events) : notifyOneByOne(events))
     })
   })
 )

@@ -29,7 +29,7 @@ const discard = Effect.fnUntraced(
   },
   (discarding, reader) =>
     Effect.interruptible(discarding).pipe(
-      Effect.timeout(discardedWithin),
+      Effect.timeoutOption(discardedWithin),
       Effect.ignore,
       Effect.andThen(Effect.ignore(Effect.tryPromise(() => reader.cancel())))
     )

@@ -1,10 +1,11 @@
-import { PostgrestClient } from "@supabase/postgrest-js"
+import { PostgrestBuilder } from "@supabase/postgrest-js"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Config from "./Config.ts"
+import { promiseWithin } from "./Deadline.ts"
 
 /** What we use of a SupabaseClient or a PostgrestClient: `rpc`, which answers instead of throwing. */
 export interface RpcClient {
@@ -53,13 +54,12 @@ const make = (client: RpcClient) =>
   Effect.map(Config.storeTimeout, (timeoutMillis) =>
     SupabaseRest.of({
       rpc: Effect.fnUntraced(function* (name, args, decode) {
-        const reply = yield* Effect.tryPromise({
-          try: (signal) => client.rpc(name, args).abortSignal(signal),
-          catch: () => new RpcFailed({ detail: "no connection" })
-        }).pipe(
-          Effect.timeout(timeoutMillis),
-          Effect.catchTag("TimeoutError", () => new RpcFailed({ detail: `no answer within ${timeoutMillis} ms` }))
-        )
+        const reply = yield* promiseWithin({
+          millis: timeoutMillis,
+          promise: (signal) => client.rpc(name, args).abortSignal(signal),
+          onRejection: () => new RpcFailed({ detail: "no connection" }),
+          onTimeout: () => new RpcFailed({ detail: `no answer within ${timeoutMillis} ms` })
+        })
         if (reply.error !== null) return yield* new RpcFailed({ detail: explain(name, reply) })
         return yield* decode(reply.data).pipe(
           Effect.mapError(
@@ -76,14 +76,25 @@ const make = (client: RpcClient) =>
 /** For a larger app that has a SupabaseClient (or a PostgrestClient) of its own. */
 export const fromClient = (client: RpcClient) => Layer.effect(SupabaseRest, make(client))
 
-/** Talks to the project's Data API with its secret key. Bundles only supabase-js's PostgREST part. */
+class RpcRequest extends PostgrestBuilder<Record<string, never>, unknown> {}
+
+// supabase-js's own request without its query builders, which are half of its PostgREST part and build no RPC.
+const clientOf = (url: URL, key: string): RpcClient => {
+  const headers = { apikey: key, authorization: `Bearer ${key}` }
+  return {
+    rpc: (name, body) => ({
+      abortSignal: (signal) =>
+        new RpcRequest({ method: "POST", url: new URL(`/rest/v1/rpc/${name}`, url), headers, body, signal })
+    })
+  }
+}
+
+/** Talks to the project's Data API with its secret key. Bundles only what supabase-js sends an RPC with. */
 export const layer = Layer.effect(
   SupabaseRest,
   Effect.gen(function* () {
     const url = yield* Config.supabaseUrl
     const [key] = yield* Config.supabaseSecretKeys
-    const value = key === undefined ? "" : Redacted.value(key)
-    const headers = { apikey: value, authorization: `Bearer ${value}` }
-    return yield* make(new PostgrestClient(new URL("/rest/v1", url).href, { headers }))
+    return yield* make(clientOf(url, key === undefined ? "" : Redacted.value(key)))
   })
 )

@@ -82,7 +82,7 @@ const failures = (claims: ReadonlyArray<Result.Result<Claim, ClaimRefused>>): Re
  * **Shape** the results in the order of the events.
  * **Fails with** DedupeStoreUnavailable when nothing could be claimed.
  */
-export const notifyAll = Effect.fn("notifyAll")(function* (
+export const notifyAll = Effect.fnUntraced(function* (
   events: ReadonlyArray<PauseEvent>
 ): Effect.fn.Return<ReadonlyArray<EventResult>, DedupeStoreUnavailable, DedupeStore | OrchestratorClient> {
   const store = yield* DedupeStore

@@ -1,3 +1,4 @@
+import * as Cause from "effect/Cause"
 import type { PauseEvent } from "../schema/PauseEvent.ts"
 import type * as Result from "effect/Result"
 import type { EventId } from "../schema/Identifiers.ts"
@@ -34,3 +35,6 @@ export interface HandledBatch {
 
 /** What is known of a delivery's subject before its end. */
 export type Seen = PauseEvent | NoChange | undefined
+
+/** What a program failed with; nothing when that is a defect. */
+export const firstError = <E>(cause: Cause.Cause<E>): E | undefined => cause.reasons.find(Cause.isFailReason)?.error

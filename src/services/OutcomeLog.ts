@@ -1,8 +1,15 @@
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
-import type { BatchItem, EventError, Handled, HandledBatch, Seen, WebhookError } from "./Outcome.ts"
+import {
+  type BatchItem,
+  type EventError,
+  firstError,
+  type Handled,
+  type HandledBatch,
+  type Seen,
+  type WebhookError
+} from "./Outcome.ts"
 import type { Verified } from "./SignatureVerifier.ts"
 
 const subject = (seen: Seen) => ({
@@ -67,9 +74,8 @@ export const logOutcome = (
   if (Exit.isSuccess(exit)) {
     return exit.value.transition === "BATCH" ? logBatch(exit.value, known) : logHandled(exit.value, known)
   }
-  const failure = exit.cause.reasons.find(Cause.isFailReason)
-  if (failure === undefined) return Effect.logError({ outcome: "defect", ...known }, exit.cause)
-  const { error } = failure
+  const error = firstError(exit.cause)
+  if (error === undefined) return Effect.logError({ outcome: "defect", ...known }, exit.cause)
   const line = { outcome: error._tag, ...known, ...skewOf(error), detail: describe(error) }
   return error._tag === "AlreadyProcessed" || error._tag === "EventInFlight"
     ? Effect.logInfo(line)

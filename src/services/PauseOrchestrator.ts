@@ -88,7 +88,7 @@ const notifyMany = Effect.fnUntraced(function* (
  * **Shape** `idempotencyKey`, when it is sent, must be the event's id; an array has each event's own.
  * **Fails with** OrchestrationError.
  */
-export const notifyCoordinators = Effect.fn("notifyCoordinators")(function* (
+export const notifyCoordinators = Effect.fnUntraced(function* (
   body: Uint8Array,
   idempotencyKey: string | undefined
 ): Effect.fn.Return<Written | ReadonlyArray<Orchestrated>, OrchestrationError, NotificationStore> {

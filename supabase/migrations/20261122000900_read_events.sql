@@ -65,10 +65,10 @@ begin
         e.place::integer as place,
         e.event,
         case when jsonb_typeof(e.event) <> 'object' then 'it must be a JSON object' else nullif(concat_ws('; ',
-          case when not coalesce(pg_input_is_valid(nullif(e.event ->> 'eventId', ''), 'uuid'), false)
-            then 'eventId must be a uuid' end,
-          case when not coalesce(pg_input_is_valid(nullif(e.event ->> 'mentorId', ''), 'uuid'), false)
-            then 'mentorId must be a uuid' end,
+          case when jsonb_typeof(e.event -> 'eventId') is distinct from 'string'
+            or not pg_input_is_valid(e.event ->> 'eventId', 'uuid') then 'eventId must be a uuid' end,
+          case when jsonb_typeof(e.event -> 'mentorId') is distinct from 'string'
+            or not pg_input_is_valid(e.event ->> 'mentorId', 'uuid') then 'mentorId must be a uuid' end,
           case when (e.event -> 'transition', e.event -> 'oldStatus', e.event -> 'newStatus') not in (
             ('"PAUSE"', '"active"', '"paused"'), ('"RESUME"', '"paused"', '"active"')
           ) is not false then 'transition must be PAUSE (active to paused) or RESUME (paused to active)' end,
@@ -123,7 +123,7 @@ begin
           r.event_id, r.mentor_id, j.event ->> 'oldStatus', j.event ->> 'newStatus', r.version, r.occurred_at_text
         )
       end,
-      coalesce((j.event ->> 'force')::boolean, false)
+      coalesce(j.event -> 'force' = 'true', false)
     )::pause_status.reading
     from judged j
     left join read r on r.place = j.place

@@ -13,8 +13,8 @@ set search_path = ''
 as $$
 begin
   return 'the settlement is malformed: ' || nullif(concat_ws('; ',
-    case when not coalesce(pg_input_is_valid(settlement ->> 'eventId', 'uuid'), false)
-      then 'eventId must be a uuid' end,
+    case when jsonb_typeof(settlement -> 'eventId') is distinct from 'string'
+      or not pg_input_is_valid(settlement ->> 'eventId', 'uuid') then 'eventId must be a uuid' end,
     case when jsonb_typeof(settlement -> 'token') is distinct from 'number'
       or not pg_input_is_valid(settlement ->> 'token', 'bigint') then 'token must be a whole number' end,
     case settlement ->> 'outcome'

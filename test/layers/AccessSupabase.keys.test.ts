@@ -171,6 +171,15 @@ describe("when Auth does not give its keys", () => {
     )
   )
 
+  it.effect("its slowness ends at the timeout, in a program that cannot be interrupted too", () =>
+    withAuth(["hangs"], (calls) =>
+      Effect.gen(function* () {
+        assert.strictEqual(yield* throughTime(Effect.uninterruptible(fateOf(first))), "KeysUnavailable")
+        assert.isTrue(calls[0]?.signal.aborted)
+      })
+    )
+  )
+
   it.effect("the keys known so far serve for an hour, and a key not among them is not judged", () =>
     withAuth([keySet(first.published)], () =>
       Effect.gen(function* () {

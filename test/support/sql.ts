@@ -21,7 +21,7 @@ export interface Database extends AsyncDisposable {
   /** Calls public.<name> by argument names as service_role, as PostgREST does. Arguments and answers are JSON. */
   readonly rpc: (name: string, args: Readonly<Record<string, unknown>>) => Promise<ReadonlyArray<Answer>>
   /** The same for any arguments and any answer: strings, numbers and booleans as they are, all else as JSON. */
-  readonly call: (name: string, args: Readonly<Record<string, unknown>>) => Promise<unknown>
+  readonly call: <A = unknown>(name: string, args: Readonly<Record<string, unknown>>) => Promise<A>
   /** Applies supabase/migrations in order, each file in one transaction, as role postgres. */
   readonly migrate: (options?: MigrateOptions) => Promise<void>
   readonly connect: (role?: "owner" | "admin") => Promise<Client & AsyncDisposable>
@@ -99,13 +99,13 @@ export const openDatabase = async (options: { readonly migrate?: boolean } = {})
       return first
     },
     rpc: (name, args) =>
-      answerOf(
+      answerOf<ReadonlyArray<Answer>>(
         name,
         args,
         Object.values(args).map((value) => JSON.stringify(value))
       ),
-    call: (name, args) =>
-      answerOf(
+    call: <A>(name: string, args: Readonly<Record<string, unknown>>) =>
+      answerOf<A>(
         name,
         args,
         Object.values(args).map((value) =>

@@ -27,8 +27,8 @@ interface Page {
   readonly next: { readonly createdAt: string; readonly eventId: string } | null
 }
 
-const list = async (database: Database, query: object = {}): Promise<Page> =>
-  (await database.call("pause_status_list_events", { query: { limit: 100, ...query } })) as Page
+const list = (database: Database, query: object = {}): Promise<Page> =>
+  database.call<Page>("pause_status_list_events", { query: { limit: 100, ...query } })
 
 const idsOf = async (database: Database, query: object = {}): Promise<ReadonlyArray<string>> =>
   (await list(database, query)).events.map(({ eventId }) => eventId)
@@ -58,7 +58,17 @@ const newestFirst = (database: Database) =>
 
 describe("the list of events", () => {
   let database: Database
-  const ids: Record<string, string> = {}
+  const ids = {
+    pending: "",
+    processing: "",
+    completed: "",
+    failed: "",
+    resolved: "",
+    resume: "",
+    late: "",
+    timeless: "",
+    early: ""
+  }
   let coordinator: string
   let mentor: string
 
@@ -71,14 +81,12 @@ describe("the list of events", () => {
     await setStatus(database, mentor, "paused")
     await settle(database, (await eventOf(database, mentor)).event_id)
     await setStatus(database, mentor, "active")
-    ids["resume"] = (await eventOf(database, mentor, 2)).event_id
+    ids.resume = (await eventOf(database, mentor, 2)).event_id
     const late = foreignEvent({ occurredAt: "2020-02-29T23:59:59.999999Z", mentorId: mentor })
     const timeless = foreignEvent({ occurredAt: "yesterday" })
     const early = foreignEvent({ occurredAt: "2199-01-01T00:00:00Z" })
-    for (const [name, event] of Object.entries({ late, timeless, early })) {
-      ids[name] = event.eventId
-      await claimOf(database, event)
-    }
+    for (const event of [late, timeless, early]) await claimOf(database, event)
+    Object.assign(ids, { late: late.eventId, timeless: timeless.eventId, early: early.eventId })
     const { id } = await database.row<{ id: string }>(
       `with c as (insert into public.coordinators (name) values ('Cleo') returning id)
        insert into public.mentor_coordinators select $1, id from c returning coordinator_id as id`,
@@ -97,10 +105,10 @@ describe("the list of events", () => {
     const stored = await database.row<{ created: string }>(
       `select to_char(created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as created
        from pause_status.webhook_queue where event_id = $1`,
-      [ids["late"]]
+      [ids.late]
     )
     assert.deepStrictEqual<unknown>(event, {
-      eventId: ids["late"],
+      eventId: ids.late,
       mentorId: mentor,
       transition: "PAUSE",
       oldStatus: "active",
@@ -127,25 +135,25 @@ describe("the list of events", () => {
       assert.deepStrictEqual([...new Set(events.map((event) => event.status))], [status])
       all.push(...events.map(({ eventId }) => eventId))
     }
-    assert.sameMembers(all, (await newestFirst(database)) as Array<string>)
-    assert.sameMembers([...(await idsOf(database, { status: "failed" }))], [ids["failed"], ids["resolved"]])
+    assert.sameMembers(all, await newestFirst(database))
+    assert.sameMembers([...(await idsOf(database, { status: "failed" }))], [ids.failed, ids.resolved])
   })
 
   it("is filtered by mentor and by transition, and by both", async () => {
     assert.lengthOf(await idsOf(database, { mentorId: mentor }), 3)
-    assert.deepStrictEqual(await idsOf(database, { transition: "RESUME" }), [ids["resume"]])
-    assert.deepStrictEqual(await idsOf(database, { transition: "RESUME", mentorId: mentor }), [ids["resume"]])
+    assert.deepStrictEqual(await idsOf(database, { transition: "RESUME" }), [ids.resume])
+    assert.deepStrictEqual(await idsOf(database, { transition: "RESUME", mentorId: mentor }), [ids.resume])
     assert.deepStrictEqual(await idsOf(database, { mentorId: foreignEvent().mentorId }), [])
   })
 
   it("is filtered by when events occurred: from is included, to is not, and what has no time is left out", async () => {
     const day = { occurredFrom: "2020-02-29T23:59:59.999999Z", occurredTo: "2020-03-01T00:00:00Z" }
-    assert.deepStrictEqual(await idsOf(database, day), [ids["late"]])
+    assert.deepStrictEqual(await idsOf(database, day), [ids.late])
     assert.deepStrictEqual(await idsOf(database, { ...day, occurredTo: day.occurredFrom }), [])
-    assert.deepStrictEqual(await idsOf(database, { occurredTo: "2020-03-01T01:00:00.000000+01:00" }), [ids["late"]])
-    assert.deepStrictEqual(await idsOf(database, { occurredFrom: "2100-01-01" + "T00:00Z" }), [ids["early"]])
+    assert.deepStrictEqual(await idsOf(database, { occurredTo: "2020-03-01T01:00:00.000000+01:00" }), [ids.late])
+    assert.deepStrictEqual(await idsOf(database, { occurredFrom: "2100-01-01T00:00Z" }), [ids.early])
     const everything = await idsOf(database, { occurredFrom: "0001-01-01T00:00:00Z" })
-    const timed = (await newestFirst(database)).filter((id) => id !== ids["timeless"])
+    const timed = (await newestFirst(database)).filter((id) => id !== ids.timeless)
     assert.deepStrictEqual(everything, timed)
     assert.deepStrictEqual(await idsOf(database, { occurredTo: "9999-12-31T23:59:59Z" }), timed)
   })
@@ -153,9 +161,9 @@ describe("the list of events", () => {
   it("finds what occurred at a time in both forms: created as it occurred, and long after", async () => {
     const { events } = await list(database, { status: "completed" })
     for (const { eventId } of events) {
-      const { occurredAt } = (await database.call("pause_status_get_event", { event_id: eventId })) as {
+      const { occurredAt } = await database.call<{
         occurredAt: string
-      }
+      }>("pause_status_get_event", { event_id: eventId })
       const moment = { occurredFrom: occurredAt, occurredTo: `${occurredAt.slice(0, 4)}-12-31T00:00:00Z` }
       assert.include(await idsOf(database, moment), eventId)
       assert.notInclude(await idsOf(database, { occurredTo: occurredAt }), eventId)
@@ -191,7 +199,7 @@ describe("the list of events", () => {
   })
 
   it("shows an event to a coordinator of its mentor, and is silent to others as if there were none", async () => {
-    const event_id = ids["late"]
+    const event_id = ids.late
     const read = (coordinator_id: string | null) =>
       database.call("pause_status_get_event", { event_id, coordinator_id })
     assert.deepInclude(await read(coordinator), { eventId: event_id, mentorId: mentor })
@@ -203,11 +211,11 @@ describe("the list of events", () => {
     const event_id = await inState.redriven(database)
     const token = await claim(database, event_id)
     await complete(database, event_id, token, { notified: 2 })
-    const event = (await database.call("pause_status_get_event", { event_id })) as {
+    const event = await database.call<{
       attempts: ReadonlyArray<Record<string, unknown>>
       deadLetter: Record<string, unknown>
       receipt: unknown
-    }
+    }>("pause_status_get_event", { event_id })
     assert.deepStrictEqual(event.receipt, { notified: 2 })
     assert.deepStrictEqual(
       event.attempts.map(({ why, outcome, attempt }) => [why, outcome, attempt]),

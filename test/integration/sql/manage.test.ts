@@ -3,6 +3,7 @@ import { type Database, failureOf, openReadyDatabase } from "../../support/sql.t
 import { type EventState, inState } from "../../support/states.ts"
 
 interface Expected {
+  readonly state: EventState
   /** The status that readers see; null when they see no event. */
   readonly status: string | null
   readonly redrive: string
@@ -14,29 +15,28 @@ interface Expected {
 const underWay = { redrive: "already_pending", resolve: "not_failed", erase: "not_settled" }
 const gone = { status: null, redrive: "unknown", resolve: "unknown" }
 
-const expected: Record<EventState, Expected> = {
-  pending: { status: "pending", ...underWay },
-  processing: { status: "processing", ...underWay },
-  "processing, its lease ended": { status: "processing", ...underWay },
-  "pending again": { status: "pending", ...underWay },
-  "pending, and somebody else's to send": { status: "pending", ...underWay },
-  completed: { status: "completed", redrive: "not_failed", resolve: "not_failed", erase: "erased" },
-  failed: { status: "failed", redrive: "redriven", resolve: "resolved", erase: "not_settled" },
-  "failed, and superseded": {
+const states: ReadonlyArray<Expected> = [
+  { state: "pending", status: "pending", ...underWay },
+  { state: "processing", status: "processing", ...underWay },
+  { state: "processing, its lease ended", status: "processing", ...underWay },
+  { state: "pending again", status: "pending", ...underWay },
+  { state: "pending, and somebody else's to send", status: "pending", ...underWay },
+  { state: "completed", status: "completed", redrive: "not_failed", resolve: "not_failed", erase: "erased" },
+  { state: "failed", status: "failed", redrive: "redriven", resolve: "resolved", erase: "not_settled" },
+  {
+    state: "failed, and superseded",
     status: "failed",
     redrive: "superseded",
     forced: "redriven",
     resolve: "resolved",
     erase: "not_settled"
   },
-  resolved: { status: "failed", redrive: "redriven", resolve: "already_resolved", erase: "erased" },
-  redriven: { status: "pending", ...underWay },
-  "erased after it was completed": { ...gone, erase: "erased" },
-  "erased after it was resolved": { ...gone, erase: "erased" },
-  unknown: { ...gone, erase: "unknown" }
-}
-
-const states = Object.entries(expected).map(([state, rest]) => ({ state: state as EventState, ...rest }))
+  { state: "resolved", status: "failed", redrive: "redriven", resolve: "already_resolved", erase: "erased" },
+  { state: "redriven", status: "pending", ...underWay },
+  { state: "erased after it was completed", ...gone, erase: "erased" },
+  { state: "erased after it was resolved", ...gone, erase: "erased" },
+  { state: "unknown", ...gone, erase: "unknown" }
+]
 
 const tried = (outcome: string): string =>
   ({ redriven: "would_redrive", resolved: "would_resolve" })[outcome] ?? outcome
@@ -52,10 +52,10 @@ describe("an event that is managed", () => {
   afterAll(() => database[Symbol.asyncDispose]())
 
   const manage = async (name: string, args: object) => {
-    const answer = (await database.call(`pause_status_${name}`, { ...args })) as {
+    const answer = await database.call<{
       readonly outcome: string
       readonly event?: { readonly eventId: string; readonly status: string } | null
-    }
+    }>(`pause_status_${name}`, { ...args })
     return { outcome: answer.outcome, status: answer.event?.status ?? null, eventId: answer.event?.eventId ?? null }
   }
 
@@ -70,10 +70,17 @@ describe("an event that is managed", () => {
       [event_id]
     )
 
+  it("is tried in every state", () => {
+    assert.sameMembers(
+      states.map(({ state }) => state),
+      Object.keys(inState)
+    )
+  })
+
   it.for(states)("is read when it is $state", async ({ state, status }) => {
     const event_id = await inState[state](database)
-    const event = await database.call("pause_status_get_event", { event_id })
-    assert.strictEqual((event as { status: string } | null)?.status ?? null, status)
+    const event = await database.call<{ status: string } | null>("pause_status_get_event", { event_id })
+    assert.strictEqual(event?.status ?? null, status)
   })
 
   it.for(states)("is redriven when it is $state: $redrive", async ({ state, status, redrive }) => {
@@ -106,7 +113,7 @@ describe("an event that is managed", () => {
     assert.deepStrictEqual(await manage("resolve", { event_id, notes: "told" }), { outcome: resolve, status, eventId })
     if (resolve !== "resolved") return assert.deepStrictEqual(await stored(event_id), before)
     assert.strictEqual((await manage("resolve", { event_id, notes: "again" })).outcome, "already_resolved")
-    const { deadLetter } = (await database.call("pause_status_get_event", { event_id })) as { deadLetter: object }
+    const { deadLetter } = await database.call<{ deadLetter: object }>("pause_status_get_event", { event_id })
     assert.include(deadLetter, { resolution: "resolved", notes: "told" })
   })
 
@@ -140,7 +147,7 @@ describe("an event that is managed", () => {
     const notes = `'; drop table pause_status.webhook_queue; -- ${"ü".repeat(4_000)}`
     const event_id = await inState.failed(database)
     assert.strictEqual((await manage("resolve", { event_id, notes })).outcome, "resolved")
-    const { deadLetter } = (await database.call("pause_status_get_event", { event_id })) as { deadLetter: object }
+    const { deadLetter } = await database.call<{ deadLetter: object }>("pause_status_get_event", { event_id })
     assert.include(deadLetter, { notes })
     const other = await inState.failed(database)
     const failure = await failureOf(manage("resolve", { event_id: other, notes: "ü".repeat(4_097) }))

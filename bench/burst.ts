@@ -1,0 +1,132 @@
+// How long until everybody is told, when one UPDATE changes many mentors?
+import { type Ask, expectEqual } from "./harness/question.ts"
+import { interleaved } from "./harness/rounds.ts"
+import { figure, median, percentile, ratio, rounded, thinned } from "./harness/statistics.ts"
+import { idle, startWorld, toldOnce, type Way, type World } from "./world/world.ts"
+
+const LONGEST_SECONDS = 300
+const CURVE_POINTS = 100
+
+interface Sample {
+  readonly statementMs: number
+  /** Milliseconds from the commit to each mentor, in order. */
+  readonly toldMs: ReadonlyArray<number>
+}
+
+interface Contender {
+  readonly name: string
+  readonly eventsPerRequest?: number
+}
+
+const OURS: Contender = { name: "ours, 100 events per request (default)", eventsPerRequest: 100 }
+const ONE_BY_ONE: Contender = { name: "ours, events_per_request = 1", eventsPerRequest: 1 }
+const TUTORIAL: Contender = { name: "net.http_post per row, no outbox" }
+
+const changeAndWatch = async (way: Way, mentorIds: ReadonlyArray<string>): Promise<Sample> => {
+  way.told.expect(mentorIds)
+  const started = performance.now()
+  await way.change(mentorIds)
+  const committed = performance.now()
+  const moments = await way.told.everyone(LONGEST_SECONDS)
+  return { statementMs: committed - started, toldMs: moments.map((moment) => moment - committed) }
+}
+
+const burst = async (world: World, { eventsPerRequest }: Contender, size: number): Promise<Sample> => {
+  const mentorIds = world.mentorIds.slice(0, size)
+  const way = eventsPerRequest === undefined ? world.tutorial : world.ours
+  if (eventsPerRequest !== undefined) {
+    await world.client.query("update pause_status.settings set events_per_request = $1", [eventsPerRequest])
+  }
+  await idle(world)
+  const run = async () => {
+    const sample = await changeAndWatch(way, mentorIds)
+    await idle(world)
+    return sample
+  }
+  const sample = await (eventsPerRequest === undefined ? run() : toldOnce(world, size, run))
+  expectEqual("mentors told about twice", way.told.surplus, 0)
+  return sample
+}
+
+const summary = (size: number, { name }: Contender, samples: ReadonlyArray<Sample>) => {
+  const lastMs = samples.map(({ toldMs }) => toldMs.at(-1) ?? Number.NaN)
+  const toldMs = samples.flatMap((sample) => sample.toldMs)
+  return {
+    size,
+    way: name,
+    seconds: rounded(median(lastMs) / 1_000),
+    p50Seconds: rounded(percentile(toldMs, 0.5) / 1_000),
+    statementMs: rounded(median(samples.map(({ statementMs }) => statementMs))),
+    secondsOfEachRound: lastMs.map((ms) => rounded(ms / 1_000)),
+    curveSeconds: thinned(toldMs, CURVE_POINTS).map((ms) => rounded(ms / 1_000))
+  }
+}
+
+type Figures = ReadonlyArray<ReturnType<typeof summary>>
+
+const plotOf = (figures: Figures, size: number) => ({
+  name: "burst",
+  title: `${size.toLocaleString("en")} mentors changed by one UPDATE`,
+  option: {
+    xAxis: { type: "log" as const, name: "seconds after the commit", min: 0.01 },
+    yAxis: { type: "value" as const, name: "mentors told about" },
+    series: figures
+      .filter((row) => row.size === size)
+      .map(({ curveSeconds, way }) => ({
+        type: "line" as const,
+        name: way,
+        showSymbol: false,
+        data: curveSeconds.map((seconds, at) => [
+          Math.max(seconds, 0.01),
+          Math.round((size * (at + 1)) / curveSeconds.length)
+        ])
+      }))
+  }
+})
+
+export const ask: Ask = async ({ quick, say }) => {
+  const largest = quick ? 1_000 : 5_000
+  const plan = quick
+    ? [{ size: largest, ways: [OURS, ONE_BY_ONE, TUTORIAL], rounds: 1 }]
+    : [
+        { size: 100, ways: [OURS, ONE_BY_ONE, TUTORIAL], rounds: 3 },
+        { size: 1_000, ways: [OURS, TUTORIAL], rounds: 2 },
+        { size: largest, ways: [OURS, TUTORIAL], rounds: 2 },
+        { size: largest, ways: [ONE_BY_ONE], rounds: 1 }
+      ]
+  await using world = await startWorld(largest)
+  // The first event of a handler pays for its start.
+  await burst(world, OURS, 100)
+  const measured = new Map<
+    string,
+    { readonly size: number; readonly way: Contender; readonly samples: Array<Sample> }
+  >()
+  for (const { rounds, size, ways } of plan) {
+    const samples = await interleaved(ways, rounds, async (way) => {
+      const sample = await burst(world, way, size)
+      say(`${size} mentors, ${way.name}: ${figure((sample.toldMs.at(-1) ?? Number.NaN) / 1_000)} s`)
+      return sample
+    })
+    for (const [way, some] of samples) measured.set(`${size} ${way.name}`, { size, way, samples: [...some] })
+  }
+  const figures = [...measured.values()].map(({ samples, size, way }) => summary(size, way, samples))
+  const ofOurs = new Map(figures.filter(({ way }) => way === OURS.name).map((row) => [row.size, row.seconds]))
+  return {
+    figures,
+    tables: [
+      {
+        title: "Commit → all notified, one UPDATE of many mentors",
+        head: ["mentors", "way", "× ours", "commit → all notified", "p50 of the mentors", "the UPDATE itself"],
+        rows: figures.map((row) => [
+          row.size.toLocaleString("en"),
+          row.way,
+          ratio(row.seconds, ofOurs.get(row.size) ?? Number.NaN),
+          `${figure(row.seconds)} s`,
+          `${figure(row.p50Seconds)} s`,
+          `${figure(row.statementMs)} ms`
+        ])
+      }
+    ],
+    plots: [plotOf(figures, largest)]
+  }
+}

@@ -1,0 +1,47 @@
+import type { EChartsOption } from "echarts"
+
+export interface Asked {
+  /** Fewer rounds and smaller sizes: enough to see that everything works, and the order of magnitude. */
+  readonly quick: boolean
+  readonly say: (text: string) => void
+}
+
+export interface Table {
+  readonly title: string
+  readonly head: ReadonlyArray<string>
+  readonly rows: ReadonlyArray<ReadonlyArray<string>>
+}
+
+export interface Plot {
+  /** The name of the file in docs/plots, without its ending. */
+  readonly name: string
+  readonly title: string
+  readonly option: EChartsOption
+}
+
+/** Text that is too long for the page: its own file in docs/plots' neighbour, docs/benchmarks. */
+export interface Appendix {
+  readonly name: string
+  readonly text: string
+}
+
+export interface Answer {
+  /** What bench/results.json keeps. */
+  readonly figures: unknown
+  readonly tables: ReadonlyArray<Table>
+  readonly plots?: ReadonlyArray<Plot>
+  readonly appendices?: ReadonlyArray<Appendix>
+}
+
+/** One question, answered by measuring. Each file bench/<name>.ts asks one. */
+export type Ask = (asked: Asked) => Promise<Answer>
+
+export class BenchError extends Error {
+  override readonly name = "BenchError"
+}
+
+/** No time is worth anything when the answers differ: checked before, and after, the clock runs. */
+export const expectEqual = (what: string, found: unknown, expected: unknown): void => {
+  const [left, right] = [JSON.stringify(found), JSON.stringify(expected)]
+  if (left !== right) throw new BenchError(`${what}: expected ${right}, found ${left}. Nothing was timed.`)
+}

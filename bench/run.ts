@@ -1,0 +1,52 @@
+// npm run bench: asks all questions, or those that are named, and writes down what was found.
+import { parseArgs } from "node:util"
+import { messageOf } from "../local/StackError.ts"
+import { environment } from "./harness/environment.ts"
+import type { Ask } from "./harness/question.ts"
+import { printable, writeDown } from "./harness/report.ts"
+
+const QUESTIONS: Readonly<Record<string, () => Promise<{ readonly ask: Ask }>>> = {
+  burst: () => import("./burst.ts")
+}
+
+const USAGE = `Usage: npm run bench -- [--quick] [--write] [${Object.keys(QUESTIONS).join("] [")}]
+Without names all questions are asked. The results are written to bench/results.json, docs/benchmarks.md and docs/plots;
+with --quick they are only printed, unless --write says otherwise.`
+
+const readArguments = () => {
+  try {
+    const { positionals, values } = parseArgs({
+      allowPositionals: true,
+      options: { quick: { type: "boolean", default: false }, write: { type: "boolean", default: false } }
+    })
+    if (positionals.some((name) => !(name in QUESTIONS))) return undefined
+    return { ...values, names: positionals.length > 0 ? positionals : Object.keys(QUESTIONS) }
+  } catch {
+    return undefined
+  }
+}
+
+const given = readArguments()
+if (given === undefined) {
+  console.error(USAGE)
+  process.exitCode = 2
+} else {
+  const { names, quick, write } = given
+  for (const name of names) {
+    const began = performance.now()
+    const say = (text: string) => void process.stderr.write(`${name}: ${text}\n`)
+    const where = await environment({ quick })
+    try {
+      const question = await QUESTIONS[name]?.()
+      const answer = await question?.ask({ quick, say })
+      if (answer === undefined) continue
+      console.log(printable(name, where, answer))
+      if (write || !quick) await writeDown(name, where, answer)
+      say(`answered in ${((performance.now() - began) / 1_000).toFixed(0)} s`)
+    } catch (cause) {
+      console.error(`${name}: ${messageOf(cause)}`)
+      console.error(cause)
+      process.exitCode = 1
+    }
+  }
+}

@@ -1,0 +1,133 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer } from "effect"
+import { bundleFunctions, isOverBudget } from "../build.ts"
+import * as DedupeStoreSupabase from "../src/layers/DedupeStoreSupabase.ts"
+import * as OrchestratorClientHttp from "../src/layers/OrchestratorClientHttp.ts"
+import * as SupabaseRest from "../src/layers/SupabaseRest.ts"
+import { receive } from "../src/layers/WebhookHttp.ts"
+import { signed, webhookWorld } from "./layers/webhookWorld.ts"
+import { answered, config, fetchOf, rpcClient } from "./support/layers.ts"
+import { bytesOf, newPause, outboxPause } from "./support/payloads.ts"
+
+const bundles = await bundleFunctions()
+const handler = bundles.find(({ name }) => name === "pause-status-webhook-handler") ?? assert.fail("no handler")
+
+const packageOf = (path: string): string =>
+  /.*node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1] ?? path.slice(0, path.lastIndexOf("/"))
+
+describe("a bundle", () => {
+  it.each(bundles)("$name is within its budget", (bundle) => {
+    assert.isAbove(bundle.bytes, 10_000)
+    assert.isFalse(isOverBudget(bundle), `${bundle.bytes} bytes, ${bundle.gzipBytes} with gzip`)
+  })
+
+  it("is over its budget by one byte, with gzip or without", () => {
+    const { budget } = handler
+    assert.isFalse(isOverBudget({ ...handler, ...budget }))
+    assert.isTrue(isOverBudget({ ...handler, ...budget, bytes: budget.bytes + 1 }))
+    assert.isTrue(isOverBudget({ ...handler, ...budget, gzipBytes: budget.gzipBytes + 1 }))
+  })
+
+  it("of the handler is what a delivery needs: 150 KB, 50 KB with gzip, 104 modules", () => {
+    assert.isAtMost(handler.budget.bytes, 150_000)
+    assert.isAtMost(handler.budget.gzipBytes, 50_000)
+    assert.isAtMost(handler.modules.length, 104)
+  })
+
+  it("of the handler holds two packages", () => {
+    assert.deepStrictEqual([...new Set(handler.modules.map(packageOf))].toSorted(), [
+      "@supabase/postgrest-js",
+      "effect",
+      "src",
+      "src/layers",
+      "src/schema",
+      "src/services",
+      "supabase/functions/pause-status-webhook-handler"
+    ])
+  })
+
+  it("of the handler holds no router, no tracer, no reader of settings but ours, and nothing of the management", () => {
+    const unwanted = /effect\/dist\/(?:http|http-api|Config|ConfigProvider|ManagedRuntime|Stream|DateTime)\b|[Mm]anage/
+    assert.deepStrictEqual(
+      handler.modules.filter((path) => unwanted.test(path)),
+      []
+    )
+  })
+
+  it.each(bundles)("$name asks Deno for nothing of Node", ({ code }) => {
+    assert.notInclude(code, "globalThis.process")
+    assert.notMatch(code, /["'`]node:(?!async_hooks)/)
+  })
+
+  it.each(bundles)("$name names what it loads later in double quotes, where the Supabase CLI finds it", ({ code }) => {
+    const imported = [...code.matchAll(/\bimport\(([^)]*)\)/g)].map(([, name]) => name)
+    assert.deepStrictEqual(
+      imported.filter((name) => !/^"\.\/[a-z]+\.mjs"$/.test(name ?? "")),
+      []
+    )
+  })
+
+  it.each(bundles)(
+    "$name takes no stack traces while it is evaluated, and all that it is asked for later",
+    ({ code }) => {
+      const quiet = /^const (\w+)=Error\.stackTraceLimit;Error\.stackTraceLimit=0;/.exec(code)
+      assert.isNotNull(quiet)
+      assert.isTrue(code.trimEnd().endsWith(`Error.stackTraceLimit=${quiet?.[1]};`))
+    }
+  )
+})
+
+const claimed = { outcome: "claimed", token: 1, attempt: 1, leaseSeconds: 60 }
+const completed = { outcome: "completed" }
+const project = { SUPABASE_URL: "https://abcdefgh.supabase.co", SUPABASE_SERVICE_ROLE_KEY: "eyJ.legacy" }
+
+/** What one delivery of some payloads asks of the database and of the orchestrator. */
+const delivered = Effect.fnUntraced(function* (body: unknown, events: number, receipt: unknown) {
+  const database = rpcClient(
+    answered(Array.from({ length: events }, () => claimed)),
+    answered(Array.from({ length: events }, () => completed))
+  )
+  const orchestrator = fetchOf({ status: 200, body: JSON.stringify(receipt) })
+  const outside = Layer.mergeAll(
+    Layer.provide(DedupeStoreSupabase.layer, SupabaseRest.fromClient(database.client)),
+    OrchestratorClientHttp.layer
+  ).pipe(Layer.provide(orchestrator.layer), Layer.provide(config(project)))
+  const response = yield* receive(signed(bytesOf(body))).pipe(
+    Effect.provide(outside),
+    Effect.provide(webhookWorld().layer)
+  )
+  assert.strictEqual(response.status, 200)
+  return { rpcs: database.calls.map(({ name }) => name), calls: orchestrator.calls.length }
+})
+
+const twoRoundTripsAndOneCall = { rpcs: ["pause_status_claim", "pause_status_settle"], calls: 1 }
+
+describe("a delivery", () => {
+  it.effect("costs two round trips to the database and one call of the orchestrator", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* delivered(outboxPause, 1, { notified: 1 }), twoRoundTripsAndOneCall)
+    })
+  )
+
+  it.effect("costs no more when it carries a hundred events", () =>
+    Effect.gen(function* () {
+      const payloads = Array.from({ length: 100 }, newPause)
+      const results = payloads.map(({ event_id }) => ({ eventId: event_id, status: 200, receipt: { notified: 1 } }))
+      assert.deepStrictEqual(yield* delivered(payloads, 100, { results }), twoRoundTripsAndOneCall)
+    })
+  )
+
+  it.effect("is parsed once", () =>
+    Effect.gen(function* () {
+      const { parse } = JSON
+      let parses = 0
+      yield* Effect.addFinalizer(() => Effect.sync(() => (JSON.parse = parse)))
+      JSON.parse = (text: string, ...rest) => {
+        if (text.includes(outboxPause.table)) parses++
+        return parse(text, ...rest)
+      }
+      yield* delivered(outboxPause, 1, { notified: 1 })
+      assert.strictEqual(parses, 1)
+    })
+  )
+})
