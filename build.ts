@@ -39,7 +39,7 @@ const recipes: ReadonlyArray<Recipe> = [
     name: "pause-status-webhook-handler",
     entry: `${handler}/index.ts`,
     outfile: `${handler}/dist/index.mjs`,
-    budget: { bytes: 147_500, gzipBytes: 49_200 }
+    budget: { bytes: 148_000, gzipBytes: 49_400 }
   },
   {
     name: "pause-status-webhook-handler, management",
