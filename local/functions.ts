@@ -43,7 +43,10 @@ export const edgeFunction = (options: EdgeFunctionOptions): EdgeFunction => {
     reaper: options.reaper,
     spawn: async () => {
       port = undefined
-      return spawn(options.deno, [...serveArguments, await entryOf(options)], {
+      // Its own folder, where the part lies that it loads when it is first asked for: a newer Deno wants leave to read
+      // what was built anew since the start.
+      const reads = `--allow-read=${dirname(options.bundle)}`
+      return spawn(options.deno, [...serveArguments, reads, await entryOf(options)], {
         detached: true,
         stdio: ["ignore", "pipe", "pipe"],
         cwd: dirname(options.bundle),
@@ -84,7 +87,7 @@ const serveArguments = [
   "serve",
   `--host=${LOOPBACK}`,
   "--port=0",
-  // What a hosted function may do, as near as Deno's switches come: no files, and here no other machine either.
+  // What a hosted function may do, as near as Deno's switches come: no other files, and here no other machine either.
   `--allow-net=${LOOPBACK},localhost`,
   "--allow-env",
   "--no-prompt",

@@ -92,6 +92,9 @@ export const webhookTolerance = positive("WEBHOOK_TOLERANCE_SECONDS", 300, "seco
 /** The largest body that is read. Bytes. */
 export const maxBodyBytes = positive("MAX_BODY_BYTES", 262_144, "bytes")
 
+/** How long a body may take to arrive. Milliseconds. */
+export const bodyTimeout = positive("BODY_TIMEOUT_MS", 5_000, "milliseconds")
+
 /** The project's URL; Supabase sets it. */
 export const supabaseUrl = required(
   "SUPABASE_URL",

@@ -6,15 +6,15 @@ import { eventsPath } from "../schema/Paths.ts"
 import { firstError } from "../services/Outcome.ts"
 import * as Config from "./Config.ts"
 import { Internal, MethodNotAllowed, NotFound, type ReplyError, toResponse } from "./Problems.ts"
-import { discardBody, readBody } from "./RequestBody.ts"
+import { type BodyLimits, discardBody, readBody } from "./RequestBody.ts"
 
-/** Limits of the HTTP side. **Units** `maxBodyBytes` bytes. */
-export class HttpLimits extends Context.Service<HttpLimits, { readonly maxBodyBytes: number }>()(
+/** Limits of the HTTP side. */
+export class HttpLimits extends Context.Service<HttpLimits, BodyLimits>()(
   "pause-status-webhook-handler/layers/HttpLimits"
 ) {
   static readonly layer = Layer.effect(
     HttpLimits,
-    Effect.map(Config.maxBodyBytes, (maxBodyBytes) => ({ maxBodyBytes }))
+    Effect.all({ maxBodyBytes: Config.maxBodyBytes, bodyTimeoutMillis: Config.bodyTimeout })
   )
 }
 
@@ -27,9 +27,12 @@ export interface Route {
 /** Where deliveries are posted. */
 export const deliveries: Route = { functionName: "pause-status-webhook-handler", path: eventsPath }
 
-/** The path of a URL as it is at the root, without the function's name that Supabase puts before it. */
+/**
+ * The path of a URL as it is at the root, without the function's name that Supabase puts before it; none for what is no
+ * URL: a server puts the Host header into it as it came.
+ */
 export const pathBelow = (url: string, functionName: string): string => {
-  const { pathname } = new URL(url)
+  const pathname = URL.parse(url)?.pathname ?? ""
   const mounted = `/${functionName}`
   if (pathname === mounted) return "/"
   return pathname.startsWith(`${mounted}/`) ? pathname.slice(mounted.length) : pathname
@@ -51,8 +54,7 @@ export const expectPost = Effect.fnUntraced(function* (request: Request, { funct
 
 /** The raw body of a JSON request, within the limits; fails as readBody does. */
 export const readJson = Effect.fnUntraced(function* (request: Request) {
-  const { maxBodyBytes } = yield* HttpLimits
-  return yield* readBody(request, maxBodyBytes)
+  return yield* readBody(request, yield* HttpLimits)
 })
 
 const failureLine = (cause: Cause.Cause<ReplyError>): Effect.Effect<void> => {

@@ -36,12 +36,18 @@ export class BodyTooLarge extends Schema.TaggedError<BodyTooLarge>()("BodyTooLar
 export class BodyUnreadable extends Schema.TaggedError<BodyUnreadable>()("BodyUnreadable", {}) {
   override readonly message = "The body could not be read to its end"
 }
+/** The body is still not there. */
+export class BodyTooSlow extends Schema.TaggedError<BodyTooSlow>()("BodyTooSlow", { timeoutMillis: Schema.Finite }) {
+  override get message(): string {
+    return `The body did not arrive within ${this.timeoutMillis} ms`
+  }
+}
 /** A defect of ours; what it was is in the log only. */
 export class Internal extends Schema.TaggedError<Internal>()("Internal", {}) {
   override readonly message = "Something is wrong on our side; it has been logged"
 }
 
-type RequestError = NotFound | MethodNotAllowed | UnsupportedMediaType | BodyTooLarge | BodyUnreadable
+type RequestError = NotFound | MethodNotAllowed | UnsupportedMediaType | BodyTooLarge | BodyTooSlow | BodyUnreadable
 type ManagementError =
   | AccessError
   | InvalidQuery
@@ -62,6 +68,7 @@ interface Row {
 export const table: { readonly [Tag in ReplyError["_tag"]]: Row } = {
   MalformedBody: { status: 400, code: "malformed_json" },
   BodyUnreadable: { status: 408, code: "body_unreadable" },
+  BodyTooSlow: { status: 408, code: "body_unreadable" },
   InvalidPayload: { status: 400, code: "invalid_payload" },
   NoEventTime: { status: 400, code: "no_event_time" },
   InvalidQuery: { status: 400, code: "invalid_query" },

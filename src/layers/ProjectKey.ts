@@ -20,8 +20,9 @@ export class ProjectKey extends Context.Service<
       const matches = yield* Hmac.equalToAny(yield* Config.supabaseSecretKeys)
       return ProjectKey.of({
         check: Effect.fnUntraced(function* (headers) {
-          const bearer = headers.get("authorization")?.replace(/^Bearer /i, "")
-          const given = [headers.get("apikey"), bearer].filter((key) => typeof key === "string")
+          const authorization = headers.get("authorization")
+          const bearer = authorization === null ? null : (/^Bearer +(\S+)$/i.exec(authorization)?.[1] ?? "")
+          const given = [headers.get("apikey"), bearer].filter((key) => key !== null)
           for (const key of given) {
             if (yield* matches(key)) return
           }

@@ -1,5 +1,11 @@
 import * as Effect from "effect/Effect"
-import { BodyTooLarge, BodyUnreadable, UnsupportedMediaType } from "./Problems.ts"
+import { BodyTooLarge, BodyTooSlow, BodyUnreadable, UnsupportedMediaType } from "./Problems.ts"
+
+/** How much of a body is read, and how long it may take. **Units** bytes; milliseconds. */
+export interface BodyLimits {
+  readonly maxBodyBytes: number
+  readonly bodyTimeoutMillis: number
+}
 
 const isJson = /^application\/json\s*(?:;|$)/i
 
@@ -51,27 +57,43 @@ const readUpTo = Effect.fnUntraced(function* (
     const { done, value } = yield* readChunk(reader)
     if (done) return join(chunks, length)
     length += value.length
-    if (length > maxBytes) {
-      yield* discard(reader)
-      return yield* new BodyTooLarge({ maxBytes })
-    }
+    if (length > maxBytes) return yield* new BodyTooLarge({ maxBytes })
     chunks.push(value)
   }
 })
 
+// A sender that dawdles would hold a worker that others wait for.
+const readInTime = (
+  reader: Reader,
+  { bodyTimeoutMillis, maxBodyBytes }: BodyLimits
+): Effect.Effect<Uint8Array, BodyTooLarge | BodyTooSlow | BodyUnreadable> =>
+  readUpTo(reader, maxBodyBytes).pipe(
+    Effect.timeout(bodyTimeoutMillis),
+    Effect.catchTags({
+      BodyTooLarge: (error) => Effect.andThen(discard(reader), error),
+      TimeoutError: () =>
+        Effect.andThen(
+          Effect.ignore(Effect.tryPromise(() => reader.cancel())),
+          new BodyTooSlow({ timeoutMillis: bodyTimeoutMillis })
+        )
+    })
+  )
+
 /**
- * The raw bytes of a JSON request, never more than `maxBytes` of them in memory.
+ * The raw bytes of a JSON request, never more than `maxBodyBytes` of them in memory.
  *
- * **Fails with** UnsupportedMediaType, BodyTooLarge, BodyUnreadable (the sender hung up).
+ * **Fails with** UnsupportedMediaType, BodyTooLarge, BodyTooSlow, BodyUnreadable (the sender hung up).
  */
 export const readBody = Effect.fnUntraced(function* (
   request: Request,
-  maxBytes: number
-): Effect.fn.Return<Uint8Array, BodyTooLarge | BodyUnreadable | UnsupportedMediaType> {
+  limits: BodyLimits
+): Effect.fn.Return<Uint8Array, BodyTooLarge | BodyTooSlow | BodyUnreadable | UnsupportedMediaType> {
   const encoding = request.headers.get("content-encoding")?.toLowerCase() ?? "identity"
   if (!isJson.test(request.headers.get("content-type") ?? "") || encoding !== "identity") {
     return yield* new UnsupportedMediaType()
   }
-  if (Number(request.headers.get("content-length") ?? 0) > maxBytes) return yield* new BodyTooLarge({ maxBytes })
-  return request.body === null ? new Uint8Array() : yield* readUpTo(request.body.getReader(), maxBytes)
+  if (Number(request.headers.get("content-length") ?? 0) > limits.maxBodyBytes) {
+    return yield* new BodyTooLarge({ maxBytes: limits.maxBodyBytes })
+  }
+  return request.body === null ? new Uint8Array() : yield* readInTime(request.body.getReader(), limits)
 })

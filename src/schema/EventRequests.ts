@@ -30,7 +30,10 @@ const TimeBound = Schema.String.check(
  *
  * **Shape** opaque base64url text, made by the reply before.
  */
-export const Cursor = Schema.StringFromBase64Url.pipe(Schema.decodeTo(Schema.fromJsonString(PagePosition)))
+export const Cursor = Schema.StringFromBase64Url.pipe(
+  // Anybody can write one: what Postgres would not take for a time must not come to it.
+  Schema.decodeTo(Schema.fromJsonString(Schema.Struct({ ...PagePosition.fields, createdAt: TimeBound })))
+)
 
 const PageSize = Schema.String.check(
   Schema.isPattern(/^(?:[1-9]\d?|100)$/u, { expected: "a whole number from 1 to 100" })

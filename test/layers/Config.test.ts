@@ -59,6 +59,13 @@ const cases: ReadonlyArray<Case> = [
     illegal: notPositive
   },
   {
+    key: "BODY_TIMEOUT_MS",
+    setting: Config.bodyTimeout,
+    fallback: 5_000,
+    legal: numbers(1_000),
+    illegal: notPositive
+  },
+  {
     key: "SUPABASE_URL",
     setting: Config.supabaseUrl,
     legal: [[url, new URL(url)]],

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
-import { HttpRouter, HttpServer } from "effect/http"
+import { FetchHttpClient, HttpClient, HttpClientRequest, HttpRouter, HttpServer } from "effect/http"
+import { HttpApiClient } from "effect/http-api"
 import * as DedupeStoreMemory from "../../src/layers/DedupeStoreMemory.ts"
 import * as EventStoreMemory from "../../src/layers/EventStoreMemory.ts"
 import { HttpLimits } from "../../src/layers/Http.ts"
@@ -8,12 +9,14 @@ import * as ManagementApi from "../../src/layers/ManagementApi.ts"
 import * as OrchestratorClientMemory from "../../src/layers/OrchestratorClientMemory.ts"
 import * as SignatureVerifierWebCrypto from "../../src/layers/SignatureVerifierWebCrypto.ts"
 import * as WebhookRouter from "../../src/layers/WebhookRouter.ts"
+import { ManagementApi as ManagementApiContract } from "../../src/schema/Api.ts"
 import { Access } from "../../src/services/Access.ts"
 import { EventStore } from "../../src/services/EventStore.ts"
 import { Surroundings } from "../../src/services/Surroundings.ts"
 import { seedMemory, seedOf } from "../support/events.ts"
 import { config } from "../support/layers.ts"
 import { bytesOf, outboxPause } from "../support/payloads.ts"
+import { managementWorld } from "./managementWorld.ts"
 import { capturedConsole, settings, unsigned, url } from "./webhookWorld.ts"
 
 const app = Effect.fnUntraced(function* (held: Layer.Layer<EventStore>) {
@@ -86,4 +89,32 @@ describe("ManagementApi", () => {
       assert.strictEqual(state.events.get(event.eventId)?.status, method === "PUT" ? "pending" : undefined)
     })
   )
+
+  it.live("has a typed client, made from the contract, that knows its replies and its problems", () => {
+    const { ask, state } = managementWorld()
+    const event = seedOf({ status: "failed" })
+    const fetch: typeof globalThis.fetch = async (input, init) => {
+      const { pathname, search } = new URL(String(input))
+      const body = init?.body === undefined || init.body === null ? undefined : await new Response(init.body).text()
+      return ask(init?.method ?? "GET", pathname + search, Object.fromEntries(new Headers(init?.headers)), body)
+    }
+    return Effect.gen(function* () {
+      yield* seedMemory(state)(event)
+      const client = yield* HttpApiClient.make(ManagementApiContract, {
+        baseUrl: "http://localhost",
+        transformClient: HttpClient.mapRequest(HttpClientRequest.setHeader("apikey", "sb_secret_1"))
+      })
+      const { eventId } = event
+      const page = yield* client.listEvents({ query: { status: "failed", limit: 1 } })
+      assert.deepStrictEqual(
+        page.events.map((listed) => listed.eventId),
+        [eventId]
+      )
+      const changed = yield* client.changeEvent({ params: { eventId }, payload: { status: "resolved", notes: "told" } })
+      assert.strictEqual(changed.outcome, "resolved")
+      yield* client.eraseEvent({ params: { eventId } })
+      const unknown = yield* Effect.flip(client.getEvent({ params: { eventId } }))
+      assert.deepInclude(unknown, { status: 404, code: "not_found", eventId })
+    }).pipe(Effect.provide([FetchHttpClient.layer, Layer.succeed(FetchHttpClient.Fetch, fetch)]))
+  })
 })

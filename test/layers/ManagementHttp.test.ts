@@ -88,6 +88,10 @@ describe("a query", () => {
     ["occurredFrom=2026-02-29T00:00:00Z", "occurredFrom: Expected a day that is in the calendar"],
     ["cursor=a", "cursor: "],
     [`cursor=${Buffer.from("{}").toString("base64url")}`, "cursor.createdAt: Missing key"],
+    [
+      `cursor=${Buffer.from(`{"createdAt":"2026-99-99T09:30:00.123456Z","eventId":"${randomUUID()}"}`).toString("base64url")}`,
+      "cursor.createdAt: Expected a time"
+    ],
     ["page=2", "page: Expected no excess property"],
     ["__proto__=1", "__proto__: Expected no excess property"]
   ])("%s is refused, and said why", async (query, issue) => {

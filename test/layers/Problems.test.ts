@@ -40,6 +40,7 @@ const again = { "retry-after": "5" }
 const cases: ReadonlyArray<Case> = [
   { error: new MalformedBody(), status: 400, code: "malformed_json" },
   { error: new Problems.BodyUnreadable(), status: 408, code: "body_unreadable" },
+  { error: new Problems.BodyTooSlow({ timeoutMillis: 5_000 }), status: 408, code: "body_unreadable" },
   { error: new InvalidPayload({ issues }), status: 400, code: "invalid_payload", members: { issues } },
   { error: new NoEventTime(), status: 400, code: "no_event_time" },
   {

@@ -36,6 +36,7 @@ describe("ProjectKey", () => {
     { apikey: "" },
     { authorization: "" },
     { authorization: "Bearer " },
+    { authorization: "sb_secret_1" },
     { apikey: "sb_secret_" },
     { apikey: "sb_secret_11" },
     { apikey: "SB_SECRET_1" },

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Clock, Duration, Effect } from "effect"
 import { discardBody, readBody } from "../../src/layers/RequestBody.ts"
 import { throughTime } from "../support/layers.ts"
 import { url } from "./webhookWorld.ts"
@@ -33,18 +33,18 @@ const streamOf = (...chunks: ReadonlyArray<Uint8Array>) => {
   return { state, stream }
 }
 
-const tagOf = (request: Request, maxBytes = 10) =>
-  readBody(request, maxBytes).pipe(
-    Effect.match({ onSuccess: (bytes) => bytes.length, onFailure: (error) => error._tag })
-  )
+const limits = { maxBodyBytes: 10, bodyTimeoutMillis: 5_000 }
+
+const tagOf = (request: Request) =>
+  readBody(request, limits).pipe(Effect.match({ onSuccess: (bytes) => bytes.length, onFailure: (error) => error._tag }))
 
 describe("readBody", () => {
   it.effect("returns the bytes as they were sent, whatever their chunks", () =>
     Effect.gen(function* () {
       const bytes = Uint8Array.from([0, 255, 10, 13, 34, 239, 187, 191])
       const { stream } = streamOf(bytes.slice(0, 3), new Uint8Array(0), bytes.slice(3))
-      assert.deepStrictEqual([...(yield* readBody(requestOf(bytes), 10))], [...bytes])
-      assert.deepStrictEqual([...(yield* readBody(requestOf(stream), 10))], [...bytes])
+      assert.deepStrictEqual([...(yield* readBody(requestOf(bytes), limits))], [...bytes])
+      assert.deepStrictEqual([...(yield* readBody(requestOf(stream), limits))], [...bytes])
     })
   )
 
@@ -99,7 +99,7 @@ describe("readBody", () => {
 
   it.effect("says how large a body may be", () =>
     Effect.gen(function* () {
-      assert.include((yield* Effect.flip(readBody(requestOf(text(11)), 10))).message, "10 bytes")
+      assert.include((yield* Effect.flip(readBody(requestOf(text(11)), limits))).message, "10 bytes")
     })
   )
 
@@ -142,6 +142,41 @@ describe("readBody", () => {
     Effect.gen(function* () {
       const broken = new ReadableStream<Uint8Array>({ pull: (controller) => controller.error(new Error("reset")) })
       assert.strictEqual(yield* tagOf(requestOf(broken)), "BodyUnreadable")
+    })
+  )
+})
+
+/** A body that sends a byte each second for so long, and then nothing; `cancelled` says that it was let go. */
+const dawdling = (seconds: number) =>
+  Effect.gen(function* () {
+    const state = { cancelled: false }
+    const clock = yield* Clock.Clock
+    let left = seconds
+    const stream = new ReadableStream<Uint8Array>(
+      {
+        pull: (controller) =>
+          left-- > 0
+            ? Effect.runPromise(Effect.as(clock.sleep(Duration.seconds(1)), controller.enqueue(text(1))))
+            : new Promise(() => {}),
+        cancel: () => {
+          state.cancelled = true
+        }
+      },
+      { highWaterMark: 0 }
+    )
+    return { state, stream }
+  })
+
+describe("readBody, when the body dawdles", () => {
+  it.effect("waits five seconds for the whole of it, byte by byte, and lets go of it then", () =>
+    Effect.gen(function* () {
+      const { state, stream } = yield* dawdling(8)
+      const error = yield* throughTime(Effect.uninterruptible(Effect.flip(readBody(requestOf(stream), limits))), 500)
+      assert.deepInclude({ ...error }, { _tag: "BodyTooSlow", timeoutMillis: 5_000 })
+      assert.isTrue(state.cancelled)
+      const elapsed = yield* Effect.clockWith((clock) => clock.currentTimeMillis)
+      assert.isAtLeast(elapsed, 5_000)
+      assert.isAtMost(elapsed, 6_000)
     })
   )
 })

@@ -63,6 +63,7 @@ export interface Arrival {
   readonly headers: http.IncomingHttpHeaders
   readonly rawHeaders: ReadonlyArray<string>
   readonly body: string
+  readonly bytes: Uint8Array<ArrayBuffer>
 }
 
 export interface Recorder extends AsyncDisposable {
@@ -79,7 +80,8 @@ export const startRecorder = async (
     const parts: Array<Buffer> = []
     for await (const part of request) parts.push(part)
     const { method = "", url = "", headers, rawHeaders } = request
-    const arrival = { method, url, headers, rawHeaders, body: Buffer.concat(parts).toString() }
+    const bytes = Buffer.concat(parts)
+    const arrival = { method, url, headers, rawHeaders, body: bytes.toString(), bytes }
     arrivals.push(arrival)
     answer(arrival, response)
   })

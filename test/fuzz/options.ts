@@ -1,0 +1,69 @@
+import { randomInt } from "node:crypto"
+import { parseArgs } from "node:util"
+import type { DenoVersion } from "../../local/programs.ts"
+import { messageOf } from "../../local/StackError.ts"
+import type { FuzzOptions } from "./fuzz.ts"
+
+export class UsageError extends Error {
+  override readonly name = "UsageError"
+}
+
+export const USAGE = `npm run fuzz                  says odd, wrong and hostile things to the running function; exits with 0 only if
+                              each was answered as documented and nobody was told of what is no event
+
+  --inputs <n>                how many (20000)
+  --minutes <n>               for how long, instead
+  --seed <n>                  the same inputs as an earlier run; a new one when absent
+  --only <n>                  only the input at this index
+  --deno <version>            2.1.4, which hosted Supabase is compatible with, or current (2.1.4)
+  --help                      prints this`
+
+const HIGHEST_SEED = 2 ** 32
+
+export const randomSeed = (): number => randomInt(1, HIGHEST_SEED)
+
+const parse = (args: ReadonlyArray<string>) => {
+  try {
+    return parseArgs({
+      args: [...args],
+      options: {
+        inputs: { type: "string" },
+        minutes: { type: "string" },
+        seed: { type: "string" },
+        only: { type: "string" },
+        deno: { type: "string" },
+        help: { type: "boolean", default: false, short: "h" }
+      }
+    }).values
+  } catch (cause) {
+    throw new UsageError(messageOf(cause))
+  }
+}
+
+const whole = (flag: string, given: string, lowest: number): number => {
+  if (/^\d{1,10}$/.test(given) && Number(given) >= lowest && Number(given) <= HIGHEST_SEED) return Number(given)
+  throw new UsageError(`${flag} takes a whole number from ${lowest} to ${HIGHEST_SEED}.`)
+}
+
+const denoOf = (given: string): DenoVersion => {
+  if (given === "2.1.4" || given === "current") return given
+  throw new UsageError("--deno takes 2.1.4 or current.")
+}
+
+/** Reads the command line; "help" when that is all it asks for. Throws UsageError. */
+export const parseOptions = (args: ReadonlyArray<string>): FuzzOptions | "help" => {
+  const { deno: version, help, inputs, minutes, only, seed: given } = parse(args)
+  if (help) return "help"
+  const seed = given === undefined ? randomSeed() : whole("--seed", given, 1)
+  const deno = denoOf(version ?? "2.1.4")
+  if (only !== undefined) return { seed, deno, from: whole("--only", only, 0), until: { inputs: 1 } }
+  return {
+    seed,
+    deno,
+    from: 0,
+    until:
+      minutes === undefined
+        ? { inputs: whole("--inputs", inputs ?? "20000", 1) }
+        : { minutes: whole("--minutes", minutes, 1) }
+  }
+}
