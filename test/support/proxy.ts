@@ -122,6 +122,8 @@ export const startProxy = async (): Promise<Proxy> => {
       response.destroy()
     }
   })
+  // Longer than the functions' pool keeps a connection it does not use: a call must not meet one that is being closed.
+  server.keepAliveTimeout = 120_000
   server.listen(0, "127.0.0.1")
   await once(server, "listening")
   const address = server.address()
