@@ -1,5 +1,4 @@
 import { assert, describe, it } from "@effect/vitest"
-import { buildFunctions } from "../../build.ts"
 import type { Change, DeadLetter, Evidence, Told } from "../../local/chaos/audit.ts"
 import { runChaos } from "../../local/chaos/chaos.ts"
 import { Fence } from "../../local/chaos/Fence.ts"
@@ -29,7 +28,6 @@ describe("chaos", { timeout: 240_000 }, () => {
     [1914, randomSeed()]
   ] as const) {
     it(`nothing is lost, doubled or out of order, whatever dies or goes wrong: seeds ${seeds.join(", ")}`, async () => {
-      await buildFunctions()
       const runs = await Promise.allSettled(seeds.map(run))
       assert.deepStrictEqual(
         runs.flatMap((each) => (each.status === "rejected" ? [String(each.reason)] : [])),
