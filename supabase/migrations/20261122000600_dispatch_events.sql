@@ -1,8 +1,9 @@
 -- Purpose: sends events: hands them to pg_net, several in one signed request.
 -- Locks:   none on existing tables.
 -- Undo:    drop function pause_status.dispatch_due(text, integer), pause_status.dispatch(uuid[], text),
---          pause_status.request_size(uuid, integer, integer), pause_status.is_first_in_line(uuid, bigint),
---          pause_status.postpone(uuid[], text, text).
+--          pause_status.hand_over(jsonb[]), pause_status.post(uuid, jsonb, text, text, integer),
+--          pause_status.handler_address(), pause_status.request_size(uuid, integer, integer),
+--          pause_status.is_first_in_line(uuid, bigint), pause_status.postpone(uuid[], text, text).
 
 -- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('pause_status migrations'));
@@ -89,6 +90,77 @@ comment on function pause_status.request_size(uuid, integer, integer) is
   'so that what spoils a request for its neighbours soon travels alone. An outage (no answer, 429, 502, 503) is no '
   'reason for more requests.';
 
+create or replace function pause_status.handler_address(out function_url text, out secrets text)
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  if to_regprocedure('net.http_post(text,jsonb,jsonb,jsonb,integer)') is null then
+    raise exception 'pg_net is not installed: run create extension pg_net with schema extensions'
+      using errcode = 'undefined_object';
+  end if;
+  function_url := pause_status.vault_secret('pause_status_function_url');
+  if function_url !~* '^https?://[^/?#\s]' then
+    raise exception 'the Vault secret pause_status_function_url is no absolute http(s) URL: update it'
+      using errcode = 'invalid_parameter_value';
+  end if;
+  secrets := pause_status.vault_secret('pause_status_webhook_secret');
+end
+$$;
+comment on function pause_status.handler_address() is
+  'Where pg_net is to send events, and the secrets to sign them with; or an error that says what is missing.';
+
+create or replace function pause_status.post(
+  delivery_id uuid, body jsonb, function_url text, secrets text, timeout_ms integer
+)
+returns bigint
+language plpgsql
+set search_path = ''
+as $$
+declare
+  -- clock_timestamp(): now() is the start of a transaction that may have taken longer than a signature is good for.
+  unix_seconds bigint := floor(extract(epoch from clock_timestamp()));
+begin
+  return net.http_post(
+    url := function_url,
+    body := body,
+    headers := jsonb_build_object(
+      'Content-Type', 'application/json',
+      'webhook-id', delivery_id,
+      'webhook-timestamp', unix_seconds::text,
+      'webhook-signature', pause_status.sign(delivery_id::text, unix_seconds, body::text, secrets)
+    ),
+    timeout_milliseconds := timeout_ms
+  );
+end
+$$;
+comment on function pause_status.post(uuid, jsonb, text, text, integer) is
+  'Hands pg_net one signed request, to be sent when the transaction has committed; returns pg_net''s id of it.';
+
+create or replace function pause_status.hand_over(bodies jsonb[])
+returns table (request bigint, delivery_id uuid, request_id bigint)
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if bodies is not null then
+    return query
+    select b.request - 1, b.id, pause_status.post(b.id, b.body, a.function_url, a.secrets, s.request_timeout_ms)
+    from pause_status.settings s
+    cross join pause_status.handler_address() a
+    cross join (
+      select gen_random_uuid() as id, u.body, u.request from unnest(bodies) with ordinality as u (body, request)
+    ) as b;
+  end if;
+exception when others then
+  -- What is wrong will be said at the commit, which tries again.
+  return;
+end
+$$;
+comment on function pause_status.hand_over(jsonb[]) is
+  'Hands pg_net a request for each of the bodies, which it numbers from 0, or none at all. Never raises.';
+
 create or replace function pause_status.dispatch(event_ids uuid[], why text)
 returns integer
 language plpgsql
@@ -102,7 +174,6 @@ declare
   settings pause_status.settings;
   function_url text;
   secrets text;
-  unix_seconds bigint := floor(extract(epoch from clock_timestamp()));
   request record;
   delivery uuid;
   posted bigint;
@@ -115,21 +186,12 @@ begin
 
   -- Whatever goes wrong in here must not fail the transaction that changed the profile: the sweep will try again.
   begin
-    if to_regprocedure('net.http_post(text,jsonb,jsonb,jsonb,integer)') is null then
-      raise exception 'pg_net is not installed: run create extension pg_net with schema extensions'
-        using errcode = 'undefined_object';
-    end if;
     select s.* into settings from pause_status.settings s;
     if not found then
       raise exception 'the settings are gone: run insert into pause_status.settings default values'
         using errcode = 'no_data_found';
     end if;
-    function_url := pause_status.vault_secret('pause_status_function_url');
-    if function_url !~* '^https?://[^/?#\s]' then
-      raise exception 'the Vault secret pause_status_function_url is no absolute http(s) URL: update it'
-        using errcode = 'invalid_parameter_value';
-    end if;
-    secrets := pause_status.vault_secret('pause_status_webhook_secret');
+    select a.* into function_url, secrets from pause_status.handler_address() a;
 
     for request in
       with due as materialized (
@@ -164,16 +226,8 @@ begin
         delivery := request.event_ids[1];
         request.payloads := request.payloads -> 0;
       end if;
-      posted := net.http_post(
-        url := function_url,
-        body := request.payloads,
-        headers := jsonb_build_object(
-          'Content-Type', 'application/json',
-          'webhook-id', delivery,
-          'webhook-timestamp', unix_seconds::text,
-          'webhook-signature', pause_status.sign(delivery::text, unix_seconds, request.payloads::text, secrets)
-        ),
-        timeout_milliseconds := settings.request_timeout_ms
+      posted := pause_status.post(
+        delivery, request.payloads, function_url, secrets, settings.request_timeout_ms
       );
       -- clock_timestamp(): now() is the start of a transaction that may have taken longer than the timeout.
       update pause_status.webhook_queue q

@@ -1,10 +1,50 @@
 -- Purpose: the fast path: what a transaction queued is sent when it commits.
 -- Locks:   pause_status.webhook_queue, access exclusive, for an instant.
 -- Undo:    drop trigger webhook_queue_dispatch_at_commit on pause_status.webhook_queue; then drop function
---          pause_status.dispatch_at_commit(), pause_status.dispatch_transaction().
+--          pause_status.dispatch_at_commit(), pause_status.dispatch_transaction(), pause_status.take_back().
 
 -- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('pause_status migrations'));
+
+create or replace function pause_status.take_back()
+returns void
+language plpgsql
+set search_path = ''
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+as $$
+begin
+  with mine as materialized (
+    select q.event_id, q.request_id
+    from pause_status.webhook_queue q
+    cross join (
+      select make_interval(secs => s.acknowledge_timeout_seconds) as acknowledge_timeout from pause_status.settings s
+    ) as s
+    where q.status = 'pending'
+      and q.delivery_id is not null
+      and q.next_attempt_at between now() + s.acknowledge_timeout and clock_timestamp() + s.acknowledge_timeout
+      and q.queued_by = pg_current_xact_id()
+  ), withdrawn as (
+    delete from net.http_request_queue r
+    where r.id in (select m.request_id from mine m)
+  )
+  update pause_status.webhook_queue q
+  set
+    attempts = q.attempts - 1,
+    last_dispatched_at = null,
+    dispatch_reason = nullif(q.dispatch_reason, 'commit'),
+    delivery_id = null,
+    request_id = null,
+    next_attempt_at = clock_timestamp()
+  from mine m
+  where q.event_id = m.event_id;
+exception when others then
+  raise warning 'requests of a long transaction may come with an old signature, and be sent again: %', sqlerrm;
+end
+$$;
+comment on function pause_status.take_back() is
+  'Makes the events due again that the current transaction has handed to pg_net, which has not seen them yet. '
+  'Never raises.';
 
 create or replace function pause_status.dispatch_transaction()
 returns void
@@ -19,6 +59,11 @@ declare
   event_ids uuid[];
   mentor_ids uuid[];
 begin
+  -- What a large update handed over when it was made was signed then, and a signature is good for five minutes.
+  if clock_timestamp() - now() > interval '1 minute' then
+    perform pause_status.take_back();
+  end if;
+
   -- At most 10,000, because the writer waits for it; the sweep sends the rest.
   select array_agg(mine.event_id), array_agg(mine.mentor_id) into event_ids, mentor_ids
   from (
@@ -76,8 +121,9 @@ $$;
 comment on function pause_status.dispatch_at_commit() is
   'Dispatches what a transaction queued when it commits, with the rights of the outbox, not of the writer.';
 
--- Deferred to the commit, so that the signature's timestamp is fresh however long the transaction was, and so that
--- the question who is first in the mentor's line is asked after everything that was settled meanwhile.
+-- Deferred to the commit, so that the signature's timestamp is fresh however long the transaction was, so that what its
+-- statements queued travels together, and so that the question who is first in the mentor's line is asked after
+-- everything that was settled meanwhile.
 drop trigger if exists webhook_queue_dispatch_at_commit on pause_status.webhook_queue;
 create constraint trigger webhook_queue_dispatch_at_commit
   after insert on pause_status.webhook_queue
