@@ -374,7 +374,7 @@ comment on function pause_status.capture_mentors() is 'Remembers the status that
 
 create function pause_status.capture_transitions()
   returns trigger
-  language plpgsql volatile security definer set search_path="" set enable_nestloop=off;
+  language plpgsql volatile security definer set search_path="" set enable_nestloop=off set enable_seqscan=off;
 comment on function pause_status.capture_transitions() is 'Queues the transitions of a statement with their mentors'' next versions. If the outbox cannot be written, the change of the profiles fails too: no transition goes unnoticed.';
 
 create function pause_status.claim(readings pause_status.reading[])
@@ -472,6 +472,16 @@ create function pause_status.forget_settled()
   language plpgsql volatile set search_path="";
 comment on function pause_status.forget_settled() is 'Deletes a batch of what was settled longer than settings.retention_days ago; returns how many rows. Open dead letters and unsettled events are never deleted.';
 
+create function pause_status.hand_over(bodies jsonb[])
+  returns TABLE(request bigint, delivery_id uuid, request_id bigint)
+  language plpgsql volatile set search_path="";
+comment on function pause_status.hand_over(jsonb[]) is 'Hands pg_net a request for each of the bodies, which it numbers from 0, or none at all. Never raises.';
+
+create function pause_status.handler_address(OUT function_url text, OUT secrets text)
+  returns record
+  language plpgsql stable set search_path="";
+comment on function pause_status.handler_address() is 'Where pg_net is to send events, and the secrets to sign them with; or an error that says what is missing.';
+
 create function pause_status.http_schema()
   returns text
   language sql stable set search_path="";
@@ -511,6 +521,11 @@ create function pause_status.payload(event_id uuid, mentor_id uuid, old_status t
   returns jsonb
   language plpgsql stable set search_path="";
 comment on function pause_status.payload(uuid,uuid,text,text,bigint,text) is 'The body of a delivery, in the shape of a Supabase database webhook. It carries no profile data.';
+
+create function pause_status.post(delivery_id uuid, body jsonb, function_url text, secrets text, timeout_ms integer)
+  returns bigint
+  language plpgsql volatile set search_path="";
+comment on function pause_status.post(uuid,jsonb,text,text,integer) is 'Hands pg_net one signed request, to be sent when the transaction has committed; returns pg_net''s id of it.';
 
 create function pause_status.postpone(event_ids uuid[], why text, reason text)
   returns void
@@ -591,6 +606,11 @@ create function pause_status.sweep()
   returns integer
   language plpgsql volatile set search_path="";
 comment on function pause_status.sweep() is 'Ends expired leases and unacknowledged deliveries, then dispatches every due head of line; returns how many it sent.';
+
+create function pause_status.take_back()
+  returns void
+  language plpgsql volatile set search_path="" set plan_cache_mode=force_generic_plan set enable_seqscan=off;
+comment on function pause_status.take_back() is 'Makes the events due again that the current transaction has handed to pg_net, which has not seen them yet. Never raises.';
 
 create function pause_status.unexplained_profiles(mentor_ids uuid[], at_most integer)
   returns TABLE(mentor_id uuid, known_status text, status text)
