@@ -141,18 +141,17 @@ comment on function pause_status.post(uuid, jsonb, text, text, integer) is
 create or replace function pause_status.hand_over(bodies jsonb[])
 returns table (request bigint, delivery_id uuid, request_id bigint)
 language plpgsql
+strict
 set search_path = ''
 as $$
 begin
-  if bodies is not null then
-    return query
-    select b.request - 1, b.id, pause_status.post(b.id, b.body, a.function_url, a.secrets, s.request_timeout_ms)
-    from pause_status.settings s
-    cross join pause_status.handler_address() a
-    cross join (
-      select gen_random_uuid() as id, u.body, u.request from unnest(bodies) with ordinality as u (body, request)
-    ) as b;
-  end if;
+  return query
+  select b.request - 1, b.id, pause_status.post(b.id, b.body, a.function_url, a.secrets, s.request_timeout_ms)
+  from pause_status.settings s
+  cross join pause_status.handler_address() a
+  cross join (
+    select gen_random_uuid() as id, u.body, u.request from unnest(bodies) with ordinality as u (body, request)
+  ) as b;
 exception when others then
   -- What is wrong will be said at the commit, which tries again.
   return;
