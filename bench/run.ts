@@ -6,6 +6,7 @@ import type { Ask } from "./harness/question.ts"
 import { printable, writeDown } from "./harness/report.ts"
 
 const QUESTIONS: Readonly<Record<string, () => Promise<{ readonly ask: Ask }>>> = {
+  cold: () => import("./cold.ts"),
   burst: () => import("./burst.ts")
 }
 
