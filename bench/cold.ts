@@ -2,7 +2,7 @@
 import { type Ask, BenchError } from "./harness/question.ts"
 import { interleaved } from "./harness/rounds.ts"
 import { figure, median, percentile, ratio, rounded } from "./harness/statistics.ts"
-import { type Bundled, type Variant, variants } from "./variants/bundle.ts"
+import { type Size, type Variant, variants } from "./variants/bundle.ts"
 import { cpuOf, memoryOf, send } from "./variants/process.ts"
 import { notified } from "./variants/requests.ts"
 import { DENO_VERSIONS, prepareVariants, type Variants } from "./variants/world.ts"
@@ -76,7 +76,7 @@ const startsTable = (figures: Figures) => ({
 
 const MOST_PACKAGES = 5
 
-const packagesOf = ({ packages }: Bundled): string => {
+const packagesOf = ({ packages }: Size): string => {
   const all = Object.entries(packages)
   const others = all.slice(MOST_PACKAGES).reduce((sum, [, bytes]) => sum + bytes, 0)
   return [...all.slice(0, MOST_PACKAGES), ...(others > 0 ? [["others", others] as const] : [])]
@@ -87,12 +87,12 @@ const packagesOf = ({ packages }: Bundled): string => {
 const bundlesTable = (bundles: Variants["bundles"]) => ({
   title: "Bundles, KB",
   head: ["variant", "minified", "gzip", "modules", "of which, minified"],
-  rows: [...bundles].map(([variant, bundled]) => [
+  rows: [...bundles].map(([variant, { size }]) => [
     variant,
-    (bundled.bytes / KILOBYTE).toFixed(1),
-    (bundled.gzipBytes / KILOBYTE).toFixed(1),
-    String(bundled.modules),
-    packagesOf(bundled)
+    (size.bytes / KILOBYTE).toFixed(1),
+    (size.gzipBytes / KILOBYTE).toFixed(1),
+    String(size.modules),
+    packagesOf(size)
   ])
 })
 
@@ -134,7 +134,7 @@ export const ask: Ask = async ({ quick, say }) => {
   const figures = [...samples].map(([way, some]) => summary(way, some))
   return {
     figures: {
-      bundles: Object.fromEntries([...world.bundles].map(([variant, { path: _, ...rest }]) => [variant, rest])),
+      bundles: Object.fromEntries([...world.bundles].map(([variant, { size }]) => [variant, size])),
       starts: figures
     },
     tables: [startsTable(figures), bundlesTable(world.bundles)],

@@ -7,6 +7,7 @@ import { printable, writeDown } from "./harness/report.ts"
 
 const QUESTIONS: Readonly<Record<string, () => Promise<{ readonly ask: Ask }>>> = {
   cold: () => import("./cold.ts"),
+  warm: () => import("./warm.ts"),
   burst: () => import("./burst.ts")
 }
 

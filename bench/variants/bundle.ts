@@ -14,8 +14,7 @@ export const VARIANTS = {
 export type Variant = keyof typeof VARIANTS
 export const variants: ReadonlyArray<Variant> = ["ours", "plain", "supabase-js", "Hono + Zod"]
 
-export interface Bundled {
-  readonly path: string
+export interface Size {
   readonly bytes: number
   readonly gzipBytes: number
   readonly modules: number
@@ -34,6 +33,11 @@ const byPackage = ({ outputs }: Metafile): Readonly<Record<string, number>> => {
     }
   }
   return Object.fromEntries([...sums].toSorted(([, a], [, b]) => b - a))
+}
+
+export interface Bundled {
+  readonly path: string
+  readonly size: Size
 }
 
 /** Makes one module of a variant, as build.ts makes ours. */
@@ -56,5 +60,6 @@ export const bundle = async (variant: Variant, directory: string): Promise<Bundl
   })
   const text = await readFile(path)
   const modules = Object.values(metafile.outputs).flatMap(({ inputs }) => Object.values(inputs)).length
-  return { path, bytes: text.length, gzipBytes: gzipSync(text).length, modules, packages: byPackage(metafile) }
+  const size = { bytes: text.length, gzipBytes: gzipSync(text).length, modules, packages: byPackage(metafile) }
+  return { path, size }
 }

@@ -33,7 +33,7 @@ export const prepareVariants = async (): Promise<Variants> => {
   const deployed = (await buildFunctions()).find(({ name }) => name === "pause-status-webhook-handler")
   expectEqual(
     "our bundle, built like the variants, has the bytes that npm run build deploys",
-    bundles.get("ours")?.bytes,
+    bundles.get("ours")?.size.bytes,
     deployed?.bytes
   )
 

@@ -8,6 +8,7 @@ const isWebhook = (_: Record<string, unknown>, issues: ReadonlyArray<Issue>): _ 
 
 const matches = (pattern: RegExp) => (value: unknown) => typeof value === "string" && pattern.test(value)
 const isString = (value: unknown) => typeof value === "string"
+const isVersion = (value: unknown) => Number.isInteger(value) && Number(value) > 0
 const optional = (test: (value: unknown) => boolean) => (value: unknown) => value === undefined || test(value)
 
 /** Checks a payload by hand; all that is wrong is listed. */
@@ -23,7 +24,6 @@ export const validateByHand: Validate = (input) => {
   check(input["schema"] === "public", "Expected public", "schema")
   check(optional(matches(UUID))(input["event_id"]), "Expected a uuid", "event_id")
   check(optional(matches(TIMESTAMP))(input["timestamp"]), "Expected a timestamp", "timestamp")
-  const isVersion = (version: unknown) => Number.isInteger(version) && Number(version) > 0
   check(optional(isVersion)(input["version"]), "Expected a whole number from 1", "version")
   if (isObject(record)) {
     check(matches(UUID)(record["id"]), "Expected a uuid", "record", "id")
