@@ -8,6 +8,8 @@ import { printable, writeDown } from "./harness/report.ts"
 const QUESTIONS: Readonly<Record<string, () => Promise<{ readonly ask: Ask }>>> = {
   cold: () => import("./cold.ts"),
   warm: () => import("./warm.ts"),
+  capture: () => import("./capture.ts"),
+  tableSize: () => import("./tableSize.ts"),
   burst: () => import("./burst.ts")
 }
 
