@@ -10,6 +10,7 @@ const QUESTIONS: Readonly<Record<string, () => Promise<{ readonly ask: Ask }>>> 
   warm: () => import("./warm.ts"),
   capture: () => import("./capture.ts"),
   tableSize: () => import("./tableSize.ts"),
+  queues: () => import("./queues.ts"),
   burst: () => import("./burst.ts")
 }
 
