@@ -28,7 +28,7 @@ const changeAndWatch = async (way: Way, mentorIds: ReadonlyArray<string>): Promi
   await way.change(mentorIds)
   const committed = performance.now()
   const moments = await way.told.everyone(LONGEST_SECONDS)
-  return { statementMs: committed - started, toldMs: moments.map((moment) => moment - committed) }
+  return { statementMs: committed - started, toldMs: [...moments.values()].map((moment) => moment - committed) }
 }
 
 const burst = async (world: World, { eventsPerRequest }: Contender, size: number): Promise<Sample> => {

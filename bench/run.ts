@@ -11,6 +11,7 @@ const QUESTIONS: Readonly<Record<string, () => Promise<{ readonly ask: Ask }>>> 
   capture: () => import("./capture.ts"),
   tableSize: () => import("./tableSize.ts"),
   queues: () => import("./queues.ts"),
+  latency: () => import("./latency.ts"),
   burst: () => import("./burst.ts")
 }
 
