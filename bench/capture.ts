@@ -2,7 +2,7 @@
 import { PgBoss } from "pg-boss"
 import { runMigrations } from "graphile-worker"
 import type { Client } from "pg"
-import { type Ask, expectEqual } from "./harness/question.ts"
+import { type Ask, type Budget, expectEqual } from "./harness/question.ts"
 import { interleaved } from "./harness/rounds.ts"
 import { figure, median, ratio, rounded } from "./harness/statistics.ts"
 import { createMentors, type Database, flip, type Flipped, startDatabase, takeSent } from "./world/database.ts"
@@ -49,17 +49,18 @@ const OURS: Way = {
   table: "public.peer_mentor_profiles",
   written: "pause_status.webhook_queue"
 }
+const HTTP: Way = {
+  name: "net.http_post per row",
+  table: "public.bench_http",
+  written: "net.http_request_queue",
+  body: `perform net.http_post(
+    url := 'http://127.0.0.1:9/', body := ${WEBHOOK}, headers := '{"Content-Type": "application/json"}')`
+}
 const WAYS: ReadonlyArray<Way> = [
   NONE,
   AUDIT,
   OURS,
-  {
-    name: "net.http_post per row",
-    table: "public.bench_http",
-    written: "net.http_request_queue",
-    body: `perform net.http_post(
-      url := 'http://127.0.0.1:9/', body := ${WEBHOOK}, headers := '{"Content-Type": "application/json"}')`
-  },
+  HTTP,
   {
     name: "pg-boss: a job per row",
     table: "public.bench_boss",
@@ -133,10 +134,32 @@ const summary = (size: number, { name }: Way, samples: ReadonlyArray<Flipped>) =
   }
 }
 
+type Figures = ReadonlyArray<ReturnType<typeof summary>>
+
+const budgetsOf = (figures: Figures): ReadonlyArray<Budget> => {
+  const size = Math.max(...figures.map((row) => row.size))
+  const found = (way: Way) => figures.find((row) => row.size === size && row.way === way.name)?.ms ?? Number.NaN
+  const rows = `${size.toLocaleString("en")} rows`
+  return [
+    {
+      what: `UPDATE and COMMIT of ${rows} ÷ audit trigger`,
+      found: found(OURS) / found(AUDIT),
+      atMost: 1.15,
+      unit: "×"
+    },
+    {
+      what: `UPDATE and COMMIT of ${rows} ÷ net.http_post per row`,
+      found: found(OURS) / found(HTTP),
+      atMost: 1,
+      unit: "×"
+    }
+  ]
+}
+
 export const ask: Ask = async ({ quick, say }) => {
   await using database = await startDatabase("postgres")
   const { client, ids } = await prepare(database)
-  const figures: Array<ReturnType<typeof summary>> = []
+  const figures: Array<Figures[number]> = []
   for (const { rounds, size } of quick ? SIZES.quick : SIZES.full) {
     const ways = WAYS.filter(({ mostRows = Infinity }) => size <= mostRows)
     const mentorIds = ids.slice(0, size)
@@ -147,6 +170,7 @@ export const ask: Ask = async ({ quick, say }) => {
     say(`${size} rows: measured`)
   }
   return {
+    budgets: budgetsOf(figures),
     figures,
     tables: [
       {

@@ -1,5 +1,5 @@
 // How long from the start of a process to its first answer, and what has to be loaded for it?
-import { type Ask, BenchError } from "./harness/question.ts"
+import { type Ask, BenchError, type Budget } from "./harness/question.ts"
 import { interleaved } from "./harness/rounds.ts"
 import { figure, median, percentile, ratio, rounded } from "./harness/statistics.ts"
 import { type Size, type Variant, variants } from "./variants/bundle.ts"
@@ -98,9 +98,12 @@ const bundlesTable = (bundles: Variants["bundles"]) => ({
 
 const plotOf = (figures: Figures) => ({
   name: "cold-start",
-  title: "Cold start: spawn → first 200, median and p90",
+  title: "Cold start: spawn → first 200, medians",
   option: {
-    xAxis: { type: "category" as const, data: [...new Set(figures.map(conditionOf))] },
+    xAxis: {
+      type: "category" as const,
+      data: [...new Set(figures.map((row) => conditionOf(row).replace(", ", "\n")))]
+    },
     yAxis: { type: "value" as const, name: "milliseconds" },
     series: variants.flatMap((variant) => {
       const rows = figures.filter((row) => row.variant === variant)
@@ -122,6 +125,29 @@ const plotOf = (figures: Figures) => ({
   }
 })
 
+const budgetsOf = (figures: Figures, { bytes, gzipBytes }: Size): ReadonlyArray<Budget> => {
+  const worst = (to: Variant): number =>
+    Math.max(
+      ...figures
+        .filter(({ variant }) => variant === "ours")
+        .map(
+          (own) =>
+            own.ms / (figures.find((row) => row.variant === to && conditionOf(row) === conditionOf(own))?.ms ?? 0)
+        )
+    )
+  return [
+    {
+      what: "cold start ÷ plain, worst of both Denos, with and without cache",
+      found: worst("plain"),
+      atMost: 1.5,
+      unit: "×"
+    },
+    { what: "cold start ÷ Hono + Zod, worst of the four", found: worst("Hono + Zod"), atMost: 1.25, unit: "×" },
+    { what: "bundle, minified", found: bytes / KILOBYTE, atMost: 150, unit: "KB" },
+    { what: "bundle, gzip", found: gzipBytes / KILOBYTE, atMost: 50, unit: "KB" }
+  ]
+}
+
 export const ask: Ask = async ({ quick, say }) => {
   await using world = await prepareVariants()
   say(`${world.kinds} kinds of request are answered alike by ${variants.join(", ")}`)
@@ -132,7 +158,9 @@ export const ask: Ask = async ({ quick, say }) => {
   for (const way of [...ways, ...ways]) await startOnce(world, way)
   const samples = await interleaved(ways, quick ? ROUNDS.quick : ROUNDS.full, (way) => startOnce(world, way))
   const figures = [...samples].map(([way, some]) => summary(way, some))
+  const own = world.bundles.get("ours")?.size
   return {
+    budgets: own === undefined ? [] : budgetsOf(figures, own),
     figures: {
       bundles: Object.fromEntries([...world.bundles].map(([variant, { size }]) => [variant, size])),
       starts: figures

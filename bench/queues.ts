@@ -9,11 +9,11 @@ import { createMentors, type Database, flip, startDatabase, takeSent } from "./w
 import { claim, countOf, settle } from "./world/settled.ts"
 
 const CLIENTS = [1, 8, 32]
-const EVENTS = { full: 1_000, quick: 150 }
+const EVENTS = { full: 600, quick: 150 }
 const BATCHED_EVENTS = { full: 10_000, quick: 1_000 }
 const BATCH = 100
 const BATCH_CLIENTS = 8
-const ROUNDS = { full: 3, quick: 1 }
+const ROUNDS = { full: 2, quick: 1 }
 const NAME = "pause"
 
 interface Load {

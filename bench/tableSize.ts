@@ -1,7 +1,7 @@
 // Do the hot statements stay as cheap as on the first day when the tables have grown?
 import type { Client, Pool } from "pg"
 import { explain } from "./harness/explain.ts"
-import { type Ask, expectEqual } from "./harness/question.ts"
+import { type Ask, type Budget, expectEqual } from "./harness/question.ts"
 import { interleaved } from "./harness/rounds.ts"
 import { figure, median, ratio, rounded } from "./harness/statistics.ts"
 import { createMentors, flip, startDatabase, takeSent } from "./world/database.ts"
@@ -106,7 +106,7 @@ const plotOf = (figures: Figures) => ({
   title: "Cost of the hot statements against the size of the queue",
   option: {
     xAxis: { type: "category" as const, name: "rows in the queue", data: figures.map(nameOf) },
-    yAxis: { type: "value" as const, name: "milliseconds, median", min: 0 },
+    yAxis: { type: "log" as const, name: "milliseconds, median" },
     series: STATEMENTS.map((name) => ({
       type: "line" as const,
       name,
@@ -119,6 +119,12 @@ const rowOf = (name: (typeof STATEMENTS)[number], figures: Figures): ReadonlyArr
   const [first = Number.NaN, ...others] = figures.map(({ ms }) => ms[name] ?? Number.NaN)
   return [name, `${figure(first)} ms`, ...others.map((ms) => `${ratio(ms, first)} (${figure(ms)} ms)`)]
 }
+
+const budgetsOf = (figures: Figures): ReadonlyArray<Budget> =>
+  STATEMENTS.map((name) => {
+    const [first = Number.NaN, ...others] = figures.map(({ ms }) => ms[name] ?? Number.NaN)
+    return { what: `${name}, largest ÷ smallest queue`, found: Math.max(...others) / first, atMost: 1.3, unit: "×" }
+  })
 
 export const ask: Ask = async ({ quick, say }) => {
   const size = quick ? "quick" : "full"
@@ -143,6 +149,7 @@ export const ask: Ask = async ({ quick, say }) => {
     if (one.settled + one.pending >= FEWEST_ROWS_TO_EXPLAIN) plans.push(await plansOf(one))
   }
   return {
+    budgets: budgetsOf(figures),
     figures,
     tables: [
       {

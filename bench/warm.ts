@@ -1,6 +1,6 @@
 // What does a request cost a handler that is already running?
 import { load } from "./harness/load.ts"
-import type { Ask } from "./harness/question.ts"
+import type { Ask, Budget } from "./harness/question.ts"
 import { interleaved } from "./harness/rounds.ts"
 import { figure, median, percentile, ratio, rounded, thinned } from "./harness/statistics.ts"
 import { type Variant, variants } from "./variants/bundle.ts"
@@ -115,6 +115,30 @@ const memoryTable = (memory: ReadonlyMap<Variant, ReadonlyArray<number>>, reques
   })
 })
 
+const budgetsOf = (figures: Figures, memory: ReadonlyMap<Variant, ReadonlyArray<number>>): ReadonlyArray<Budget> => {
+  const found = (kind: string, to: Variant, measure: "cpuMicroseconds" | "p99Ms") => {
+    const of = (variant: Variant) =>
+      figures.find((row) => row.variant === variant && row.kind === kind)?.[measure] ?? Number.NaN
+    return of("ours") / of(to)
+  }
+  const kinds = [...new Set(figures.map(({ kind }) => kind))]
+  const megabytes = memory.get("ours") ?? []
+  const flat = (megabytes.at(-1) ?? Number.NaN) / (megabytes[1] ?? Number.NaN)
+  return [
+    ...kinds.flatMap((kind): ReadonlyArray<Budget> => [
+      { what: `CPU ÷ plain, ${kind}`, found: found(kind, "plain", "cpuMicroseconds"), atMost: 1.6, unit: "×" },
+      {
+        what: `CPU ÷ Hono + Zod, ${kind}`,
+        found: found(kind, "Hono + Zod", "cpuMicroseconds"),
+        atMost: 1.2,
+        unit: "×"
+      },
+      { what: `p99 ÷ Hono + Zod, ${kind}`, found: found(kind, "Hono + Zod", "p99Ms"), atMost: 1, unit: "×" }
+    ]),
+    { what: "memory at the end ÷ a tenth of the way", found: flat, atMost: 1.1, unit: "×" }
+  ]
+}
+
 const plotOf = (figures: Figures) => ({
   name: "warm-latency",
   title: "Warm requests: how many are answered within (notified, one connection)",
@@ -153,6 +177,7 @@ export const ask: Ask = async ({ quick, say }) => {
   const memory = new Map<Variant, ReadonlyArray<number>>()
   for (const [variant, process] of running) memory.set(variant, await remember(process, requests))
   return {
+    budgets: budgetsOf(figures, memory),
     figures: { requests: figures, megabytes: Object.fromEntries(memory) },
     tables: [table(figures), memoryTable(memory, requests)],
     plots: [plotOf(figures)]
