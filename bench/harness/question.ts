@@ -1,6 +1,6 @@
 import type { EChartsOption } from "echarts"
 
-export interface Asked {
+interface Asked {
   /** Fewer rounds and smaller sizes: enough to see that everything works, and the order of magnitude. */
   readonly quick: boolean
   readonly say: (text: string) => void
@@ -20,7 +20,7 @@ export interface Plot {
 }
 
 /** Text that is too long for the page: a file of its own in docs/benchmarks. */
-export interface Appendix {
+interface Appendix {
   readonly name: string
   readonly text: string
 }
@@ -31,7 +31,7 @@ export interface Budget {
   readonly found: number
   readonly atMost?: number
   readonly atLeast?: number
-  readonly unit: "×" | "KB" | "ms"
+  readonly unit: "×" | "KB" | "ms" | "statements" | "rows"
 }
 
 export const isMet = ({ atLeast = -Infinity, atMost = Infinity, found }: Budget): boolean =>

@@ -18,7 +18,12 @@ const budgetTable = (budgets: ReadonlyArray<Budget>): Table => ({
   rows: budgets.map((budget) => {
     const { atLeast, atMost, found, unit, what } = budget
     const bound = atMost === undefined ? `at least ${atLeast}` : `at most ${atMost}`
-    return [what, `${bound} ${unit}`, `${figure(found)} ${unit}`, isMet(budget) ? "yes" : "**no**"]
+    return [
+      what,
+      `${bound} ${unit}`,
+      `${Number.isInteger(found) ? found.toLocaleString("en") : figure(found)} ${unit}`,
+      isMet(budget) ? "yes" : "**no**"
+    ]
   })
 })
 

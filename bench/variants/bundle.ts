@@ -5,7 +5,7 @@ import { gzipSync } from "node:zlib"
 
 const root = join(import.meta.dirname, "..", "..")
 
-export const VARIANTS = {
+const VARIANTS = {
   ours: "supabase/functions/pause-status-webhook-handler/index.ts",
   plain: "bench/variants/plain.ts",
   "supabase-js": "bench/variants/supabaseJs.ts",

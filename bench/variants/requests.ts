@@ -1,7 +1,7 @@
 import { createHmac, randomBytes } from "node:crypto"
 
 export const SECRET = `whsec_${randomBytes(32).toString("base64")}`
-export const PATH = "/pause-status-webhook-handler/api/v1/webhooks/pause-status"
+const PATH = "/pause-status-webhook-handler/api/v1/webhooks/pause-status"
 const MENTOR = "7f1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d"
 const TOO_OLD_SECONDS = 600
 const TOO_MANY_BYTES = 300_000
