@@ -120,7 +120,8 @@ const rowOf = (name: (typeof STATEMENTS)[number], figures: Figures): ReadonlyArr
   return [name, `${figure(first)} ms`, ...others.map((ms) => `${ratio(ms, first)} (${figure(ms)} ms)`)]
 }
 
-const MOST_ROWS_IN_VAIN = BATCH
+// A page or two of a small table, such as the mentors here.
+const MOST_ROWS_IN_VAIN = 1_000
 
 const budgetsOf = (figures: Figures, plans: ReadonlyArray<Explained>): ReadonlyArray<Budget> => [
   {

@@ -33,7 +33,7 @@ export const explain = async (superuser: Client, title: string, work: () => Prom
   await work()
   await superuser.query(STOP)
   superuser.off("notice", keep)
-  const removed = [...plans].flatMap((plan) => [...plan.matchAll(/Removed by (?:Join )?Filter: (\d+)/g)])
+  const removed = [...plans].flatMap((plan) => plan.matchAll(/Removed by (?:Join )?Filter: (\d+)/g).toArray())
   return {
     text: [`## ${title}`, ...[...plans].map((plan) => `\`\`\`\n${plan}\n\`\`\``)].join("\n\n"),
     sequentialScans: [...plans].filter((plan) => GROWING.test(plan)).length,
