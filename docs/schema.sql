@@ -460,6 +460,11 @@ create function pause_status.redrive(event_id uuid, force boolean DEFAULT false,
   language plpgsql volatile security definer set search_path="";
 comment on function pause_status.redrive(uuid,boolean,boolean) is 'Sends a failed event again, with as many attempts as a new one: redriven, or would_redrive (dry_run), superseded (a newer version of the mentor is completed; force overrides it, for the orchestrator too), not_failed or unknown.';
 
+create function pause_status.request_size(event_id uuid, failures integer, largest integer)
+  returns integer
+  language plpgsql stable set search_path="";
+comment on function pause_status.request_size(uuid,integer,integer) is 'With how many events at most this one travels: halved by every request that was answered with an error of its own, so that what spoils a request for its neighbours soon travels alone. An outage (no answer, 429, 502, 503) is no reason for more requests.';
+
 create function pause_status.requests_waiting(at_most integer)
   returns integer
   language plpgsql volatile set search_path="";
@@ -474,6 +479,11 @@ create function pause_status.resolve(event_id uuid, notes text DEFAULT NULL::tex
   returns jsonb
   language plpgsql volatile security definer set search_path="";
 comment on function pause_status.resolve(uuid,text) is 'Closes an open dead letter without sending it, because a person has dealt with it: resolved, not_failed (no open dead letter) or unknown.';
+
+create function pause_status.schedule_often(job text, command text)
+  returns bigint
+  language plpgsql volatile set search_path="";
+comment on function pause_status.schedule_often(text,text) is 'Schedules a job every five seconds, or every minute where pg_cron knows no seconds; returns its id.';
 
 create function pause_status.send_directly()
   returns integer

@@ -1,6 +1,8 @@
 import { spawn } from "node:child_process"
 import { existsSync } from "node:fs"
-import { dirname } from "node:path"
+import { writeFile } from "node:fs/promises"
+import { dirname, join } from "node:path"
+import { pathToFileURL } from "node:url"
 import type { Upstream } from "./gateway.ts"
 import type { Log } from "./log.ts"
 import { LOOPBACK } from "./ports.ts"
@@ -14,6 +16,8 @@ export interface EdgeFunctionOptions {
   readonly bundle: string
   readonly deno: string
   readonly env: Readonly<Record<string, string>>
+  /** A script that runs before the bundle, asked for at each start. */
+  readonly prelude?: (() => string | undefined) | undefined
   /** Where Deno may keep its caches. */
   readonly home: string
   readonly log: Log
@@ -39,7 +43,7 @@ export const edgeFunction = (options: EdgeFunctionOptions): EdgeFunction => {
     reaper: options.reaper,
     spawn: async () => {
       port = undefined
-      return spawn(options.deno, [...serveArguments, options.bundle], {
+      return spawn(options.deno, [...serveArguments, await entryOf(options)], {
         detached: true,
         stdio: ["ignore", "pipe", "pipe"],
         cwd: dirname(options.bundle),
@@ -64,6 +68,16 @@ export const edgeFunction = (options: EdgeFunctionOptions): EdgeFunction => {
       )
   })
   return { service, upstream: () => (service.running && port !== undefined ? { port } : undefined) }
+}
+
+const entryOf = async ({ bundle, home, name, prelude }: EdgeFunctionOptions): Promise<string> => {
+  const script = prelude?.()
+  if (script === undefined) return bundle
+  const [first, entry] = [join(home, `${name}-prelude.mjs`), join(home, `${name}-entry.mjs`)]
+  await writeFile(first, script)
+  const both = [first, bundle].map((path) => JSON.stringify(pathToFileURL(path).href))
+  await writeFile(entry, `import ${both[0]}\nexport { default } from ${both[1]}\n`)
+  return entry
 }
 
 const serveArguments = [

@@ -1,6 +1,6 @@
 import * as http from "node:http"
 import { once } from "node:events"
-import type { Keys } from "./keys.ts"
+import { type Keys, publishedKeys } from "./keys.ts"
 import { LOOPBACK, takenPort } from "./ports.ts"
 import { codeOf } from "./StackError.ts"
 
@@ -16,6 +16,7 @@ export interface Gateway extends AsyncDisposable {
   readonly port: number
 }
 
+const KEY_SET_PATH = "/auth/v1/.well-known/jwks.json"
 const READ_TIMEOUT_MILLISECONDS = 150_000
 // Shorter than PostgREST's own 30 seconds, so that no request is sent on a connection that is just being closed.
 const IDLE_MILLISECONDS = 20_000
@@ -30,10 +31,17 @@ interface Destination {
   readonly down: readonly [status: number, code: string, message: string]
 }
 
-/** One port for everything, as on hosted Supabase: /rest/v1 and /functions/v1. Bodies pass through untouched. */
+/**
+ * One port for everything, as on hosted Supabase: /rest/v1 and /functions/v1. Bodies pass through untouched. Of /auth/v1
+ * there are only the keys that users' tokens are checked with.
+ */
 export const startGateway = async (port: number, routes: Routes, keys: Keys): Promise<Gateway> => {
   const agent = new http.Agent({ keepAlive: true, timeout: IDLE_MILLISECONDS })
+  const keySet = JSON.stringify(publishedKeys(keys))
   const server = http.createServer((request, response) => {
+    if (request.method === "GET" && request.url === KEY_SET_PATH) {
+      return void response.writeHead(200, { "content-type": "application/json" }).end(keySet)
+    }
     const destination = findDestination(request, routes, keys)
     if (destination === undefined) return answer(response, 404, "NOT_FOUND", `Nothing is served at ${request.url}`)
     if (destination.upstream === undefined) return answer(response, ...destination.down)

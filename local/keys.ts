@@ -1,4 +1,12 @@
-import { createHmac, randomBytes } from "node:crypto"
+import {
+  createHmac,
+  createPrivateKey,
+  generateKeyPairSync,
+  type JsonWebKey,
+  randomBytes,
+  randomUUID,
+  sign
+} from "node:crypto"
 
 /** Every secret of one stack; new ones for each, so that nothing of a stack is worth stealing. */
 export interface Keys {
@@ -9,6 +17,18 @@ export interface Keys {
   readonly serviceToken: string
   readonly anonToken: string
   readonly webhookSecret: string
+  /** What users' tokens are signed with: a private JWK, for ES256, as on hosted Supabase. */
+  readonly signingKey: SigningKey
+}
+
+export interface SigningKey extends JsonWebKey {
+  readonly kid: string
+}
+
+/** A user as far as anyone here cares. `role` is what an administrator of the project gave them. */
+export interface User {
+  readonly sub?: string
+  readonly role?: string
 }
 
 const TEN_YEARS_IN_SECONDS = 10 * 365 * 24 * 60 * 60
@@ -23,8 +43,43 @@ export const createKeys = (): Keys => {
     publishableKey: `sb_publishable_${randomBytes(24).toString("base64url")}`,
     serviceToken: roleToken(jwtSecret, "service_role"),
     anonToken: roleToken(jwtSecret, "anon"),
-    webhookSecret: `whsec_${randomBytes(32).toString("base64")}`
+    webhookSecret: `whsec_${randomBytes(32).toString("base64")}`,
+    signingKey: {
+      ...generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey.export({ format: "jwk" }),
+      kid: randomUUID()
+    }
   }
+}
+
+/** The key set that Auth publishes, without what is secret of it. */
+export const publishedKeys = ({ signingKey }: Pick<Keys, "signingKey">) => {
+  const { d: _, ...publicKey } = signingKey
+  return { keys: [{ ...publicKey, alg: "ES256", use: "sig", key_ops: ["verify"], ext: true }] }
+}
+
+const HOUR_IN_SECONDS = 60 * 60
+
+/** The access token that Auth gives a user who signs in. */
+export const userToken = (
+  { apiUrl, signingKey }: { readonly apiUrl: string; readonly signingKey: SigningKey },
+  { role, sub = randomUUID() }: User = {}
+): string => {
+  const now = Math.floor(Date.now() / 1_000)
+  const claims = {
+    iss: `${apiUrl}/auth/v1`,
+    aud: "authenticated",
+    sub,
+    iat: now,
+    exp: now + HOUR_IN_SECONDS,
+    role: "authenticated",
+    app_metadata: { provider: "email", ...(role !== undefined && { role }) },
+    user_metadata: {},
+    session_id: randomUUID(),
+    is_anonymous: false
+  }
+  const signed = `${part({ alg: "ES256", kid: signingKey.kid, typ: "JWT" })}.${part(claims)}`
+  const key = createPrivateKey({ key: signingKey, format: "jwk" })
+  return `${signed}.${sign("sha256", Buffer.from(signed), { key, dsaEncoding: "ieee-p1363" }).toString("base64url")}`
 }
 
 /** A JSON Web Token (HS256) with which PostgREST switches to the role. */

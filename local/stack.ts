@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises"
 import { join } from "node:path"
 import { edgeFunction } from "./functions.ts"
 import { startGateway } from "./gateway.ts"
-import { createKeys } from "./keys.ts"
+import { createKeys, type SigningKey, type User, userToken } from "./keys.ts"
 import type { Log, StackLog } from "./log.ts"
 import { choosePort, LOOPBACK } from "./ports.ts"
 import { postgresBinaries } from "./postgres/binaries.ts"
@@ -31,6 +31,8 @@ export interface StackOptions {
   readonly pacing?: "real" | "fast"
   /** More environment for the handler. */
   readonly functionEnv?: Readonly<Record<string, string>>
+  /** A script that runs in the handler before its bundle, asked for at each start. */
+  readonly handlerPrelude?: () => string | undefined
   /** The ORCHESTRATOR_URL that the handler gets, instead of the stack's own orchestrator. */
   readonly orchestratorUrl?: string
   /** Whether supabase/migrations is applied; true when absent. */
@@ -55,6 +57,9 @@ export interface Stack extends AsyncDisposable {
   readonly serviceKey: string
   readonly publishableKey: string
   readonly webhookSecret: string
+  readonly signingKey: SigningKey
+  /** The access token of a user with that role, such as admin or coordinator, in their app_metadata. */
+  readonly userToken: (user?: User) => string
   readonly services: {
     readonly postgres: Service
     readonly postgrest: Service
@@ -108,6 +113,7 @@ export const startStack = async (options: StackOptions = {}, places: StackPlaces
     ...common,
     name: "handler",
     bundle: bundleOf(HANDLER),
+    prelude: options.handlerPrelude,
     deno,
     env: {
       ...platformEnv,
@@ -186,6 +192,8 @@ export const startStack = async (options: StackOptions = {}, places: StackPlaces
     serviceKey: keys.serviceKey,
     publishableKey: keys.publishableKey,
     webhookSecret: keys.webhookSecret,
+    signingKey: keys.signingKey,
+    userToken: (user) => userToken({ apiUrl, signingKey: keys.signingKey }, user),
     services: {
       postgres: database.postgres.service,
       postgrest: database.rest.service,

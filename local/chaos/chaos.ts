@@ -1,5 +1,6 @@
 import type { Log } from "../log.ts"
 import { messageOf } from "../StackError.ts"
+import { wrongClocks } from "./clocks.ts"
 import { installAudit, readEvidence } from "./audit.ts"
 import type { Call, Forward, Reply } from "./calls.ts"
 import { redriveAll } from "./deadLetters.ts"
@@ -60,8 +61,11 @@ export const runChaos = async (options: ChaosOptions, observer: Observer): Promi
     return reply
   }
 
+  const wrongClock = wrongClocks(random.fork("clocks"), faults.injected)
+  const prelude = () => (options.faults.includes("clock") && faults.active === "all" ? wrongClock() : undefined)
+
   await using started = new AsyncDisposableStack()
-  const system = started.use(await startSystem(random.fork("system"), treat, observer.log))
+  const system = started.use(await startSystem(random.fork("system"), treat, prelude, observer.log))
   const { databaseUrl, services } = system.stack
   const session = started.use(openSession(databaseUrl, "chaos"))
   await installAudit(session)

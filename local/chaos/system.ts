@@ -43,7 +43,12 @@ const setSecret = (session: Session, name: string, value: string) =>
   rowsOf(session, "select vault.update_secret(id, $2) from vault.secrets where name = $1", [name, value])
 
 /** The whole stack, with a proxy in front of the handler and between it and all that it calls. */
-export const startSystem = async (random: Random, treat: Treatment, log: Log): Promise<System> => {
+export const startSystem = async (
+  random: Random,
+  treat: Treatment,
+  handlerPrelude: () => string | undefined,
+  log: Log
+): Promise<System> => {
   await using started = new AsyncDisposableStack()
   const newSecret = (): string => `whsec_${random.bytes(SECRET_BYTES).toString("base64")}`
   const [oldest, newest] = [newSecret(), newSecret()]
@@ -55,6 +60,7 @@ export const startSystem = async (random: Random, treat: Treatment, log: Log): P
     await startStack({
       pacing: "fast",
       log,
+      handlerPrelude,
       orchestratorUrl: `${proxy.url}/functions/v1/pause-notification-orchestrator`,
       functionEnv: {
         ...HANDLER_ENV,

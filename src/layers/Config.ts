@@ -100,6 +100,33 @@ export const supabaseSecretKeys = Effect.gen(function* () {
   })
 })
 
+/** Who issues users' tokens; by default the project's Auth. */
+export const jwtIssuer = Effect.gen(function* () {
+  const issuer = yield* optionalSecret("JWT_ISSUER")
+  if (Option.isSome(issuer)) return Redacted.value(issuer.value)
+  return new URL("/auth/v1", yield* supabaseUrl).href
+})
+
+/** Where the project publishes the keys that it signs users' tokens with. */
+export const jwksUrl = Effect.map(supabaseUrl, (url) => new URL("/auth/v1/.well-known/jwks.json", url))
+
+/** How long the project's signing keys may take to come. Milliseconds. */
+export const jwksTimeout = positive("JWKS_TIMEOUT_MS", 3_000, "milliseconds")
+
+/**
+ * The secret of a project that still signs users' tokens with HS256; such tokens are refused unless it is set. A hosted
+ * function cannot be given a variable whose name begins with SUPABASE_, hence the other name.
+ */
+export const jwtSecret = Effect.gen(function* () {
+  for (const key of ["JWT_SECRET", "SUPABASE_JWT_SECRET"]) {
+    const secret = yield* optionalSecret(key)
+    if (Option.isNone(secret)) continue
+    if (Redacted.value(secret.value).length >= 32) return secret
+    return yield* new Misconfigured({ key, hint: "set the project's JWT secret, of 32 characters or more" })
+  }
+  return Option.none<Redacted.Redacted>()
+})
+
 const orchestratorBeside = Effect.map(
   supabaseUrl,
   (url) => new URL("/functions/v1/pause-notification-orchestrator", url)

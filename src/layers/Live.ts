@@ -9,7 +9,8 @@ import * as SupabaseRest from "./SupabaseRest.ts"
 
 /** The webhook handler as it runs on Supabase, configured by the environment. */
 export const layer = Layer.mergeAll(
-  SignatureVerifierWebCrypto.layer,
+  // It speaks while it is built.
+  Layer.provide(SignatureVerifierWebCrypto.layer, Logging.layer),
   Layer.provide(DedupeStoreSupabase.layer, SupabaseRest.layer),
   OrchestratorClientHttp.layer,
   HttpLimits.layer,

@@ -1,4 +1,3 @@
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -16,12 +15,8 @@ import {
   OrchestratorUnavailable
 } from "../services/OrchestratorClient.ts"
 import * as Config from "./Config.ts"
+import { Fetch } from "./Fetch.ts"
 import { type CallFailed, failedStatus, makeSend } from "./OrchestratorCall.ts"
-
-/** The platform's fetch; tests put their own here. */
-export const Fetch = Context.Reference<typeof globalThis.fetch>("pause-status-webhook-handler/layers/Fetch", {
-  defaultValue: () => globalThis.fetch
-})
 
 const encodeEvent = Schema.encodeSync(Schema.fromJsonString(PauseEvent))
 const encodeEvents = Schema.encodeSync(Schema.fromJsonString(PauseEvents))

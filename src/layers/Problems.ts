@@ -1,5 +1,6 @@
 import * as Schema from "effect/Schema"
 import { Problem, type ProblemCode } from "../schema/Replies.ts"
+import type { AccessError } from "../services/Access.ts"
 import type { WebhookError } from "../services/Outcome.ts"
 import type { OrchestrationError } from "../services/PauseOrchestrator.ts"
 import type { Misconfigured } from "./Config.ts"
@@ -27,23 +28,13 @@ export class BodyTooLarge extends Schema.TaggedError<BodyTooLarge>()("BodyTooLar
 export class BodyUnreadable extends Schema.TaggedError<BodyUnreadable>()("BodyUnreadable", {}) {
   override readonly message = "The body could not be read to its end"
 }
-/** No credentials, or none that we know. */
-export class CredentialsRejected extends Schema.TaggedError<CredentialsRejected>()("CredentialsRejected", {}) {
-  override readonly message = "Send the project's secret key in the apikey header"
-}
 /** A defect of ours; what it was is in the log only. */
 export class Internal extends Schema.TaggedError<Internal>()("Internal", {}) {
   override readonly message = "Something is wrong on our side; it has been logged"
 }
 
 type RequestError = NotFound | MethodNotAllowed | UnsupportedMediaType | BodyTooLarge | BodyUnreadable
-export type ReplyError =
-  | RequestError
-  | WebhookError
-  | OrchestrationError
-  | CredentialsRejected
-  | Misconfigured
-  | Internal
+export type ReplyError = RequestError | WebhookError | OrchestrationError | AccessError | Misconfigured | Internal
 
 interface Row {
   readonly status: number
@@ -58,6 +49,7 @@ export const table: { readonly [Tag in ReplyError["_tag"]]: Row } = {
   NoEventTime: { status: 400, code: "no_event_time" },
   SignatureRejected: { status: 401, code: "unauthorized" },
   CredentialsRejected: { status: 401, code: "unauthorized" },
+  NotAllowed: { status: 403, code: "forbidden" },
   NotFound: { status: 404, code: "not_found" },
   MethodNotAllowed: { status: 405, code: "method_not_allowed" },
   AlreadyProcessed: { status: 409, code: "already_processed" },
@@ -74,6 +66,7 @@ export const table: { readonly [Tag in ReplyError["_tag"]]: Row } = {
   OrchestratorCircuitOpen: { status: 503, code: "circuit_open" },
   DedupeStoreUnavailable: { status: 503, code: "store_unavailable" },
   NotificationStoreUnavailable: { status: 503, code: "store_unavailable" },
+  KeysUnavailable: { status: 503, code: "keys_unavailable" },
   Misconfigured: { status: 503, code: "misconfigured" },
   Internal: { status: 500, code: "internal" }
 }
@@ -81,6 +74,7 @@ export const table: { readonly [Tag in ReplyError["_tag"]]: Row } = {
 const titles: Readonly<Record<number, string>> = {
   400: "Bad Request",
   401: "Unauthorized",
+  403: "Forbidden",
   404: "Not Found",
   405: "Method Not Allowed",
   408: "Request Timeout",
@@ -103,6 +97,8 @@ const detailOf = (error: ReplyError): string => {
     case "DedupeStoreUnavailable":
     case "NotificationStoreUnavailable":
       return "The database is unavailable; try again later"
+    case "KeysUnavailable":
+      return "The project's signing keys are unavailable; try again later, or use the project's secret key"
     default:
       return error.message
   }
@@ -142,6 +138,7 @@ const headersOf = (error: ReplyError): Readonly<Record<string, string>> => {
     case "EventInFlight":
     case "EventOutOfOrder":
     case "OrchestratorCircuitOpen":
+    case "KeysUnavailable":
       return { "retry-after": String(error.retryAfterSeconds) }
     case "OrchestratorUnavailable":
       return error.retryAfterSeconds === undefined ? {} : { "retry-after": String(error.retryAfterSeconds) }

@@ -1,9 +1,9 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { CredentialsRejected } from "../services/Access.ts"
 import * as Config from "./Config.ts"
 import * as Hmac from "./Hmac.ts"
-import { CredentialsRejected } from "./Problems.ts"
 
 /**
  * Lets in who has one of the project's secret keys, in `apikey` or as a bearer token.
@@ -12,7 +12,7 @@ import { CredentialsRejected } from "./Problems.ts"
  */
 export class ProjectKey extends Context.Service<
   ProjectKey,
-  { readonly check: (headers: Headers) => Effect.Effect<void, CredentialsRejected> }
+  { readonly check: (headers: Pick<Headers, "get">) => Effect.Effect<void, CredentialsRejected> }
 >()("pause-status-webhook-handler/layers/ProjectKey") {
   static readonly layer = Layer.effect(
     ProjectKey,
@@ -21,10 +21,11 @@ export class ProjectKey extends Context.Service<
       return ProjectKey.of({
         check: Effect.fnUntraced(function* (headers) {
           const bearer = headers.get("authorization")?.replace(/^Bearer /i, "")
-          for (const key of [headers.get("apikey"), bearer]) {
-            if (typeof key === "string" && (yield* matches(key))) return
+          const given = [headers.get("apikey"), bearer].filter((key) => typeof key === "string")
+          for (const key of given) {
+            if (yield* matches(key)) return
           }
-          return yield* new CredentialsRejected()
+          return yield* new CredentialsRejected({ reason: given.length === 0 ? "missing" : "unknown" })
         })
       })
     })

@@ -32,27 +32,39 @@ const concat = (prefix: string, body: Uint8Array): Uint8Array<ArrayBuffer> => {
   return whole
 }
 
-const verifyAny = Effect.fnUntraced(function* (
+/** The place of the first key that made one of the signatures. */
+const findSigner = Effect.fnUntraced(function* (
   keys: ReadonlyArray<CryptoKey>,
   signatures: ReadonlyArray<Uint8Array<ArrayBuffer>>,
-  signed: Uint8Array<ArrayBuffer>
+  signed: Uint8Array<ArrayBuffer>,
+  skewSeconds: number
 ) {
-  for (const key of keys) {
+  for (const [index, key] of keys.entries()) {
     for (const signature of signatures) {
-      if (yield* Hmac.verify(key, signature, signed)) return
+      if (yield* Hmac.verify(key, signature, signed)) return index
     }
   }
-  return yield* new SignatureRejected({ reason: "mismatch" })
+  return yield* new SignatureRejected({ reason: "mismatch", skewSeconds })
 })
 
 const checkTimestamp = Effect.fnUntraced(function* (timestamp: string, toleranceSeconds: number) {
   if (!/^\d{1,12}$/.test(timestamp)) return yield* new SignatureRejected({ reason: "malformed" })
   const skewSeconds = Math.trunc((yield* Clock.currentTimeMillis) / 1000) - Number(timestamp)
-  if (Math.abs(skewSeconds) > toleranceSeconds) return yield* new SignatureRejected({ reason: "expired", skewSeconds })
+  if (Math.abs(skewSeconds) <= toleranceSeconds) return skewSeconds
+  return yield* new SignatureRejected({ reason: "expired", skewSeconds })
 })
 
-const standardWebhooks = (keys: ReadonlyArray<CryptoKey>, tolerance: number) =>
-  Effect.fnUntraced(function* (
+const isPowerOfTwo = (count: number): boolean => (count & (count - 1)) === 0
+
+const standardWebhooks = (keys: ReadonlyArray<CryptoKey>, tolerance: number) => {
+  let uses = 0
+  // Each delivery's own line says it too; this one is loud, and rare enough not to drown the others.
+  const warn = Effect.suspend(() => {
+    uses += 1
+    const detail = "Deliveries are signed with an older secret of WEBHOOK_SECRETS only: end the rotation at the sender"
+    return isPowerOfTwo(uses) ? Effect.logWarning({ outcome: "older_secret", uses, detail }) : Effect.void
+  })
+  return Effect.fnUntraced(function* (
     { body, header }: Delivery,
     signatureHeader: string
   ): Effect.fn.Return<Verified, SignatureRejected> {
@@ -66,10 +78,13 @@ const standardWebhooks = (keys: ReadonlyArray<CryptoKey>, tolerance: number) =>
     if (signatures.length === 0 || id === "" || id.length > 256) {
       return yield* new SignatureRejected({ reason: "malformed" })
     }
-    yield* checkTimestamp(timestamp, tolerance)
-    yield* verifyAny(keys, signatures, concat(`${id}.${timestamp}.`, body))
-    return { scheme: "standard-webhooks", webhookId: id }
+    const skewSeconds = yield* checkTimestamp(timestamp, tolerance)
+    const signer = yield* findSigner(keys, signatures, concat(`${id}.${timestamp}.`, body), skewSeconds)
+    if (signer === 0) return { scheme: "standard-webhooks", webhookId: id }
+    yield* warn
+    return { scheme: "standard-webhooks", webhookId: id, olderSecret: signer + 1 }
   })
+}
 
 const hexSignature = (key: CryptoKey, tolerance: number) =>
   Effect.fnUntraced(function* (
@@ -80,8 +95,8 @@ const hexSignature = (key: CryptoKey, tolerance: number) =>
     if (timestamp === undefined) return yield* new SignatureRejected({ reason: "missing" })
     const signatures = fromHex(signatureHeader)
     if (signatures.length === 0) return yield* new SignatureRejected({ reason: "malformed" })
-    yield* checkTimestamp(timestamp, tolerance)
-    yield* verifyAny([key], signatures, concat(`${timestamp}.`, body))
+    const skewSeconds = yield* checkTimestamp(timestamp, tolerance)
+    yield* findSigner([key], signatures, concat(`${timestamp}.`, body), skewSeconds)
     return { scheme: "hex" }
   })
 
@@ -93,9 +108,15 @@ const staticSecret = Effect.fnUntraced(function* (expected: Redacted.Redacted) {
   })
 })
 
+const weaker =
+  "WEBHOOK_STATIC_SECRET is set: whoever learns X-Webhook-Secret can send anything at any time, so leave it out unless " +
+  "a stock dashboard webhook needs it"
+
 /**
  * Verifies with WebCrypto. Standard Webhooks with any number of secrets at once, so that they can be rotated; the
  * hex form and the static header are each off until their secret is set. Keys are imported once.
+ *
+ * Says in the log that the static header is on, once, and how often only an older secret had signed.
  */
 export const layer = Layer.effect(
   SignatureVerifier,
@@ -121,6 +142,7 @@ export const layer = Layer.effect(
       ? undefined
       : hexSignature(yield* Hmac.importKey(utf8.encode(Redacted.value(hexSecret.value))), tolerance)
     const inPlain = Option.isNone(plainSecret) ? undefined : yield* staticSecret(plainSecret.value)
+    if (inPlain !== undefined) yield* Effect.logWarning({ outcome: "static_secret", detail: weaker })
     return SignatureVerifier.of({
       verify: (delivery) => {
         const signature = delivery.header("webhook-signature")

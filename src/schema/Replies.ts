@@ -33,6 +33,7 @@ export const ProblemCode = Schema.Literals([
   "invalid_payload",
   "no_event_time",
   "unauthorized",
+  "forbidden",
   "not_found",
   "method_not_allowed",
   "body_unreadable",
@@ -48,6 +49,7 @@ export const ProblemCode = Schema.Literals([
   "out_of_order",
   "superseded",
   "store_unavailable",
+  "keys_unavailable",
   "misconfigured",
   "internal"
 ])

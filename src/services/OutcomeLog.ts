@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import type { BatchItem, EventError, Handled, HandledBatch, Seen, WebhookError } from "./Outcome.ts"
+import type { Verified } from "./SignatureVerifier.ts"
 
 const subject = (seen: Seen) => ({
   ...(seen !== undefined && { mentorId: seen.mentorId, transition: seen.transition }),
@@ -14,6 +15,9 @@ const describe = (error: WebhookError): string =>
     ? error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`).join("; ")
     : error.message
 
+const skewOf = (error: WebhookError) =>
+  error._tag === "SignatureRejected" && error.skewSeconds !== undefined ? { skewSeconds: error.skewSeconds } : {}
+
 const isExpected = (error: EventError): boolean => error._tag === "AlreadyProcessed" || error._tag === "EventInFlight"
 
 // Supabase keeps 100 log lines per ten seconds: a batch is one line, with its failures told apart.
@@ -24,11 +28,11 @@ const failureOf = ({ eventId, result }: BatchItem) =>
     ? []
     : [{ ...(eventId !== undefined && { eventId }), outcome: result.failure._tag, detail: describe(result.failure) }]
 
-const logBatch = ({ items }: HandledBatch, durationMs: number): Effect.Effect<void> => {
+const logBatch = ({ items }: HandledBatch, known: Readonly<Record<string, unknown>>): Effect.Effect<void> => {
   const failures = items.flatMap(failureOf)
   const handled = items.flatMap(({ result }) => (Result.isSuccess(result) ? [result.success] : []))
   const notified = handled.filter(({ transition }) => transition !== "NO_CHANGE").length
-  const line = { outcome: "batch", events: items.length, notified, noChange: handled.length - notified, durationMs }
+  const line = { outcome: "batch", events: items.length, notified, noChange: handled.length - notified, ...known }
   const clean = items.every(({ result }) => Result.isSuccess(result) || isExpected(result.failure))
   const whole = { ...line, failed: failures.length, failures: failures.slice(0, mostFailures) }
   return clean ? Effect.logInfo(failures.length === 0 ? line : whole) : Effect.logWarning(whole)
@@ -45,22 +49,28 @@ const logHandled = (handled: Handled, known: Readonly<Record<string, unknown>>):
  *
  * **Shape** `{ outcome, durationMs }`, with `eventId`, `mentorId` and `transition` as soon as they are known, and
  * `reason` or `detail` where there is one. `outcome` is `notified`, `no_change`, `batch` (with counts and the first
- * failures), the error's tag, or `defect`.
- * **Units** `durationMs` milliseconds.
+ * failures), the error's tag, or `defect`. `olderSecret` says which, when the newest secret had not signed; a refusal
+ * gives `skewSeconds` when the sender said what time it was.
+ * **Units** `durationMs` milliseconds; `skewSeconds` our clock minus the sender's.
  */
 export const logOutcome = (
+  verified: Verified | undefined,
   seen: Seen,
   exit: Exit.Exit<Handled | HandledBatch, WebhookError>,
   durationMs: number
 ): Effect.Effect<void> => {
-  const known = { ...subject(seen), durationMs }
+  const known = {
+    ...subject(seen),
+    ...(verified?.olderSecret !== undefined && { olderSecret: verified.olderSecret }),
+    durationMs
+  }
   if (Exit.isSuccess(exit)) {
-    return exit.value.transition === "BATCH" ? logBatch(exit.value, durationMs) : logHandled(exit.value, known)
+    return exit.value.transition === "BATCH" ? logBatch(exit.value, known) : logHandled(exit.value, known)
   }
   const failure = exit.cause.reasons.find(Cause.isFailReason)
   if (failure === undefined) return Effect.logError({ outcome: "defect", ...known }, exit.cause)
   const { error } = failure
-  const line = { outcome: error._tag, ...known, detail: describe(error) }
+  const line = { outcome: error._tag, ...known, ...skewOf(error), detail: describe(error) }
   return error._tag === "AlreadyProcessed" || error._tag === "EventInFlight"
     ? Effect.logInfo(line)
     : Effect.logWarning(line)

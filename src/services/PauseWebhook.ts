@@ -8,7 +8,7 @@ import type { Handled, HandledBatch, Seen, WebhookError } from "./Outcome.ts"
 import { logOutcome } from "./OutcomeLog.ts"
 import { extractPauseEvent } from "./PauseEvents.ts"
 import { parseBody, validatePayload } from "./Payload.ts"
-import { type Delivery, SignatureVerifier } from "./SignatureVerifier.ts"
+import { type Delivery, SignatureVerifier, type Verified } from "./SignatureVerifier.ts"
 
 /**
  * The whole job for one delivery: verify the raw bytes, decode, detect the transition, and notify once. NO_CHANGE
@@ -26,17 +26,18 @@ export const handleWebhookEvent = (
   Effect.clockWith((clock: Clock.Clock) =>
     Effect.suspend(() => {
       const startedAt = clock.currentTimeMillisUnsafe()
+      let verified: Verified | undefined
       let seen: Seen
       return Effect.gen(function* () {
         const verifier = yield* SignatureVerifier
-        const verified = yield* verifier.verify(delivery)
+        verified = yield* verifier.verify(delivery)
         const json = yield* parseBody(delivery.body)
         if (Array.isArray(json)) return yield* handleBatch(json)
         const payload = yield* validatePayload(json)
         seen = yield* extractPauseEvent(payload, verified.webhookId)
         return seen.transition === "NO_CHANGE" ? seen : yield* notifyOnce(seen)
       }).pipe(
-        Effect.onExit((exit) => logOutcome(seen, exit, clock.currentTimeMillisUnsafe() - startedAt)),
+        Effect.onExit((exit) => logOutcome(verified, seen, exit, clock.currentTimeMillisUnsafe() - startedAt)),
         Effect.uninterruptible
       )
     })

@@ -12,16 +12,22 @@ export interface Delivery {
   readonly body: Uint8Array
 }
 
-/** Who vouches for a delivery. **Shape** `webhookId` is the signed `webhook-id`; schemes without one leave it out. */
+/**
+ * Who vouches for a delivery.
+ *
+ * **Shape** `webhookId` is the signed `webhook-id`; schemes without one leave it out. `olderSecret` is there when the
+ * newest of several secrets did not sign it: which one did, as the 2nd, 3rd … of them.
+ */
 export interface Verified {
   readonly scheme: "standard-webhooks" | "hex" | "static"
   readonly webhookId?: string
+  readonly olderSecret?: number
 }
 
 /**
  * The delivery is not vouched for; nothing was read or written.
  *
- * **Units** `skewSeconds` is our clock minus the sender's.
+ * **Units** `skewSeconds` is our clock minus the sender's, when it gave a time that can be read.
  */
 export class SignatureRejected extends Schema.TaggedError<SignatureRejected>()("SignatureRejected", {
   reason: Schema.Literals(["missing", "malformed", "expired", "mismatch"]),

@@ -1,7 +1,8 @@
 -- Purpose: sends events: hands them to pg_net, several in one signed request.
 -- Locks:   none on existing tables.
 -- Undo:    drop function pause_status.dispatch_due(text, integer), pause_status.dispatch(uuid[], text),
---          pause_status.is_first_in_line(uuid, bigint), pause_status.postpone(uuid[], text, text).
+--          pause_status.request_size(uuid, integer, integer), pause_status.is_first_in_line(uuid, bigint),
+--          pause_status.postpone(uuid[], text, text).
 
 -- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('pause_status migrations'));
@@ -60,6 +61,32 @@ $$;
 comment on function pause_status.is_first_in_line(uuid, bigint) is
   'Whether no lower version of the mentor is unsettled. An event without a version waits for nobody.';
 
+-- In plpgsql, because it asks for the history only of those few events that have failed.
+create or replace function pause_status.request_size(event_id uuid, failures integer, largest integer)
+returns integer
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  if failures = 0 then
+    return largest;
+  end if;
+  return greatest(1, largest >> (
+    select least(count(*), 8)::integer
+    from pause_status.webhook_attempts a
+    where a.event_id = request_size.event_id
+      and a.outcome in ('unacknowledged', 'lease')
+      and a.http_status >= 400
+      and a.http_status not in (401, 429, 502, 503)
+  ));
+end
+$$;
+comment on function pause_status.request_size(uuid, integer, integer) is
+  'With how many events at most this one travels: halved by every request that was answered with an error of its own, '
+  'so that what spoils a request for its neighbours soon travels alone. An outage (no answer, 429, 502, 503) is no '
+  'reason for more requests.';
+
 create or replace function pause_status.dispatch(event_ids uuid[], why text)
 returns integer
 language plpgsql
@@ -106,16 +133,7 @@ begin
           q.event_id,
           q.payload,
           q.next_attempt_at,
-          -- Halved by every request that was answered with an error of its own: what spoils a request for its
-          -- neighbours soon travels alone. An outage (no answer, 429, 502, 503) is no reason for more requests.
-          greatest(1, settings.events_per_request >> case when q.failures = 0 then 0 else (
-            select least(count(*), 8)::integer
-            from pause_status.webhook_attempts a
-            where a.event_id = q.event_id
-              and a.outcome in ('unacknowledged', 'lease')
-              and a.http_status >= 400
-              and a.http_status not in (401, 429, 502, 503)
-          ) end) as size
+          pause_status.request_size(q.event_id, q.failures, settings.events_per_request) as size
         from pause_status.webhook_queue q
         where q.event_id = any(event_ids)
           and q.status = 'pending'

@@ -2,12 +2,27 @@
 -- Locks:   none on existing tables.
 -- Undo:    select cron.unschedule('pause-status-sweep'); drop function pause_status.sweep(),
 --          pause_status.end_unacknowledged(integer), pause_status.end_leases(integer),
---          pause_status.requests_waiting(integer).
+--          pause_status.requests_waiting(integer), pause_status.schedule_often(text, text).
 
 -- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('pause_status migrations'));
 
 create extension if not exists pg_cron with schema pg_catalog;
+
+create or replace function pause_status.schedule_often(job text, command text)
+returns bigint
+language plpgsql
+set search_path = ''
+as $$
+begin
+  return cron.schedule(job, '5 seconds', command);
+exception when others then
+  -- pg_cron before 1.5 knows no seconds.
+  return cron.schedule(job, '* * * * *', command);
+end
+$$;
+comment on function pause_status.schedule_often(text, text) is
+  'Schedules a job every five seconds, or every minute where pg_cron knows no seconds; returns its id.';
 
 create or replace function pause_status.requests_waiting(at_most integer)
 returns integer
@@ -193,11 +208,4 @@ comment on function pause_status.sweep() is
 
 revoke all on all functions in schema pause_status from public, anon, authenticated, service_role;
 
-do $$
-begin
-  perform cron.schedule('pause-status-sweep', '5 seconds', 'select pause_status.sweep()');
-exception when others then
-  -- pg_cron before 1.5 knows no seconds.
-  perform cron.schedule('pause-status-sweep', '* * * * *', 'select pause_status.sweep()');
-end
-$$;
+select pause_status.schedule_often('pause-status-sweep', 'select pause_status.sweep()');

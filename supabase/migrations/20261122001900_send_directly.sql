@@ -203,11 +203,14 @@ begin
 
   -- Nothing is locked and nothing is written before the last call: a claim would wait for this transaction.
   while clock_timestamp() < deadline loop
-    -- Together only with what failed as often, as in dispatch(): what spoils a request soon travels alone.
     batch := array(select n from pause_status.not_sent(waiting, tried, settings.events_per_request) n);
     exit when cardinality(batch) = 0;
-    size := greatest(1, settings.events_per_request >> least(greatest(batch[1].failures - 1, 0), 8));
-    batch := (array(select b from unnest(batch) b where b.failures = batch[1].failures))[:size];
+    size := pause_status.request_size(batch[1].event_id, batch[1].failures, settings.events_per_request);
+    batch := (array(
+      select b
+      from unnest(batch) b
+      where pause_status.request_size(b.event_id, b.failures, settings.events_per_request) = size
+    ))[:size];
 
     event_ids := array(select b.event_id from unnest(batch) b);
     answer := pause_status.call_handler(
@@ -240,11 +243,4 @@ comment on function pause_status.send_directly() is
 
 revoke all on all functions in schema pause_status from public, anon, authenticated, service_role;
 
-do $$
-begin
-  perform cron.schedule('pause-status-direct', '5 seconds', 'select pause_status.send_directly()');
-exception when others then
-  -- pg_cron before 1.5 knows no seconds.
-  perform cron.schedule('pause-status-direct', '* * * * *', 'select pause_status.send_directly()');
-end
-$$;
+select pause_status.schedule_often('pause-status-direct', 'select pause_status.send_directly()');

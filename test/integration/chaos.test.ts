@@ -38,6 +38,15 @@ describe("chaos", { timeout: 240_000 }, () => {
     })
   }
 
+  it("the handler's clock was wrong in each way", () => {
+    for (const kind of ["clock ahead", "clock behind", "clock far off, then set"]) {
+      assert.isTrue(
+        reports.some(({ faults }) => (faults[kind] ?? 0) > 0),
+        kind
+      )
+    }
+  })
+
   it("somebody was killed at each step", () => {
     for (const step of STEPS) {
       const times = reports.map(({ steps }) => steps[step] ?? 0)

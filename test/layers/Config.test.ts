@@ -74,6 +74,21 @@ const cases: ReadonlyArray<Case> = [
     illegal: ["canary", '"canary"', '["canary"]', '{"default":1}', '{"default":""}', "{}", '{"default":null}']
   },
   {
+    key: "JWT_ISSUER",
+    setting: Config.jwtIssuer,
+    others: project,
+    fallback: `${url}/auth/v1`,
+    legal: [["https://auth.example.test/auth/v1", "https://auth.example.test/auth/v1"]],
+    illegal: []
+  },
+  {
+    key: "JWKS_TIMEOUT_MS",
+    setting: Config.jwksTimeout,
+    fallback: 3_000,
+    legal: numbers(500),
+    illegal: notPositive
+  },
+  {
     key: "ORCHESTRATOR_URL",
     setting: Config.orchestratorUrl,
     others: project,
@@ -184,6 +199,18 @@ describe("Config", () => {
       const set = yield* read(setting, { [key]: "canary" })
       assert.strictEqual(set._tag === "Some" && Redacted.value(set.value), "canary")
       assert.notInclude(JSON.stringify(set), "canary")
+    })
+  )
+
+  it.effect.each(["JWT_SECRET", "SUPABASE_JWT_SECRET"])("%s is off unless it is set, and must be long", (key) =>
+    Effect.gen(function* () {
+      const long = "canary".padEnd(32, "x")
+      assert.strictEqual((yield* read(Config.jwtSecret, { [key]: "" }))._tag, "None")
+      const set = yield* read(Config.jwtSecret, { [key]: long })
+      assert.strictEqual(set._tag === "Some" && Redacted.value(set.value), long)
+      const error = yield* Effect.flip(read(Config.jwtSecret, { [key]: long.slice(1) }))
+      assert.strictEqual(error.key, key)
+      assert.notInclude(error.message, "anary")
     })
   )
 

@@ -51,6 +51,20 @@ describe("the functions as they are deployed", () => {
     })
   )
 
+  it.live("the static secret is spoken of once, as a line like every other", () =>
+    Effect.gen(function* () {
+      const lines = yield* capturedConsole()
+      yield* environment({ ...project, WEBHOOK_STATIC_SECRET: "a static secret" })
+      const quiet = WebHandler.make(Live.layer, () => Effect.succeed(new Response()))
+      yield* Effect.promise(() => quiet(new Request("http://localhost")))
+      yield* Effect.promise(() => quiet(new Request("http://localhost")))
+      assert.deepStrictEqual(
+        lines.map((line) => JSON.parse(line).message.outcome),
+        ["static_secret"]
+      )
+    })
+  )
+
   it.live("the least severe level that is logged is set by the environment", () =>
     Effect.gen(function* () {
       const lines = yield* capturedConsole()

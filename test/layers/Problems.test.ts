@@ -3,6 +3,7 @@ import { Effect, Schema } from "effect"
 import { Misconfigured } from "../../src/layers/Config.ts"
 import * as Problems from "../../src/layers/Problems.ts"
 import { Problem } from "../../src/schema/Replies.ts"
+import { CredentialsRejected, KeysUnavailable, NotAllowed } from "../../src/services/Access.ts"
 import * as Store from "../../src/services/DedupeStore.ts"
 import { EventSuperseded, NotificationStoreUnavailable } from "../../src/services/NotificationStore.ts"
 import {
@@ -40,10 +41,17 @@ const cases: ReadonlyArray<Case> = [
     headers: { "www-authenticate": "Signature" }
   },
   {
-    error: new Problems.CredentialsRejected(),
+    error: new CredentialsRejected({ reason: "missing" }),
     status: 401,
     code: "unauthorized",
     headers: { "www-authenticate": "Bearer" }
+  },
+  { error: new NotAllowed({ needs: "role" }), status: 403, code: "forbidden" },
+  {
+    error: new KeysUnavailable({ detail: canary, retryAfterSeconds: 30 }),
+    status: 503,
+    code: "keys_unavailable",
+    headers: { "retry-after": "30" }
   },
   { error: new Problems.NotFound(), status: 404, code: "not_found" },
   {

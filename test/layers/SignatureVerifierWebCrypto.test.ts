@@ -1,9 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Result, Schema } from "effect"
+import { Effect, Layer, Result, Schema } from "effect"
 import { TestClock } from "effect/testing"
+import * as Logging from "../../src/layers/Logging.ts"
 import * as SignatureVerifierWebCrypto from "../../src/layers/SignatureVerifierWebCrypto.ts"
 import { SignatureVerifier } from "../../src/services/SignatureVerifier.ts"
-import { config } from "../support/layers.ts"
+import { config, logLines } from "../support/layers.ts"
 import { bytesOf, eventId, outboxPause } from "../support/payloads.ts"
 import {
   deliveryOf,
@@ -113,6 +114,19 @@ describe("Standard Webhooks", () => {
     })
   )
 
+  it.effect("a signature of nobody's says how far its clock is from ours as well", () =>
+    Effect.gen(function* () {
+      yield* TestClock.setTime(now * 1000)
+      const forged = standardHeaders(body, { ...signing, seconds: now + 7, secret: otherSecret })
+      const error = yield* SignatureVerifier.use((verifier) => verifier.verify(deliveryOf(body, forged))).pipe(
+        Effect.provide(SignatureVerifierWebCrypto.layer),
+        Effect.provide(config(standardOnly)),
+        Effect.flip
+      )
+      assert.deepInclude(error, { reason: "mismatch", skewSeconds: -7 })
+    })
+  )
+
   it.effect("without its id, timestamp or signature a delivery has none", () =>
     Effect.gen(function* () {
       const headers = standardHeaders(body, signing)
@@ -183,6 +197,50 @@ describe("Standard Webhooks", () => {
   )
 })
 
+describe("rotating the secret", () => {
+  const three = ["whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", secret, otherSecret] as const
+  const signedWith = (...secrets: ReadonlyArray<string>) =>
+    deliveryOf(body, {
+      ...standardHeaders(body, signing),
+      "webhook-signature": secrets.map((key) => signature(body, { ...signing, secret: key })).join(" ")
+    })
+  const world = Layer.merge(
+    Layer.provide(SignatureVerifierWebCrypto.layer, config({ WEBHOOK_SECRETS: three.join(" ") })),
+    Logging.json
+  )
+
+  it.effect("who is vouched for by an older secret only is told apart", () =>
+    Effect.gen(function* () {
+      yield* TestClock.setTime(now * 1000)
+      const verifier = yield* SignatureVerifier
+      const olderSecret = (...secrets: ReadonlyArray<string>) =>
+        Effect.map(verifier.verify(signedWith(...secrets)), (verified) => verified.olderSecret)
+      assert.strictEqual(yield* olderSecret(three[0]), undefined)
+      assert.strictEqual(yield* olderSecret(three[1]), 2)
+      assert.strictEqual(yield* olderSecret(three[2]), 3)
+      assert.strictEqual(yield* olderSecret(three[2], three[1]), 2)
+      assert.strictEqual(yield* olderSecret(three[2], three[0]), undefined)
+    }).pipe(Effect.provide(world))
+  )
+
+  it.effect("the log warns of it at the first, second, fourth, eighth … time, with the count", () =>
+    Effect.gen(function* () {
+      yield* TestClock.setTime(now * 1000)
+      const verifier = yield* SignatureVerifier
+      const older = signedWith(three[1])
+      yield* Effect.forEach(Array.from({ length: 20 }), () => verifier.verify(older))
+      yield* verifier.verify(signedWith(three[0]))
+      yield* Effect.exit(verifier.verify({ ...older, body: bytesOf({}) }))
+      const lines = yield* logLines
+      assert.deepStrictEqual(
+        lines.map(({ level, message }) => [level, message["outcome"], message["uses"]]),
+        [1, 2, 4, 8, 16].map((uses) => ["WARN", "older_secret", uses])
+      )
+      assert.notInclude(JSON.stringify(lines), "whsec_")
+    }).pipe(Effect.provide(world))
+  )
+})
+
 describe("other schemes", () => {
   const allOn = { ...standardOnly, WEBHOOK_HEX_SECRET: hexSecret, WEBHOOK_STATIC_SECRET: staticSecret }
   const plain = { "x-webhook-secret": staticSecret }
@@ -195,6 +253,30 @@ describe("other schemes", () => {
       assert.strictEqual(yield* fate(plain), "missing")
       assert.strictEqual(yield* fate(standardHeaders(body, signing), { WEBHOOK_HEX_SECRET: hexSecret }), "missing")
     })
+  )
+
+  it.effect("the log says once, at the start, that the static header is on and weaker, without its secret", () =>
+    Effect.gen(function* () {
+      const verifier = yield* SignatureVerifier
+      yield* verifier.verify(deliveryOf(body, plain))
+      yield* verifier.verify(deliveryOf(body, plain))
+      const lines = yield* logLines
+      assert.deepStrictEqual(
+        lines.map(({ level, message }) => [level, message["outcome"]]),
+        [["WARN", "static_secret"]]
+      )
+      assert.notInclude(JSON.stringify(lines), staticSecret)
+    }).pipe(Effect.provide(SignatureVerifierWebCrypto.layer), Effect.provide([Logging.json, config(allOn)]))
+  )
+
+  it.effect("the log says nothing of it where it is off", () =>
+    Effect.gen(function* () {
+      yield* SignatureVerifier
+      assert.lengthOf(yield* logLines, 0)
+    }).pipe(
+      Effect.provide(SignatureVerifierWebCrypto.layer),
+      Effect.provide([Logging.json, config({ ...standardOnly, WEBHOOK_HEX_SECRET: hexSecret })])
+    )
   )
 
   it.effect("the hex form signs timestamp and body, within the tolerance", () =>

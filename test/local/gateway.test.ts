@@ -1,3 +1,5 @@
+import { createLocalJWKSet, jwtVerify } from "jose"
+import { randomUUID } from "node:crypto"
 import { once } from "node:events"
 import * as http from "node:http"
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest"
@@ -57,6 +59,42 @@ describe("keys for the Data API", () => {
   it("keeps a token of the user's own, and PostgREST refuses a forged one", async () => {
     const forged = roleToken("another secret, at least thirty-two long", "service_role")
     expect((await rpc("whoami", { authorization: `Bearer ${forged}` })).status).toBe(401)
+  })
+})
+
+describe("users' tokens", () => {
+  const keySet = async () => {
+    const answer = await fetch(`${stack.apiUrl}/auth/v1/.well-known/jwks.json`)
+    return { answer, keys: createLocalJWKSet(await answer.json()) }
+  }
+
+  it("are signed with the key that Auth publishes, and say what Auth says", async () => {
+    const { keys } = await keySet()
+    const sub = randomUUID()
+    const { payload } = await jwtVerify(stack.userToken({ role: "admin", sub }), keys, {
+      issuer: `${stack.apiUrl}/auth/v1`,
+      audience: "authenticated",
+      algorithms: ["ES256"]
+    })
+    expect(payload).toMatchObject({ sub, role: "authenticated", app_metadata: { role: "admin" }, user_metadata: {} })
+    const { payload: other } = await jwtVerify(stack.userToken(), keys)
+    expect(other["app_metadata"]).not.toHaveProperty("role")
+    expect(other.sub).not.toBe(sub)
+  })
+
+  it("come with a key set that has nothing secret in it, and another for each stack", async () => {
+    const { answer, keys } = await keySet()
+    expect(answer.headers.get("content-type")).toBe("application/json")
+    const [key, ...others] = keys.jwks().keys
+    expect(others).toEqual([])
+    expect(Object.keys(key ?? {}).toSorted()).toEqual(["alg", "crv", "ext", "key_ops", "kid", "kty", "use", "x", "y"])
+    expect(key?.kid).not.toBe(createKeys().signingKey.kid)
+  })
+
+  it("are all there is of Auth", async () => {
+    expect((await fetch(`${stack.apiUrl}/auth/v1/token`)).status).toBe(404)
+    const posted = await fetch(`${stack.apiUrl}/auth/v1/.well-known/jwks.json`, { method: "POST" })
+    expect(posted.status).toBe(404)
   })
 })
 

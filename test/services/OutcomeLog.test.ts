@@ -6,6 +6,7 @@ import * as Logging from "../../src/layers/Logging.ts"
 import * as OrchestratorClientMemory from "../../src/layers/OrchestratorClientMemory.ts"
 import { DedupeStore } from "../../src/services/DedupeStore.ts"
 import { handleWebhookEvent } from "../../src/services/PauseWebhook.ts"
+import { SignatureRejected, SignatureVerifier } from "../../src/services/SignatureVerifier.ts"
 import { claimOne, heldOrchestrator, logLines, orchestratorOf, verifierThatTrusts } from "../support/layers.ts"
 import {
   bytesOf,
@@ -64,6 +65,41 @@ describe("the log line of a delivery", () => {
         { level, message: { outcome: "no_change", mentorId, transition: "NO_CHANGE", reason: name, durationMs: 0 } }
       ])
     })
+  )
+
+  it.effect.each([
+    { of: "a notification", payload: outboxPause },
+    { of: "no change", payload: dashboardUpdate("active", "active") },
+    { of: "a batch", payload: [outboxPause, newPause()] },
+    { of: "an error", payload: {} }
+  ])("of $of says which older secret had signed it", ({ payload }) =>
+    Effect.gen(function* () {
+      const older = verifierThatTrusts({ scheme: "standard-webhooks", webhookId: eventId, olderSecret: 2 })
+      const [line] = yield* linesOf(Layer.merge(world(), older), deliver(bytesOf(payload)))
+      assert.strictEqual(line?.message["olderSecret"], 2)
+      const [, newest] = yield* linesOf(world(), deliver(bytesOf(payload)))
+      assert.isFalse("olderSecret" in (newest?.message ?? {}))
+    })
+  )
+
+  it.effect.each([{ skewSeconds: -301 }, { skewSeconds: 0 }, {}])(
+    "of a refusal says how far the clocks are apart, when it is known: %j",
+    (skew) =>
+      Effect.gen(function* () {
+        const refusing = Layer.succeed(SignatureVerifier, {
+          verify: () => Effect.fail(new SignatureRejected({ reason: "mismatch", ...skew }))
+        })
+        const [line] = yield* linesOf(Layer.merge(world(), refusing), pause)
+        assert.deepStrictEqual<unknown>(line, {
+          level: "WARN",
+          message: {
+            outcome: "SignatureRejected",
+            ...skew,
+            durationMs: 0,
+            detail: "No configured secret made this signature"
+          }
+        })
+      })
   )
 
   it.effect("of a duplicate is no warning", () =>

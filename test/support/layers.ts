@@ -1,7 +1,7 @@
 import { assert } from "@effect/vitest"
 import { ConfigProvider, Deferred, Effect, Fiber, Layer, Schema } from "effect"
 import { TestClock, TestConsole } from "effect/testing"
-import { Fetch } from "../../src/layers/OrchestratorClientHttp.ts"
+import { Fetch } from "../../src/layers/Fetch.ts"
 import type { RpcClient } from "../../src/layers/SupabaseRest.ts"
 import type { PauseEvent, Receipt } from "../../src/schema/PauseEvent.ts"
 import { type Claim, DedupeStore, type ReleaseReason } from "../../src/services/DedupeStore.ts"

@@ -1,4 +1,5 @@
 import { inject } from "vitest"
+import { userToken } from "../../local/keys.ts"
 import type { Stack } from "../../local/stack.ts"
 
 export { startStack } from "../../local/stack.ts"
@@ -14,6 +15,7 @@ export type StackFacts = Pick<
   | "serviceKey"
   | "publishableKey"
   | "webhookSecret"
+  | "signingKey"
 >
 
 export const factsOf = (stack: Stack): StackFacts => ({
@@ -24,7 +26,8 @@ export const factsOf = (stack: Stack): StackFacts => ({
   orchestratorUrl: stack.orchestratorUrl,
   serviceKey: stack.serviceKey,
   publishableKey: stack.publishableKey,
-  webhookSecret: stack.webhookSecret
+  webhookSecret: stack.webhookSecret,
+  signingKey: stack.signingKey
 })
 
 declare module "vitest" {
@@ -33,4 +36,7 @@ declare module "vitest" {
   }
 }
 
-export const sharedStack = (): StackFacts => inject("stack")
+export const sharedStack = (): StackFacts & Pick<Stack, "userToken"> => {
+  const facts = inject("stack")
+  return { ...facts, userToken: (user) => userToken(facts, user) }
+}

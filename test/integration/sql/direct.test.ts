@@ -118,6 +118,25 @@ describe("send_directly", () => {
     )
   })
 
+  it.each([
+    { status: 500, runs: [[4, 4], [2, 2, 2, 2], Array<number>(8).fill(1)] },
+    { status: 503, runs: [[8], [8], [8]] }
+  ])("splits a request that was answered $status as a dispatch would", async ({ status, runs }) => {
+    await own.rows("update pause_status.settings set events_per_request = 8")
+    await own.rows("drop extension pg_net")
+    await pausedEvents(own, 8)
+    reply = () => ({ status })
+    assert.strictEqual(await send(), 8)
+    const sizes: Array<ReadonlyArray<number>> = []
+    for (const _ of runs) {
+      const before = handler.arrivals.length
+      await own.rows("update pause_status.webhook_queue set next_attempt_at = now()")
+      assert.strictEqual(await send(), 8)
+      sizes.push(handler.arrivals.slice(before).map(({ body }) => [JSON.parse(body)].flat().length))
+    }
+    assert.deepStrictEqual(sizes, runs)
+  })
+
   it("sends a mentor's events in order, each when its predecessor is settled, in the same run", async () => {
     const mentor = await createMentor(own)
     await setStatus(own, mentor, "paused", "active", "paused")

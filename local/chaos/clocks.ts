@@ -1,0 +1,43 @@
+import type { Random } from "./random.ts"
+import type { Tally } from "./Tally.ts"
+
+// The handler refuses what is signed more than five minutes away from its own clock.
+const TOLERATED_SECONDS = 240
+const REFUSED_SECONDS = [400, 4_000] as const
+const CORRECTED_AFTER_MILLISECONDS = 2_000
+
+/** A script that makes the clock run this far ahead, or for the first while by another number of seconds. */
+export const shifted = (
+  seconds: number,
+  until?: { readonly milliseconds: number; readonly seconds: number }
+): string => `
+const now = Date.now
+const startedAt = performance.now()
+Date.now = () => now() + ${
+  until === undefined
+    ? seconds * 1_000
+    : `(performance.now() - startedAt < ${until.milliseconds} ? ${until.seconds * 1_000} : ${seconds * 1_000})`
+}
+`
+
+/** The clocks that a handler wakes up with, each as a script that runs before it: right, wrong, or wrong and then set. */
+export const wrongClocks = (random: Random, injected: Tally): (() => string | undefined) => {
+  const kinds = {
+    right: () => undefined,
+    "clock behind": () => shifted(-random.int(1, TOLERATED_SECONDS)),
+    "clock ahead": () => shifted(random.int(1, TOLERATED_SECONDS)),
+    "clock far off, then set": () =>
+      shifted(random.int(-TOLERATED_SECONDS, TOLERATED_SECONDS), {
+        milliseconds: CORRECTED_AFTER_MILLISECONDS,
+        seconds: random.int(...REFUSED_SECONDS) * random.pick([-1, 1])
+      })
+  } as const
+  let bag: Array<keyof typeof kinds> = []
+  return () => {
+    if (bag.length === 0)
+      bag = [...random.shuffled(["right", "clock behind", "clock ahead", "clock far off, then set"] as const)]
+    const kind = bag.pop() ?? "right"
+    if (kind !== "right") injected.add(kind)
+    return kinds[kind]()
+  }
+}

@@ -1,0 +1,97 @@
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+
+/**
+ * Who calls the management routes.
+ *
+ * **Shape** `project` has one of the project's secret keys; the others are users with a token of the project, told apart
+ * by its `app_metadata.role`. `userId` is the token's `sub`, a uuid as text.
+ */
+export type Principal =
+  | { readonly kind: "project" }
+  | { readonly kind: "admin"; readonly userId: string }
+  | { readonly kind: "coordinator"; readonly userId: string }
+
+/**
+ * The caller is nobody we know: no credentials, or none that are valid. What a token claims is looked at only after its
+ * signature, so a reason never helps to forge one.
+ */
+export class CredentialsRejected extends Schema.TaggedError<CredentialsRejected>()("CredentialsRejected", {
+  reason: Schema.Literals([
+    "missing",
+    "unknown",
+    "malformed",
+    "signature",
+    "expired",
+    "not_yet_valid",
+    "issuer",
+    "audience",
+    "subject"
+  ])
+}) {
+  override get message(): string {
+    switch (this.reason) {
+      case "missing":
+        return "Send the project's secret key in the apikey header, or a user's token as Authorization: Bearer"
+      case "unknown":
+        return "The key is none of the project's secret keys"
+      case "malformed":
+        return "The bearer token is neither a secret key of the project nor a token that this function takes"
+      case "signature":
+        return "None of the project's signing keys made this token"
+      case "expired":
+        return "The token has expired: sign in again"
+      case "not_yet_valid":
+        return "The token is not valid yet: its nbf is in the future"
+      case "issuer":
+        return "The token is from another issuer than this project"
+      case "audience":
+        return "The token is for another audience than authenticated"
+      case "subject":
+        return "The token has no sub that is a uuid"
+    }
+  }
+}
+
+/** The caller is known but may not do this. **Shape** `needs` is what would be enough. */
+export class NotAllowed extends Schema.TaggedError<NotAllowed>()("NotAllowed", {
+  needs: Schema.Literals(["role", "admin"])
+}) {
+  override get message(): string {
+    return this.needs === "role"
+      ? "The user needs app_metadata.role admin or coordinator"
+      : "Coordinators read the events of their mentors; anything else needs app_metadata.role admin"
+  }
+}
+
+/**
+ * A token could not be checked, because the project's signing keys could not be had.
+ *
+ * **Units** `retryAfterSeconds` until they are asked for again.
+ */
+export class KeysUnavailable extends Schema.TaggedError<KeysUnavailable>()("KeysUnavailable", {
+  detail: Schema.String,
+  retryAfterSeconds: Schema.Int
+}) {
+  override get message(): string {
+    return `The project's signing keys are unavailable: ${this.detail}`
+  }
+}
+
+/** Why a caller is not let in. */
+export type AccessError = CredentialsRejected | NotAllowed | KeysUnavailable
+
+/**
+ * Tells who calls, from the request's headers alone, before anything is read or written.
+ *
+ * **Fails with** AccessError.
+ */
+export class Access extends Context.Service<
+  Access,
+  {
+    readonly identify: (headers: {
+      readonly get: (name: string) => string | null
+    }) => Effect.Effect<Principal, AccessError>
+  }
+>()("pause-status-webhook-handler/services/Access") {}
