@@ -1,9 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { buildFunctions } from "../../build.ts"
 import { type DenoVersion, denoProgram } from "../../local/programs.ts"
-import { expectEqual } from "../harness/question.ts"
 import { bundle, type Bundled, type Variant, variants } from "./bundle.ts"
 import { expectSameReplies } from "./equality.ts"
 import { type Running, startStub, startVariant } from "./process.ts"
@@ -30,12 +28,6 @@ export const prepareVariants = async (): Promise<Variants> => {
 
   const bundles = new Map<Variant, Bundled>()
   for (const variant of variants) bundles.set(variant, await bundle(variant, join(home, "bundles")))
-  const deployed = (await buildFunctions()).find(({ name }) => name === "pause-status-webhook-handler")
-  expectEqual(
-    "our bundle, built like the variants, has the bytes that npm run build deploys",
-    bundles.get("ours")?.size.bytes,
-    deployed?.bytes
-  )
 
   const stub = started.use(await startStub())
   const denos = new Map(
