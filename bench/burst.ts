@@ -56,6 +56,7 @@ const summary = (size: number, { name }: Contender, samples: ReadonlyArray<Sampl
     way: name,
     seconds: rounded(median(lastMs) / 1_000),
     p50Seconds: rounded(percentile(toldMs, 0.5) / 1_000),
+    p99Seconds: rounded(percentile(toldMs, 0.99) / 1_000),
     statementMs: rounded(median(samples.map(({ statementMs }) => statementMs))),
     secondsOfEachRound: lastMs.map((ms) => rounded(ms / 1_000)),
     curveSeconds: thinned(toldMs, CURVE_POINTS).map((ms) => rounded(ms / 1_000))
@@ -132,13 +133,14 @@ export const ask: Ask = async ({ quick, say }) => {
     tables: [
       {
         title: "Commit → all notified, one UPDATE of many mentors",
-        head: ["mentors", "way", "× ours", "commit → all notified", "p50 of the mentors", "the UPDATE itself"],
+        head: ["mentors", "way", "× ours", "commit → all notified", "p50", "p99", "the UPDATE itself"],
         rows: figures.map((row) => [
           row.size.toLocaleString("en"),
           row.way,
           ratio(row.seconds, ofOurs.get(row.size) ?? Number.NaN),
           `${figure(row.seconds)} s`,
           `${figure(row.p50Seconds)} s`,
+          `${figure(row.p99Seconds)} s`,
           `${figure(row.statementMs)} ms`
         ])
       }

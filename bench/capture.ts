@@ -138,21 +138,15 @@ type Figures = ReadonlyArray<ReturnType<typeof summary>>
 
 const budgetsOf = (figures: Figures): ReadonlyArray<Budget> => {
   const size = Math.max(...figures.map((row) => row.size))
-  const found = (way: Way) => figures.find((row) => row.size === size && row.way === way.name)?.ms ?? Number.NaN
+  const ratioTo = (other: Way, measure: "ms" | "updateMs"): number => {
+    const of = (way: Way) => figures.find((row) => row.size === size && row.way === way.name)?.[measure] ?? Number.NaN
+    return of(OURS) / of(other)
+  }
   const rows = `${size.toLocaleString("en")} rows`
   return [
-    {
-      what: `UPDATE and COMMIT of ${rows} ÷ audit trigger`,
-      found: found(OURS) / found(AUDIT),
-      atMost: 1.15,
-      unit: "×"
-    },
-    {
-      what: `UPDATE and COMMIT of ${rows} ÷ net.http_post per row`,
-      found: found(OURS) / found(HTTP),
-      atMost: 1,
-      unit: "×"
-    }
+    { what: `UPDATE of ${rows} ÷ audit trigger`, found: ratioTo(AUDIT, "updateMs"), atMost: 1.15, unit: "×" },
+    { what: `UPDATE and COMMIT of ${rows} ÷ audit trigger`, found: ratioTo(AUDIT, "ms"), atMost: 1.15, unit: "×" },
+    { what: `UPDATE and COMMIT of ${rows} ÷ net.http_post per row`, found: ratioTo(HTTP, "ms"), atMost: 1, unit: "×" }
   ]
 }
 

@@ -69,11 +69,15 @@ const replaceBetween = (page: string, name: string, text: string): string => {
   return `${page.slice(0, from + opening.length)}\n\n${text}\n\n${page.slice(to)}`
 }
 
+// Numbers side by side: a diff of a thousand lines is read by nobody.
+const readable = (json: string): string =>
+  json.replaceAll(/\[[\d\s.,e+-]+\]/g, (numbers) => numbers.replaceAll(/\s+/g, " "))
+
 /** Keeps an answer: the figures, the tables between the page's markers, the plots. */
 export const writeDown = async (name: string, where: string, answer: Answer): Promise<void> => {
   const { appendices = [], budgets = [], figures, plots = [] } = answer
   const results = { ...(await readResults()), [name]: { where, budgets, figures } }
-  await writeFile(resultsPath, `${JSON.stringify(results, undefined, 1)}\n`)
+  await writeFile(resultsPath, `${readable(JSON.stringify(results, undefined, 1))}\n`)
   const allBudgets = Object.values(results).flatMap(({ budgets }) => budgets)
   const page = replaceBetween(await readFile(pagePath, "utf8"), name, section(where, answer))
   await writeFile(pagePath, replaceBetween(page, "budgets", markdownTable(budgetTable(allBudgets))))
