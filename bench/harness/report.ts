@@ -32,7 +32,9 @@ export const printable = (name: string, where: string, { budgets = [], tables }:
   [
     `\n# ${name}`,
     where,
-    ...[...tables, budgetTable(budgets)].map(({ head, rows, title }) => `\n${title}\n\n${table(head, rows)}`)
+    ...[...tables, ...(budgets.length > 0 ? [budgetTable(budgets)] : [])].map(
+      ({ head, rows, title }) => `\n${title}\n\n${table(head, rows)}`
+    )
   ].join("\n")
 
 const markdownTable = ({ head, rows, title }: Table): string =>
@@ -80,7 +82,9 @@ export const writeDown = async (name: string, where: string, answer: Answer): Pr
   await writeFile(resultsPath, `${readable(JSON.stringify(results, undefined, 1))}\n`)
   const allBudgets = Object.values(results).flatMap(({ budgets }) => budgets)
   const page = replaceBetween(await readFile(pagePath, "utf8"), name, section(where, answer))
-  await writeFile(pagePath, replaceBetween(page, "budgets", markdownTable(budgetTable(allBudgets))))
+  const sources = Object.entries(results).map(([name, { where }]) => `${name}: ${where}`)
+  const budgetText = `${markdownTable(budgetTable(allBudgets))}\n\n<sub>${sources.join("<br>")}</sub>`
+  await writeFile(pagePath, replaceBetween(page, "budgets", budgetText))
   for (const path of [plotsPath, appendicesPath]) await mkdir(path, { recursive: true })
   for (const plot of plots) await writeFile(join(plotsPath, `${plot.name}.svg`), drawn(plot))
   for (const { name, text } of appendices) await writeFile(join(appendicesPath, `${name}.md`), `${text}\n`)
