@@ -9,6 +9,7 @@ const CURVE_POINTS = 100
 const PER_SECOND = 10
 const CHANGES = { idle: { full: 16, quick: 4 }, steady: { full: 100, quick: 20 } }
 const ROUNDS = { full: 2, quick: 1 }
+const WARM_UP = 20
 
 const OURS = "ours"
 const TUTORIAL = "net.http_post per row"
@@ -96,7 +97,8 @@ export const ask: Ask = async ({ quick, say }) => {
   ]
   await using world = await startWorld(CHANGES.steady[size])
   // Processes that have just been started compile, and open their connections.
-  await toldOnce(world, world.mentorIds.length, () => measure(world, world.ours, world.mentorIds, changeSteadily))
+  const first = world.mentorIds.slice(0, WARM_UP)
+  await toldOnce(world, first.length, () => measure(world, world.ours, first, changeSteadily))
   const figures: Array<Figures[number]> = []
   for (const { change, changes, name } of loads) {
     const mentorIds = world.mentorIds.slice(0, changes)
