@@ -68,20 +68,34 @@ const events = HttpApiBuilder.group(
 
 const soon = { "retry-after": "5" }
 
+const answeredHealth = Effect.gen(function* () {
+  const report = yield* checkHealth()
+  const line = { outcome: "getHealth", ...(yield* who), status: report.status }
+  if (report.status === "ready") {
+    yield* Effect.logInfo(line)
+    return report
+  }
+  const ill = Object.entries(report.checks).flatMap(([name, { detail }]) =>
+    detail === undefined ? [] : [[name, detail]]
+  )
+  yield* Effect.logWarning({ ...line, detail: Object.fromEntries(ill) })
+  return yield* Effect.fail(HttpApiSchema.withHeaders({ body: report, headers: soon }))
+})
+
 const system = HttpApiBuilder.group(
   ManagementApi,
   "system",
   Effect.fnUntraced(function* (handlers) {
     const services = yield* Effect.context<EventStore | Surroundings>()
     return handlers
-      .handle("getHealth", () =>
-        Effect.flatMap(Effect.provideContext(checkHealth(), services), (report) =>
-          report.status === "ready"
-            ? Effect.succeed(report)
-            : Effect.fail(HttpApiSchema.withHeaders({ body: report, headers: soon }))
+      .handle("getHealth", () => Effect.provideContext(answeredHealth, services))
+      .handle("getOpenApi", () =>
+        answered(
+          "getOpenApi",
+          {},
+          Effect.sync(() => ({ ...OpenApi.fromApi(Api) }))
         )
       )
-      .handle("getOpenApi", () => Effect.sync(() => ({ ...OpenApi.fromApi(Api) })))
   })
 )
 
