@@ -127,9 +127,8 @@ export const supabaseSecretKeys = Effect.gen(function* () {
 
 /** Who issues users' tokens; by default the project's Auth. */
 export const jwtIssuer = Effect.gen(function* () {
-  const issuer = yield* optionalSecret("JWT_ISSUER")
-  if (Option.isSome(issuer)) return Redacted.value(issuer.value)
-  return new URL("/auth/v1", yield* supabaseUrl).href
+  const issuer = yield* optional("JWT_ISSUER", Effect.succeed, "set it to the iss of users' tokens, or leave it out")
+  return Option.isSome(issuer) ? issuer.value : new URL("/auth/v1", yield* supabaseUrl).href
 })
 
 /** Where the project publishes the keys that it signs users' tokens with. */

@@ -8,7 +8,7 @@ import { type PauseEvent, Receipt } from "../schema/PauseEvent.ts"
 /**
  * The right to process an event until the lease ends.
  *
- * **Shape** `token` fences: it grows with every claim, so a late finisher's is old. `attempt` counts claims from 1.
+ * **Shape** `token` fences: it grows with every claim, so a late finisher's is old. `attempt` counts from 1.
  * **Units** `leaseSeconds` from the moment of the claim.
  */
 export interface Claim {
