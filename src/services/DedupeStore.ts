@@ -85,7 +85,7 @@ export class EventOutOfOrder extends Schema.TaggedError<EventOutOfOrder>()("Even
 /** The store cannot hold this event, and never will. */
 export class EventUnstorable extends Schema.TaggedError<EventUnstorable>()("EventUnstorable", { eventId: EventId }) {
   override get message(): string {
-    return "The claim store refuses this event"
+    return "The database cannot hold this event, and never will"
   }
 }
 
