@@ -12,7 +12,7 @@ export interface ChaosOptions {
   readonly mentors: number
   readonly seed: number
   readonly faults: ReadonlyArray<FaultKind>
-  /** pg_net's worker stays down while the load lasts. */
+  /** pg_net's worker stays down from the first change to the verdict. */
   readonly noNet: boolean
 }
 
@@ -28,7 +28,7 @@ export const USAGE = `npm run chaos                 random changes and injected 
   --mentors <n>               mentors whose status changes (100)
   --seed <n>                  repeats every decision of an earlier run; a new one when absent
   --faults <kinds>            all, none, or a list of ${FAULTS.join(",")} (all)
-  --no-net                    keeps pg_net's worker down until the load has ended
+  --no-net                    keeps pg_net's worker down to the end
   --json                      prints the report as one line of JSON
   --verbose                   prints what every process of the stack says, on stderr
   --help                      prints this`
