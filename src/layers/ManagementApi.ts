@@ -22,10 +22,7 @@ const readChange = Effect.fnUntraced(function* (request: HttpServerRequest.HttpS
   return yield* validateChange(yield* parseBody(body))
 })
 
-const who = Effect.map(Caller, (caller) => ({
-  caller: caller.kind,
-  ...(caller.kind !== "project" && { userId: caller.userId })
-}))
+const who = Effect.map(Caller, Authorization.named)
 
 // The one log line of a request: who did what to which event. An error becomes the reply that Problems.table gives it.
 const answered = <A, R>(

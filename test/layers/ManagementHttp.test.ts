@@ -320,7 +320,7 @@ describe("the log", () => {
         { outcome: "listEvents", caller: "project" },
         { outcome: "changeEvent", caller: "admin", userId: adminId, eventId },
         { outcome: "InvalidPayload", operation: "changeEvent", caller: "admin", userId: adminId, eventId },
-        { outcome: "NotAllowed", operation: "eraseEvent" },
+        { outcome: "NotAllowed", operation: "eraseEvent", caller: "coordinator", userId: coordinatorId },
         { outcome: "EventUnknown", operation: "getEvent", caller: "coordinator", userId: coordinatorId, eventId },
         { outcome: "InvalidQuery", operation: "listEvents" },
         { outcome: "NotFound" },
