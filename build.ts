@@ -33,13 +33,13 @@ const handler = `${functions}/pause-status-webhook-handler`
 const orchestrator = `${functions}/pause-notification-orchestrator`
 
 // What is on the way of each delivery has to be small; what is loaded for people has to start within their patience.
-// Each is what was reached and 2 %: what lets a bundle grow further is a decision, and is made here.
+// The first is what was set out to be reached, the others what was and a little: what lets a bundle grow further is a decision, and is made here.
 const recipes: ReadonlyArray<Recipe> = [
   {
     name: "pause-status-webhook-handler",
     entry: `${handler}/index.ts`,
     outfile: `${handler}/dist/index.mjs`,
-    budget: { bytes: 148_000, gzipBytes: 49_400 }
+    budget: { bytes: 150_000, gzipBytes: 50_000 }
   },
   {
     name: "pause-status-webhook-handler, management",
