@@ -8,6 +8,7 @@ export interface BodyLimits {
   readonly bodyTimeoutMillis: number
 }
 
+const isLength = /^\d+$/
 const isJson = /^application\/json\s*(?:;|$)/i
 
 // A server that answers before it has read the body closes the connection, and the sender, still writing, may never
@@ -106,7 +107,8 @@ export const readBody = Effect.fnUntraced(function* (
     return yield* new UnsupportedMediaType()
   }
   const stated = request.headers.get("content-length")
-  if (Number(stated ?? 0) > limits.maxBodyBytes) return yield* new BodyTooLarge({ maxBytes: limits.maxBodyBytes })
-  if (stated !== null && !request.headers.has("transfer-encoding")) return yield* readStated(request, limits)
+  if (Number(stated) > limits.maxBodyBytes) return yield* new BodyTooLarge({ maxBytes: limits.maxBodyBytes })
+  if (isLength.test(stated ?? "") && !request.headers.has("transfer-encoding"))
+    return yield* readStated(request, limits)
   return request.body === null ? new Uint8Array() : yield* readInTime(request.body.getReader(), limits)
 })
