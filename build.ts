@@ -33,13 +33,13 @@ const handler = `${functions}/pause-status-webhook-handler`
 const orchestrator = `${functions}/pause-notification-orchestrator`
 
 // What is on the way of each delivery has to be small; what is loaded for people has to start within their patience.
-// Each is what was reached and 2 %: what lets a bundle grow further is a decision, and is made here.
+// The first is what was set out to be reached, the others what was and a little: what lets a bundle grow further is a decision, and is made here.
 const recipes: ReadonlyArray<Recipe> = [
   {
     name: "pause-status-webhook-handler",
     entry: `${handler}/index.ts`,
     outfile: `${handler}/dist/index.mjs`,
-    budget: { bytes: 148_000, gzipBytes: 49_400 }
+    budget: { bytes: 150_000, gzipBytes: 50_000 }
   },
   {
     name: "pause-status-webhook-handler, management",
@@ -137,7 +137,8 @@ if (import.meta.main) {
   for (const built of await buildFunctions()) {
     console.log(describe(built))
     if (!isOverBudget(built)) continue
-    console.error(`${built.name} is over its budget: npx esbuild --analyze shows what came in`)
+    const analyze = `npx esbuild ${built.entry} --bundle --format=esm --minify --analyze --outfile=/dev/null`
+    console.error(`${built.name} is over its budget. What came in: ${analyze} '--external:*/management.ts'`)
     process.exitCode = 1
   }
 }

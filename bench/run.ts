@@ -6,6 +6,12 @@ import type { Ask } from "./harness/question.ts"
 import { printable, writeDown } from "./harness/report.ts"
 
 const QUESTIONS: Readonly<Record<string, () => Promise<{ readonly ask: Ask }>>> = {
+  cold: () => import("./cold.ts"),
+  warm: () => import("./warm.ts"),
+  capture: () => import("./capture.ts"),
+  tableSize: () => import("./tableSize.ts"),
+  queues: () => import("./queues.ts"),
+  latency: () => import("./latency.ts"),
   burst: () => import("./burst.ts")
 }
 

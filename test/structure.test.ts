@@ -33,7 +33,7 @@ const filesIn = (folder: string): ReadonlyArray<File> =>
 const source = filesIn("src")
 const functions = filesIn("supabase/functions").filter(({ path }) => !path.includes("/dist/"))
 const tests = filesIn("test")
-const every = [...source, ...functions, ...filesIn("local"), ...tests]
+const every = [...source, ...functions, ...filesIn("bench"), ...filesIn("local"), ...tests]
 
 const importsOf = ({ path, text }: File): ReadonlyArray<string> =>
   [...text.matchAll(/^(?:import\b[^"]*|export\b[^"=;]*\bfrom )"([^"]+)"/gm)].map(([, name = ""]) =>

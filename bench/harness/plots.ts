@@ -2,7 +2,7 @@ import * as echarts from "echarts"
 import type { Plot } from "./question.ts"
 
 const WIDTH = 860
-const HEIGHT = 440
+const HEIGHT = 460
 const INK = "#1f2328"
 const GRID_LINE = "#d1d9e0"
 // Told apart by people who see no red or no green, too.
@@ -18,14 +18,14 @@ export const drawn = ({ option, title }: Plot): string => {
       color: COLOURS,
       textStyle: { color: INK, fontFamily: "sans-serif" },
       title: { text: title, left: "center", top: 8, textStyle: { color: INK, fontSize: 16 } },
-      legend: { bottom: 8, textStyle: { color: INK } },
-      grid: { left: 70, right: 40, top: 64, bottom: 86 }
+      legend: { bottom: 8, width: WIDTH - 120, itemGap: 28, itemWidth: 20, textStyle: { color: INK } },
+      grid: { left: 70, right: 40, top: 56, bottom: 116 }
     })
     chart.setOption(option)
     const axis = {
       nameLocation: "middle",
       nameTextStyle: { color: INK, fontSize: 13 },
-      axisLabel: { color: INK },
+      axisLabel: { color: INK, interval: 0 },
       splitLine: { lineStyle: { color: GRID_LINE } }
     }
     chart.setOption({ xAxis: { ...axis, nameGap: 30 }, yAxis: { ...axis, nameGap: 50 } })

@@ -1,6 +1,6 @@
 import type { EChartsOption } from "echarts"
 
-export interface Asked {
+interface Asked {
   /** Fewer rounds and smaller sizes: enough to see that everything works, and the order of magnitude. */
   readonly quick: boolean
   readonly say: (text: string) => void
@@ -19,13 +19,26 @@ export interface Plot {
   readonly option: EChartsOption
 }
 
-/** Text that is too long for the page: its own file in docs/plots' neighbour, docs/benchmarks. */
-export interface Appendix {
+/** Text that is too long for the page: a file of its own in docs/benchmarks. */
+interface Appendix {
   readonly name: string
   readonly text: string
 }
 
+/** What the project asks of itself. */
+export interface Budget {
+  readonly what: string
+  readonly found: number
+  readonly atMost?: number
+  readonly atLeast?: number
+  readonly unit: "×" | "KB" | "ms" | "statements" | "rows"
+}
+
+export const isMet = ({ atLeast = -Infinity, atMost = Infinity, found }: Budget): boolean =>
+  found >= atLeast && found <= atMost
+
 export interface Answer {
+  readonly budgets?: ReadonlyArray<Budget>
   /** What bench/results.json keeps. */
   readonly figures: unknown
   readonly tables: ReadonlyArray<Table>

@@ -2,7 +2,8 @@ import { existsSync } from "node:fs"
 import { mkdir, readFile, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { table } from "../../local/demo/table.ts"
-import { type Answer, BenchError, type Table } from "./question.ts"
+import { type Answer, BenchError, type Budget, isMet, type Table } from "./question.ts"
+import { figure } from "./statistics.ts"
 import { drawn } from "./plots.ts"
 
 const root = join(import.meta.dirname, "..", "..")
@@ -11,9 +12,30 @@ const pagePath = join(root, "docs", "benchmarks.md")
 const plotsPath = join(root, "docs", "plots")
 const appendicesPath = join(root, "docs", "benchmarks")
 
+const budgetTable = (budgets: ReadonlyArray<Budget>): Table => ({
+  title: "Budgets",
+  head: ["what", "budget", "found", "met"],
+  rows: budgets.map((budget) => {
+    const { atLeast, atMost, found, unit, what } = budget
+    const bound = atMost === undefined ? `at least ${atLeast}` : `at most ${atMost}`
+    return [
+      what,
+      `${bound} ${unit}`,
+      `${Number.isInteger(found) ? found.toLocaleString("en") : figure(found)} ${unit}`,
+      isMet(budget) ? "yes" : "**no**"
+    ]
+  })
+})
+
 /** As a person reads it in a terminal. */
-export const printable = (name: string, where: string, { tables }: Answer): string =>
-  [`\n# ${name}`, where, ...tables.map(({ head, rows, title }) => `\n${title}\n\n${table(head, rows)}`)].join("\n")
+export const printable = (name: string, where: string, { budgets = [], tables }: Answer): string =>
+  [
+    `\n# ${name}`,
+    where,
+    ...[...tables, ...(budgets.length > 0 ? [budgetTable(budgets)] : [])].map(
+      ({ head, rows, title }) => `\n${title}\n\n${table(head, rows)}`
+    )
+  ].join("\n")
 
 const markdownTable = ({ head, rows, title }: Table): string =>
   [
@@ -31,11 +53,14 @@ const section = (where: string, { plots = [], tables }: Answer): string =>
     `<sub>${where}</sub>`
   ].join("\n\n")
 
-const readResults = async (): Promise<object> => {
-  if (!existsSync(resultsPath)) return {}
-  const results: unknown = JSON.parse(await readFile(resultsPath, "utf8"))
-  return typeof results === "object" && results !== null ? results : {}
+interface Result {
+  readonly where: string
+  readonly budgets: ReadonlyArray<Budget>
+  readonly figures: unknown
 }
+
+const readResults = async (): Promise<Readonly<Record<string, Result>>> =>
+  existsSync(resultsPath) ? JSON.parse(await readFile(resultsPath, "utf8")) : {}
 
 const replaceBetween = (page: string, name: string, text: string): string => {
   const [opening, closing] = [`<!-- bench: ${name} -->`, `<!-- /bench: ${name} -->`]
@@ -46,17 +71,21 @@ const replaceBetween = (page: string, name: string, text: string): string => {
   return `${page.slice(0, from + opening.length)}\n\n${text}\n\n${page.slice(to)}`
 }
 
+// Numbers side by side: a diff of a thousand lines is read by nobody.
+const readable = (json: string): string =>
+  json.replaceAll(/\[[\d\s.,e+-]+\]/g, (numbers) => numbers.replaceAll(/\s+/g, " "))
+
 /** Keeps an answer: the figures, the tables between the page's markers, the plots. */
 export const writeDown = async (name: string, where: string, answer: Answer): Promise<void> => {
-  const { appendices = [], figures, plots = [] } = answer
-  const results = { ...(await readResults()), [name]: { where, figures } }
-  await writeFile(resultsPath, `${JSON.stringify(results, undefined, 2)}\n`)
-  await writeFile(pagePath, replaceBetween(await readFile(pagePath, "utf8"), name, section(where, answer)))
-  await Promise.all(
-    [plotsPath, ...(appendices.length > 0 ? [appendicesPath] : [])].map((path) => mkdir(path, { recursive: true }))
-  )
-  await Promise.all([
-    ...plots.map((plot) => writeFile(join(plotsPath, `${plot.name}.svg`), drawn(plot))),
-    ...appendices.map(({ name, text }) => writeFile(join(appendicesPath, `${name}.md`), text))
-  ])
+  const { appendices = [], budgets = [], figures, plots = [] } = answer
+  const results = { ...(await readResults()), [name]: { where, budgets, figures } }
+  await writeFile(resultsPath, `${readable(JSON.stringify(results, undefined, 1))}\n`)
+  const allBudgets = Object.values(results).flatMap(({ budgets }) => budgets)
+  const page = replaceBetween(await readFile(pagePath, "utf8"), name, section(where, answer))
+  const sources = Object.entries(results).map(([name, { where }]) => `${name}: ${where}`)
+  const budgetText = `${markdownTable(budgetTable(allBudgets))}\n\n<sub>${sources.join("<br>")}</sub>`
+  await writeFile(pagePath, replaceBetween(page, "budgets", budgetText))
+  for (const path of [plotsPath, appendicesPath]) await mkdir(path, { recursive: true })
+  for (const plot of plots) await writeFile(join(plotsPath, `${plot.name}.svg`), drawn(plot))
+  for (const { name, text } of appendices) await writeFile(join(appendicesPath, `${name}.md`), `${text}\n`)
 }

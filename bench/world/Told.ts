@@ -3,14 +3,14 @@ import { BenchError } from "../harness/question.ts"
 /** When which mentor's coordinators were told, by the clock of this process. */
 export class Told {
   #left = new Set<string>()
-  #moments: Array<number> = []
+  #moments = new Map<string, number>()
   #surplus = 0
   #finish = (): void => {}
   #finished: Promise<void> = Promise.resolve()
 
   expect(mentorIds: ReadonlyArray<string>): void {
     this.#left = new Set(mentorIds)
-    this.#moments = []
+    this.#moments = new Map()
     this.#surplus = 0
     this.#finished = new Promise((resolve) => (this.#finish = resolve))
   }
@@ -20,12 +20,12 @@ export class Told {
       this.#surplus++
       return
     }
-    this.#moments.push(performance.now())
+    this.#moments.set(mentorId, performance.now())
     if (this.#left.size === 0) this.#finish()
   }
 
-  /** The moments of all that were expected, in order. Fails when one is missing after so long. */
-  async everyone(seconds: number): Promise<ReadonlyArray<number>> {
+  /** When each that was expected was told, the first one first. Fails when one is missing after so long. */
+  async everyone(seconds: number): Promise<ReadonlyMap<string, number>> {
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(

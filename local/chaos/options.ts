@@ -1,5 +1,5 @@
-import { randomInt } from "node:crypto"
 import { parseArgs } from "node:util"
+import { HIGHEST_SEED, randomSeed, UsageError, wholeNumber } from "../commandLine.ts"
 import { messageOf } from "../StackError.ts"
 
 /** Kinds of fault that can be switched on by themselves. */
@@ -12,17 +12,13 @@ export interface ChaosOptions {
   readonly mentors: number
   readonly seed: number
   readonly faults: ReadonlyArray<FaultKind>
-  /** pg_net's worker stays down while the load lasts. */
+  /** pg_net's worker stays down from the first change to the verdict. */
   readonly noNet: boolean
 }
 
 export interface CommandLine extends ChaosOptions {
   readonly output: "text" | "json" | "help"
   readonly verbose: boolean
-}
-
-export class UsageError extends Error {
-  override readonly name = "UsageError"
 }
 
 export const USAGE = `npm run chaos                 random changes and injected faults; exits with 0 only if nothing is lost,
@@ -32,28 +28,24 @@ export const USAGE = `npm run chaos                 random changes and injected 
   --mentors <n>               mentors whose status changes (100)
   --seed <n>                  repeats every decision of an earlier run; a new one when absent
   --faults <kinds>            all, none, or a list of ${FAULTS.join(",")} (all)
-  --no-net                    keeps pg_net's worker down until the load has ended
+  --no-net                    keeps pg_net's worker down to the end
   --json                      prints the report as one line of JSON
   --verbose                   prints what every process of the stack says, on stderr
   --help                      prints this`
-
-const HIGHEST_SEED = 2 ** 32
 
 /** Reads the command line. Throws UsageError. */
 export const parseOptions = (args: ReadonlyArray<string>): CommandLine => {
   const values = parse(args)
   return {
-    events: whole("--events", values.events ?? "2000", 1_000_000),
-    mentors: whole("--mentors", values.mentors ?? "100", 100_000),
-    seed: values.seed === undefined ? randomSeed() : whole("--seed", values.seed, HIGHEST_SEED),
+    events: wholeNumber("--events", values.events ?? "2000", 1, 1_000_000),
+    mentors: wholeNumber("--mentors", values.mentors ?? "100", 1, 100_000),
+    seed: values.seed === undefined ? randomSeed() : wholeNumber("--seed", values.seed, 1, HIGHEST_SEED),
     faults: kinds(values.faults ?? "all"),
     noNet: values["no-net"],
     output: values.help ? "help" : values.json ? "json" : "text",
     verbose: values.verbose
   }
 }
-
-export const randomSeed = (): number => randomInt(1, HIGHEST_SEED)
 
 /** The command that makes the same decisions again. */
 export const replayCommand = ({ events, faults, mentors, noNet, seed }: ChaosOptions): string => {
@@ -79,11 +71,6 @@ const parse = (args: ReadonlyArray<string>) => {
   } catch (cause) {
     throw new UsageError(messageOf(cause))
   }
-}
-
-const whole = (flag: string, given: string, highest: number): number => {
-  if (/^[1-9]\d{0,9}$/.test(given) && Number(given) <= highest) return Number(given)
-  throw new UsageError(`${flag} takes a whole number from 1 to ${highest}.`)
 }
 
 const kinds = (given: string): ReadonlyArray<FaultKind> => {

@@ -1,8 +1,9 @@
 // npm run chaos: exits with 0 only when nothing was lost, doubled or out of order.
 import { buildFunctions } from "../../build.ts"
+import { UsageError } from "../commandLine.ts"
 import { messageOf } from "../StackError.ts"
 import { type Progress, runChaos } from "./chaos.ts"
-import { parseOptions, replayCommand, USAGE, UsageError } from "./options.ts"
+import { parseOptions, replayCommand, USAGE } from "./options.ts"
 import { printable } from "./report.ts"
 
 const [BROKEN, MISUSED] = [1, 2]

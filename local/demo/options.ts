@@ -1,4 +1,5 @@
 import { parseArgs } from "node:util"
+import { UsageError } from "../commandLine.ts"
 import { messageOf } from "../StackError.ts"
 import type { StackOptions } from "../stack.ts"
 
@@ -6,10 +7,6 @@ export interface Options {
   readonly mode: "tour" | "exit" | "json" | "help"
   readonly verbose: boolean
   readonly stack: Required<Pick<StackOptions, "apiPort" | "databasePort" | "deno" | "pacing">>
-}
-
-export class UsageError extends Error {
-  override readonly name = "UsageError"
 }
 
 export const USAGE = `npm start                 starts the stack, pauses a mentor before your eyes, and stays up

@@ -1,10 +1,9 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Access, type CredentialsRejected } from "../services/Access.ts"
-import { ProjectKey } from "./ProjectKey.ts"
+import { bearerOf, ProjectKey } from "./ProjectKey.ts"
 import * as UserToken from "./UserToken.ts"
 
-const bearer = /^Bearer +(\S.*)$/i
 // What else a bearer token may be that is no user's: a key of the new kind, the project's or somebody's.
 const newKey = /^sb_/
 
@@ -19,7 +18,7 @@ export const layer = Layer.effect(
     const identifyUser = yield* UserToken.make
     return Access.of({
       identify: Effect.fn("Access.identify")((headers) => {
-        const token = bearer.exec(headers.get("authorization") ?? "")?.[1]
+        const token = bearerOf(headers)
         return Effect.matchEffect(projectKey.check(headers), {
           onSuccess: () => Effect.succeed({ kind: "project" as const }),
           onFailure: (rejected: CredentialsRejected) =>

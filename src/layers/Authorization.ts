@@ -11,9 +11,15 @@ import { toIssues } from "../services/Payload.ts"
 import { InvalidId, InvalidQuery } from "./InvalidRequest.ts"
 import { type ReplyError, toResponse } from "./Problems.ts"
 
-const refuse = (operation: string, error: ReplyError) =>
+/** A caller as log lines name them. */
+export const named = (caller: Caller["Service"]) => ({
+  caller: caller.kind,
+  ...(caller.kind !== "project" && { userId: caller.userId })
+})
+
+const refuse = (operation: string, error: ReplyError, who: object = {}) =>
   Effect.as(
-    Effect.logWarning({ outcome: error._tag, operation, detail: error.message }),
+    Effect.logWarning({ outcome: error._tag, operation, ...who, detail: error.message }),
     HttpServerResponse.fromWeb(toResponse(error))
   )
 
@@ -29,17 +35,18 @@ const authorized = Layer.effect(
   Effect.gen(function* () {
     const access = yield* Access
 
-    const identify = Effect.fnUntraced(function* (operation: string) {
-      const { headers } = yield* HttpServerRequest.HttpServerRequest
-      const caller = yield* access.identify({ get: (name) => headers[name] ?? null })
-      yield* permit(caller, operation)
-      return caller
-    })
+    const identify = Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ headers }) =>
+      access.identify({ get: (name) => headers[name] ?? null })
+    )
 
     const admit: Authorized["Service"]["secretKey"] = (handle, { endpoint: { identifier } }) =>
-      Effect.matchEffect(identify(identifier), {
+      Effect.matchEffect(identify, {
         onFailure: (error) => refuse(identifier, error),
-        onSuccess: (caller) => Effect.provideService(handle, Caller, caller)
+        onSuccess: (caller) =>
+          Effect.matchEffect(permit(caller, identifier), {
+            onFailure: (error) => refuse(identifier, error, named(caller)),
+            onSuccess: () => Effect.provideService(handle, Caller, caller)
+          })
       })
 
     // Access reads both headers: the second scheme is there for the document, and is never come to.

@@ -61,6 +61,13 @@ const positive = (key: string, fallback: number, unit: string) =>
 const optionalSecret = (key: string) =>
   optional(key, (text) => Effect.succeed(Redacted.make(text)), "set it to text, or leave it out")
 
+/** A secret that people make up themselves: a short one would be found by trying. */
+const longSecret = Effect.fnUntraced(function* (key: string, shortest: number) {
+  const secret = yield* optionalSecret(key)
+  if (Option.isNone(secret) || Redacted.value(secret.value).length >= shortest) return secret
+  return yield* new Misconfigured({ key, hint: `set it to ${shortest} characters or more, or leave it out` })
+})
+
 const webhookSecret = /^whsec_(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/
 const shortestSecret = "whsec_".length + 32
 
@@ -81,10 +88,10 @@ export const webhookSecrets = Effect.gen(function* () {
 })
 
 /** For senders that sign `timestamp.body` in hex (X-Webhook-Signature); off unless set. */
-export const webhookHexSecret = optionalSecret("WEBHOOK_HEX_SECRET")
+export const webhookHexSecret = longSecret("WEBHOOK_HEX_SECRET", 16)
 
 /** For stock dashboard webhooks, which can only send fixed headers (X-Webhook-Secret); off unless set. */
-export const webhookStaticSecret = optionalSecret("WEBHOOK_STATIC_SECRET")
+export const webhookStaticSecret = longSecret("WEBHOOK_STATIC_SECRET", 16)
 
 /** How far a signature's timestamp may be from our clock. Seconds. */
 export const webhookTolerance = positive("WEBHOOK_TOLERANCE_SECONDS", 300, "seconds")
@@ -127,9 +134,8 @@ export const supabaseSecretKeys = Effect.gen(function* () {
 
 /** Who issues users' tokens; by default the project's Auth. */
 export const jwtIssuer = Effect.gen(function* () {
-  const issuer = yield* optionalSecret("JWT_ISSUER")
-  if (Option.isSome(issuer)) return Redacted.value(issuer.value)
-  return new URL("/auth/v1", yield* supabaseUrl).href
+  const issuer = yield* optional("JWT_ISSUER", Effect.succeed, "set it to the iss of users' tokens, or leave it out")
+  return Option.isSome(issuer) ? issuer.value : new URL("/auth/v1", yield* supabaseUrl).href
 })
 
 /** Where the project publishes the keys that it signs users' tokens with. */
@@ -143,13 +149,8 @@ export const jwksTimeout = positive("JWKS_TIMEOUT_MS", 3_000, "milliseconds")
  * function cannot be given a variable whose name begins with SUPABASE_, hence the other name.
  */
 export const jwtSecret = Effect.gen(function* () {
-  for (const key of ["JWT_SECRET", "SUPABASE_JWT_SECRET"]) {
-    const secret = yield* optionalSecret(key)
-    if (Option.isNone(secret)) continue
-    if (Redacted.value(secret.value).length >= 32) return secret
-    return yield* new Misconfigured({ key, hint: "set the project's JWT secret, of 32 characters or more" })
-  }
-  return Option.none<Redacted.Redacted>()
+  const secret = yield* longSecret("JWT_SECRET", 32)
+  return Option.isSome(secret) ? secret : yield* longSecret("SUPABASE_JWT_SECRET", 32)
 })
 
 const orchestratorBeside = Effect.map(

@@ -22,10 +22,7 @@ const readChange = Effect.fnUntraced(function* (request: HttpServerRequest.HttpS
   return yield* validateChange(yield* parseBody(body))
 })
 
-const who = Effect.map(Caller, (caller) => ({
-  caller: caller.kind,
-  ...(caller.kind !== "project" && { userId: caller.userId })
-}))
+const who = Effect.map(Caller, Authorization.named)
 
 // The one log line of a request: who did what to which event. An error becomes the reply that Problems.table gives it.
 const answered = <A, R>(
@@ -68,20 +65,34 @@ const events = HttpApiBuilder.group(
 
 const soon = { "retry-after": "5" }
 
+const answeredHealth = Effect.gen(function* () {
+  const report = yield* checkHealth()
+  const line = { outcome: "getHealth", ...(yield* who), status: report.status }
+  if (report.status === "ready") {
+    yield* Effect.logInfo(line)
+    return report
+  }
+  const ill = Object.entries(report.checks).flatMap(([name, { detail }]) =>
+    detail === undefined ? [] : [[name, detail]]
+  )
+  yield* Effect.logWarning({ ...line, detail: Object.fromEntries(ill) })
+  return yield* Effect.fail(HttpApiSchema.withHeaders({ body: report, headers: soon }))
+})
+
 const system = HttpApiBuilder.group(
   ManagementApi,
   "system",
   Effect.fnUntraced(function* (handlers) {
     const services = yield* Effect.context<EventStore | Surroundings>()
     return handlers
-      .handle("getHealth", () =>
-        Effect.flatMap(Effect.provideContext(checkHealth(), services), (report) =>
-          report.status === "ready"
-            ? Effect.succeed(report)
-            : Effect.fail(HttpApiSchema.withHeaders({ body: report, headers: soon }))
+      .handle("getHealth", () => Effect.provideContext(answeredHealth, services))
+      .handle("getOpenApi", () =>
+        answered(
+          "getOpenApi",
+          {},
+          Effect.sync(() => ({ ...OpenApi.fromApi(Api) }))
         )
       )
-      .handle("getOpenApi", () => Effect.sync(() => ({ ...OpenApi.fromApi(Api) })))
   })
 )
 

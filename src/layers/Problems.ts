@@ -13,7 +13,7 @@ import type { OrchestrationError } from "../services/PauseOrchestrator.ts"
 import type { Misconfigured } from "./Config.ts"
 import type { InvalidId, InvalidQuery } from "./InvalidRequest.ts"
 
-/** A request that never becomes a delivery. */
+/** A request that no program of ours is for. */
 export class NotFound extends Schema.TaggedError<NotFound>()("NotFound", {}) {
   override readonly message = "There is nothing at this path"
 }

@@ -5,6 +5,10 @@ import { CredentialsRejected } from "../services/Access.ts"
 import * as Config from "./Config.ts"
 import * as Hmac from "./Hmac.ts"
 
+/** The token of a bearer, whatever it is. */
+export const bearerOf = (headers: { readonly get: (name: string) => string | null }): string | undefined =>
+  /^Bearer +(\S.*)$/i.exec(headers.get("authorization") ?? "")?.[1]
+
 /**
  * Lets in who has one of the project's secret keys, in `apikey` or as a bearer token.
  *
@@ -20,8 +24,7 @@ export class ProjectKey extends Context.Service<
       const matches = yield* Hmac.equalToAny(yield* Config.supabaseSecretKeys)
       return ProjectKey.of({
         check: Effect.fnUntraced(function* (headers) {
-          const authorization = headers.get("authorization")
-          const bearer = authorization === null ? null : (/^Bearer +(\S+)$/i.exec(authorization)?.[1] ?? "")
+          const bearer = headers.get("authorization") === null ? null : (bearerOf(headers) ?? "")
           const given = [headers.get("apikey"), bearer].filter((key) => key !== null)
           for (const key of given) {
             if (yield* matches(key)) return

@@ -6,7 +6,7 @@ import * as Schema from "effect/Schema"
 import { decodeProtectedHeader } from "jose/decode/protected_header"
 import { JWKSNoMatchingKey, JWSSignatureVerificationFailed, JWTClaimValidationFailed, JWTExpired } from "jose/errors"
 import { jwtVerify, type JWTVerifyGetKey } from "jose/jwt/verify"
-import type { Principal } from "../schema/Caller.ts"
+import type { Caller } from "../schema/Caller.ts"
 import { CredentialsRejected, type KeysUnavailable, NotAllowed } from "../services/Access.ts"
 import * as Config from "./Config.ts"
 import { Fetch } from "./Fetch.ts"
@@ -70,7 +70,7 @@ export const make = Effect.gen(function* () {
 
   return Effect.fnUntraced(function* (
     token: string
-  ): Effect.fn.Return<Principal, CredentialsRejected | NotAllowed | KeysUnavailable> {
+  ): Effect.fn.Return<Caller["Service"], CredentialsRejected | NotAllowed | KeysUnavailable> {
     if (token.length > longestToken || !compactToken.test(token)) return yield* rejected("malformed")
     const header = yield* Effect.try({
       try: () => decodeProtectedHeader(token),

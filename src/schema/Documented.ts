@@ -38,7 +38,7 @@ const pending: StoredEvent = {
   attemptCount: 4,
   completedAt: null,
   nextAttemptAt: "2026-11-22T10:02:11.000000Z",
-  lastError: "The orchestrator did not answer: status 503",
+  lastError: "The orchestrator is unavailable: status 503",
   receipt: null
 }
 
@@ -203,7 +203,7 @@ const notReady = NotReadyReply.annotate({
       live: true,
       checks: {
         database: well,
-        orchestrator: { ok: false, detail: "the orchestrator does not answer" },
+        orchestrator: { ok: false, detail: "the orchestrator does not answer within 1 second" },
         secrets: well,
         oldestUnnotified: well
       },

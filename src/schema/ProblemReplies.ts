@@ -62,7 +62,9 @@ export const InvalidDelivery = problem(400, "Bad Request", {
     },
     {
       code: "no_event_time",
-      detail: "Nothing says when this happened: send timestamp, or set record.updated_at on every update"
+      detail:
+        "The payload says nowhere when the change happened: send event_id and timestamp, or add an updated_at " +
+        "timestamptz column that every UPDATE sets"
     }
   ]
 })
@@ -201,13 +203,13 @@ export const NotNow = HttpApiSchema.WithHeaders(
     examples: [
       {
         code: "already_processed",
-        detail: "The event was processed before",
+        detail: "This event was processed before; its receipt is attached",
         eventId,
         receipt: { notified: 2, notificationIds: [] }
       },
-      { code: "in_flight", detail: "The event is being processed", eventId },
-      { code: "out_of_order", detail: "An earlier event of this mentor is not settled", eventId },
-      { code: "dead_letter", detail: "The event has failed for good; redrive it", eventId }
+      { code: "in_flight", detail: "Another delivery of this event is being processed", eventId },
+      { code: "out_of_order", detail: "An earlier event of this mentor is not settled yet", eventId },
+      { code: "dead_letter", detail: "This event is a dead letter; redrive it to have it processed again", eventId }
     ]
   }),
   perhapsRetryAfter
@@ -231,7 +233,7 @@ export const UnsupportedMediaType = problem(415, "Unsupported Media Type", {
 export const PayloadMismatch = problem(422, "Unprocessable Content", {
   name: "PayloadMismatch",
   description: "The same event id with another payload: stop, alarm",
-  examples: [{ code: "payload_mismatch", detail: "This event id came with another payload before", eventId }]
+  examples: [{ code: "payload_mismatch", detail: "This event id was used before with a different payload", eventId }]
 })
 
 /** 502. */
@@ -240,8 +242,18 @@ export const OrchestratorFailed = HttpApiSchema.WithHeaders(
     name: "OrchestratorFailed",
     description: "The orchestrator refused, failed or timed out; retryable says whether another try can help",
     examples: [
-      { code: "orchestrator_refused", detail: "The orchestrator refused the event", eventId, retryable: false },
-      { code: "orchestrator_unavailable", detail: "The orchestrator did not answer", eventId, retryable: true }
+      {
+        code: "orchestrator_refused",
+        detail: "The orchestrator refused the event with status 400",
+        eventId,
+        retryable: false
+      },
+      {
+        code: "orchestrator_unavailable",
+        detail: "The orchestrator is unavailable: status 503",
+        eventId,
+        retryable: true
+      }
     ]
   }),
   perhapsRetryAfter
@@ -254,7 +266,7 @@ export const NotAvailable = HttpApiSchema.WithHeaders(
     description: "The database is away, the orchestrator failed too often, or a setting is wrong: retry",
     examples: [
       { code: "store_unavailable", detail: "The database is unavailable; try again later" },
-      { code: "circuit_open", detail: "The orchestrator has failed too often in a row", eventId },
+      { code: "circuit_open", detail: "The orchestrator failed too often in a row and is given a pause", eventId },
       { code: "misconfigured", detail: "A setting of this function is missing or wrong; its log names it" }
     ]
   }),

@@ -1,7 +1,7 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import type { Principal } from "../schema/Caller.ts"
+import type { Caller } from "../schema/Caller.ts"
 
 /**
  * The caller is nobody we know: no credentials, or none that are valid. What a token claims is looked at only after its
@@ -82,6 +82,6 @@ export class Access extends Context.Service<
   {
     readonly identify: (headers: {
       readonly get: (name: string) => string | null
-    }) => Effect.Effect<Principal, AccessError>
+    }) => Effect.Effect<Caller["Service"], AccessError>
   }
 >()("pause-status-webhook-handler/services/Access") {}

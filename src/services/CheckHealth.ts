@@ -8,8 +8,11 @@ const well: Check = { ok: true }
 const ill = (detail: string): Check => ({ ok: false, detail })
 
 const vaultCheck = ({ vault }: EventStoreHealth): Check => {
-  if (!vault.webhookSecret) return ill("Vault has no pause_status_webhook_secret: the outbox cannot sign")
-  return vault.functionUrl ? well : ill("Vault has no pause_status_function_url: the outbox cannot send")
+  if (!vault.webhookSecret)
+    return ill("Vault has no pause_status_webhook_secret that can sign: set it to what WEBHOOK_SECRETS holds")
+  return vault.functionUrl
+    ? well
+    : ill("Vault has no pause_status_function_url that is a URL: set it to where deliveries are posted")
 }
 
 const oldestCheck = ({ alertsOpen, oldestUnnotifiedSeconds }: EventStoreHealth): Check => {

@@ -8,7 +8,7 @@ import { type PauseEvent, Receipt } from "../schema/PauseEvent.ts"
 /**
  * The right to process an event until the lease ends.
  *
- * **Shape** `token` fences: it grows with every claim, so a late finisher's is old. `attempt` counts claims from 1.
+ * **Shape** `token` fences: it grows with every claim, so a late finisher's is old. `attempt` counts from 1.
  * **Units** `leaseSeconds` from the moment of the claim.
  */
 export interface Claim {
@@ -48,9 +48,7 @@ export class AlreadyProcessed extends Schema.TaggedError<AlreadyProcessed>()("Al
   eventId: EventId,
   receipt: Receipt
 }) {
-  override get message(): string {
-    return "This event was processed before; its receipt is attached"
-  }
+  override readonly message = "This event was processed before; its receipt is attached"
 }
 
 /** Another delivery of this event holds the claim. **Units** `retryAfterSeconds` until its lease ends. */
@@ -58,18 +56,14 @@ export class EventInFlight extends Schema.TaggedError<EventInFlight>()("EventInF
   eventId: EventId,
   retryAfterSeconds: Schema.Int
 }) {
-  override get message(): string {
-    return "Another delivery of this event is being processed"
-  }
+  override readonly message = "Another delivery of this event is being processed"
 }
 
 /** The event failed for good; a person redrives it. */
 export class EventDeadLettered extends Schema.TaggedError<EventDeadLettered>()("EventDeadLettered", {
   eventId: EventId
 }) {
-  override get message(): string {
-    return "This event is a dead letter; redrive it to have it processed again"
-  }
+  override readonly message = "This event is a dead letter; redrive it to have it processed again"
 }
 
 /** An earlier version of the same mentor is not settled yet. **Units** `retryAfterSeconds` until it is worth a try. */
@@ -77,25 +71,19 @@ export class EventOutOfOrder extends Schema.TaggedError<EventOutOfOrder>()("Even
   eventId: EventId,
   retryAfterSeconds: Schema.Int
 }) {
-  override get message(): string {
-    return "An earlier event of this mentor is not settled yet"
-  }
+  override readonly message = "An earlier event of this mentor is not settled yet"
 }
 
 /** The store cannot hold this event, and never will. */
 export class EventUnstorable extends Schema.TaggedError<EventUnstorable>()("EventUnstorable", { eventId: EventId }) {
-  override get message(): string {
-    return "The claim store refuses this event"
-  }
+  override readonly message = "The database cannot hold this event, and never will"
 }
 
 /** The key was used for a different event. */
 export class PayloadMismatch extends Schema.TaggedError<PayloadMismatch>()("PayloadMismatch", {
   eventId: EventId
 }) {
-  override get message(): string {
-    return "This event id was used before with a different payload"
-  }
+  override readonly message = "This event id was used before with a different payload"
 }
 
 /** The store did not answer, or not in words we know. */

@@ -1,6 +1,6 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { Caller, type Principal } from "../schema/Caller.ts"
+import { Caller } from "../schema/Caller.ts"
 import type { EventChangeReply } from "../schema/EventReplies.ts"
 import { Cursor, type EventChange, type EventQuery } from "../schema/EventRequests.ts"
 import type { EventId } from "../schema/Identifiers.ts"
@@ -15,7 +15,7 @@ const coordinatorMay: ReadonlySet<string> = new Set(["listEvents", "getEvent", "
  *
  * **Fails with** NotAllowed.
  */
-export const permit = (caller: Principal, operation: string): Effect.Effect<void, NotAllowed> =>
+export const permit = (caller: Caller["Service"], operation: string): Effect.Effect<void, NotAllowed> =>
   caller.kind !== "coordinator" || coordinatorMay.has(operation)
     ? Effect.void
     : Effect.fail(new NotAllowed({ needs: "admin" }))
@@ -24,7 +24,7 @@ const eventsPerPage = 50
 const encodeCursor = Schema.encodeSync(Schema.NullOr(Cursor))
 
 // Another coordinator's mentor is no business of theirs: to them their events do not exist.
-const scopeOf = (caller: Principal) => (caller.kind === "coordinator" ? caller.userId : undefined)
+const scopeOf = (caller: Caller["Service"]) => (caller.kind === "coordinator" ? caller.userId : undefined)
 
 /**
  * The events that the caller may see, newest first.

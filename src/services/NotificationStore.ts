@@ -18,9 +18,7 @@ export class NotificationStoreUnavailable extends Schema.TaggedError<Notificatio
 
 /** A newer event of this mentor was told already, so this one must not be. */
 export class EventSuperseded extends Schema.TaggedError<EventSuperseded>()("EventSuperseded", { eventId: EventId }) {
-  override get message(): string {
-    return "A newer event of this mentor was told already"
-  }
+  override readonly message = "A newer event of this mentor was told already"
 }
 
 /** What became of an event. **Shape** `replayed` when it was notified before and `receipt` is the first one. */

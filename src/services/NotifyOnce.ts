@@ -57,7 +57,7 @@ const warnOfUnsettled = (settlements: ReadonlyArray<Settlement>, settled: Readon
   const eventIds = unsettled.slice(0, mostNamed).map(({ claim }) => claim.event.eventId)
   return unsettled.length === 0
     ? Effect.void
-    : Effect.logWarning({ outcome: "not_settled", events: unsettled.length, eventIds })
+    : Effect.logWarning({ outcome: "settled_nothing", events: unsettled.length, eventIds })
 }
 
 // A settle that fails is not lost: the lease ends, and the orchestrator answers a second call with its first receipt.

@@ -42,9 +42,7 @@ export class OrchestratorCircuitOpen extends Schema.TaggedError<OrchestratorCirc
   eventId: EventId,
   retryAfterSeconds: Schema.Int
 }) {
-  override get message(): string {
-    return "The orchestrator failed too often in a row and is given a pause"
-  }
+  override readonly message = "The orchestrator failed too often in a row and is given a pause"
 }
 
 /** Permanent, transient or not tried: what the sender does next depends on nothing else. */

@@ -1,15 +1,7 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
-import {
-  type BatchItem,
-  type EventError,
-  firstError,
-  type Handled,
-  type HandledBatch,
-  type Seen,
-  type WebhookError
-} from "./Outcome.ts"
+import { type BatchItem, firstError, type Handled, type HandledBatch, type Seen, type WebhookError } from "./Outcome.ts"
 import type { Verified } from "./SignatureVerifier.ts"
 
 const subject = (seen: Seen) => ({
@@ -25,7 +17,7 @@ const describe = (error: WebhookError): string =>
 const skewOf = (error: WebhookError) =>
   error._tag === "SignatureRejected" && error.skewSeconds !== undefined ? { skewSeconds: error.skewSeconds } : {}
 
-const isExpected = (error: EventError): boolean => error._tag === "AlreadyProcessed" || error._tag === "EventInFlight"
+const isExpected = (error: WebhookError): boolean => error._tag === "AlreadyProcessed" || error._tag === "EventInFlight"
 
 // Supabase keeps 100 log lines per ten seconds: a batch is one line, with its failures told apart.
 const mostFailures = 10
@@ -77,7 +69,5 @@ export const logOutcome = (
   const error = firstError(exit.cause)
   if (error === undefined) return Effect.logError({ outcome: "defect", ...known }, exit.cause)
   const line = { outcome: error._tag, ...known, ...skewOf(error), detail: describe(error) }
-  return error._tag === "AlreadyProcessed" || error._tag === "EventInFlight"
-    ? Effect.logInfo(line)
-    : Effect.logWarning(line)
+  return isExpected(error) ? Effect.logInfo(line) : Effect.logWarning(line)
 }

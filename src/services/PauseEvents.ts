@@ -17,12 +17,9 @@ export interface NoChange {
 
 /** Nothing in the payload says when the change happened, so it cannot be told from another one. */
 export class NoEventTime extends Schema.TaggedError<NoEventTime>()("NoEventTime", {}) {
-  override get message(): string {
-    return (
-      "The payload says nowhere when the change happened: send event_id and timestamp, " +
-      "or add an updated_at timestamptz column that every UPDATE sets"
-    )
-  }
+  override readonly message =
+    "The payload says nowhere when the change happened: send event_id and timestamp, " +
+    "or add an updated_at timestamptz column that every UPDATE sets"
 }
 
 const isEventTime = Schema.is(EventTime)

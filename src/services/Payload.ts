@@ -7,18 +7,14 @@ import { InsertPayload, PayloadOfAnyType, UpdatePayload, type WebhookPayload } f
 
 /** The body is not JSON in UTF-8. */
 export class MalformedBody extends Schema.TaggedError<MalformedBody>()("MalformedBody", {}) {
-  override get message(): string {
-    return "The body is not JSON in UTF-8"
-  }
+  override readonly message = "The body is not JSON in UTF-8"
 }
 
 /** The body is JSON of another shape. **Shape** every issue with its path; no value is repeated. */
 export class InvalidPayload extends Schema.TaggedError<InvalidPayload>()("InvalidPayload", {
   issues: Schema.Array(Issue)
 }) {
-  override get message(): string {
-    return "The payload has another shape than this endpoint takes; issues says where"
-  }
+  override readonly message = "The payload has another shape than this endpoint takes; issues says where"
 }
 
 const text = new TextDecoder("utf-8", { fatal: true })

@@ -77,6 +77,8 @@ set search_path = ''
 set plan_cache_mode = force_custom_plan
 as $$
 declare
+  -- Taken once: an index is searched for a time that is given, not for one that may differ from row to row.
+  moment timestamptz := clock_timestamp();
   silent pause_status.webhook_queue[];
   waiting_ids uuid[] := '{}';
   answers jsonb := '{}';
@@ -85,7 +87,7 @@ begin
   silent := array(
     select q
     from pause_status.webhook_queue q
-    where q.status = 'pending' and q.delivery_id is not null and q.next_attempt_at <= clock_timestamp()
+    where q.status = 'pending' and q.delivery_id is not null and q.next_attempt_at <= moment
     order by q.next_attempt_at
     limit at_most
     for update skip locked

@@ -1,12 +1,8 @@
-import { randomInt } from "node:crypto"
 import { parseArgs } from "node:util"
+import { HIGHEST_SEED, randomSeed, UsageError, wholeNumber } from "../../local/commandLine.ts"
 import type { DenoVersion } from "../../local/programs.ts"
 import { messageOf } from "../../local/StackError.ts"
 import type { FuzzOptions } from "./fuzz.ts"
-
-export class UsageError extends Error {
-  override readonly name = "UsageError"
-}
 
 export const USAGE = `npm run fuzz                  says odd, wrong and hostile things to the running function; exits with 0 only if
                               each was answered as documented and nobody was told of what is no event
@@ -17,10 +13,6 @@ export const USAGE = `npm run fuzz                  says odd, wrong and hostile 
   --only <n>                  only the input at this index
   --deno <version>            2.1.4, which hosted Supabase is compatible with, or current (2.1.4)
   --help                      prints this`
-
-const HIGHEST_SEED = 2 ** 32
-
-export const randomSeed = (): number => randomInt(1, HIGHEST_SEED)
 
 const parse = (args: ReadonlyArray<string>) => {
   try {
@@ -40,10 +32,7 @@ const parse = (args: ReadonlyArray<string>) => {
   }
 }
 
-const whole = (flag: string, given: string, lowest: number): number => {
-  if (/^\d{1,10}$/.test(given) && Number(given) >= lowest && Number(given) <= HIGHEST_SEED) return Number(given)
-  throw new UsageError(`${flag} takes a whole number from ${lowest} to ${HIGHEST_SEED}.`)
-}
+const whole = (flag: string, given: string, lowest: number) => wholeNumber(flag, given, lowest, HIGHEST_SEED)
 
 const denoOf = (given: string): DenoVersion => {
   if (given === "2.1.4" || given === "current") return given

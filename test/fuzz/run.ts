@@ -1,8 +1,9 @@
 // npm run fuzz: exits with 0 only when every answer was a documented one.
 import { buildFunctions } from "../../build.ts"
+import { UsageError } from "../../local/commandLine.ts"
 import { messageOf } from "../../local/StackError.ts"
 import { runFuzz } from "./fuzz.ts"
-import { parseOptions, USAGE, UsageError } from "./options.ts"
+import { parseOptions, USAGE } from "./options.ts"
 import { printable } from "./report.ts"
 
 const [BROKEN, MISUSED] = [1, 2]

@@ -45,8 +45,8 @@ const identified = Effect.fnUntraced(function* (
   )
   const asked = calls.length
   if (Result.isSuccess(answer)) {
-    const principal = answer.success
-    return { asked, who: principal.kind === "project" ? "project" : `${principal.kind} ${principal.userId}` }
+    const caller = answer.success
+    return { asked, who: caller.kind === "project" ? "project" : `${caller.kind} ${caller.userId}` }
   }
   const error = answer.failure
   return { asked, who: error._tag === "CredentialsRejected" ? `rejected: ${error.reason}` : error._tag }

@@ -203,19 +203,25 @@ describe("Config", () => {
     Effect.gen(function* () {
       assert.strictEqual((yield* read(setting, {}))._tag, "None")
       assert.strictEqual((yield* read(setting, { [key]: "" }))._tag, "None")
-      const set = yield* read(setting, { [key]: "canary" })
-      assert.strictEqual(set._tag === "Some" && Redacted.value(set.value), "canary")
+      const long = "canary".padEnd(16, "x")
+      const set = yield* read(setting, { [key]: long })
+      assert.strictEqual(set._tag === "Some" && Redacted.value(set.value), long)
       assert.notInclude(JSON.stringify(set), "canary")
     })
   )
 
-  it.effect.each(["JWT_SECRET", "SUPABASE_JWT_SECRET"])("%s is off unless it is set, and must be long", (key) =>
+  it.effect.each([
+    ["JWT_SECRET", Config.jwtSecret, 32],
+    ["SUPABASE_JWT_SECRET", Config.jwtSecret, 32],
+    ["WEBHOOK_HEX_SECRET", Config.webhookHexSecret, 16],
+    ["WEBHOOK_STATIC_SECRET", Config.webhookStaticSecret, 16]
+  ] as const)("%s is off unless it is set, and must be long", ([key, setting, shortest]) =>
     Effect.gen(function* () {
-      const long = "canary".padEnd(32, "x")
-      assert.strictEqual((yield* read(Config.jwtSecret, { [key]: "" }))._tag, "None")
-      const set = yield* read(Config.jwtSecret, { [key]: long })
+      const long = "canary".padEnd(shortest, "x")
+      assert.strictEqual((yield* read(setting, { [key]: "" }))._tag, "None")
+      const set = yield* read(setting, { [key]: long })
       assert.strictEqual(set._tag === "Some" && Redacted.value(set.value), long)
-      const error = yield* Effect.flip(read(Config.jwtSecret, { [key]: long.slice(1) }))
+      const error = yield* Effect.flip(read(setting, { [key]: long.slice(1) }))
       assert.strictEqual(error.key, key)
       assert.notInclude(error.message, "anary")
     })

@@ -54,7 +54,7 @@ describe("the functions as they are deployed", () => {
   it.live("the static secret is spoken of once, as a line like every other", () =>
     Effect.gen(function* () {
       const lines = yield* capturedConsole()
-      yield* environment({ ...project, WEBHOOK_STATIC_SECRET: "a static secret" })
+      yield* environment({ ...project, WEBHOOK_STATIC_SECRET: "a static secret, of any text" })
       const quiet = WebHandler.make(Live.layer, () => Effect.succeed(new Response()))
       yield* Effect.promise(() => quiet(new Request("http://localhost")))
       yield* Effect.promise(() => quiet(new Request("http://localhost")))

@@ -311,6 +311,8 @@ describe("the log", () => {
     await ask("GET", `${base}?status=canary`)
     await ask("GET", "/nothing")
     await ask("GET", path, { apikey: "canary" })
+    await ask("GET", "/openapi.json", user(coordinatorId, "coordinator"))
+    await ask("GET", "/health")
     const { eventId } = event
     assert.deepStrictEqual(
       lines.map((line) => Object.fromEntries(Object.entries(line ?? {}).filter(([key]) => key !== "detail"))),
@@ -318,14 +320,25 @@ describe("the log", () => {
         { outcome: "listEvents", caller: "project" },
         { outcome: "changeEvent", caller: "admin", userId: adminId, eventId },
         { outcome: "InvalidPayload", operation: "changeEvent", caller: "admin", userId: adminId, eventId },
-        { outcome: "NotAllowed", operation: "eraseEvent" },
+        { outcome: "NotAllowed", operation: "eraseEvent", caller: "coordinator", userId: coordinatorId },
         { outcome: "EventUnknown", operation: "getEvent", caller: "coordinator", userId: coordinatorId, eventId },
         { outcome: "InvalidQuery", operation: "listEvents" },
         { outcome: "NotFound" },
-        { outcome: "CredentialsRejected", operation: "getEvent" }
+        { outcome: "CredentialsRejected", operation: "getEvent" },
+        { outcome: "getOpenApi", caller: "coordinator", userId: coordinatorId },
+        { outcome: "getHealth", caller: "project", status: "ready" }
       ]
     )
     assert.notInclude(JSON.stringify(lines), "canary")
+  })
+
+  it("says which check is not well, and what to do", async () => {
+    const detail = "the handler has no secret to check deliveries with: set WEBHOOK_SECRETS"
+    const { ask, lines } = managementWorld({ secrets: { ok: false, detail } })
+    await ask("GET", "/health")
+    assert.deepStrictEqual(lines, [
+      { outcome: "getHealth", caller: "project", status: "not_ready", detail: { secrets: detail } }
+    ])
   })
 })
 

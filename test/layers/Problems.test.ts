@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
+import { openapiText } from "../../local/openapi.ts"
 import { Misconfigured } from "../../src/layers/Config.ts"
 import { InvalidId, InvalidQuery } from "../../src/layers/InvalidRequest.ts"
 import * as Problems from "../../src/layers/Problems.ts"
@@ -175,6 +176,21 @@ describe("Problems", () => {
       })
     )
   }
+
+  it("the contract's examples are what is really said", () => {
+    const withoutNumbers = (text: string) => text.replaceAll(/\d+/g, "n")
+    const said = [...cases.map(({ error }) => error), new NotAllowed({ needs: "admin" })]
+      .map(Problems.toProblem)
+      .map(({ code, detail }) => withoutNumbers(`${code}: ${detail}`))
+    const schemas: Readonly<Record<string, { readonly examples?: ReadonlyArray<Partial<Problem>> }>> =
+      JSON.parse(openapiText()).components.schemas
+    const examples = Object.values(schemas).flatMap((schema) => schema.examples ?? [])
+    const problems = examples.flatMap(({ code, detail }) =>
+      code === undefined ? [] : [withoutNumbers(`${code}: ${detail}`)]
+    )
+    assert.isAtLeast(problems.length, 20)
+    assert.includeMembers(said, problems)
+  })
 
   it.effect("what is wrong on our side stays in the log", () =>
     Effect.gen(function* () {

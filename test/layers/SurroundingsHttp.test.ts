@@ -54,8 +54,8 @@ describe("the orchestrator", () => {
 describe("the handler's secrets", () => {
   it.effect.each([
     { WEBHOOK_SECRETS: secret },
-    { WEBHOOK_HEX_SECRET: "a secret" },
-    { WEBHOOK_STATIC_SECRET: "a secret" }
+    { WEBHOOK_HEX_SECRET: "a secret that is long enough" },
+    { WEBHOOK_STATIC_SECRET: "a secret that is long enough" }
   ])("are there with %j", (environment) =>
     Effect.gen(function* () {
       const { secrets } = yield* seen({ status: 200 }, { SUPABASE_URL: settings.SUPABASE_URL, ...environment })

@@ -174,7 +174,10 @@ describe("the log line of a delivery", () => {
       )
       yield* Effect.provide(pause, overtaking)
       const [stale, notified] = yield* logLines
-      assert.deepInclude(stale, { level: "WARN", message: { outcome: "not_settled", events: 1, eventIds: [eventId] } })
+      assert.deepInclude(stale, {
+        level: "WARN",
+        message: { outcome: "settled_nothing", events: 1, eventIds: [eventId] }
+      })
       assert.strictEqual(notified?.message["outcome"], "notified")
       assert.strictEqual((yield* Effect.flip(claimOne(pauseEvent)))._tag, "EventInFlight")
     }).pipe(Effect.provide(world()))

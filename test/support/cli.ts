@@ -18,19 +18,14 @@ interface Ended {
 export interface Cli extends AsyncDisposable {
   readonly directory: string
   readonly run: (args: ReadonlyArray<string>, env?: Readonly<Record<string, string>>) => Promise<Ended>
-  /** How often it wanted to talk to another machine. */
-  readonly strayed: () => number
 }
 
 export const openCli = async (): Promise<Cli> => {
   const directory = await mkdtemp(join(tmpdir(), "pause-status-cli-"))
   await cp(join(root, "supabase"), join(directory, "supabase"), { recursive: true })
   await mkdir(join(directory, "home"))
-  let strayed = 0
-  const outside = createServer((socket) => {
-    strayed++
-    socket.destroy()
-  })
+  // It looks for a newer version of itself now and then.
+  const outside = createServer((socket) => socket.destroy())
   outside.listen(0, "127.0.0.1")
   await once(outside, "listening")
   const proxy = `http://127.0.0.1:${(outside.address() as AddressInfo).port}`
@@ -55,7 +50,6 @@ export const openCli = async (): Promise<Cli> => {
             resolve({ code: error === null ? 0 : Number(error.code ?? -1), output: `${stdout}${stderr}` })
         )
       ),
-    strayed: () => strayed,
     [Symbol.asyncDispose]: async () => {
       const closed = once(outside, "close")
       outside.close()

@@ -1,0 +1,188 @@
+// What does it cost the writer that every change of a status is captured?
+import { PgBoss } from "pg-boss"
+import { runMigrations } from "graphile-worker"
+import type { Client } from "pg"
+import { type Ask, type Budget, expectEqual } from "./harness/question.ts"
+import { interleaved } from "./harness/rounds.ts"
+import { figure, median, ratio, rounded } from "./harness/statistics.ts"
+import { createMentors, type Database, flip, type Flipped, startDatabase, takeSent } from "./world/database.ts"
+
+const SIZES = {
+  full: [
+    { size: 1, rounds: 100 },
+    { size: 100, rounds: 30 },
+    { size: 10_000, rounds: 5 }
+  ],
+  quick: [
+    { size: 1, rounds: 20 },
+    { size: 100, rounds: 5 },
+    { size: 1_000, rounds: 2 }
+  ]
+}
+const MOST_MENTORS = 10_000
+
+interface Way {
+  readonly name: string
+  readonly table: string
+  /** Where a change leaves a row. */
+  readonly written?: string
+  /** What the trigger of a copy of the table does; ours has its own. */
+  readonly body?: string
+  /** Beyond it, one change would take longer than all the others together. */
+  readonly mostRows?: number
+}
+
+const WEBHOOK = `jsonb_build_object(
+  'type', tg_op, 'table', tg_table_name, 'schema', tg_table_schema, 'record', to_jsonb(new), 'old_record', to_jsonb(old)
+)`
+
+const NONE: Way = { name: "no trigger", table: "public.bench_none" }
+const AUDIT: Way = {
+  name: "audit trigger, a row per change",
+  table: "public.bench_audit",
+  written: "public.audit_log",
+  body: `insert into public.audit_log (table_name, record_id, old_record, new_record)
+    values (tg_table_name, new.id, to_jsonb(old), to_jsonb(new))`
+}
+const OURS: Way = {
+  name: "ours: outbox, versions, signed requests",
+  table: "public.peer_mentor_profiles",
+  written: "pause_status.webhook_queue"
+}
+const HTTP: Way = {
+  name: "net.http_post per row",
+  table: "public.bench_http",
+  written: "net.http_request_queue",
+  body: `perform net.http_post(
+    url := 'http://127.0.0.1:9/', body := ${WEBHOOK}, headers := '{"Content-Type": "application/json"}')`
+}
+const WAYS: ReadonlyArray<Way> = [
+  NONE,
+  AUDIT,
+  OURS,
+  HTTP,
+  {
+    name: "pg-boss: a job per row",
+    table: "public.bench_boss",
+    written: "pgboss.job",
+    body: `insert into pgboss.job (name, data) values ('pause', ${WEBHOOK})`
+  },
+  {
+    name: "graphile-worker: add_job per row",
+    table: "public.bench_graphile",
+    written: "graphile_worker._private_jobs",
+    mostRows: 100,
+    body: `perform graphile_worker.add_job('pause', ${WEBHOOK}::json)`
+  }
+]
+
+const createTable = async (client: Client, { body, table }: Way): Promise<void> => {
+  const name = table.replace("public.", "")
+  await client.query(`
+    create table ${table} (like public.peer_mentor_profiles including all);
+    insert into ${table} select * from public.peer_mentor_profiles`)
+  if (body === undefined) return
+  await client.query(`
+    create function public.${name}() returns trigger language plpgsql as $$ begin ${body}; return null; end $$;
+    create trigger ${name} after update on ${table}
+      for each row when (old.status is distinct from new.status) execute function public.${name}()`)
+}
+
+const prepare = async (
+  database: Database
+): Promise<{ readonly client: Client; readonly ids: ReadonlyArray<string> }> => {
+  const boss = new PgBoss({ connectionString: database.urlOf("postgres"), schedule: false, supervise: false })
+  await boss.start()
+  await boss.createQueue("pause")
+  await boss.stop()
+  await runMigrations({ connectionString: database.urlOf("postgres") })
+  const client = await database.open()
+  const ids = await createMentors(client, MOST_MENTORS)
+  await client.query(`
+    create table public.audit_log (
+      id bigint generated always as identity primary key, table_name text not null, record_id uuid not null,
+      old_record jsonb, new_record jsonb, changed_at timestamptz not null default now()
+    )`)
+  for (const way of WAYS) if (way !== OURS) await createTable(client, way)
+  return { client, ids }
+}
+
+const change = async (client: Client, way: Way, mentorIds: ReadonlyArray<string>): Promise<Flipped> => {
+  const flipped = await flip(client, way.table, mentorIds)
+  // Nothing is timed that did not do its work.
+  if (way === OURS) expectEqual("events sent by our trigger", (await takeSent(client)).length, mentorIds.length)
+  if (way.written !== undefined) {
+    const { rows } = await client.query(`select count(*)::int as count from ${way.written}`)
+    expectEqual(`rows written by: ${way.name}`, rows, [{ count: mentorIds.length }])
+    await client.query(`truncate ${way.written} cascade`)
+  }
+  // So that no round pays for the dead rows of an earlier one.
+  await client.query(`vacuum ${way.table}`)
+  if (way === OURS) await client.query("vacuum pause_status.mentor_versions")
+  return flipped
+}
+
+const summary = (size: number, { name }: Way, samples: ReadonlyArray<Flipped>) => {
+  const both = samples.map(({ commitMs, updateMs }) => commitMs + updateMs)
+  return {
+    size,
+    way: name,
+    updateMs: rounded(median(samples.map(({ updateMs }) => updateMs))),
+    commitMs: rounded(median(samples.map(({ commitMs }) => commitMs))),
+    ms: rounded(median(both)),
+    msOfEachRound: both.map(rounded)
+  }
+}
+
+type Figures = ReadonlyArray<ReturnType<typeof summary>>
+
+const budgetsOf = (figures: Figures): ReadonlyArray<Budget> => {
+  const size = Math.max(...figures.map((row) => row.size))
+  const ratioTo = (other: Way, measure: "ms" | "updateMs"): number => {
+    const of = (way: Way) => figures.find((row) => row.size === size && row.way === way.name)?.[measure] ?? Number.NaN
+    return of(OURS) / of(other)
+  }
+  const rows = `${size.toLocaleString("en")} rows`
+  return [
+    { what: `UPDATE of ${rows} ÷ audit trigger`, found: ratioTo(AUDIT, "updateMs"), atMost: 1.15, unit: "×" },
+    { what: `UPDATE and COMMIT of ${rows} ÷ audit trigger`, found: ratioTo(AUDIT, "ms"), atMost: 1.15, unit: "×" },
+    { what: `UPDATE and COMMIT of ${rows} ÷ net.http_post per row`, found: ratioTo(HTTP, "ms"), atMost: 1, unit: "×" }
+  ]
+}
+
+export const ask: Ask = async ({ quick, say }) => {
+  await using database = await startDatabase("postgres")
+  const { client, ids } = await prepare(database)
+  const figures: Array<Figures[number]> = []
+  for (const { rounds, size } of quick ? SIZES.quick : SIZES.full) {
+    const ways = WAYS.filter(({ mostRows = Infinity }) => size <= mostRows)
+    const mentorIds = ids.slice(0, size)
+    await client.query("vacuum analyze")
+    for (const way of ways) await change(client, way, mentorIds)
+    const samples = await interleaved(ways, rounds, (way) => change(client, way, mentorIds))
+    for (const [way, some] of samples) figures.push(summary(size, way, some))
+    say(`${size} rows: measured`)
+  }
+  return {
+    budgets: budgetsOf(figures),
+    figures,
+    tables: [
+      {
+        title: "An UPDATE and its COMMIT, medians",
+        head: ["rows", "what the trigger does", "× audit", "UPDATE × audit", "UPDATE", "COMMIT", "added per row"],
+        rows: figures.map((row) => {
+          const to = ({ name }: Way) => figures.find(({ size, way }) => way === name && size === row.size) ?? row
+          return [
+            row.size.toLocaleString("en"),
+            row.way,
+            ratio(row.ms, to(AUDIT).ms),
+            ratio(row.updateMs, to(AUDIT).updateMs),
+            `${figure(row.updateMs)} ms`,
+            `${figure(row.commitMs)} ms`,
+            `${figure(((row.ms - to(NONE).ms) * 1_000) / row.size)} µs`
+          ]
+        })
+      }
+    ]
+  }
+}

@@ -1,0 +1,92 @@
+import { build, type Metafile, type Plugin } from "esbuild"
+import { mkdir, readFile, writeFile } from "node:fs/promises"
+import { join } from "node:path"
+import { gzipSync } from "node:zlib"
+import { minify } from "rolldown/utils"
+import { buildFunctions } from "../../build.ts"
+
+const root = join(import.meta.dirname, "..", "..")
+
+const VARIANTS = {
+  ours: "supabase/functions/pause-status-webhook-handler/index.ts",
+  plain: "bench/variants/plain.ts",
+  "supabase-js": "bench/variants/supabaseJs.ts",
+  "Hono + Zod": "bench/variants/honoZod.ts"
+} as const
+export type Variant = keyof typeof VARIANTS
+export const variants: ReadonlyArray<Variant> = ["ours", "plain", "supabase-js", "Hono + Zod"]
+
+export interface Size {
+  readonly bytes: number
+  readonly gzipBytes: number
+  readonly modules: number
+  /** Bytes of each npm package, and of the project's own code, largest first: as esbuild leaves them. */
+  readonly packages: Readonly<Record<string, number>>
+}
+
+const packageOf = (input: string): string =>
+  /.*node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(input)?.[1] ?? (input.startsWith("bench/") ? "the variant" : "src")
+
+const byPackage = ({ outputs }: Metafile): Readonly<Record<string, number>> => {
+  const sums = new Map<string, number>()
+  for (const { inputs } of Object.values(outputs)) {
+    for (const [input, { bytesInOutput }] of Object.entries(inputs)) {
+      sums.set(packageOf(input), (sums.get(packageOf(input)) ?? 0) + bytesInOutput)
+    }
+  }
+  return Object.fromEntries([...sums].toSorted(([, a], [, b]) => b - a))
+}
+
+export interface Bundled {
+  readonly path: string
+  readonly size: Size
+}
+
+// A bundle that loads another one later takes nothing of it in.
+const laterBundles: Plugin = {
+  name: "later bundles",
+  setup: ({ onResolve }) => {
+    onResolve({ filter: /./ }, ({ kind }) =>
+      kind === "dynamic-import" ? { path: "./later.mjs", external: true } : null
+    )
+  }
+}
+
+const built = (variant: Variant) =>
+  build({
+    absWorkingDir: root,
+    entryPoints: [VARIANTS[variant]],
+    outfile: "index.mjs",
+    write: false,
+    metafile: true,
+    bundle: true,
+    minify: true,
+    format: "esm",
+    platform: "neutral",
+    mainFields: ["module", "main"],
+    target: "es2022",
+    // What spares ours a part of Deno that it does not need, is done for all.
+    define: { "globalThis.process": "undefined" },
+    legalComments: "none",
+    logLevel: "warning",
+    plugins: [laterBundles]
+  })
+
+const ours = join(root, "supabase/functions/pause-status-webhook-handler/dist/index.mjs")
+
+/** Makes one module of a variant, as small as ours; ours is the one that is deployed. */
+export const bundle = async (variant: Variant, directory: string): Promise<Bundled> => {
+  const { metafile, outputFiles } = await built(variant)
+  const path = variant === "ours" ? ours : join(directory, `${variant.replaceAll(/\W+/g, "-")}.mjs`)
+  if (variant === "ours") await buildFunctions()
+  else {
+    await mkdir(directory, { recursive: true })
+    await writeFile(path, (await minify(path, outputFiles[0]?.text ?? "", { module: true })).code)
+  }
+  const text = await readFile(path)
+  const modules = Object.values(metafile.outputs).flatMap(({ inputs }) => Object.values(inputs)).length
+  return {
+    path,
+    size: { bytes: text.length, gzipBytes: gzipSync(text).length, modules, packages: byPackage(metafile) }
+  }
+}

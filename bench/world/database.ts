@@ -1,0 +1,129 @@
+import { randomBytes } from "node:crypto"
+import { join } from "node:path"
+import { type Client, Pool } from "pg"
+import { connect } from "../../local/postgres/connect.ts"
+import { postgresBinaries } from "../../local/postgres/binaries.ts"
+import { migrate } from "../../local/postgres/migrate.ts"
+import { seedVault } from "../../local/postgres/seedVault.ts"
+import { startPostgres } from "../../local/postgres/server.ts"
+import { startReaper } from "../../local/Reaper.ts"
+import { BenchError } from "../harness/question.ts"
+
+/** PostgreSQL with the outbox, and nobody who sends: what it dispatches stays in pg_net's queue. */
+export interface Database extends AsyncDisposable {
+  readonly open: (options?: { readonly superuser?: boolean; readonly database?: string }) => Promise<Client>
+  readonly urlOf: (database: string) => string
+  /** Connections with the handler's role. */
+  readonly serviceRole: (database: string, connections: number) => Pool
+}
+
+const migrations = join(import.meta.dirname, "..", "..", "supabase", "migrations")
+const SECRET_BYTES = 32
+
+const inDatabase = (url: string, name: string): string => Object.assign(new URL(url), { pathname: `/${name}` }).href
+
+/** Each of the databases has migrations of its own. */
+export const startDatabase = async (...names: ReadonlyArray<string>): Promise<Database> => {
+  await using started = new AsyncDisposableStack()
+  const reaper = started.use(startReaper())
+  const postgres = started.use(
+    await startPostgres({
+      binaries: await postgresBinaries(),
+      port: undefined,
+      password: "postgres",
+      log: () => {},
+      reaper
+    })
+  )
+  const [admin, owner] = [postgres.urlOf("supabase_admin"), postgres.urlOf("postgres")]
+  const clients = started.use(new AsyncDisposableStack())
+  const open: Database["open"] = async ({ database = "postgres", superuser = false } = {}) => {
+    const client = await connect(inDatabase(superuser ? admin : owner, database), "bench")
+    clients.defer(() => client.end())
+    return client
+  }
+  const creator = await open({ superuser: true })
+  for (const name of names) {
+    if (name !== "postgres") await creator.query(`create database ${name} owner postgres template template1`)
+    await migrate(inDatabase(owner, name), migrations)
+    await seedVault(inDatabase(owner, name), {
+      webhookSecret: `whsec_${randomBytes(SECRET_BYTES).toString("base64")}`,
+      functionUrl: "http://127.0.0.1:9/functions/v1/pause-status-webhook-handler"
+    })
+  }
+  const kept = started.move()
+  return {
+    open,
+    urlOf: (database) => inDatabase(owner, database),
+    serviceRole: (database, connections) => {
+      const pool = new Pool({
+        connectionString: inDatabase(owner, database),
+        max: connections,
+        options: "-c role=service_role"
+      })
+      pool.on("error", () => {})
+      clients.defer(() => pool.end())
+      return pool
+    },
+    [Symbol.asyncDispose]: () => kept.disposeAsync()
+  }
+}
+
+export const createMentors = async (client: Client, count: number): Promise<ReadonlyArray<string>> => {
+  const { rows } = await client.query<{ id: string }>(
+    `insert into public.peer_mentor_profiles (status, full_name)
+     select 'active', 'mentor ' || n from generate_series(1, $1) n returning id`,
+    [count]
+  )
+  return rows.map(({ id }) => id)
+}
+
+const FLIP = "status = case status when 'active' then 'paused' else 'active' end"
+
+export interface Flipped {
+  readonly updateMs: number
+  readonly commitMs: number
+}
+
+/** Pauses those who are active and resumes the others, in one UPDATE and a commit. */
+export const flip = async (client: Client, table: string, mentorIds: ReadonlyArray<string>): Promise<Flipped> => {
+  await client.query("begin")
+  const began = performance.now()
+  const { rowCount } = await client.query(`update ${table} set ${FLIP} where id = any($1)`, [mentorIds])
+  const updated = performance.now()
+  await client.query("commit")
+  const committed = performance.now()
+  if (rowCount !== mentorIds.length) throw new BenchError(`${table}: ${rowCount} of ${mentorIds.length} rows changed`)
+  return { updateMs: updated - began, commitMs: committed - updated }
+}
+
+/** A PauseEvent, as the handler makes it of what it was sent. */
+export interface Sent {
+  readonly eventId: string
+  readonly mentorId: string
+}
+
+const toEvent = (payload: {
+  readonly event_id: string
+  readonly version: number
+  readonly timestamp: string
+  readonly record: { readonly id: string; readonly status: string }
+  readonly old_record: { readonly status: string }
+}) => ({
+  eventId: payload.event_id,
+  mentorId: payload.record.id,
+  transition: payload.record.status === "paused" ? "PAUSE" : "RESUME",
+  oldStatus: payload.old_record.status,
+  newStatus: payload.record.status,
+  occurredAt: payload.timestamp,
+  version: payload.version,
+  source: "outbox"
+})
+
+/** Takes what was dispatched out of pg_net's queue, and reads it as the handler does. */
+export const takeSent = async (client: Client): Promise<ReadonlyArray<Sent>> => {
+  const { rows } = await client.query<{ body: string }>(
+    "delete from net.http_request_queue returning convert_from(body, 'utf8') as body"
+  )
+  return rows.flatMap(({ body }) => [JSON.parse(body)].flat().map(toEvent))
+}
