@@ -259,13 +259,16 @@ returns integer
 language plpgsql
 set search_path = ''
 as $$
+declare
+  -- Taken once: an index is searched for a time that is given, not for one that may differ from row to row.
+  moment timestamptz := clock_timestamp();
 begin
   return pause_status.dispatch(
     array(
       select q.event_id
       from pause_status.webhook_queue q
       where q.status = 'pending'
-        and q.next_attempt_at <= clock_timestamp()
+        and q.next_attempt_at <= moment
         and q.delivery_id is null
         and pause_status.is_first_in_line(q.mentor_id, q.version)
       order by q.next_attempt_at
