@@ -6,12 +6,20 @@ export interface Trespass {
   readonly detail: string
 }
 
+/** An attempt that a settlement ended. **Units** `at` milliseconds since 1970. */
+export interface Ending {
+  readonly eventId: string
+  readonly token: number
+  readonly at: number
+}
+
 /**
  * Watches claims and settlements go by. What it catches may harm nobody, because the next line of defence holds:
  * a settlement that took effect although another had been granted the event before it was sent, and an event that was
  * sent while an earlier one of its mentor was unsettled.
  */
 export class Fence {
+  readonly #sentAt = new Map<string, number>()
   readonly trespasses: Array<Trespass> = []
   /** Settlements with an old token that were turned away. */
   turnedAway = 0
@@ -23,6 +31,7 @@ export class Fence {
     if (call.kind !== "claim" && call.kind !== "settle") return reply()
     // What is known before the settlement is sent was granted before it can take effect.
     const known = call.kind === "settle" ? this.#known(call) : undefined
+    if (known !== undefined) this.#noteSent(call)
     const answer = await reply()
     if (answer.status !== 200) return answer
     if (known === undefined) this.#grant(answer)
@@ -35,11 +44,29 @@ export class Fence {
     return new Promise((granted) => void this.#waiting.push({ tokens: tokensIn(call), granted }))
   }
 
+  /** Looks at what ended by a settlement: not before its claimant had sent one, whatever the answers said. */
+  checkEndings(endings: ReadonlyArray<Ending>): void {
+    for (const { at, eventId, token } of endings) {
+      const sentAt = this.#sentAt.get(`${eventId} ${token}`)
+      if (sentAt !== undefined && sentAt <= at) continue
+      const detail = `the claim with token ${token} was ended before its claimant settled it`
+      this.trespasses.push({ kind: "trespass", eventId, detail })
+    }
+  }
+
   /** What it has caught so far, in a line; none when there is nothing. */
   complaints(): ReadonlyArray<string> {
     const [first] = this.trespasses
     if (first === undefined) return []
     return [`The rules of claims were broken ${this.trespasses.length} times, first: ${JSON.stringify(first)}`]
+  }
+
+  #noteSent(call: Call): void {
+    const now = Date.now()
+    for (const [eventId, token] of tokensIn(call)) {
+      const key = `${eventId} ${token}`
+      if (!this.#sentAt.has(key)) this.#sentAt.set(key, now)
+    }
   }
 
   #known(call: Call): ReadonlyMap<string, number> {

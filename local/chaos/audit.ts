@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises"
+import type { Ending } from "./Fence.ts"
 import { rowsOf, type Session } from "./Session.ts"
 
 /** A committed change of a profile, in the order in which each mentor's were committed. */
@@ -66,6 +67,11 @@ const DEAD_LETTERS = `
     ) as failures
   from pause_status.dead_letter_queue d order by d.mentor_id, d.version, d.created_at`
 
+const ENDINGS = `
+  select event_id as "eventId", claim_token::int as token, ${millis("ended_at")} as at
+  from pause_status.webhook_attempts
+  where outcome in ('completed', 'permanent', 'transient', 'parked') and claim_token is not null`
+
 const RECONCILED = `
   select q.mentor_id as id, array_agg(q.version::int) as members
   from pause_status.webhook_queue q
@@ -76,6 +82,9 @@ const RECONCILED = `
 const COORDINATORS = `
   select mentor_id as id, array_agg(coordinator_id::text) as members
   from public.mentor_coordinators group by mentor_id`
+
+/** Every attempt that a settlement ended. */
+export const readEndings = (session: Session) => rowsOf<Ending>(session, ENDINGS)
 
 const setsOf = async <Member>(session: Session, text: string): Promise<ReadonlyMap<string, ReadonlySet<Member>>> => {
   const rows = await rowsOf<{ id: string; members: ReadonlyArray<Member> }>(session, text)

@@ -1,7 +1,7 @@
 import type { Log } from "../log.ts"
 import { messageOf } from "../StackError.ts"
 import { wrongClocks } from "./clocks.ts"
-import { installAudit, readEvidence } from "./audit.ts"
+import { installAudit, readEndings, readEvidence } from "./audit.ts"
 import type { Call, Forward, Reply } from "./calls.ts"
 import { redriveAll } from "./deadLetters.ts"
 import { Faults } from "./Faults.ts"
@@ -107,6 +107,7 @@ export const runChaos = async (options: ChaosOptions, observer: Observer): Promi
   await reconcileAll(session, quiet)
 
   const evidence = await readEvidence(session)
+  fence.checkEndings(await readEndings(session))
   const toldWithoutNet = options.noNet ? (await rowsOf(session, "select from chaos.told")).length : undefined
   const attempts = await rowsOf<{ outcome: string; count: number }>(
     session,

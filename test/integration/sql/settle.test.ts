@@ -8,6 +8,7 @@ import {
   type Database,
   eventOf,
   eventsOf,
+  expireLease,
   failureOf,
   foreignEvent,
   historyOf,
@@ -60,6 +61,26 @@ describe("settling events", () => {
       for (const id of [eventId, randomUUID()]) {
         assert.include(await complete(database, id, 1), { outcome: "stale" })
       }
+    })
+  })
+
+  describe("by a claimant whose lease ran out and whose event is somebody else's", () => {
+    it.each([
+      ["completed", (id: string, token: number) => complete(database, id, token)],
+      ["released", (id: string, token: number) => release(database, id, token)],
+      ["dead", (id: string, token: number) => release(database, id, token, { kind: "permanent", message: "no" })]
+    ])("is stale and changes nothing: %s", async (_, settleLate) => {
+      const { eventId, current } = await queued()
+      const late = await claim(database, eventId)
+      await expireLease(database, eventId)
+      const token = await claim(database, eventId)
+      const before = await current()
+      const history = await historyOf(database, eventId)
+
+      assert.include(await settleLate(eventId, late), { outcome: "stale" })
+      assert.deepStrictEqual(await current(), before)
+      assert.deepStrictEqual(await historyOf(database, eventId), history)
+      assert.include(await complete(database, eventId, token), { outcome: "completed" })
     })
   })
 
