@@ -7,9 +7,9 @@ import { idle, startWorld, toldOnce, type Way, type World } from "./world/world.
 const LONGEST_SECONDS = 60
 const CURVE_POINTS = 100
 const PER_SECOND = 10
-const CHANGES = { idle: { full: 16, quick: 4 }, steady: { full: 100, quick: 20 } }
+const CHANGES = { idle: { full: 24, quick: 4 }, steady: { full: 100, quick: 20 } }
 const ROUNDS = { full: 2, quick: 1 }
-const WARM_UP = 20
+const WARM_UP = 100
 
 const OURS = "ours"
 const TUTORIAL = "net.http_post per row"
@@ -96,7 +96,7 @@ export const ask: Ask = async ({ quick, say }) => {
     { name: `${PER_SECOND} per second`, changes: CHANGES.steady[size], change: changeSteadily }
   ]
   await using world = await startWorld(CHANGES.steady[size])
-  // Processes that have just been started compile, and open their connections.
+  // Processes that have just been started compile, and every connection of PostgREST plans for itself.
   const first = world.mentorIds.slice(0, WARM_UP)
   await toldOnce(world, first.length, () => measure(world, world.ours, first, changeSteadily))
   const figures: Array<Figures[number]> = []
