@@ -2,8 +2,7 @@ import { build, type Metafile, type Plugin } from "esbuild"
 import { mkdir, readFile, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { gzipSync } from "node:zlib"
-import { minify } from "rolldown/utils"
-import { buildFunctions } from "../../build.ts"
+import { buildFunctions, minifyAgain, settings } from "../../build.ts"
 
 const root = join(import.meta.dirname, "..", "..")
 
@@ -52,25 +51,9 @@ const laterBundles: Plugin = {
   }
 }
 
+// What spares ours a part of Deno that it does not need, is done for all.
 const built = (variant: Variant) =>
-  build({
-    absWorkingDir: root,
-    entryPoints: [VARIANTS[variant]],
-    outfile: "index.mjs",
-    write: false,
-    metafile: true,
-    bundle: true,
-    minify: true,
-    format: "esm",
-    platform: "neutral",
-    mainFields: ["module", "main"],
-    target: "es2022",
-    // What spares ours a part of Deno that it does not need, is done for all.
-    define: { "globalThis.process": "undefined" },
-    legalComments: "none",
-    logLevel: "warning",
-    plugins: [laterBundles]
-  })
+  build({ ...settings, entryPoints: [VARIANTS[variant]], outfile: "index.mjs", plugins: [laterBundles] })
 
 const ours = join(root, "supabase/functions/pause-status-webhook-handler/dist/index.mjs")
 
@@ -81,7 +64,7 @@ export const bundle = async (variant: Variant, directory: string): Promise<Bundl
   if (variant === "ours") await buildFunctions()
   else {
     await mkdir(directory, { recursive: true })
-    await writeFile(path, (await minify(path, outputFiles[0]?.text ?? "", { module: true })).code)
+    await writeFile(path, await minifyAgain(path, outputFiles[0]?.text ?? ""))
   }
   const text = await readFile(path)
   const modules = Object.values(metafile.outputs).flatMap(({ inputs }) => Object.values(inputs)).length
