@@ -13,7 +13,7 @@ interface Danger {
   readonly faults: Kinds
   readonly otherwise: Treatment
   readonly probability: number
-  readonly bag: Array<string>
+  readonly draw: () => string
 }
 
 // By this name in orderFaults.
@@ -36,7 +36,7 @@ export class Faults {
     const delivery = deliveryFaults(random.fork("deliveries"))
     this.copiesUnderWay = delivery.copiesUnderWay
     const put = (kind: CallKind, probability: number, faults: Kinds, otherwise = pass) =>
-      void this.#dangers.set(kind, { faults, otherwise, probability, bag: [] })
+      void this.#dangers.set(kind, { faults, otherwise, probability, draw: random.drawing(Object.keys(faults)) })
     if (kinds.includes("delivery")) put("delivery", 0.1, delivery.faults, delivery.otherwise)
     if (kinds.includes("order")) put("order", 0.08, orderFaults(random.fork("orders"), this.refused))
     if (kinds.includes("store")) {
@@ -51,14 +51,8 @@ export class Faults {
     if (danger === undefined) return pass
     if (this.active === "none" || !this.#random.chance(danger.probability)) return danger.otherwise
     if (this.active === "refusals" && call.kind !== "order") return danger.otherwise
-    const name = this.active === "refusals" ? REFUSAL : this.#draw(danger)
+    const name = this.active === "refusals" ? REFUSAL : danger.draw()
     this.injected.add(name)
     return danger.faults[name] ?? danger.otherwise
-  }
-
-  // Each kind comes once before any comes again.
-  #draw({ bag, faults }: Danger): string {
-    if (bag.length === 0) bag.push(...this.#random.shuffled(Object.keys(faults)))
-    return bag.pop() ?? REFUSAL
   }
 }

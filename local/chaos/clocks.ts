@@ -31,13 +31,11 @@ export const wrongClocks = (random: Random, injected: Tally): (() => string | un
         milliseconds: CORRECTED_AFTER_MILLISECONDS,
         seconds: random.int(...REFUSED_SECONDS) * random.pick([-1, 1])
       })
-  } as const
-  let bag: Array<keyof typeof kinds> = []
+  } satisfies Record<string, () => string | undefined>
+  const draw = random.drawing(Object.entries(kinds))
   return () => {
-    if (bag.length === 0)
-      bag = [...random.shuffled(["right", "clock behind", "clock ahead", "clock far off, then set"] as const)]
-    const kind = bag.pop() ?? "right"
+    const [kind, script] = draw()
     if (kind !== "right") injected.add(kind)
-    return kinds[kind]()
+    return script()
   }
 }

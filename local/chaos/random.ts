@@ -9,6 +9,8 @@ export interface Random {
   /** A name, in proportion to its weight. */
   readonly weighted: <Name extends string>(weights: Readonly<Record<Name, number>>) => Name
   readonly shuffled: <A>(items: ReadonlyArray<A>) => ReadonlyArray<A>
+  /** Draws one after the other: each comes once, in any order, before any comes again. */
+  readonly drawing: <A>(items: ReadonlyArray<A>) => () => A
   /** Different items, in any order. */
   readonly sample: <A>(items: ReadonlyArray<A>, count: number) => ReadonlyArray<A>
   readonly bytes: (count: number) => Buffer
@@ -68,6 +70,15 @@ export const makeRandom = (seed: string): Random => {
       return names.find((name) => (left -= weights[name]) < 0) ?? pick(names)
     },
     shuffled,
+    drawing: <A>(items: ReadonlyArray<A>) => {
+      const left: Array<A> = []
+      return () => {
+        if (left.length === 0) left.push(...shuffled(items))
+        const drawn = left.pop()
+        if (drawn === undefined) throw new RangeError("nothing to draw from")
+        return drawn
+      }
+    },
     sample: (items, count) => {
       const chosen = new Set(Array.from({ length: count * 2 }, () => int(0, items.length - 1)))
       return [...chosen].slice(0, count).flatMap((index) => items.slice(index, index + 1))
