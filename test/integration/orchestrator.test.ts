@@ -2,42 +2,17 @@ import { assert, afterAll, describe, it } from "@effect/vitest"
 import { randomUUID } from "node:crypto"
 import { verdict } from "../support/deliveries.ts"
 import { createMentor, openDatabase } from "../support/pipeline.ts"
+import { newEvent, notificationsOf, order, resumed } from "../support/orders.ts"
 import { sharedStack } from "../support/stack.ts"
 
-const { databaseUrl, orchestratorUrl, publishableKey, serviceKey } = sharedStack()
+const { databaseUrl, publishableKey, serviceKey } = sharedStack()
 const database = openDatabase(databaseUrl)
 afterAll(() => database[Symbol.asyncDispose]())
 
-const newEvent = (mentorId: string) => ({
-  eventId: randomUUID(),
-  mentorId,
-  transition: "PAUSE",
-  oldStatus: "active",
-  newStatus: "paused",
-  occurredAt: "2026-11-22T09:30:00.123456Z",
-  version: 1,
-  source: "outbox"
-})
 type Event = ReturnType<typeof newEvent>
-
-const resumed = { transition: "RESUME", oldStatus: "paused", newStatus: "active" }
-
-const order = (event: unknown, headers: Readonly<Record<string, string>>) =>
-  fetch(orchestratorUrl, {
-    method: "POST",
-    body: JSON.stringify(event),
-    headers: { "content-type": "application/json", ...headers }
-  })
 
 const orderWithKey = (event: Event, key: string = event.eventId) =>
   order(event, { apikey: serviceKey, "idempotency-key": key })
-
-const notificationsOf = (mentorId: string) =>
-  database.rows<{ id: string; coordinator_id: string; event_id: string; transition: string; version: number }>(
-    `select id, coordinator_id, event_id, transition, version::int
-     from public.notifications where mentor_id = $1 order by id`,
-    [mentorId]
-  )
 
 describe("the orchestrator", () => {
   it("tells each coordinator once, and its receipt names what it wrote", async () => {
@@ -46,7 +21,7 @@ describe("the orchestrator", () => {
     const response = await orderWithKey(event)
     assert.strictEqual(response.status, 200)
     const receipt = await response.json()
-    const rows = await notificationsOf(mentorId)
+    const rows = await notificationsOf(database, mentorId)
     assert.lengthOf(new Set(rows.map((row) => row.coordinator_id)), 3)
     for (const { event_id, transition, version } of rows) {
       assert.deepStrictEqual([event_id, transition, version], [event.eventId, "PAUSE", 1])
@@ -70,7 +45,7 @@ describe("the orchestrator", () => {
       [mentorId]
     )
     for (let turn = 0; turn < 3; turn++) assert.strictEqual(await (await orderWithKey(event)).text(), first)
-    assert.lengthOf(await notificationsOf(mentorId), 2)
+    assert.lengthOf(await notificationsOf(database, mentorId), 2)
   })
 
   it("of 20 orders at once with one key writes one set of rows, and answers all with one receipt", async () => {
@@ -80,7 +55,7 @@ describe("the orchestrator", () => {
     assert.isTrue(responses.every(({ status }) => status === 200))
     const receipts = await Promise.all(responses.map((response) => response.text()))
     assert.lengthOf(new Set(receipts), 1)
-    assert.lengthOf(await notificationsOf(mentorId), 2)
+    assert.lengthOf(await notificationsOf(database, mentorId), 2)
   })
 
   it("answers another event under the same key with 422", async () => {
@@ -89,13 +64,13 @@ describe("the orchestrator", () => {
     assert.strictEqual((await orderWithKey(event)).status, 200)
     const other = { ...event, mentorId: await createMentor(database) }
     assert.strictEqual(await verdict(await orderWithKey(other)), "422 payload_mismatch")
-    assert.lengthOf(await notificationsOf(other.mentorId), 0)
+    assert.lengthOf(await notificationsOf(database, other.mentorId), 0)
   })
 
   it("answers a key that is not the event's id with 400, and writes nothing", async () => {
     const mentorId = await createMentor(database)
     assert.strictEqual(await verdict(await orderWithKey(newEvent(mentorId), randomUUID())), "400 invalid_payload")
-    assert.lengthOf(await notificationsOf(mentorId), 0)
+    assert.lengthOf(await notificationsOf(database, mentorId), 0)
   })
 
   it("answers an event of another shape with 400 and where it is wrong", async () => {
@@ -109,9 +84,9 @@ describe("the orchestrator", () => {
     const newer = { ...newEvent(mentorId), ...resumed, version: 2 }
     assert.strictEqual((await orderWithKey(newer)).status, 200)
     assert.strictEqual(await verdict(await orderWithKey(older)), "409 superseded")
-    assert.lengthOf(await notificationsOf(mentorId), 2)
+    assert.lengthOf(await notificationsOf(database, mentorId), 2)
     assert.strictEqual((await order({ ...older, force: true }, { apikey: serviceKey })).status, 200)
-    assert.lengthOf(await notificationsOf(mentorId), 4)
+    assert.lengthOf(await notificationsOf(database, mentorId), 4)
   })
 
   it("completes an event of a mentor without coordinators with nobody notified", async () => {
@@ -138,7 +113,7 @@ describe("the orchestrator", () => {
     const response = await order(event, headers)
     assert.strictEqual(response.headers.get("www-authenticate"), "Bearer")
     assert.strictEqual(await verdict(response), "401 unauthorized")
-    assert.lengthOf(await notificationsOf(mentorId), 0)
+    assert.lengthOf(await notificationsOf(database, mentorId), 0)
     const kept = await database.rows("select from pause_status.orchestrations where event_id = $1", [event.eventId])
     assert.lengthOf(kept, 0)
   })

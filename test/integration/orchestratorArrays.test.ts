@@ -1,42 +1,16 @@
 import { assert, afterAll, describe, it } from "@effect/vitest"
-import { randomUUID } from "node:crypto"
 import { Schema } from "effect"
 import { OrchestratorBatchReply } from "../../src/schema/Replies.ts"
 import { problemOf, verdict } from "../support/deliveries.ts"
 import { createMentors, openDatabase } from "../support/pipeline.ts"
+import { newEvent, notificationsOf, order, resumed } from "../support/orders.ts"
 import { sharedStack } from "../support/stack.ts"
 
-const { databaseUrl, orchestratorUrl, serviceKey } = sharedStack()
+const { databaseUrl, serviceKey } = sharedStack()
 const database = openDatabase(databaseUrl)
 afterAll(() => database[Symbol.asyncDispose]())
 
 const decodeReply = Schema.decodeUnknownPromise(OrchestratorBatchReply, { onExcessProperty: "error" })
-
-const newEvent = (mentorId: string) => ({
-  eventId: randomUUID(),
-  mentorId,
-  transition: "PAUSE",
-  oldStatus: "active",
-  newStatus: "paused",
-  occurredAt: "2026-11-22T09:30:00.123456Z",
-  version: 1,
-  source: "outbox"
-})
-const resumed = { transition: "RESUME", oldStatus: "paused", newStatus: "active" }
-
-const order = (event: unknown, headers: Readonly<Record<string, string>>) =>
-  fetch(orchestratorUrl, {
-    method: "POST",
-    body: JSON.stringify(event),
-    headers: { "content-type": "application/json", ...headers }
-  })
-
-const notificationsOf = (mentorId: string) =>
-  database.rows<{ id: string; coordinator_id: string; event_id: string; transition: string; version: number }>(
-    `select id, coordinator_id, event_id, transition, version::int
-     from public.notifications where mentor_id = $1 order by id`,
-    [mentorId]
-  )
 
 describe("the orchestrator, with an array of events", () => {
   const orderAll = async (...events: ReadonlyArray<unknown>) => {
@@ -51,7 +25,7 @@ describe("the orchestrator, with an array of events", () => {
     const events = mentorIds.map(newEvent)
     const results = await orderAll(...events)
     for (const [index, { eventId, mentorId }] of events.entries()) {
-      const rows = await notificationsOf(mentorId)
+      const rows = await notificationsOf(database, mentorId)
       assert.deepStrictEqual(results[index], {
         eventId,
         status: 200,
@@ -71,7 +45,7 @@ describe("the orchestrator, with an array of events", () => {
       again.map(({ receipt }) => receipt),
       [again[0]?.receipt, told?.receipt, alone, told?.receipt]
     )
-    for (const mentorId of mentorIds) assert.lengthOf(await notificationsOf(mentorId), 2)
+    for (const mentorId of mentorIds) assert.lengthOf(await notificationsOf(database, mentorId), 2)
   })
 
   it("refuses what it must refuse of it, and tells the rest", async () => {
@@ -89,7 +63,7 @@ describe("the orchestrator, with an array of events", () => {
         [good.eventId, 200]
       ]
     )
-    for (const { mentorId } of [known, ahead, late, good]) assert.lengthOf(await notificationsOf(mentorId), 2)
+    for (const { mentorId } of [known, ahead, late, good]) assert.lengthOf(await notificationsOf(database, mentorId), 2)
   })
 
   it("tells a mentor's events in the order of their versions, however they are ordered", async () => {
@@ -121,7 +95,7 @@ describe("the orchestrator, with an array of events", () => {
     for (const [index, mentorId] of mentorIds.entries()) {
       const receipts = replies.flatMap((reply) => reply.filter(({ eventId }) => eventId === events[index]?.eventId))
       assert.lengthOf(new Set(receipts.map(({ receipt }) => JSON.stringify(receipt))), 1)
-      assert.lengthOf(await notificationsOf(mentorId), 2)
+      assert.lengthOf(await notificationsOf(database, mentorId), 2)
     }
   })
 
@@ -133,12 +107,12 @@ describe("the orchestrator, with an array of events", () => {
       problem.issues?.map(({ path }) => path),
       [[1, "mentorId"]]
     )
-    assert.lengthOf(await notificationsOf(mentorId), 0)
+    assert.lengthOf(await notificationsOf(database, mentorId), 0)
   })
 
   it("answers one without the key with 401, and writes nothing", async () => {
     const [mentorId = ""] = await createMentors(database, 1)
     assert.strictEqual(await verdict(await order([newEvent(mentorId)], {})), "401 unauthorized")
-    assert.lengthOf(await notificationsOf(mentorId), 0)
+    assert.lengthOf(await notificationsOf(database, mentorId), 0)
   })
 })

@@ -1,5 +1,4 @@
 import { assert, afterAll, beforeAll, beforeEach, describe, it } from "@effect/vitest"
-import { randomBytes } from "node:crypto"
 import { readFileSync } from "node:fs"
 import { type Isolates, startIsolates } from "../support/isolates.ts"
 import {
@@ -12,8 +11,8 @@ import {
   setStatus,
   startPipeline
 } from "../support/pipeline.ts"
+import { newSecret } from "../support/sql.ts"
 
-const newSecret = () => `whsec_${randomBytes(32).toString("base64")}`
 const older = newSecret()
 const newer = newSecret()
 

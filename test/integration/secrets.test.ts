@@ -1,5 +1,5 @@
 import { assert, afterAll, beforeAll, describe, it } from "@effect/vitest"
-import { randomBytes, randomUUID } from "node:crypto"
+import { randomUUID } from "node:crypto"
 import { deliver, pausePayload, verdict } from "../support/deliveries.ts"
 import {
   createMentor,
@@ -11,8 +11,8 @@ import {
   setStatus,
   startPipeline
 } from "../support/pipeline.ts"
+import { newSecret } from "../support/sql.ts"
 
-const newSecret = () => `whsec_${randomBytes(32).toString("base64")}`
 const [newer, older, unknown] = [newSecret(), newSecret(), newSecret()]
 
 let pipeline: Pipeline
