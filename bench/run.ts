@@ -1,7 +1,7 @@
 // npm run bench: asks all questions, or those that are named, and writes down what was found.
 import { parseArgs } from "node:util"
 import { messageOf } from "../local/StackError.ts"
-import { environment } from "./harness/environment.ts"
+import { environment } from "../local/environment.ts"
 import type { Ask } from "./harness/question.ts"
 import { printable, writeDown } from "./harness/report.ts"
 
@@ -41,7 +41,7 @@ if (given === undefined) {
   for (const name of names) {
     const began = performance.now()
     const say = (text: string) => void process.stderr.write(`${name}: ${text}\n`)
-    const where = await environment({ quick })
+    const where = `${quick ? "--quick, " : ""}${await environment()}`
     try {
       const question = await QUESTIONS[name]?.()
       const answer = await question?.ask({ quick, say })

@@ -1,14 +1,14 @@
 import { existsSync } from "node:fs"
 import { mkdir, readFile, writeFile } from "node:fs/promises"
 import { join } from "node:path"
+import { keepFigures, markdownTable } from "../../local/benchmarksPage.ts"
 import { table } from "../../local/demo/table.ts"
-import { type Answer, BenchError, type Budget, isMet, type Table } from "./question.ts"
+import { type Answer, type Budget, isMet, type Table } from "./question.ts"
 import { figure } from "./statistics.ts"
 import { drawn } from "./plots.ts"
 
 const root = join(import.meta.dirname, "..", "..")
 const resultsPath = join(root, "bench", "results.json")
-const pagePath = join(root, "docs", "benchmarks.md")
 const plotsPath = join(root, "docs", "plots")
 const appendicesPath = join(root, "docs", "benchmarks")
 
@@ -37,18 +37,11 @@ export const printable = (name: string, where: string, { budgets = [], tables }:
     )
   ].join("\n")
 
-const markdownTable = ({ head, rows, title }: Table): string =>
-  [
-    `**${title}**`,
-    "",
-    `| ${head.join(" | ")} |`,
-    `|${head.map(() => "---|").join("")}`,
-    ...rows.map((row) => `| ${row.join(" | ")} |`)
-  ].join("\n")
+const titled = ({ head, rows, title }: Table): string => `**${title}**\n\n${markdownTable(head, rows)}`
 
 const section = (where: string, { plots = [], tables }: Answer): string =>
   [
-    ...tables.map(markdownTable),
+    ...tables.map(titled),
     ...plots.map(({ name, title }) => `![${title}](plots/${name}.svg)`),
     `<sub>${where}</sub>`
   ].join("\n\n")
@@ -62,15 +55,6 @@ interface Result {
 const readResults = async (): Promise<Readonly<Record<string, Result>>> =>
   existsSync(resultsPath) ? JSON.parse(await readFile(resultsPath, "utf8")) : {}
 
-const replaceBetween = (page: string, name: string, text: string): string => {
-  const [opening, closing] = [`<!-- bench: ${name} -->`, `<!-- /bench: ${name} -->`]
-  const [from, to] = [page.indexOf(opening), page.indexOf(closing)]
-  if (from === -1 || to < from) {
-    throw new BenchError(`${pagePath} has no place for the answer: add the lines ${opening} and ${closing} to it`)
-  }
-  return `${page.slice(0, from + opening.length)}\n\n${text}\n\n${page.slice(to)}`
-}
-
 // Numbers side by side: a diff of a thousand lines is read by nobody.
 const readable = (json: string): string =>
   json.replaceAll(/\[[\d\s.,e+-]+\]/g, (numbers) => numbers.replaceAll(/\s+/g, " "))
@@ -81,10 +65,9 @@ export const writeDown = async (name: string, where: string, answer: Answer): Pr
   const results = { ...(await readResults()), [name]: { where, budgets, figures } }
   await writeFile(resultsPath, `${readable(JSON.stringify(results, undefined, 1))}\n`)
   const allBudgets = Object.values(results).flatMap(({ budgets }) => budgets)
-  const page = replaceBetween(await readFile(pagePath, "utf8"), name, section(where, answer))
+  await keepFigures(`bench: ${name}`, section(where, answer))
   const sources = Object.entries(results).map(([name, { where }]) => `${name}: ${where}`)
-  const budgetText = `${markdownTable(budgetTable(allBudgets))}\n\n<sub>${sources.join("<br>")}</sub>`
-  await writeFile(pagePath, replaceBetween(page, "budgets", budgetText))
+  await keepFigures("bench: budgets", `${titled(budgetTable(allBudgets))}\n\n<sub>${sources.join("<br>")}</sub>`)
   for (const path of [plotsPath, appendicesPath]) await mkdir(path, { recursive: true })
   for (const plot of plots) await writeFile(join(plotsPath, `${plot.name}.svg`), drawn(plot))
   for (const { name, text } of appendices) await writeFile(join(appendicesPath, `${name}.md`), `${text}\n`)

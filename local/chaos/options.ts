@@ -18,6 +18,8 @@ export interface ChaosOptions {
 
 export interface CommandLine extends ChaosOptions {
   readonly output: "text" | "json" | "help"
+  /** Whether docs/benchmarks.md gets the table of this run. */
+  readonly write: boolean
   readonly verbose: boolean
 }
 
@@ -29,6 +31,7 @@ export const USAGE = `npm run chaos                 random changes and injected 
   --seed <n>                  repeats every decision of an earlier run; a new one when absent
   --faults <kinds>            all, none, or a list of ${FAULTS.join(",")} (all)
   --no-net                    keeps pg_net's worker down to the end
+  --write                     keeps the report in docs/benchmarks.md, in place of the one there
   --json                      prints the report as one line of JSON
   --verbose                   prints what every process of the stack says, on stderr
   --help                      prints this`
@@ -43,6 +46,7 @@ export const parseOptions = (args: ReadonlyArray<string>): CommandLine => {
     faults: kinds(values.faults ?? "all"),
     noNet: values["no-net"],
     output: values.help ? "help" : values.json ? "json" : "text",
+    write: values.write,
     verbose: values.verbose
   }
 }
@@ -63,6 +67,7 @@ const parse = (args: ReadonlyArray<string>) => {
         seed: { type: "string" },
         faults: { type: "string" },
         "no-net": { type: "boolean", default: false },
+        write: { type: "boolean", default: false },
         json: { type: "boolean", default: false },
         help: { type: "boolean", default: false, short: "h" },
         verbose: { type: "boolean", default: false }

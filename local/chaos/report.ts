@@ -1,3 +1,4 @@
+import { markdownTable } from "../benchmarksPage.ts"
 import { table } from "../demo/table.ts"
 import type { Evidence } from "./audit.ts"
 import type { Fence, Trespass } from "./Fence.ts"
@@ -106,8 +107,7 @@ const listed = (counts: Readonly<Record<string, number | boolean>>): string =>
     .map(([name, value]) => `${name} ${value}`)
     .join(", ") || "none"
 
-/** The report as a table, with the worst first when something is wrong. */
-export const printable = (report: Report): string => {
+const rowsOf = (report: Report): ReadonlyArray<readonly [string, string]> => {
   const rows: ReadonlyArray<readonly [string, string]> = [
     ["committed transitions", String(report.events)],
     ["told to every coordinator", String(report.notified)],
@@ -135,9 +135,18 @@ export const printable = (report: Report): string => {
   const without = report.toldWithoutNet
   const more: ReadonlyArray<readonly [string, string]> =
     without === undefined ? [] : [["notifications while pg_net was off", String(without)]]
+  return [...rows, ...more]
+}
+
+/** The report as a table, with the worst first when something is wrong. */
+export const printable = (report: Report): string => {
   const examples = report.examples.map((example) => `  ${JSON.stringify(example)}`)
   const verdict = report.passed
     ? "Nothing is lost, doubled or out of order."
     : ["The guarantee is broken:", ...examples, `Replay: ${report.command}`].join("\n")
-  return `${table(["", ""], [...rows, ...more], { widths: [36, 82] })}\n\n${verdict}`
+  return `${table(["", ""], rowsOf(report), { widths: [36, 82] })}\n\n${verdict}`
 }
+
+/** The report as docs/benchmarks.md keeps it. */
+export const section = (report: Report, where: string): string =>
+  [`    ${report.command}`, markdownTable(["", ""], rowsOf(report)), `<sub>${where}</sub>`].join("\n\n")

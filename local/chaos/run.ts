@@ -1,10 +1,12 @@
 // npm run chaos: exits with 0 only when nothing was lost, doubled or out of order.
 import { buildFunctions } from "../../build.ts"
 import { UsageError } from "../commandLine.ts"
+import { keepFigures } from "../benchmarksPage.ts"
+import { environment } from "../environment.ts"
 import { messageOf } from "../StackError.ts"
 import { type Progress, runChaos } from "./chaos.ts"
 import { parseOptions, replayCommand, USAGE } from "./options.ts"
-import { printable } from "./report.ts"
+import { printable, section } from "./report.ts"
 
 const [BROKEN, MISUSED] = [1, 2]
 
@@ -27,6 +29,7 @@ const run = async (args: ReadonlyArray<string>): Promise<number> => {
   }
   console.error(`seed ${options.seed}; to repeat: ${replayCommand(options)}`)
   try {
+    const where = await environment()
     await buildFunctions()
     const report = await runChaos(options, {
       progress: progressLine(process.stderr.isTTY),
@@ -34,6 +37,7 @@ const run = async (args: ReadonlyArray<string>): Promise<number> => {
         options.verbose ? void process.stderr.write(`${source.padEnd(12)} ${text}\n`) : undefined
     })
     console.log(options.output === "json" ? JSON.stringify(report) : printable(report))
+    if (options.write) await keepFigures(options.noNet ? "chaos: pg_net off" : "chaos", section(report, where))
     return report.passed ? 0 : BROKEN
   } catch (cause) {
     console.error(`${messageOf(cause)}\nReplay: ${replayCommand(options)}`)

@@ -1,3 +1,4 @@
+import { markdownTable } from "../../local/benchmarksPage.ts"
 import { table } from "../../local/demo/table.ts"
 import type { FuzzReport, Surprise } from "./fuzz.ts"
 import type { Piece } from "./Input.ts"
@@ -33,9 +34,18 @@ const describe = ({ deno, seed }: FuzzReport, { index, input, what, words }: Sur
     `  again: npm run fuzz -- --seed ${seed} --deno ${deno} --only ${index}`
   ].join("\n")
 
+const inputsOf = ({ inputs, seconds, told }: FuzzReport): string =>
+  `${inputs} inputs in ${seconds.toFixed(1)} s (${Math.round(inputs / seconds)}/s), ${told} of them genuine`
+
+const timesOf = ({ milliseconds: { max, p50, p99 } }: FuzzReport): string =>
+  `${p50} ms (p50), ${p99} ms (p99), ${max} ms (max)`
+
+const memoryOf = ({ megabytes: { end, peak, warm } }: FuzzReport): string =>
+  `${warm} MB warm, ${end} MB at the end, ${peak} MB at most`
+
 /** A run for people to read. */
 export const printable = (report: FuzzReport): string => {
-  const { deno, faults, inputs, megabytes, milliseconds, seconds, seed, surprises, told } = report
+  const { deno, faults, seed, surprises } = report
   const kinds = [...report.answers].toSorted(([, one], [, other]) => sumOf(other) - sumOf(one))
   return [
     ...surprises.slice(0, SHOWN_SURPRISES).map((surprise) => describe(report, surprise)),
@@ -52,9 +62,26 @@ export const printable = (report: FuzzReport): string => {
           .join(", ")
       ])
     ),
-    `seed ${seed}, Deno ${deno}: ${inputs} inputs in ${seconds.toFixed(1)} s (${Math.round(inputs / seconds)}/s), ${told} of them genuine`,
-    `answered in ${milliseconds.p50} ms (p50), ${milliseconds.p99} ms (p99), ${milliseconds.max} ms (max)`,
-    `memory of the function: ${megabytes.warm} MB warm, ${megabytes.end} MB at the end, ${megabytes.peak} MB at most`,
+    `seed ${seed}, Deno ${deno}: ${inputsOf(report)}`,
+    `answered in ${timesOf(report)}`,
+    `memory of the function: ${memoryOf(report)}`,
     ...(faults.length === 0 ? ["0 surprises"] : faults.map((fault) => `WRONG: ${fault}`))
   ].join("\n")
+}
+
+/** A run as docs/benchmarks.md keeps it. */
+export const section = (report: FuzzReport, command: string, where: string): string => {
+  const answers = sorted(classesOf(report)).map(([word, count]) => [word, count.toLocaleString("en")])
+  const rows = [
+    ["inputs", inputsOf(report)],
+    ["answered in", timesOf(report)],
+    ["memory of the function", memoryOf(report)],
+    ["surprises", String(report.faults.length)]
+  ]
+  return [
+    `    ${command}`,
+    markdownTable(["", ""], rows),
+    markdownTable(["answer", "times"], answers),
+    `<sub>${where}</sub>`
+  ].join("\n\n")
 }

@@ -96,12 +96,13 @@ describe("an answer", () => {
 
 describe("the command line", () => {
   it("says how many, for how long, or which one", () => {
-    const common = { seed: 5, deno: "2.1.4", from: 0 } as const
+    const common = { seed: 5, deno: "2.1.4", write: false, from: 0 } as const
     assert.deepStrictEqual(parseOptions(["--seed", "5"]), { ...common, until: { inputs: 20_000 } })
     assert.deepStrictEqual(parseOptions(["--seed", "5", "--minutes", "10"]), { ...common, until: { minutes: 10 } })
     assert.deepStrictEqual(parseOptions(["--seed", "5", "--deno", "current", "--only", "31"]), {
       seed: 5,
       deno: "current",
+      write: false,
       from: 31,
       until: { inputs: 1 }
     })

