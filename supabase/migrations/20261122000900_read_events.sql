@@ -1,8 +1,8 @@
 -- Purpose: reads what comes as JSON: events, so that a malformed one is refused before anything is written, and the
 --          handler's results.
 -- Locks:   none on existing tables.
--- Undo:    drop function pause_status.result_of(text, uuid), pause_status.read_events(jsonb); drop type pause_status.reading;
---          drop function pause_status.require_array(jsonb, text).
+-- Undo:    drop function pause_status.result_of(text, uuid), pause_status.read_events(jsonb);
+--          drop type pause_status.reading; drop function pause_status.require_array(jsonb, text).
 
 -- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('pause_status migrations'));

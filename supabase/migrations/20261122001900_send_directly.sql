@@ -139,7 +139,11 @@ begin
   -- end_attempts() counts the backoff from the dispatch to pg_net, which was long ago.
   update pause_status.webhook_queue q
   set next_attempt_at = clock_timestamp()
-    + greatest(pause_status.backoff(q.failures), make_interval(secs => s.retry_base_seconds))
+    + greatest(
+      pause_status.backoff(q.failures),
+      pause_status.outage_backoff(q.failures, q.first_failed_at),
+      make_interval(secs => s.retry_base_seconds)
+    )
   from pause_status.settings s
   where q.event_id = any(ended);
   return cardinality(ended);
