@@ -422,7 +422,7 @@ comment on function pause_status.dispatch_at_commit() is 'Dispatches what a tran
 
 create function pause_status.dispatch_due(why text, at_most integer)
   returns integer
-  language plpgsql volatile set search_path="";
+  language plpgsql volatile set search_path="" set enable_seqscan=off set enable_bitmapscan=off;
 comment on function pause_status.dispatch_due(text,integer) is 'Dispatches the heads of line that have been due for longest; returns how many.';
 
 create function pause_status.dispatch_transaction()

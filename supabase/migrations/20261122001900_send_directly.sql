@@ -46,7 +46,16 @@ begin
       -- dispatch() postpones what is due when it misses pg_net, with these words. What waits for another reason waits.
       and (q.next_attempt_at <= clock_timestamp() or q.last_error like 'pg_net is not installed%')
       and q.event_id <> all(tried)
-      and pause_status.is_first_in_line(q.mentor_id, q.version)
+      -- As in dispatch_due(), and for its reason: here too many may wait behind events under way.
+      and (
+        select earlier.version
+        from pause_status.webhook_queue earlier
+        where earlier.mentor_id = q.mentor_id
+          and earlier.version < q.version
+          and earlier.status in ('pending', 'processing')
+        order by earlier.version
+        limit 1
+      ) is null
     order by q.next_attempt_at
     limit at_most;
   else
