@@ -68,7 +68,7 @@ CREATE INDEX dead_letter_queue_created_at_idx ON pause_status.dead_letter_queue 
 CREATE INDEX dead_letter_queue_event_id_idx ON pause_status.dead_letter_queue USING btree (event_id);
 CREATE UNIQUE INDEX dead_letter_queue_one_open_per_event_idx ON pause_status.dead_letter_queue USING btree (event_id) WHERE (resolution IS NULL);
 comment on table pause_status.dead_letter_queue is 'Events that failed for good, until a person redrives or resolves them. They do not hold up their successors.';
-comment on column pause_status.dead_letter_queue.reason is 'rejected: the handler answered 400 or 422; refused: the orchestrator would never accept it; exhausted: out of attempts.';
+comment on column pause_status.dead_letter_queue.reason is 'rejected: the handler answered 400 or 422; refused: the orchestrator would never accept it; exhausted: given up, for the reason that last_error ends with.';
 comment on column pause_status.dead_letter_queue.attempts is 'How often the event had been sent when it failed.';
 comment on column pause_status.dead_letter_queue.resolution is 'Null while open; redriven: it was sent again; resolved: a person closed it.';
 
@@ -136,6 +136,8 @@ create table pause_status.settings (
   lease_seconds integer not null default 30,
   acknowledge_timeout_seconds integer not null default 15,
   max_attempts integer not null default 10,
+  retry_for_seconds integer not null default 86400,
+  hold_up_seconds integer not null default 14400,
   retry_base_seconds integer not null default 2,
   retry_cap_seconds integer not null default 300,
   request_timeout_ms integer not null default 5000,
@@ -155,6 +157,7 @@ create table pause_status.settings (
   constraint settings_acknowledge_timeout_is_1_to_3600_seconds CHECK (acknowledge_timeout_seconds >= 1 AND acknowledge_timeout_seconds <= 3600),
   constraint settings_alert_failure_is_1_to_100_percent CHECK (alert_failure_percent >= 1 AND alert_failure_percent <= 100),
   constraint settings_alerts_start_at_one CHECK (LEAST(alert_unnotified_seconds, alert_dead_letters_per_hour, alert_failure_least_attempts, alert_expired_leases, alert_unauthorized, alert_sweep_silent_seconds) >= 1),
+  constraint settings_hold_up_is_at_most_30_days CHECK (hold_up_seconds >= 0 AND hold_up_seconds <= 2592000),
   constraint settings_is_one_row CHECK (singleton),
   constraint settings_lease_is_1_to_60_seconds CHECK (lease_seconds >= 1 AND lease_seconds <= 60),
   constraint settings_max_attempts_is_1_to_100 CHECK (max_attempts >= 1 AND max_attempts <= 100),
@@ -165,6 +168,7 @@ create table pause_status.settings (
   constraint settings_retention_is_1_to_3650_days CHECK (retention_days >= 1 AND retention_days <= 3650),
   constraint settings_retry_base_is_1_to_3600_seconds CHECK (retry_base_seconds >= 1 AND retry_base_seconds <= 3600),
   constraint settings_retry_cap_is_at_least_the_base CHECK (retry_cap_seconds >= retry_base_seconds AND retry_cap_seconds <= 86400),
+  constraint settings_retry_for_is_at_most_30_days CHECK (retry_for_seconds >= 0 AND retry_for_seconds <= 2592000),
   constraint settings_sweep_batch_is_1_to_5000_events CHECK (sweep_batch_size >= 1 AND sweep_batch_size <= 5000)
 );
 alter table pause_status.settings enable row level security;
@@ -172,9 +176,11 @@ comment on table pause_status.settings is 'The one row of settings; change it wi
 comment on column pause_status.settings.singleton is 'Always true: as the primary key it keeps this a single row.';
 comment on column pause_status.settings.lease_seconds is 'Seconds a claim is held. A handler that died is replaced after this long.';
 comment on column pause_status.settings.acknowledge_timeout_seconds is 'Seconds after a dispatch until the sweep takes an unclaimed event for unacknowledged.';
-comment on column pause_status.settings.max_attempts is 'Failures after which an event becomes a dead letter; a redrive gives it as many again.';
+comment on column pause_status.settings.max_attempts is 'Failures after which an event becomes a dead letter, if others were completed meanwhile; a redrive gives it as many again. If none was, it is no failure of this event, and the next two settings decide.';
+comment on column pause_status.settings.retry_for_seconds is 'Seconds that an event is tried again, from its first failure on, while no other is completed either. 0: only max_attempts counts.';
+comment on column pause_status.settings.hold_up_seconds is 'The same once a later event of the mentor waits behind it: seconds that it may be held up.';
 comment on column pause_status.settings.retry_base_seconds is 'Seconds before the first retry; doubled by each failure.';
-comment on column pause_status.settings.retry_cap_seconds is 'Seconds that no retry waits longer than, whatever Retry-After asks for.';
+comment on column pause_status.settings.retry_cap_seconds is 'Seconds that no retry waits longer than, whatever Retry-After asks for, until max_attempts is used up.';
 comment on column pause_status.settings.request_timeout_ms is 'Milliseconds pg_net waits for the handler. pg_net starts no other request before the slowest of a batch has ended.';
 comment on column pause_status.settings.events_per_request is 'Events that travel together in one signed request at most; fewer after each error, so that a bad one is found.';
 comment on column pause_status.settings.sweep_batch_size is 'Events that one sweep sends at most.';
@@ -234,6 +240,7 @@ create table pause_status.webhook_queue (
   status text not null default 'pending'::text,
   attempts integer not null default 0,
   failures integer not null default 0,
+  own_failures integer not null default 0,
   first_failed_at timestamp with time zone,
   last_failed_at timestamp with time zone,
   claim_token bigint not null default 0,
@@ -254,7 +261,7 @@ create table pause_status.webhook_queue (
   constraint webhook_queue_gives_a_version_once UNIQUE (mentor_id, version),
   constraint webhook_queue_dead_letter_id_fkey FOREIGN KEY (dead_letter_id) REFERENCES pause_status.dead_letter_queue(id),
   constraint webhook_queue_completed_has_receipt CHECK (status <> 'completed'::text OR receipt IS NOT NULL AND completed_at IS NOT NULL),
-  constraint webhook_queue_counts_up CHECK (attempts >= 0 AND failures >= 0 AND claim_token >= 0),
+  constraint webhook_queue_counts_up CHECK (attempts >= 0 AND own_failures >= 0 AND own_failures <= failures AND claim_token >= 0),
   constraint webhook_queue_delivery_was_dispatched CHECK (delivery_id IS NULL OR dispatch_reason IS NOT NULL AND last_dispatched_at IS NOT NULL),
   constraint webhook_queue_dispatch_reason_is_known CHECK (dispatch_reason = ANY (ARRAY['commit'::text, 'settled'::text, 'sweep'::text, 'redrive'::text, 'reconcile'::text])),
   constraint webhook_queue_failed_has_dead_letter CHECK ((status = 'failed'::text) = (dead_letter_id IS NOT NULL)),
@@ -289,7 +296,8 @@ comment on column pause_status.webhook_queue.source is 'outbox: captured by our 
 comment on column pause_status.webhook_queue.payload is 'Built once and sent as it is, so every delivery is the same.';
 comment on column pause_status.webhook_queue.fingerprint is 'Tells another payload under the same event id apart.';
 comment on column pause_status.webhook_queue.attempts is 'How often the event was sent to the handler: dispatches, or the claims of a webhook from elsewhere.';
-comment on column pause_status.webhook_queue.failures is 'Failures since it was queued or redriven: at settings.max_attempts it becomes a dead letter.';
+comment on column pause_status.webhook_queue.failures is 'Failures since it was queued or redriven.';
+comment on column pause_status.webhook_queue.own_failures is 'Of these, those before which another event was completed since this one''s last failure: at settings.max_attempts it becomes a dead letter.';
 comment on column pause_status.webhook_queue.claim_token is 'Fencing token, one more for each claim: who comes late with an older one changes nothing.';
 comment on column pause_status.webhook_queue.next_attempt_at is 'When the sweep may send it (again), or, while a delivery is under way, when it counts as unacknowledged. Null while claimed or settled, and for what somebody else sends.';
 comment on column pause_status.webhook_queue.dispatch_reason is 'What made the last dispatch: commit, settled (its predecessor was), sweep, redrive or reconcile.';
@@ -365,7 +373,7 @@ comment on function pause_status.backoff(integer) is 'How long to wait after thi
 create function pause_status.call_handler(event_ids uuid[], payloads jsonb, function_url text, secrets text, timeout_ms integer)
   returns jsonb
   language plpgsql volatile set search_path="";
-comment on function pause_status.call_handler(uuid[],jsonb,text,text,integer) is 'Sends events in one signed request and waits for the answer: status, text, and results per event where it has them. Never raises.';
+comment on function pause_status.call_handler(uuid[],jsonb,text,text,integer) is 'Sends events in one signed request and waits for the answer: status, text to be shown, and content. Never raises.';
 
 create function pause_status.capture_mentors()
   returns trigger
@@ -414,7 +422,7 @@ comment on function pause_status.dispatch_at_commit() is 'Dispatches what a tran
 
 create function pause_status.dispatch_due(why text, at_most integer)
   returns integer
-  language plpgsql volatile set search_path="";
+  language plpgsql volatile set search_path="" set enable_seqscan=off set enable_bitmapscan=off;
 comment on function pause_status.dispatch_due(text,integer) is 'Dispatches the heads of line that have been due for longest; returns how many.';
 
 create function pause_status.dispatch_transaction()
@@ -425,7 +433,7 @@ comment on function pause_status.dispatch_transaction() is 'Dispatches what the 
 create function pause_status.end_attempts(endings jsonb)
   returns TABLE(event_id uuid, mentor_id uuid, verdict text)
   language plpgsql volatile set search_path="" set plan_cache_mode=force_generic_plan set enable_seqscan=off set enable_hashjoin=off set enable_mergejoin=off;
-comment on function pause_status.end_attempts(jsonb) is 'Ends attempts at events that the caller has locked: adds to their history and completes them (receipt), makes them pending again (transient, parked, lease, unacknowledged) or dead letters (permanent, rejected, or out of attempts).';
+comment on function pause_status.end_attempts(jsonb) is 'Ends attempts at events that the caller has locked: adds to their history and completes them (receipt), makes them pending again (transient, parked, lease, unacknowledged) or dead letters (permanent, rejected, or given up).';
 
 create function pause_status.end_direct(calls jsonb)
   returns integer
@@ -517,6 +525,11 @@ create function pause_status.notify(readings pause_status.reading[])
   language plpgsql volatile set search_path="" set plan_cache_mode=force_generic_plan set enable_seqscan=off set enable_hashjoin=off set enable_mergejoin=off;
 comment on function pause_status.notify(pause_status.reading[]) is 'Tells the coordinators of each event that nobody was told about, unless it is superseded; returns those events.';
 
+create function pause_status.outage_backoff(failures integer, failing_since timestamp with time zone)
+  returns interval
+  language plpgsql volatile set search_path="";
+comment on function pause_status.outage_backoff(integer,timestamp with time zone) is 'How long to wait at least once the attempts are used up: a quarter of the time that it has failed, with jitter.';
+
 create function pause_status.payload(event_id uuid, mentor_id uuid, old_status text, new_status text, version bigint, occurred_at text)
   returns jsonb
   language plpgsql stable set search_path="";
@@ -545,7 +558,7 @@ comment on function pause_status.reconcile() is 'Enqueues the difference between
 create function pause_status.redrive(event_id uuid, force boolean DEFAULT false, dry_run boolean DEFAULT false)
   returns jsonb
   language plpgsql volatile set search_path="";
-comment on function pause_status.redrive(uuid,boolean,boolean) is 'Sends a failed event again, with as many attempts as a new one: redriven, or would_redrive (dry_run), superseded (a newer version of the mentor is completed; force overrides it, for the orchestrator too), already_pending (it is on its way), not_failed (completed) or unknown.';
+comment on function pause_status.redrive(uuid,boolean,boolean) is 'Sends a failed event again, with as many attempts and as much time as a new one: redriven, or would_redrive (dry_run), superseded (a newer version of the mentor is completed; force overrides it, for the orchestrator too), already_pending (it is on its way), not_failed (completed) or unknown.';
 
 create function pause_status.refuse_erased(event_id uuid)
   returns void
@@ -576,6 +589,11 @@ create function pause_status.resolve(event_id uuid, notes text DEFAULT NULL::tex
   returns jsonb
   language plpgsql volatile set search_path="";
 comment on function pause_status.resolve(uuid,text,boolean) is 'Closes an open dead letter without sending it, because a person has dealt with it: resolved, or would_resolve (dry_run), already_resolved, not_failed or unknown.';
+
+create function pause_status.result_of(content text, event_id uuid)
+  returns jsonb
+  language plpgsql immutable set search_path="";
+comment on function pause_status.result_of(text,uuid) is 'The handler''s result for one event out of its answer to a delivery of several; null when it has none for it. The answer to a delivery of one is no list: there its HTTP status is the result.';
 
 create function pause_status.schedule_often(job text, command text)
   returns bigint
@@ -631,6 +649,11 @@ create function pause_status.watch()
   returns integer
   language plpgsql volatile set search_path="";
 comment on function pause_status.watch() is 'Opens, updates and closes alerts by the thresholds of the settings; returns how many are open.';
+
+create function pause_status.why_given_up(mentor uuid, version bigint, failures integer, own_failures integer, failing_since timestamp with time zone)
+  returns text
+  language plpgsql stable set search_path="" set plan_cache_mode=force_generic_plan set enable_seqscan=off;
+comment on function pause_status.why_given_up(uuid,bigint,integer,integer,timestamp with time zone) is 'Why an event that may yet succeed is given up: its attempts are used up, and either others were completed meanwhile (max_attempts), or it has failed for too long (retry_for_seconds), or held up the mentor''s next event for too long (hold_up_seconds). Null: it is tried again.';
 
 create function public.pause_status_claim(events jsonb)
   returns jsonb

@@ -118,10 +118,13 @@ const verifyMentor = (
   return { violations, committed: transitions.length, reconciled: reconciled.size, latencies, ...count }
 }
 
+// A run is too short for the other reasons to give up.
+const WHILE_OTHERS_WORKED = "failures others were completed"
+
 const explain = (letter: DeadLetter, { maxAttempts, refused }: Expectation): boolean =>
   letter.reason === "refused"
     ? refused.has(letter.eventId)
-    : letter.reason === "exhausted" && letter.failures >= maxAttempts
+    : letter.reason === "exhausted" && letter.failures >= maxAttempts && letter.lastError.includes(WHILE_OTHERS_WORKED)
 
 /** The verdict over a whole run, from the database's own records and from what the harness did to it. */
 export const verify = (evidence: Evidence, expectation: Expectation): Verdict => {

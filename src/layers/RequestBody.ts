@@ -82,6 +82,8 @@ const readInTime = (
   )
 
 // Of a stated length the server gives no more than that, and all of it at once: a quarter of the time of a reader.
+// The price: one that is late cannot be let go of, as the stream is locked by then and Deno's read heeds no signal. The
+// reply does not wait for it; what has come, which is within the limit, is kept until the sender hangs up.
 const readStated = Effect.fnUntraced(function* (request: Request, { bodyTimeoutMillis, maxBodyBytes }: BodyLimits) {
   const buffer = yield* promiseWithin<ArrayBuffer, BodyTooSlow | BodyUnreadable>({
     millis: bodyTimeoutMillis,

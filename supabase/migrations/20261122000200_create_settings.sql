@@ -15,6 +15,8 @@ create table if not exists pause_status.settings (
   lease_seconds integer not null default 30,
   acknowledge_timeout_seconds integer not null default 15,
   max_attempts integer not null default 10,
+  retry_for_seconds integer not null default 86400,
+  hold_up_seconds integer not null default 14400,
   retry_base_seconds integer not null default 2,
   retry_cap_seconds integer not null default 300,
   request_timeout_ms integer not null default 5000,
@@ -35,6 +37,8 @@ create table if not exists pause_status.settings (
   constraint settings_lease_is_1_to_60_seconds check (lease_seconds between 1 and 60),
   constraint settings_acknowledge_timeout_is_1_to_3600_seconds check (acknowledge_timeout_seconds between 1 and 3600),
   constraint settings_max_attempts_is_1_to_100 check (max_attempts between 1 and 100),
+  constraint settings_retry_for_is_at_most_30_days check (retry_for_seconds between 0 and 2592000),
+  constraint settings_hold_up_is_at_most_30_days check (hold_up_seconds between 0 and 2592000),
   constraint settings_retry_base_is_1_to_3600_seconds check (retry_base_seconds between 1 and 3600),
   constraint settings_retry_cap_is_at_least_the_base check (retry_cap_seconds between retry_base_seconds and 86400),
   constraint settings_request_timeout_is_100_to_60000_ms check (request_timeout_ms between 100 and 60000),
@@ -58,11 +62,17 @@ comment on column pause_status.settings.lease_seconds is
 comment on column pause_status.settings.acknowledge_timeout_seconds is
   'Seconds after a dispatch until the sweep takes an unclaimed event for unacknowledged.';
 comment on column pause_status.settings.max_attempts is
-  'Failures after which an event becomes a dead letter; a redrive gives it as many again.';
+  'Failures after which an event becomes a dead letter, if others were completed meanwhile; a redrive gives it as many '
+  'again. If none was, it is no failure of this event, and the next two settings decide.';
+comment on column pause_status.settings.retry_for_seconds is
+  'Seconds that an event is tried again, from its first failure on, while no other is completed either. 0: only '
+  'max_attempts counts.';
+comment on column pause_status.settings.hold_up_seconds is
+  'The same once a later event of the mentor waits behind it: seconds that it may be held up.';
 comment on column pause_status.settings.retry_base_seconds is
   'Seconds before the first retry; doubled by each failure.';
 comment on column pause_status.settings.retry_cap_seconds is
-  'Seconds that no retry waits longer than, whatever Retry-After asks for.';
+  'Seconds that no retry waits longer than, whatever Retry-After asks for, until max_attempts is used up.';
 comment on column pause_status.settings.request_timeout_ms is
   'Milliseconds pg_net waits for the handler. pg_net starts no other request before the slowest of a batch has ended.';
 comment on column pause_status.settings.events_per_request is

@@ -45,6 +45,7 @@ create table if not exists pause_status.webhook_queue (
   status text not null default 'pending',
   attempts integer not null default 0,
   failures integer not null default 0,
+  own_failures integer not null default 0,
   first_failed_at timestamptz,
   last_failed_at timestamptz,
   claim_token bigint not null default 0,
@@ -93,7 +94,9 @@ create table if not exists pause_status.webhook_queue (
   constraint webhook_queue_failures_have_times check (
     (failures = 0 or first_failed_at is not null) and (first_failed_at is null) = (last_failed_at is null)
   ),
-  constraint webhook_queue_counts_up check (attempts >= 0 and failures >= 0 and claim_token >= 0),
+  constraint webhook_queue_counts_up check (
+    attempts >= 0 and own_failures between 0 and failures and claim_token >= 0
+  ),
   constraint webhook_queue_last_error_is_at_most_2_kb check (octet_length(last_error) <= 2048)
 )
 -- Settled rows stay, so a share of the whole table would let the dead versions of the few live rows pile up.
@@ -113,7 +116,10 @@ comment on column pause_status.webhook_queue.fingerprint is 'Tells another paylo
 comment on column pause_status.webhook_queue.attempts is
   'How often the event was sent to the handler: dispatches, or the claims of a webhook from elsewhere.';
 comment on column pause_status.webhook_queue.failures is
-  'Failures since it was queued or redriven: at settings.max_attempts it becomes a dead letter.';
+  'Failures since it was queued or redriven.';
+comment on column pause_status.webhook_queue.own_failures is
+  'Of these, those before which another event was completed since this one''s last failure: at settings.max_attempts '
+  'it becomes a dead letter.';
 comment on column pause_status.webhook_queue.claim_token is
   'Fencing token, one more for each claim: who comes late with an older one changes nothing.';
 comment on column pause_status.webhook_queue.next_attempt_at is

@@ -79,8 +79,8 @@ create index if not exists dead_letter_queue_created_at_idx on pause_status.dead
 comment on table pause_status.dead_letter_queue is
   'Events that failed for good, until a person redrives or resolves them. They do not hold up their successors.';
 comment on column pause_status.dead_letter_queue.reason is
-  'rejected: the handler answered 400 or 422; refused: the orchestrator would never accept it; exhausted: out of '
-  'attempts.';
+  'rejected: the handler answered 400 or 422; refused: the orchestrator would never accept it; exhausted: given up, '
+  'for the reason that last_error ends with.';
 comment on column pause_status.dead_letter_queue.attempts is 'How often the event had been sent when it failed.';
 comment on column pause_status.dead_letter_queue.resolution is
   'Null while open; redriven: it was sent again; resolved: a person closed it.';

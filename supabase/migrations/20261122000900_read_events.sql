@@ -1,7 +1,8 @@
--- Purpose: reads the JSON form of events, so that a malformed one is refused before anything is written.
+-- Purpose: reads what comes as JSON: events, so that a malformed one is refused before anything is written, and the
+--          handler's results.
 -- Locks:   none on existing tables.
--- Undo:    drop function pause_status.read_events(jsonb); drop type pause_status.reading;
---          drop function pause_status.require_array(jsonb, text).
+-- Undo:    drop function pause_status.result_of(text, uuid), pause_status.read_events(jsonb);
+--          drop type pause_status.reading; drop function pause_status.require_array(jsonb, text).
 
 -- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('pause_status migrations'));
@@ -133,5 +134,32 @@ end
 $$;
 comment on function pause_status.read_events(jsonb) is
   'The elements of an array of events in their order. One that is malformed has a problem, which lists all of it.';
+
+create or replace function pause_status.result_of(content text, event_id uuid)
+returns jsonb
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  -- Whoever answered may not have been the handler: nothing is taken for granted. What is JSON may still hold a
+  -- character that jsonb cannot.
+  if content is json object with unique keys
+    and pg_input_is_valid(content, 'jsonb')
+    and jsonb_typeof(content::jsonb -> 'results') = 'array'
+  then
+    return (
+      select result
+      from jsonb_array_elements(content::jsonb -> 'results') as result
+      where result ->> 'eventId' = result_of.event_id::text
+      limit 1
+    );
+  end if;
+  return null;
+end
+$$;
+comment on function pause_status.result_of(text, uuid) is
+  'The handler''s result for one event out of its answer to a delivery of several; null when it has none for it. The '
+  'answer to a delivery of one is no list: there its HTTP status is the result.';
 
 revoke all on all functions in schema pause_status from public, anon, authenticated, service_role;

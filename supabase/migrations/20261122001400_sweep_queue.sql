@@ -107,16 +107,7 @@ begin
       'status', r.status_code,
       'entry', case
         when s.delivery_id = s.event_id then jsonb_build_object('status', r.status_code)
-        else (
-          select entry
-          from jsonb_array_elements(
-            case when r.content is json object with unique keys
-              and jsonb_typeof(r.content::jsonb -> 'results') = 'array'
-            then r.content::jsonb -> 'results' else '[]' end
-          ) as entry
-          where entry ->> 'eventId' = s.event_id::text
-          limit 1
-        )
+        else pause_status.result_of(r.content, s.event_id)
       end,
       'text', coalesce(
         'the handler answered ' || r.status_code || coalesce(': ' || left(r.content, 400), ''), r.error_msg

@@ -44,6 +44,7 @@ begin
   set
     status = 'pending',
     failures = 0,
+    own_failures = 0,
     first_failed_at = null,
     last_failed_at = null,
     dead_letter_id = null,
@@ -58,9 +59,9 @@ begin
 end
 $$;
 comment on function pause_status.redrive(uuid, boolean, boolean) is
-  'Sends a failed event again, with as many attempts as a new one: redriven, or would_redrive (dry_run), superseded (a '
-  'newer version of the mentor is completed; force overrides it, for the orchestrator too), already_pending (it is on '
-  'its way), not_failed (completed) or unknown.';
+  'Sends a failed event again, with as many attempts and as much time as a new one: redriven, or would_redrive '
+  '(dry_run), superseded (a newer version of the mentor is completed; force overrides it, for the orchestrator too), '
+  'already_pending (it is on its way), not_failed (completed) or unknown.';
 
 -- Its form without dry_run; beside the other, a call with two arguments would be ambiguous.
 drop function if exists pause_status.resolve(uuid, text);

@@ -46,7 +46,16 @@ begin
       -- dispatch() postpones what is due when it misses pg_net, with these words. What waits for another reason waits.
       and (q.next_attempt_at <= clock_timestamp() or q.last_error like 'pg_net is not installed%')
       and q.event_id <> all(tried)
-      and pause_status.is_first_in_line(q.mentor_id, q.version)
+      -- As in dispatch_due(), and for its reason: here too many may wait behind events under way.
+      and (
+        select earlier.version
+        from pause_status.webhook_queue earlier
+        where earlier.mentor_id = q.mentor_id
+          and earlier.version < q.version
+          and earlier.status in ('pending', 'processing')
+        order by earlier.version
+        limit 1
+      ) is null
     order by q.next_attempt_at
     limit at_most;
   else
@@ -96,20 +105,14 @@ begin
   return jsonb_build_object(
     'status', status,
     'text', 'the handler answered ' || status || coalesce(': ' || left(content, 400), ''),
-    'results', case
-      when alone then jsonb_build_array(jsonb_build_object('eventId', event_ids[1], 'status', status))
-      when content is json object with unique keys and jsonb_typeof(content::jsonb -> 'results') = 'array'
-        then content::jsonb -> 'results'
-      else '[]'
-    end
+    'content', content
   );
 exception when others then
   return jsonb_build_object('text', replace(sqlerrm, function_url, '<pause_status_function_url>'));
 end
 $$;
 comment on function pause_status.call_handler(uuid[], jsonb, text, text, integer) is
-  'Sends events in one signed request and waits for the answer: status, text, and results per event where it has them. '
-  'Never raises.';
+  'Sends events in one signed request and waits for the answer: status, text to be shown, and content. Never raises.';
 
 create or replace function pause_status.end_direct(calls jsonb)
 returns integer
@@ -124,7 +127,7 @@ begin
   with called as materialized (
     select * from jsonb_to_recordset(calls) as c (event_id uuid, delivery_id uuid, claim_token bigint, answer jsonb)
   ), silent as materialized (
-    select q.event_id, c.answer
+    select q.event_id, c.answer, coalesce(c.answer -> 'result' -> 'status' in ('400', '422'), false) as is_rejected
     from pause_status.webhook_queue q
     join called c on c.event_id = q.event_id
     -- As it was when it was sent: nobody has claimed it, or ended that attempt, since.
@@ -134,24 +137,22 @@ begin
   )
   select jsonb_agg(jsonb_build_object(
     'event_id', s.event_id,
-    'http_status', coalesce(own.entry -> 'status', s.answer -> 'status'),
-    'outcome', case when own.entry ->> 'status' in ('400', '422') then 'rejected' else 'unacknowledged' end,
+    'http_status', case when s.is_rejected then s.answer -> 'result' -> 'status' else s.answer -> 'status' end,
+    'outcome', case when s.is_rejected then 'rejected' else 'unacknowledged' end,
     'message', 'sent without pg_net: ' || (s.answer ->> 'text')
   ))
   into endings
-  from silent s
-  left join lateral (
-    select entry
-    from jsonb_array_elements(coalesce(s.answer -> 'results', '[]')) as entry
-    where entry ->> 'eventId' = s.event_id::text
-    limit 1
-  ) as own on true;
+  from silent s;
 
   ended := array(select e.event_id from pause_status.end_attempts(endings) e where e.verdict = 'released');
   -- end_attempts() counts the backoff from the dispatch to pg_net, which was long ago.
   update pause_status.webhook_queue q
   set next_attempt_at = clock_timestamp()
-    + greatest(pause_status.backoff(q.failures), make_interval(secs => s.retry_base_seconds))
+    + greatest(
+      pause_status.backoff(q.failures),
+      pause_status.outage_backoff(q.failures, q.first_failed_at),
+      make_interval(secs => s.retry_base_seconds)
+    )
   from pause_status.settings s
   where q.event_id = any(ended);
   return cardinality(ended);
@@ -219,7 +220,13 @@ begin
     tried := tried || event_ids;
     calls := calls || (
       select jsonb_agg(jsonb_build_object(
-        'event_id', b.event_id, 'delivery_id', b.delivery_id, 'claim_token', b.claim_token, 'answer', answer
+        'event_id', b.event_id,
+        'delivery_id', b.delivery_id,
+        'claim_token', b.claim_token,
+        'answer', (answer - 'content') || jsonb_build_object('result', case cardinality(event_ids)
+          when 1 then jsonb_build_object('status', answer -> 'status')
+          else pause_status.result_of(answer ->> 'content', b.event_id)
+        end)
       ))
       from unnest(batch) b
     );

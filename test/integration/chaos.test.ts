@@ -157,11 +157,15 @@ describe("the verdict", () => {
     assert.deepStrictEqual(violationsOf(evidence, ["event 1"]), ["lost 1"])
   })
 
-  it("accepts an exhausted dead letter only after all its attempts", () => {
+  it("accepts an exhausted dead letter only after all its attempts, and only if others were completed meanwhile", () => {
     const everything = [told(1, "PAUSE"), told(2, "RESUME")]
-    const [after9, after10] = [9, 10].map((failures) => [deadLetter({ reason: "exhausted", failures })])
+    const lastError = "transient: status 500; given up, because before 10 of its 11 failures others were completed"
+    const [after9, after10] = [9, 10].map((failures) => [deadLetter({ reason: "exhausted", failures, lastError })])
+    const inAnOutage = [deadLetter({ reason: "exhausted", failures: 10 })]
     assert.deepStrictEqual(violationsOf({ told: everything, deadLetters: after10 ?? [] }), [])
-    assert.deepStrictEqual(violationsOf({ told: everything, deadLetters: after9 ?? [] }), ["unexplained dead letter 1"])
+    for (const deadLetters of [after9 ?? [], inAnOutage]) {
+      assert.deepStrictEqual(violationsOf({ told: everything, deadLetters }), ["unexplained dead letter 1"])
+    }
   })
 
   it("accepts the reconciliation only for a mentor whose status was a word of the project's own", () => {

@@ -80,7 +80,9 @@ describe("an orchestrator that failed several times in a row", () => {
 
   it("is spared a burst: its events outlast more parkings than they have attempts, and are told once", async () => {
     const { database, stack } = pipeline
-    await database.rows("update pause_status.settings set max_attempts = 4, events_per_request = 10")
+    await database.rows(
+      "update pause_status.settings set max_attempts = 4, retry_for_seconds = 0, events_per_request = 10"
+    )
     await stack.services.orchestrator.stop()
     const mentorIds = await createMentors(database, 100)
     await database.rows("update public.peer_mentor_profiles set status = 'paused' where id = any ($1)", [mentorIds])

@@ -160,7 +160,7 @@ describe.concurrent("an orchestrator that is not well", () => {
 describe("an orchestrator that is ill for all the attempts there are", () => {
   it("leaves a dead letter; redriven, it has as many attempts again, and is told exactly once", async () => {
     const { database, proxy } = pipeline
-    await database.rows("update pause_status.settings set max_attempts = 2")
+    await database.rows("update pause_status.settings set max_attempts = 2, retry_for_seconds = 0")
     const mentorId = await createMentor(database)
     // Two deliveries, of two tries each; then one delivery of the redriven event.
     proxy.next(orchestratorPath, mentorId, ...threeTimes(answerWith(500)), ...threeTimes(answerWith(500)))

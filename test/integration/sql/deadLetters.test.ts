@@ -69,7 +69,7 @@ describe("dead letters", () => {
 
   it("are made of what ran out of attempts, by failures and by lost leases alike", async () => {
     await using own = await openReadyDatabase()
-    await own.rows("update pause_status.settings set max_attempts = 3")
+    await own.rows("update pause_status.settings set max_attempts = 3, retry_for_seconds = 0")
     const mentor = await createMentor(own)
     await setStatus(own, mentor, "paused")
     const { event_id } = await eventOf(own, mentor)

@@ -145,7 +145,7 @@ describe("dispatching an event", () => {
   describe("when it cannot be done", () => {
     it("waits longer and longer, leaves one row of history for each reason, and never becomes a dead letter", async () => {
       await using own = await openDatabase()
-      await own.rows("update pause_status.settings set max_attempts = 1")
+      await own.rows("update pause_status.settings set max_attempts = 1, retry_for_seconds = 0")
       const mentor = await createMentor(own)
       await setStatus(own, mentor, "paused")
       const { event_id } = await eventOf(own, mentor)

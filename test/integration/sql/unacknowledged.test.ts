@@ -150,7 +150,7 @@ describe("a delivery that nobody claimed", () => {
   })
 
   it("is a dead letter after as many failures as the settings allow, with the last answer as its reason", async () => {
-    await own.rows("update pause_status.settings set max_attempts = 3")
+    await own.rows("update pause_status.settings set max_attempts = 3, retry_for_seconds = 0")
     const event = await one()
     for (let failures = 1; failures <= 3; failures += 1) {
       assert.include(await stateOf(event), { status: "pending", failures: failures - 1, attempts: failures })

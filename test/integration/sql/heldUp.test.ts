@@ -1,0 +1,37 @@
+import { assert, describe, it } from "vitest"
+import {
+  createMentor,
+  emptyNet,
+  eventOf,
+  functionUrl,
+  makeDue,
+  newSecret,
+  openReadyDatabase,
+  pausedEvents,
+  setStatus,
+  storeSecret,
+  sweep
+} from "../../support/sql.ts"
+
+describe("events that wait behind others under way", () => {
+  it("do not take the place of one that waits for nobody, however many and however late they are", async () => {
+    await using database = await openReadyDatabase()
+    await database.rows("update pause_status.settings set sweep_batch_size = 2")
+    const mentors = (await pausedEvents(database, 5)).map(({ mentorId }) => mentorId)
+    await database.rows("update public.peer_mentor_profiles set status = 'active' where id = any ($1)", [mentors])
+    await emptyNet(database)
+    for (const mentor of mentors) await makeDue(database, (await eventOf(database, mentor, 2)).event_id)
+
+    // So that its commit cannot send it.
+    await database.rows("delete from vault.secrets")
+    const free = await createMentor(database)
+    await setStatus(database, free, "paused")
+    await storeSecret(database, "pause_status_function_url", functionUrl)
+    await storeSecret(database, "pause_status_webhook_secret", newSecret())
+    const { event_id } = await eventOf(database, free)
+    await database.rows("update pause_status.webhook_queue set next_attempt_at = now() where event_id = $1", [event_id])
+
+    assert.strictEqual(await sweep(database), 1)
+    assert.include(await eventOf(database, free), { attempts: 1 })
+  })
+})
