@@ -10,7 +10,7 @@ import { printable, type Report } from "../../local/chaos/report.ts"
 import { STEPS } from "../../local/chaos/steps.ts"
 import { verify } from "../../local/chaos/verify.ts"
 
-describe("chaos", { timeout: 240_000 }, () => {
+describe("chaos", { timeout: 1_200_000 }, () => {
   const reports: Array<Report> = []
 
   const run = async (seed: number): Promise<void> => {

@@ -135,8 +135,8 @@ describe("a secret in Vault", () => {
       forms.map((form) => JSON.stringify(kept).includes(form)),
       true
     )
-    assert.isTrue(
-      log.some((line) => line.startsWith("postgres") && line.includes("update public.peer_mentor_profiles"))
+    await eventually("the log of the update", () =>
+      log.find((line) => line.startsWith("postgres") && line.includes("update public.peer_mentor_profiles"))
     )
     const [requests] = await rows("select count(*)::int as attempts from pause_status.webhook_attempts")
     assert.isAbove(Number(requests?.["attempts"]), 0)

@@ -66,6 +66,9 @@ export interface Arrival {
   readonly bytes: Uint8Array<ArrayBuffer>
 }
 
+/** Where nobody listens. A port that was free a moment ago may be somebody's the next. */
+export const nobody = "http://127.0.0.1:1"
+
 export interface Recorder extends AsyncDisposable {
   readonly url: string
   readonly arrivals: ReadonlyArray<Arrival>
@@ -85,6 +88,8 @@ export const startRecorder = async (
     arrivals.push(arrival)
     answer(arrival, response)
   })
+  // Longer than any client's pool keeps a connection that it does not use.
+  server.keepAliveTimeout = 600_000
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
   const { port } = server.address() as AddressInfo
   return {

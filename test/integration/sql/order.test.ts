@@ -76,7 +76,8 @@ describe("the order of a mentor's events", () => {
     await setStatus(database, mentor, "paused", "active")
     const { event_id } = await eventOf(database, mentor, 1)
     const token = await claim(database, event_id)
-    await release(database, event_id, token)
+    const reason = { kind: "transient", message: "refused", retryAfterSeconds: 300 }
+    await release(database, event_id, token, reason)
     await sweep(database)
     assert.deepStrictEqual(await attemptsOf(mentor), [1, 0])
     await makeDue(database, event_id)
