@@ -3,6 +3,7 @@ import { defineConfig } from "vitest/config"
 // No limit is an assertion of speed: they are for machines many times slower than ours.
 export default defineConfig({
   test: {
+    teardownTimeout: 120_000,
     projects: [
       {
         test: {

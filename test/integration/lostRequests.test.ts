@@ -107,7 +107,6 @@ describe("pg_net that loses requests", () => {
     })
     open()
     await expectTold(database, mentorId, "PAUSE")
-    await database.rows("update pause_status.settings set request_timeout_ms = 5000")
     await makeQuick(database)
   })
 

@@ -15,13 +15,18 @@ export const patientEnv = {
   JWKS_TIMEOUT_MS: "20000"
 } as const
 
+/** Settings under which nothing is taken for lost because the machine is slow. */
+export const patientSettings = "acknowledge_timeout_seconds = 60, request_timeout_ms = 60000"
+
 /**
- * Takes the jobs away that run by the clock on the wall, once in some minutes: a reconciliation would tell of profiles
- * that a test only pretends to have changed, and retention would forget what a test gave a date of its own.
+ * Prepares the outbox of a new stack. The jobs go that run by the clock on the wall, once in some minutes: a
+ * reconciliation would tell of profiles that a test only pretends to have changed, and retention would forget what a
+ * test gave a date of its own.
  */
-export const withoutCalendar = async (databaseUrl: string): Promise<void> => {
+export const unhurried = async (databaseUrl: string): Promise<void> => {
   const client = new Client(databaseUrl)
   await client.connect()
+  await client.query(`update pause_status.settings set ${patientSettings}`)
   await client.query("select cron.unschedule(jobname) from cron.job where schedule !~ 'seconds'")
   await client.end()
 }

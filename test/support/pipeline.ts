@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto"
 import { setTimeout as pause } from "node:timers/promises"
 import { Pool, type QueryResultRow } from "pg"
 import { type Stack, type StackLog, type StackOptions, startStack } from "../../local/stack.ts"
-import { patienceMillis, patientEnv, withoutCalendar } from "./patience.ts"
+import { patienceMillis, patientEnv, patientSettings, unhurried } from "./patience.ts"
 import { gate, type Proxy, startProxy } from "./proxy.ts"
 
 const pollMillis = 20
@@ -75,7 +75,7 @@ export const startPipeline = async (options: StackOptions = {}): Promise<Pipelin
       orchestratorEnv: patientEnv
     })
   )
-  await withoutCalendar(stack.databaseUrl)
+  await unhurried(stack.databaseUrl)
   proxy.target = stack.apiUrl
   const database = started.use(openDatabase(stack.databaseUrl))
   const kept = started.move()
@@ -89,18 +89,15 @@ export const startPipeline = async (options: StackOptions = {}): Promise<Pipelin
 export const makeQuick = async (database: Database): Promise<void> => {
   await database.rows(
     `update pause_status.settings
-     set lease_seconds = 1, acknowledge_timeout_seconds = 1, retry_base_seconds = 1, retry_cap_seconds = 1,
-       max_attempts = 100`
+     set lease_seconds = 1, acknowledge_timeout_seconds = 1, request_timeout_ms = 5000, retry_base_seconds = 1,
+       retry_cap_seconds = 1, max_attempts = 100`
   )
   await database.rows("select cron.schedule('pause-status-sweep', '1 seconds', 'select pause_status.sweep()')")
 }
 
 /** Nothing is taken for lost because the machine is slow: for tests that count how often something was sent. */
 export const makePatient = async (database: Database): Promise<void> => {
-  await database.rows(
-    `update pause_status.settings
-     set lease_seconds = 60, acknowledge_timeout_seconds = 60, request_timeout_ms = 60000`
-  )
+  await database.rows(`update pause_status.settings set lease_seconds = 60, ${patientSettings}`)
 }
 
 /** A new mentor with coordinators of its own. */
