@@ -79,7 +79,7 @@ export const startRecorder = async (
   answer: (arrival: Arrival, response: http.ServerResponse) => void = (_, response) => response.end("ok")
 ): Promise<Recorder> => {
   const arrivals: Array<Arrival> = []
-  const server = http.createServer(async (request, response) => {
+  const receive = async (request: http.IncomingMessage, response: http.ServerResponse): Promise<void> => {
     const parts: Array<Buffer> = []
     for await (const part of request) parts.push(part)
     const { method = "", url = "", headers, rawHeaders } = request
@@ -87,6 +87,10 @@ export const startRecorder = async (
     const arrival = { method, url, headers, rawHeaders, body: bytes.toString(), bytes }
     arrivals.push(arrival)
     answer(arrival, response)
+  }
+  const server = http.createServer((request, response) => {
+    // Who gives up in the middle of a request has not arrived.
+    receive(request, response).catch(() => response.destroy())
   })
   // Longer than any client's pool keeps a connection that it does not use.
   server.keepAliveTimeout = 600_000
