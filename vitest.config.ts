@@ -11,6 +11,7 @@ export default defineConfig({
           // Pure files that share nothing: importing Effect once instead of once a file is most of the time.
           isolate: false,
           testTimeout: 120_000,
+          hookTimeout: 120_000,
           include: ["test/*.test.ts", "test/{schema,services,layers}/**/*.test.ts"]
         }
       },
