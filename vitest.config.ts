@@ -1,13 +1,17 @@
 import { defineConfig } from "vitest/config"
 
+// No limit is an assertion of speed: they are for machines many times slower than ours.
 export default defineConfig({
   test: {
+    teardownTimeout: 120_000,
     projects: [
       {
         test: {
           name: "unit",
           // Pure files that share nothing: importing Effect once instead of once a file is most of the time.
           isolate: false,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
           include: ["test/*.test.ts", "test/{schema,services,layers}/**/*.test.ts"]
         }
       },
@@ -16,8 +20,9 @@ export default defineConfig({
           name: "stack",
           include: ["test/{local,integration}/**/*.test.ts"],
           globalSetup: ["test/support/globalSetup.ts"],
-          testTimeout: 60_000,
-          hookTimeout: 60_000
+          // Longer than a test waits for anything.
+          testTimeout: 300_000,
+          hookTimeout: 300_000
         }
       }
     ]

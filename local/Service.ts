@@ -42,8 +42,8 @@ export interface ServiceSpec {
 
 const FIRST_RESTART_MILLISECONDS = 50
 const LONGEST_RESTART_MILLISECONDS = 1_000
-const READY_TIMEOUT_MILLISECONDS = 20_000
-const CLEARED_TIMEOUT_MILLISECONDS = 5_000
+const READY_TIMEOUT_MILLISECONDS = 60_000
+const CLEARED_TIMEOUT_MILLISECONDS = 30_000
 const LINES_KEPT = 20
 
 const hasExited = (child: ChildProcess): boolean => child.exitCode !== null || child.signalCode !== null

@@ -1,6 +1,6 @@
 import { randomInt } from "node:crypto"
 import { once } from "node:events"
-import { createServer } from "node:net"
+import { createServer, type Server } from "node:net"
 import { codeOf, StackError } from "./StackError.ts"
 
 export const LOOPBACK = "127.0.0.1"
@@ -11,19 +11,29 @@ const LOWEST_PORT = 20_000
 const HIGHEST_PORT = 32_000
 const ATTEMPTS = 50
 
-const portIsFree = async (port: number): Promise<boolean> => {
-  const server = createServer()
+const listenOn = async (port: number): Promise<Server | undefined> => {
+  const server = createServer((socket) => socket.destroy())
   try {
     server.listen(port, LOOPBACK)
     await once(server, "listening")
-    return true
+    return server
   } catch (cause) {
     const code = codeOf(cause)
-    if (code === "EADDRINUSE" || code === "EACCES") return false
+    if (code === "EADDRINUSE" || code === "EACCES") return undefined
     throw cause
-  } finally {
-    server.close()
   }
+}
+
+const close = async (server: Server): Promise<void> => {
+  const closed = once(server, "close")
+  server.close()
+  await closed
+}
+
+const portIsFree = async (port: number): Promise<boolean> => {
+  const server = await listenOn(port)
+  if (server !== undefined) await close(server)
+  return server !== undefined
 }
 
 export const takenPort = (port: number, option: string): StackError =>
@@ -44,4 +54,22 @@ export const choosePort = async (wanted: number | undefined, option: string): Pr
   if (wanted === undefined || wanted === 0) return freePort()
   if (await portIsFree(wanted)) return wanted
   throw takenPort(wanted, option)
+}
+
+export interface HeldPort extends AsyncDisposable {
+  readonly port: number
+  /** Leaves the port to its server. */
+  release(): Promise<void>
+}
+
+/** The same, kept until its server is ready for it: another stack that starts meanwhile chooses another. */
+export const holdPort = async (wanted: number | undefined, option: string): Promise<HeldPort> => {
+  for (;;) {
+    const port = await choosePort(wanted, option)
+    const server = await listenOn(port)
+    if (server === undefined) continue
+    let released: Promise<void> | undefined
+    const release = (): Promise<void> => (released ??= close(server))
+    return { port, release, [Symbol.asyncDispose]: release }
+  }
 }

@@ -4,7 +4,7 @@ import { edgeFunction } from "./functions.ts"
 import { startGateway } from "./gateway.ts"
 import { createKeys, type SigningKey, type User, userToken } from "./keys.ts"
 import type { Log, StackLog } from "./log.ts"
-import { choosePort, LOOPBACK } from "./ports.ts"
+import { holdPort, LOOPBACK } from "./ports.ts"
 import { postgresBinaries } from "./postgres/binaries.ts"
 import { migrate } from "./postgres/migrate.ts"
 import { seedVault } from "./postgres/seedVault.ts"
@@ -31,6 +31,8 @@ export interface StackOptions {
   readonly pacing?: "real" | "fast"
   /** More environment for the handler. */
   readonly functionEnv?: Readonly<Record<string, string>>
+  /** The same for the orchestrator. */
+  readonly orchestratorEnv?: Readonly<Record<string, string>>
   /** A script that runs in the handler before its bundle, asked for at each start. */
   readonly handlerPrelude?: () => string | undefined
   /** The ORCHESTRATOR_URL that the handler gets, instead of the stack's own orchestrator. */
@@ -92,7 +94,8 @@ export const startStack = async (options: StackOptions = {}, places: StackPlaces
   started.defer(() => rm(home, { recursive: true, force: true, maxRetries: 5 }))
 
   const common = { home, log, reaper }
-  const apiPort = await choosePort(options.apiPort, "apiPort")
+  const heldPort = started.use(await holdPort(options.apiPort, "apiPort"))
+  const apiPort = heldPort.port
   const apiUrl = `http://${LOOPBACK}:${apiPort}`
   const functionUrl = `${apiUrl}/functions/v1/${HANDLER}/api/v1/webhooks/pause-status`
   const orchestratorUrl = `${apiUrl}/functions/v1/${ORCHESTRATOR}`
@@ -127,7 +130,7 @@ export const startStack = async (options: StackOptions = {}, places: StackPlaces
     name: "orchestrator",
     bundle: bundleOf(ORCHESTRATOR),
     deno,
-    env: platformEnv
+    env: { ...platformEnv, ...options.orchestratorEnv }
   })
 
   const bringUpFunctions = async () => {
@@ -166,6 +169,7 @@ export const startStack = async (options: StackOptions = {}, places: StackPlaces
   }
 
   const [database] = await inParallel(bringUpDatabase(), bringUpFunctions())
+  await heldPort.release()
   started.use(
     await startGateway(
       apiPort,

@@ -39,7 +39,7 @@ const WITHOUT_NET: ReadonlyArray<Attack> = (["postgres", "postgrest", "cron", "h
 
 const LOOK_AGAIN_MILLISECONDS = 10
 const STEP_PATIENCE_MILLISECONDS = 10_000
-const RECOVERY_MILLISECONDS = 60_000
+const RECOVERY_MILLISECONDS = 180_000
 
 /** Kills processes, one after the other, each at a chosen step of a delivery or at any moment. */
 export class Killer {

@@ -33,7 +33,7 @@ export interface Observer {
   readonly log: Log
 }
 
-const SHORTEST_PATIENCE_SECONDS = 60
+const SHORTEST_PATIENCE_SECONDS = 300
 const EVENTS_PER_SECOND = 50
 const MOST_RECONCILIATIONS = 100
 

@@ -35,10 +35,11 @@ const TOLD = `
   where n.event_id = $1
   order by c.name`
 
+// But for the signs of life of the scheduled work, which comes at any moment.
 const TABLES = `
   select format('%I.%I', schemaname, tablename) as name
   from pg_catalog.pg_tables
-  where schemaname in ('public', 'pause_status') and tablename <> all ($1)
+  where schemaname in ('public', 'pause_status') and tablename <> 'heartbeats' and tablename <> all ($1)
   order by name`
 
 const describe = ({ attempts, last_error, status }: QueueRow): string =>

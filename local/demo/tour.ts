@@ -13,7 +13,7 @@ import { seed } from "./seed.ts"
 import { table } from "./table.ts"
 import { type Change, type Step, Timeline } from "./timeline.ts"
 
-const FIRST_CHANGE_SECONDS = 30
+const FIRST_CHANGE_SECONDS = 120
 
 /** Pauses one mentor before the reader's eyes, says what to try next, and shows every later change until the end. */
 export const tour = async (stack: Stack, logs: Logs, lifetime: Lifetime): Promise<void> => {

@@ -13,7 +13,8 @@ const NOBODY = 65_534
 const SETTINGS = {
   listen_addresses: LOOPBACK,
   unix_socket_directories: "",
-  max_connections: "100",
+  // Enough for all test files that many cores run at once, each with some dozens of callers.
+  max_connections: "500",
   // The data is thrown away at the end, so it need not survive the machine. It must survive the *process*: committed
   // rows have to be in the write-ahead log before the answer, hence no other setting is loosened.
   fsync: "off",

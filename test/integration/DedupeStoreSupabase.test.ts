@@ -1,26 +1,31 @@
-import { afterAll } from "@effect/vitest"
+import { afterAll, beforeAll } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import * as DedupeStoreSupabase from "../../src/layers/DedupeStoreSupabase.ts"
 import * as SupabaseRest from "../../src/layers/SupabaseRest.ts"
 import { dedupeStoreContract } from "../services/DedupeStoreContract.ts"
 import { config } from "../support/layers.ts"
-import { openDatabase } from "../support/pipeline.ts"
-import { sharedStack } from "../support/stack.ts"
+import { type Pipeline, startPipeline } from "../support/pipeline.ts"
 
-const { apiUrl, databaseUrl, serviceKey } = sharedStack()
-const database = openDatabase(databaseUrl)
-afterAll(() => database[Symbol.asyncDispose]())
+// A stack of its own, in which nobody else claims what is released, or whose lease has ended.
+let pipeline: Pipeline
+beforeAll(async () => {
+  pipeline = await startPipeline()
+  await pipeline.stack.services.cron.stop()
+})
+afterAll(() => pipeline?.[Symbol.asyncDispose]())
 
 dedupeStoreContract("DedupeStoreSupabase, on Postgres through PostgREST and the gateway,", {
-  layer: () =>
-    DedupeStoreSupabase.layer.pipe(
+  layer: () => {
+    const { apiUrl, serviceKey } = pipeline.stack
+    return DedupeStoreSupabase.layer.pipe(
       Layer.provide(SupabaseRest.layer),
       Layer.provide(config({ SUPABASE_URL: apiUrl, SUPABASE_SECRET_KEYS: JSON.stringify({ default: serviceKey }) }))
-    ),
+    )
+  },
   // The database's clock cannot be moved; where the lease ends can.
   expireLease: (claim) =>
     Effect.promise(() =>
-      database.rows(
+      pipeline.database.rows(
         `update pause_status.webhook_queue set lease_expires_at = clock_timestamp() - interval '1 second'
          where event_id = $1 and status = 'processing' and claim_token = $2`,
         [claim.event.eventId, claim.token]

@@ -20,6 +20,7 @@ import {
   orchestratorPath,
   settlePath
 } from "../support/pipeline.ts"
+import { patientEnv } from "../support/patience.ts"
 import { gate, type Proxy, startProxy } from "../support/proxy.ts"
 import { secret } from "../support/signing.ts"
 import { sharedStack } from "../support/stack.ts"
@@ -44,7 +45,8 @@ beforeAll(async () => {
       config({
         SUPABASE_URL: proxy.url,
         SUPABASE_SECRET_KEYS: JSON.stringify({ default: serviceKey }),
-        WEBHOOK_SECRETS: secret
+        WEBHOOK_SECRETS: secret,
+        ...patientEnv
       })
     )
   )

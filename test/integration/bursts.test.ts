@@ -5,6 +5,7 @@ import {
   eventsOf,
   eventually,
   expectTold,
+  makePatient,
   makeQuick,
   orchestratorPath,
   type Pipeline,
@@ -63,8 +64,7 @@ describe("a burst", () => {
     const paths = [claimPath, orchestratorPath, settlePath]
     const callsBefore = paths.map((path) => proxy.seen(path).length)
     const answersBefore = await answers()
-    // Nobody is to send anything twice because the machine is slow.
-    await database.rows("update pause_status.settings set lease_seconds = 60, acknowledge_timeout_seconds = 60")
+    await makePatient(database)
     await setAll(mentorIds, "paused")
     await expectAllTold(mentorIds, "PAUSE")
     await eventually("pg_net has kept the answers", async () => (await answers()) >= answersBefore + 5 || undefined)
@@ -126,18 +126,29 @@ describe("a burst", () => {
 /** Pauses mentors in one transaction, which ends with a statement about what it queued for the first of them. */
 const pauseAndSpoil = async (spoil: string) => {
   const { database } = pipeline
+  await makePatient(database)
   const [bad = "", ...others] = await createMentors(database, 10)
   await database.transaction(
     "commit",
     `update public.peer_mentor_profiles set status = 'paused' where id in ('${[bad, ...others].join("', '")}')`,
     `${spoil} where mentor_id = '${bad}'`
   )
+  await expectAllTold(others, "PAUSE")
+  const request = (await eventsOf(database, bad))[0]?.request_id
+  await eventually("pg_net has kept the answer", async () => {
+    const kept = await database.rows("select from net._http_response where id = $1", [request])
+    return kept.length > 0 || undefined
+  })
+  // The sweep reads it when its patience ends: now.
+  await database.rows(
+    "update pause_status.webhook_queue set next_attempt_at = now() where mentor_id = $1 and status = 'pending'",
+    [bad]
+  )
   const failed = await eventually("a dead letter of the bad one", async () =>
     (await eventsOf(database, bad)).find(({ status }) => status === "failed")
   )
   const told = await database.rows("select from public.notifications where mentor_id = $1", [bad])
   assert.lengthOf(told, 0)
-  await expectAllTold(others, "PAUSE")
   assert.deepStrictEqual(await deliveriesOf([bad, ...others]), { deliveries: 10, requests: 1 })
   const [letter] = await database.rows<{ reason: string }>(
     "select reason from pause_status.dead_letter_queue where event_id = $1 and resolution is null",

@@ -6,6 +6,7 @@ import {
   eventsOf,
   eventually,
   expectTold,
+  makePatient,
   makeQuick,
   orchestratorPath,
   type Pipeline,
@@ -19,9 +20,10 @@ let pipeline: Pipeline
 
 beforeAll(async () => {
   pipeline = await startPipeline({
-    functionEnv: { ORCHESTRATOR_RETRIES: "0", CIRCUIT_FAILURES: String(failures), CIRCUIT_OPEN_MS: "5000" }
+    functionEnv: { ORCHESTRATOR_RETRIES: "0", CIRCUIT_FAILURES: String(failures), CIRCUIT_OPEN_MS: "15000" }
   })
   await makeQuick(pipeline.database)
+  await makePatient(pipeline.database)
 })
 afterAll(() => pipeline?.[Symbol.asyncDispose]())
 

@@ -19,7 +19,7 @@ import { answerWith, gate, hangUp, loseReply, saysNothing } from "../support/pro
 let pipeline: Pipeline
 
 beforeAll(async () => {
-  pipeline = await startPipeline()
+  pipeline = await startPipeline({ functionEnv: { STORE_TIMEOUT_MS: "3000" } })
   await makeQuick(pipeline.database)
 })
 afterAll(() => pipeline?.[Symbol.asyncDispose]())

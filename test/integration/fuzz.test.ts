@@ -3,7 +3,7 @@ import { runFuzz } from "../fuzz/fuzz.ts"
 import type { World } from "../fuzz/Input.ts"
 import { inputAt } from "../fuzz/inputs.ts"
 import { judge } from "../fuzz/judge.ts"
-import { randomSeed, UsageError } from "../../local/commandLine.ts"
+import { UsageError } from "../../local/commandLine.ts"
 import { parseOptions } from "../fuzz/options.ts"
 import { printable } from "../fuzz/report.ts"
 import type { Outcome } from "../fuzz/wire.ts"
@@ -13,10 +13,13 @@ import { otherSecret, secret } from "../support/signing.ts"
 const INPUTS = 10_000
 
 // Side by side, because each keeps one core busy.
-describe.concurrent("odd, wrong and hostile inputs", { timeout: 300_000 }, () => {
-  for (const deno of ["2.1.4", "current"] as const) {
+describe.concurrent("odd, wrong and hostile inputs", { timeout: 1_200_000 }, () => {
+  // Always the same ones, for a change must not be blamed for what it did not do: npm run fuzz goes looking for others.
+  for (const [deno, seed] of [
+    ["2.1.4", 1914],
+    ["current", 2026]
+  ] as const) {
     it(`${INPUTS} are answered as documented on Deno ${deno}, and nobody is told of what is no event`, async () => {
-      const seed = randomSeed()
       console.log(`npm run fuzz -- --inputs ${INPUTS} --seed ${seed} --deno ${deno}`)
       const report = await runFuzz({ seed, deno, from: 0, until: { inputs: INPUTS } }, () => {})
       assert.deepStrictEqual(report.faults, [], printable(report))

@@ -4,6 +4,7 @@ import {
   createMentors,
   eventsOf,
   expectTold,
+  makePatient,
   makeQuick,
   orchestratorPath,
   type Pipeline,
@@ -17,6 +18,7 @@ let pipeline: Pipeline
 beforeAll(async () => {
   pipeline = await startPipeline({ functionEnv: { ORCHESTRATOR_BATCH: "false", ORCHESTRATOR_RETRIES: "0" } })
   await makeQuick(pipeline.database)
+  await makePatient(pipeline.database)
 })
 afterAll(() => pipeline?.[Symbol.asyncDispose]())
 
@@ -28,8 +30,6 @@ const pauseTogether = async (mentorIds: ReadonlyArray<string>) => {
 describe("an orchestrator that takes no arrays", () => {
   it("gets each event of a request in a call of its own, with the event id as Idempotency-Key", async () => {
     const { database, proxy } = pipeline
-    // Nobody is to send anything twice because the machine is slow.
-    await database.rows("update pause_status.settings set lease_seconds = 60, acknowledge_timeout_seconds = 60")
     const mentorIds = await createMentors(database, 40)
     await pauseTogether(mentorIds)
     const events = await Promise.all(
@@ -46,7 +46,6 @@ describe("an orchestrator that takes no arrays", () => {
     for (const { body, headers } of calls) assert.strictEqual(JSON.parse(body).eventId, headers["idempotency-key"])
     assert.lengthOf(proxy.seen(claimPath), 1)
     assert.lengthOf(proxy.seen(settlePath), 1)
-    await makeQuick(database)
   })
 
   it("fails for one event only, whose neighbours are told at their first attempt", async () => {

@@ -4,6 +4,7 @@ import {
   eventsOf,
   eventually,
   expectTold,
+  makePatient,
   makeQuick,
   orchestratorPath,
   type Pipeline,
@@ -18,14 +19,15 @@ let pipeline: Pipeline
 beforeAll(async () => {
   pipeline = await startPipeline({
     functionEnv: {
-      ORCHESTRATOR_TIMEOUT_MS: "400",
-      ORCHESTRATOR_BUDGET_MS: "1500",
+      ORCHESTRATOR_TIMEOUT_MS: "3000",
+      ORCHESTRATOR_BUDGET_MS: "10000",
       ORCHESTRATOR_RETRIES: "1",
       // It would open for all of them at once.
       CIRCUIT_FAILURES: "1000"
     }
   })
   await makeQuick(pipeline.database)
+  await makePatient(pipeline.database)
   // Each travels alone, so that one's illness is not another's.
   await pipeline.database.rows("update pause_status.settings set events_per_request = 1")
 })
@@ -130,10 +132,14 @@ describe.concurrent("an orchestrator that is not well", () => {
   it("later changes of a mentor wait for the earlier one, and other mentors do not", async () => {
     const { database, proxy } = pipeline
     const [mentorId, other] = [await createMentor(database), await createMentor(database)]
-    const held = gate(answerWith(500))
-    proxy.next(orchestratorPath, mentorId, held.step, ...threeTimes(answerWith(500)))
+    const [sick, well] = [gate(answerWith(500)), gate()]
+    const step: Step = (exchange) => (isWell ? well : sick).step(exchange)
+    let isWell = false
+    sick.open()
+    well.open()
+    proxy.next(orchestratorPath, mentorId, ...Array.from({ length: 1_000 }, () => step))
     await setStatus(database, mentorId, "paused", "active", "paused")
-    await held.reached
+    await sick.reached
     await setStatus(database, other, "paused", "active")
     await expectTold(database, other, "PAUSE", "RESUME")
     const waiting = (await eventsOf(database, mentorId)).slice(1)
@@ -141,7 +147,7 @@ describe.concurrent("an orchestrator that is not well", () => {
       waiting.map(({ attempts, status }) => ({ attempts, status })),
       waiting.map(() => ({ attempts: 0, status: "pending" }))
     )
-    held.open()
+    isWell = true
     await expectTold(database, mentorId, "PAUSE", "RESUME", "PAUSE")
   })
 

@@ -4,8 +4,7 @@ import { createServer } from "node:net"
 import { join } from "node:path"
 import type { Readable } from "node:stream"
 import { assert, describe, it } from "vitest"
-import { until } from "../../local/demo/until.ts"
-import { freePort } from "../../local/ports.ts"
+import { eventually } from "../support/pipeline.ts"
 
 const project = join(import.meta.dirname, "../..")
 
@@ -33,14 +32,10 @@ class Program {
   }
 
   async prints(text: string): Promise<void> {
-    await eventually(
-      `the program to print ${JSON.stringify(text)}`,
-      async () => this,
-      () => {
-        if (this.process.exitCode !== null) throw new Error(`it ended: ${this.stdout}${this.stderr}`)
-        return this.stdout.includes(text)
-      }
-    )
+    await eventually(`the program to print ${JSON.stringify(text)}`, () => {
+      if (this.stdout.includes(text)) return true
+      throw new Error(`it printed: ${this.stdout}${this.stderr}`)
+    })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -48,9 +43,6 @@ class Program {
     await this.closed
   }
 }
-
-const eventually = <A>(what: string, look: () => Promise<A>, isDone: (seen: A) => boolean): Promise<A> =>
-  until(what, new AbortController().signal, look, isDone, String)
 
 interface ProcessRow {
   readonly pid: number
@@ -119,18 +111,16 @@ describe("npm start", () => {
     program.process.kill("SIGTERM")
     assert.equal(await program.exitCode(), 0)
     assert.lengthOf(program.stdout.trimEnd().split("\n"), 1)
-    await eventually(
-      "every process to be gone",
-      async () => processes().filter(({ pid }) => started.includes(pid)),
-      (left) => left.length === 0
+    await eventually("every process to be gone", () =>
+      processes().some(({ pid }) => started.includes(pid)) ? undefined : true
     )
   })
 
   it.each(["--port", "--db-port"])("says which port is taken and how to choose another: %s", async (flag) => {
-    const server = createServer()
-    const port = await freePort()
-    server.listen(port, "127.0.0.1")
+    const server = createServer().listen(0, "127.0.0.1")
     await once(server, "listening")
+    const address = server.address()
+    const port = typeof address === "object" ? address?.port : undefined
     try {
       await using program = new Program("--json", flag, `${port}`)
       assert.equal(await program.exitCode(), 1)

@@ -14,6 +14,7 @@ import {
 
 const everySecond = async (database: Database): Promise<void> => {
   await makeQuick(database)
+  await database.rows("update pause_status.settings set request_timeout_ms = 60000")
   await database.rows("select cron.schedule('pause-status-direct', '1 seconds', 'select pause_status.send_directly()')")
 }
 

@@ -8,6 +8,7 @@ import { createKeys, roleToken } from "../../local/keys.ts"
 import { freePort } from "../../local/ports.ts"
 import type { Stack } from "../../local/stack.ts"
 import { bareStack, openSession } from "../support/bareStack.ts"
+import { patienceMillis } from "../support/patience.ts"
 
 let stack: Stack
 
@@ -37,7 +38,7 @@ beforeAll(async () => {
   await using session = await openSession(stack.databaseUrl)
   await session.client.query(SETUP)
   // The notification reloads PostgREST's picture of the schema.
-  await vi.waitFor(async () => expect((await rpc("whoami")).status).toBe(200), { timeout: 20_000 })
+  await vi.waitFor(async () => expect((await rpc("whoami")).status).toBe(200), { timeout: patienceMillis })
 })
 
 afterAll(() => stack?.stop())

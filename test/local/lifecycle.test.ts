@@ -206,6 +206,6 @@ describe("a stack that cannot start", () => {
     ).catch((cause: unknown) => cause)
     expect(failure).toBeInstanceOf(StackError)
     expect(String(failure)).toContain('20260101000000_break.sql:3: column "nothing_of_the_kind" does not exist')
-    expect(lines).toContain("LOG:  database system is shut down")
+    await eventually(() => lines).toContain("LOG:  database system is shut down")
   })
 })

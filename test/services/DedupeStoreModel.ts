@@ -90,6 +90,6 @@ export const followsTheModel = ({
           [...new Set(tokens)].toSorted((one, other) => one - other)
         )
       }).pipe(Effect.provide(layer())),
-    { timeout: 60_000, arbitrary: { runs: 50, size: 12 } }
+    { timeout: 300_000, arbitrary: { runs: 50, size: 12 } }
   )
 }

@@ -66,6 +66,9 @@ export interface Arrival {
   readonly bytes: Uint8Array<ArrayBuffer>
 }
 
+/** Where nobody listens. A port that was free a moment ago may be somebody's the next. */
+export const nobody = "http://127.0.0.1:1"
+
 export interface Recorder extends AsyncDisposable {
   readonly url: string
   readonly arrivals: ReadonlyArray<Arrival>
@@ -76,7 +79,7 @@ export const startRecorder = async (
   answer: (arrival: Arrival, response: http.ServerResponse) => void = (_, response) => response.end("ok")
 ): Promise<Recorder> => {
   const arrivals: Array<Arrival> = []
-  const server = http.createServer(async (request, response) => {
+  const receive = async (request: http.IncomingMessage, response: http.ServerResponse): Promise<void> => {
     const parts: Array<Buffer> = []
     for await (const part of request) parts.push(part)
     const { method = "", url = "", headers, rawHeaders } = request
@@ -84,7 +87,13 @@ export const startRecorder = async (
     const arrival = { method, url, headers, rawHeaders, body: bytes.toString(), bytes }
     arrivals.push(arrival)
     answer(arrival, response)
+  }
+  const server = http.createServer((request, response) => {
+    // Who gives up in the middle of a request has not arrived.
+    receive(request, response).catch(() => response.destroy())
   })
+  // Longer than any client's pool keeps a connection that it does not use.
+  server.keepAliveTimeout = 600_000
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
   const { port } = server.address() as AddressInfo
   return {

@@ -44,7 +44,7 @@ const quoted = (text: string): string => `'${text.replaceAll("'", "''")}'`
 export const useDashboardWebhook = async (admin: Database, url: string, headers: Readonly<Record<string, string>>) => {
   await admin.rows(PLATFORM)
   await admin.rows(PROFILES)
-  const args = [url, "POST", JSON.stringify({ "Content-Type": "application/json", ...headers }), "{}", "5000"]
+  const args = [url, "POST", JSON.stringify({ "Content-Type": "application/json", ...headers }), "{}", "60000"]
   await admin.rows(
     `create trigger mentor_webhook after insert or update or delete on public.peer_mentor_profiles
      for each row execute function supabase_functions.http_request(${args.map(quoted).join(", ")})`

@@ -1,4 +1,5 @@
 import { expect } from "vitest"
+import { patienceMillis } from "./patience.ts"
 
 /** `expect.poll` with time enough for a slow machine; a test that passes never waits that long. */
-export const eventually = <A>(read: () => A) => expect.poll<A>(read, { timeout: 30_000 })
+export const eventually = <A>(read: () => A) => expect.poll<A>(read, { timeout: patienceMillis })

@@ -3,10 +3,10 @@ import { randomUUID } from "node:crypto"
 import { setTimeout as pause } from "node:timers/promises"
 import { Pool, type QueryResultRow } from "pg"
 import { type Stack, type StackLog, type StackOptions, startStack } from "../../local/stack.ts"
+import { patienceMillis, patientEnv, patientSettings, unhurried } from "./patience.ts"
 import { gate, type Proxy, startProxy } from "./proxy.ts"
 
 const pollMillis = 20
-const patienceMillis = 45_000
 
 /** Waits until the probe finds what it looks for; when it never does, the error says what was missing. */
 export const eventually = async <A>(what: string, probe: () => A | undefined | Promise<A | undefined>): Promise<A> => {
@@ -71,9 +71,11 @@ export const startPipeline = async (options: StackOptions = {}): Promise<Pipelin
       log: (line) => void log.push(line),
       orchestratorUrl: `${proxy.url}${orchestratorPath}`,
       ...options,
-      functionEnv: { SUPABASE_URL: proxy.url, ...options.functionEnv }
+      functionEnv: { ...patientEnv, SUPABASE_URL: proxy.url, ...options.functionEnv },
+      orchestratorEnv: patientEnv
     })
   )
+  await unhurried(stack.databaseUrl)
   proxy.target = stack.apiUrl
   const database = started.use(openDatabase(stack.databaseUrl))
   const kept = started.move()
@@ -87,10 +89,15 @@ export const startPipeline = async (options: StackOptions = {}): Promise<Pipelin
 export const makeQuick = async (database: Database): Promise<void> => {
   await database.rows(
     `update pause_status.settings
-     set lease_seconds = 1, acknowledge_timeout_seconds = 1, retry_base_seconds = 1, retry_cap_seconds = 1,
-       max_attempts = 100`
+     set lease_seconds = 1, acknowledge_timeout_seconds = 1, request_timeout_ms = 5000, retry_base_seconds = 1,
+       retry_cap_seconds = 1, max_attempts = 100`
   )
   await database.rows("select cron.schedule('pause-status-sweep', '1 seconds', 'select pause_status.sweep()')")
+}
+
+/** Nothing is taken for lost because the machine is slow: for tests that count how often something was sent. */
+export const makePatient = async (database: Database): Promise<void> => {
+  await database.rows(`update pause_status.settings set lease_seconds = 60, ${patientSettings}`)
 }
 
 /** A new mentor with coordinators of its own. */

@@ -2,6 +2,7 @@ import { randomBytes, randomUUID } from "node:crypto"
 import { readdir, readFile } from "node:fs/promises"
 import { Client, Pool, type QueryResultRow } from "pg"
 import { inject } from "vitest"
+import { patienceMillis } from "./patience.ts"
 
 const migrationsUrl = new URL("../../supabase/migrations/", import.meta.url)
 
@@ -54,6 +55,25 @@ const migrate = async (url: string, { replace: [pattern, replacement] = [/(?!)/,
   }
 }
 
+/** Its template may have been made minutes ago, and no sweep has been there since. */
+const beginAnew = async (url: string): Promise<void> => {
+  await using client = await opened(url)
+  await client.query("update pause_status.heartbeats set last_at = clock_timestamp()")
+}
+
+/** Sessions that are still saying goodbye: Postgres itself waits for them, but for five seconds only. */
+const untilNobodyIsIn = async (name: string): Promise<void> => {
+  await using admin = await opened(inject("stack").adminUrl)
+  const deadline = performance.now() + patienceMillis
+  for (let sessions = 1; sessions > 0 && performance.now() < deadline;) {
+    const { rows } = await admin.query<{ sessions: number }>(
+      "select count(*)::int as sessions from pg_stat_activity where datname = $1 and backend_type = 'client backend'",
+      [name]
+    )
+    sessions = rows[0]?.sessions ?? 0
+  }
+}
+
 const asAdmin = async (statement: string): Promise<void> => {
   await using admin = await opened(inject("stack").adminUrl)
   await admin.query(statement)
@@ -67,6 +87,7 @@ const migratedTemplate = (): Promise<string> =>
     const name = `template_${randomUUID().replaceAll("-", "_")}`
     await asAdmin(`create database ${name} owner postgres`)
     await migrate(urlOf(inject("stack").databaseUrl, name), {})
+    await untilNobodyIsIn(name)
     return name
   })())
 
@@ -76,6 +97,7 @@ export const openDatabase = async (options: { readonly migrate?: boolean } = {})
   const url = urlOf(databaseUrl, name)
   const template = (options.migrate ?? true) ? await migratedTemplate() : "template1"
   await asAdmin(`create database ${name} owner postgres template ${template}`)
+  if (options.migrate ?? true) await beginAnew(url)
   const pool = new Pool({ connectionString: url, max: 4 })
   const service = new Pool({ connectionString: url, max: 40, options: "-c role=service_role" })
   const rows = async <Row extends QueryResultRow>(text: string, values: ReadonlyArray<unknown> = []) =>
@@ -116,7 +138,8 @@ export const openDatabase = async (options: { readonly migrate?: boolean } = {})
     connect: (role = "owner") => opened(role === "owner" ? url : urlOf(adminUrl, name)),
     [Symbol.asyncDispose]: async () => {
       await Promise.all([pool.end(), service.end()])
-      // Without force: that would cut off sessions that are still saying goodbye. Postgres waits for them.
+      // Without force: that would cut them off.
+      await untilNobodyIsIn(name)
       await asAdmin(`drop database ${name}`)
     }
   }

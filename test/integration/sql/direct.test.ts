@@ -29,6 +29,8 @@ describe("send_directly", () => {
 
   beforeEach(async () => {
     own = await openReadyDatabase()
+    // Neither a backoff nor a call ends because the machine is slow.
+    await own.rows("update pause_status.settings set retry_base_seconds = 60, request_timeout_ms = 60000")
     secret = newSecret()
     serve = async () => {}
     reply = () => ({ status: 200 })
