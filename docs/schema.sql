@@ -390,6 +390,11 @@ create function pause_status.claim(readings pause_status.reading[])
   language plpgsql volatile set search_path="" set plan_cache_mode=force_generic_plan set enable_seqscan=off;
 comment on function pause_status.claim(pause_status.reading[]) is 'Claims what can be claimed, each event for itself; returns the claims.';
 
+create function pause_status.claim_next(reading pause_status.reading, settings pause_status.settings)
+  returns jsonb
+  language plpgsql volatile set search_path="" set plan_cache_mode=force_generic_plan set enable_seqscan=off;
+comment on function pause_status.claim_next(pause_status.reading,pause_status.settings) is 'Claims a pending event of whose mentor no earlier version is unsettled, and answers so; null for any other event.';
+
 create function pause_status.conceal(fingerprint text)
   returns text
   language plpgsql immutable set search_path="";

@@ -1,5 +1,6 @@
 import * as http from "node:http"
 import { once } from "node:events"
+import type { Duplex } from "node:stream"
 import { type Keys, publishedKeys } from "./keys.ts"
 import { LOOPBACK, takenPort } from "./ports.ts"
 import { codeOf } from "./StackError.ts"
@@ -27,7 +28,6 @@ interface Destination {
   readonly upstream: Upstream | undefined
   readonly path: string
   readonly headers: ReadonlyArray<string>
-  readonly pooled: boolean
   readonly down: readonly [status: number, code: string, message: string]
 }
 
@@ -36,7 +36,7 @@ interface Destination {
  * there are only the keys that users' tokens are checked with.
  */
 export const startGateway = async (port: number, routes: Routes, keys: Keys): Promise<Gateway> => {
-  const agent = new http.Agent({ keepAlive: true, timeout: IDLE_MILLISECONDS })
+  const agent = new KeepingAgent({ keepAlive: true, timeout: IDLE_MILLISECONDS })
   const keySet = JSON.stringify(publishedKeys(keys))
   const server = http.createServer((request, response) => {
     if (request.method === "GET" && request.url === KEY_SET_PATH) {
@@ -45,7 +45,7 @@ export const startGateway = async (port: number, routes: Routes, keys: Keys): Pr
     const destination = findDestination(request, routes, keys)
     if (destination === undefined) return answer(response, 404, "NOT_FOUND", `Nothing is served at ${request.url}`)
     if (destination.upstream === undefined) return answer(response, ...destination.down)
-    forward(request, response, destination, destination.upstream, destination.pooled && agent)
+    forward(request, response, destination, destination.upstream, agent)
   })
   // Longer than any client's pool keeps a connection it does not use: the client shall close it, not we.
   server.keepAliveTimeout = 75_000
@@ -76,7 +76,6 @@ const findDestination = (request: http.IncomingMessage, routes: Routes, keys: Ke
       upstream: routes.rest(),
       path: `/${name ?? ""}${rest ?? ""}`,
       headers: withAuthorization(forwardedHeaders(request), request, keys),
-      pooled: true,
       down: [502, "BAD_GATEWAY", "PostgREST is not running"]
     }
   }
@@ -86,7 +85,6 @@ const findDestination = (request: http.IncomingMessage, routes: Routes, keys: Ke
     upstream: upstream(),
     path: `/${name}${rest}`,
     headers: forwardedHeaders(request),
-    pooled: false,
     down: [503, "BOOT_ERROR", "Function failed to start (please check logs)"]
   }
 }
@@ -111,14 +109,30 @@ const withAuthorization = (
   return exchanged === "" ? others : [...others, "Authorization", exchanged]
 }
 
-// `agent` false is a connection of its own: Deno closes one on which it answered before the whole body was there, and
-// a pool would hand it to the next request first.
+/**
+ * Keeps connections as Kong does, but not every one: Deno closes one on which it answered before the whole body was
+ * there, a moment later, when the next request is perhaps on its way already. Only refusals are answered so early.
+ */
+class KeepingAgent extends http.Agent {
+  readonly #spoiled = new WeakSet<object>()
+
+  spoil(socket: Duplex): void {
+    this.#spoiled.add(socket)
+  }
+
+  override keepSocketAlive(socket: Duplex): boolean {
+    // It answers whether it may be kept, which its type does not say.
+    const mayBeKept: unknown = super.keepSocketAlive(socket)
+    return mayBeKept === true && !this.#spoiled.has(socket)
+  }
+}
+
 const forward = (
   request: http.IncomingMessage,
   response: http.ServerResponse,
   { path, headers, down }: Destination,
   upstream: Upstream,
-  agent: http.Agent | false
+  agent: KeepingAgent
 ): void => {
   const outgoing = http.request({ ...upstream, host: LOOPBACK, agent, method: request.method, path, headers })
   let timedOut = false
@@ -127,10 +141,12 @@ const forward = (
     outgoing.destroy()
   })
   outgoing.on("response", (incoming) => {
-    response.writeHead(incoming.statusCode ?? 502, incoming.statusMessage, responseHeaders(incoming))
-    // Sent at once, for answers whose body comes later.
-    response.flushHeaders()
+    const { socket, statusCode = 502 } = incoming
+    if (statusCode >= 300) agent.spoil(socket)
+    response.writeHead(statusCode, incoming.statusMessage, responseHeaders(incoming))
     incoming.pipe(response)
+    // In one piece with the body that came along; alone, for answers whose body comes later.
+    setImmediate(() => response.flushHeaders())
     incoming.on("error", () => response.destroy())
   })
   outgoing.on("error", () => {

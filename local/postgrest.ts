@@ -41,7 +41,10 @@ export const postgrest = (options: PostgrestOptions): { service: Service; upstre
           PGRST_DB_EXTRA_SEARCH_PATH: "public, extensions",
           PGRST_DB_ANON_ROLE: "anon",
           PGRST_DB_CHANNEL_ENABLED: "true",
-          PGRST_DB_POOL: "20",
+          // As many as the CLI's own stack has. The pool takes them in turn, so each of them has to plan for itself.
+          PGRST_DB_POOL: "10",
+          // What hosted PostgREST, which is newer, does unless it is told otherwise: a token is checked once.
+          PGRST_JWT_CACHE_MAX_LIFETIME: "3600",
           PGRST_JWT_SECRET: options.jwtSecret
         }
       })

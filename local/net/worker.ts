@@ -29,10 +29,10 @@ const askToRestart = (): void => {
   latch.set()
 }
 
-const open = async (name: string): Promise<Client> => {
+const open = async (name: string, pipeline = false): Promise<Client> => {
   for (let lastMessage = ""; ;) {
     try {
-      const client = await connect(databaseUrl, name)
+      const client = await connect(databaseUrl, name, pipeline)
       // As with the real worker, the end of the server is the end of the requests that are under way.
       client.on("end", () => process.exit(1))
       return client
@@ -52,7 +52,7 @@ process.on("SIGTERM", askToRestart)
 const ear = await open("pg_net ear")
 ear.on("notification", ({ channel }) => (channel === "pg_net_restart" ? askToRestart() : wake()))
 await ear.query("listen pg_net_wake; listen pg_net_restart")
-const hands = await open("pg_net 0.20.4")
+const hands = await open("pg_net 0.20.4", true)
 console.log("ready")
 
 const serveOnce = async (): Promise<void> => {

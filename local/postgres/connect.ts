@@ -3,8 +3,8 @@ import { Client } from "pg"
 import { codeOf } from "../StackError.ts"
 
 /** A connected client that never throws out of band: a lost connection shows in the next query. */
-export const connect = async (url: string, name = "local stack"): Promise<Client> => {
-  const client = new Client({ connectionString: url, application_name: name })
+export const connect = async (url: string, name = "local stack", pipeline = false): Promise<Client> => {
+  const client = new Client({ connectionString: url, application_name: name, pipeline })
   client.on("error", () => {})
   await client.connect()
   return client

@@ -1,9 +1,49 @@
 -- Purpose: the handler's first function: claims events.
 -- Locks:   none on existing tables.
--- Undo:    drop function public.pause_status_claim(jsonb), pause_status.claim(pause_status.reading[]).
+-- Undo:    drop function public.pause_status_claim(jsonb), pause_status.claim(pause_status.reading[]),
+--          pause_status.claim_next(pause_status.reading, pause_status.settings).
 
 -- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('pause_status migrations'));
+
+-- PostgREST takes its connections in turn and closes those that are idle, so a change after a quiet minute waits until
+-- every statement on its way is planned anew. That of `claim` is the largest of all; the usual event, alone and waiting
+-- in the queue, needs none of its cases and is spared its plan.
+create or replace function pause_status.claim_next(reading pause_status.reading, settings pause_status.settings)
+returns jsonb
+language plpgsql
+set search_path = ''
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+as $$
+declare
+  answer jsonb;
+begin
+  update pause_status.webhook_queue q
+  set
+    status = 'processing',
+    attempts = q.attempts + case when q.source = 'webhook' and q.delivery_id is null then 1 else 0 end,
+    claim_token = q.claim_token + 1,
+    lease_expires_at = clock_timestamp() + make_interval(secs => settings.lease_seconds),
+    next_attempt_at = null
+  where q.event_id = reading.event_id
+    -- In a case, or else the planner may go through all that is pending. The fingerprint says also that it is the same
+    -- mentor and the same version.
+    and case when q.status = 'pending' and q.fingerprint = reading.fingerprint
+      then pause_status.is_first_in_line(q.mentor_id, q.version)
+    end
+  returning jsonb_build_object(
+    'eventId', q.event_id,
+    'outcome', 'claimed',
+    'token', q.claim_token,
+    'attempt', greatest(q.attempts, 1),
+    'leaseSeconds', settings.lease_seconds
+  ) into answer;
+  return answer;
+end
+$$;
+comment on function pause_status.claim_next(pause_status.reading, pause_status.settings) is
+  'Claims a pending event of whose mentor no earlier version is unsettled, and answers so; null for any other event.';
 
 create or replace function pause_status.claim(readings pause_status.reading[])
 returns table (place integer, event_id uuid, token bigint, attempt integer)
@@ -115,6 +155,13 @@ declare
   answers jsonb;
 begin
   select s.* into settings from pause_status.settings s;
+  if cardinality(readings) = 1 then
+    answers := pause_status.claim_next(readings[1], settings);
+    if answers is not null then
+      return jsonb_build_array(answers);
+    end if;
+  end if;
+
   for attempt in 1 .. 3 loop
     begin
       select coalesce(jsonb_object_agg(c.place, jsonb_build_object('token', c.token, 'attempt', c.attempt)), '{}')
@@ -163,17 +210,23 @@ begin
   into answers
   from unnest(readings) r
   -- With a limit the planner cannot turn it round: it asks the index for each event, however small the queue once was.
-  left join lateral (select * from pause_status.webhook_queue known where known.event_id = r.event_id limit 1) as q
-    on true
+  left join lateral (
+    select *
+    from pause_status.webhook_queue known
+    where known.event_id = r.event_id and not claims ? r.place::text
+    limit 1
+  ) as q on true
   left join lateral (
     select o.event_id
     from pause_status.webhook_queue o
     where o.mentor_id = r.mentor_id and o.version = r.version and o.event_id <> r.event_id
+      and not claims ? r.place::text
   ) as other on true
   left join lateral (
     select e.event_id, e.lease_expires_at
     from pause_status.webhook_queue e
     where e.mentor_id = r.mentor_id and e.version < r.version and e.status in ('pending', 'processing')
+      and not claims ? r.place::text
     order by e.version
     limit 1
   ) as earlier on true;

@@ -117,8 +117,14 @@ begin
   order by m.mentor_id
   for update;
 
-  with given as (
-    select distinct on (r.event_id) r.*
+  -- One statement, so that a receipt names exactly those who are told: coordinators may come and go between two.
+  with given as materialized (
+    select distinct on (r.event_id) r.*, array(
+        select distinct c.id
+        from public.mentor_coordinators mc
+        join public.coordinators c on c.id = mc.coordinator_id
+        where mc.mentor_id = r.mentor_id
+      ) as coordinator_ids
     from unnest(readings) r
     where r.problem is null
     order by r.event_id, r.place
@@ -129,58 +135,40 @@ begin
       'eventId', g.event_id,
       'mentorId', g.mentor_id,
       'transition', g.transition,
-      'notified', cardinality(told.ids),
-      'notificationIds', to_jsonb(told.ids)
+      'notified', cardinality(g.coordinator_ids),
+      'notificationIds', to_jsonb(array(
+        select pause_status.notification_id(g.event_id, told.coordinator_id) as id
+        from unnest(g.coordinator_ids) as told (coordinator_id)
+        order by id
+      ))
     )
     from given g
-    cross join lateral (
-      select array(
-        select distinct pause_status.notification_id(g.event_id, c.id) as id
-        from public.mentor_coordinators mc
-        join public.coordinators c on c.id = mc.coordinator_id
-        where mc.mentor_id = g.mentor_id
-        order by id
-      ) as ids
-    ) as told
     where g.version is null
       or g.forced
       or g.version >= (select m.version from pause_status.orchestrated_mentors m where m.mentor_id = g.mentor_id)
     order by g.event_id
     on conflict do nothing
     returning event_id
+  ), told as materialized (
+    select g.* from given g where g.event_id = any(array(select k.event_id from kept k))
+  ), written as (
+    -- In the order of versions, so that who reads by time reads the mentor's order. On conflict: the key may have been
+    -- forgotten by retention, the notification is not.
+    insert into public.notifications (id, event_id, mentor_id, coordinator_id, transition, version)
+    select
+      pause_status.notification_id(t.event_id, coordinator.id), t.event_id, t.mentor_id, coordinator.id, t.transition,
+      t.version
+    from told t
+    cross join unnest(t.coordinator_ids) as coordinator (id)
+    order by t.mentor_id, t.version, coordinator.id
+    on conflict (event_id, coordinator_id) do nothing
+  ), raised as (
+    update pause_status.orchestrated_mentors m
+    set version = highest.version
+    from (select t.mentor_id, max(t.version) as version from told t group by t.mentor_id) as highest
+    where m.mentor_id = highest.mentor_id and m.version < highest.version
   )
-  select array_agg(kept.event_id) into told_event_ids from kept;
-
-  -- In the order of versions, so that who reads by time reads the mentor's order. On conflict: the key may have been
-  -- forgotten by retention, the notification is not.
-  insert into public.notifications (id, event_id, mentor_id, coordinator_id, transition, version)
-  select
-    pause_status.notification_id(g.event_id, told.coordinator_id), g.event_id, g.mentor_id, told.coordinator_id,
-    g.transition, g.version
-  from (
-    select distinct on (r.event_id) r.*
-    from unnest(readings) r
-    where r.event_id = any(told_event_ids)
-    order by r.event_id, r.place
-  ) as g
-  cross join lateral (
-    select distinct c.id as coordinator_id
-    from public.mentor_coordinators mc
-    join public.coordinators c on c.id = mc.coordinator_id
-    where mc.mentor_id = g.mentor_id
-  ) as told
-  order by g.mentor_id, g.version, told.coordinator_id
-  on conflict (event_id, coordinator_id) do nothing;
-
-  update pause_status.orchestrated_mentors m
-  set version = highest.version
-  from (
-    select r.mentor_id, max(r.version) as version
-    from unnest(readings) r
-    where r.event_id = any(told_event_ids)
-    group by r.mentor_id
-  ) as highest
-  where m.mentor_id = highest.mentor_id and m.version < highest.version;
+  select array_agg(k.event_id) into told_event_ids from kept k;
   return told_event_ids;
 end
 $$;

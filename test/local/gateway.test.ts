@@ -219,7 +219,33 @@ const between = async (serve: http.RequestListener) => {
   return { server, url, [Symbol.asyncDispose]: () => disposables.disposeAsync() }
 }
 
+describe("connections to a function", () => {
+  const answerWithPort: http.RequestListener = ({ headers, socket }, response) =>
+    void response.writeHead(Number(headers["x-answer"] ?? 200)).end(String(socket.remotePort))
+  const portOf = async (url: string, status = "200") =>
+    (await fetch(url, { method: "POST", body: "x", headers: { "x-answer": status } })).text()
+
+  it("are used again by the next request", async () => {
+    await using gateway = await between(answerWithPort)
+    expect(await portOf(gateway.url)).toBe(await portOf(gateway.url))
+  })
+
+  it("are not used again after a refusal, which may have come before the body was read", async () => {
+    await using gateway = await between(answerWithPort)
+    expect(await portOf(gateway.url, "413")).not.toBe(await portOf(gateway.url))
+  })
+})
+
 describe("streams", () => {
+  it("passes the head of an answer on before there is a body", async () => {
+    await using gateway = await between((_, response) => response.flushHeaders())
+    const arrived = once(gateway.server, "request")
+    const answer = await fetch(gateway.url)
+    const [, response]: Array<http.ServerResponse> = await arrived
+    response?.end("late")
+    expect(await answer.text()).toBe("late")
+  })
+
   it("passes each piece of an answer on before the answer is complete", async () => {
     await using gateway = await between((_, response) => void response.write("first"))
     const arrived = once(gateway.server, "request")
