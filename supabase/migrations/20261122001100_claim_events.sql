@@ -155,7 +155,7 @@ declare
   answers jsonb;
 begin
   select s.* into settings from pause_status.settings s;
-  if cardinality(readings) = 1 then
+  if cardinality(readings) = 1 and readings[1].problem is null then
     answers := pause_status.claim_next(readings[1], settings);
     if answers is not null then
       return jsonb_build_array(answers);
