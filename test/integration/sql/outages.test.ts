@@ -149,7 +149,7 @@ describe("an event that may yet succeed", () => {
       assert.strictEqual(await fail(eventId), "released")
       await later(minute)
       assert.strictEqual(await fail(eventId), "dead")
-      assert.match(await errorOf(eventId), /given up, because it failed 5 times in 8640\d seconds$/)
+      assert.match(await errorOf(eventId), /given up, because it failed 5 times in 86[4-9]\d\d seconds$/)
     })
 
     it("is not given up before its attempts are used up, however old it is", async () => {
@@ -194,7 +194,7 @@ describe("an event that may yet succeed", () => {
       assert.strictEqual(await fail(eventId), "released")
       await later(minute)
       assert.strictEqual(await fail(eventId), "dead")
-      assert.match(await errorOf(eventId), /given up, because it has held up version 2 for 1440\d seconds$/)
+      assert.match(await errorOf(eventId), /given up, because it has held up version 2 for 14[4-9]\d\d seconds$/)
       assert.include(await eventOf(own, mentor, 2), { status: "pending", attempts: 1 })
     })
 
@@ -242,7 +242,7 @@ describe("an event that may yet succeed", () => {
       await later(failed)
       await fail(eventId)
       const seconds = await waitOf(eventId)
-      assert.isAtLeast(seconds, atLeast - 10)
+      assert.isAtLeast(seconds, atLeast - 5 * minute)
       assert.isAtMost(seconds, atMost + 10)
     })
 
@@ -253,7 +253,7 @@ describe("an event that may yet succeed", () => {
       await claim(own, eventId)
       await expireLease(own, eventId)
       await sweep(own)
-      assert.isAtLeast(await waitOf(eventId), 15 * minute - 10)
+      assert.isAtLeast(await waitOf(eventId), 10 * minute)
     })
 
     it("likewise when nobody acknowledges it", async () => {
@@ -265,7 +265,7 @@ describe("an event that may yet succeed", () => {
       await own.rows("truncate net.http_request_queue")
       await own.rows("update pause_status.webhook_queue set next_attempt_at = now()")
       await sweep(own)
-      assert.isAtLeast(await waitOf(eventId), 15 * minute - 10)
+      assert.isAtLeast(await waitOf(eventId), 10 * minute)
     })
 
     it("likewise when nobody answers a direct call", async () => {
@@ -278,7 +278,7 @@ describe("an event that may yet succeed", () => {
          )))
          from pause_status.webhook_queue`
       )
-      assert.isAtLeast(await waitOf(eventId), 15 * minute - 10)
+      assert.isAtLeast(await waitOf(eventId), 10 * minute)
     })
 
     it("as it is told while it is parked", async () => {
