@@ -1,4 +1,5 @@
 import * as Context from "effect/Context"
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -8,10 +9,10 @@ import * as Schema from "effect/Schema"
 declare const Deno: { readonly env: { readonly toObject: () => Record<string, string> } } | undefined
 
 /** A setting is missing or wrong. Names the setting and what to do; never holds its value. */
-export class Misconfigured extends Schema.TaggedError<Misconfigured>()("Misconfigured", {
-  key: Schema.String,
-  hint: Schema.String
-}) {
+export class Misconfigured extends Data.TaggedError("Misconfigured")<{
+  readonly key: string
+  readonly hint: string
+}> {
   override get message(): string {
     return `${this.key}: ${this.hint}`
   }
