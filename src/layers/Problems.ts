@@ -1,6 +1,5 @@
 import * as Data from "effect/Data"
-import * as Schema from "effect/Schema"
-import { Problem, type ProblemCode } from "../schema/Replies.ts"
+import type { Problem, ProblemCode } from "../schema/Replies.ts"
 import type { AccessError } from "../services/Access.ts"
 import type {
   EventNotFailed,
@@ -210,11 +209,9 @@ export const toProblem = (error: ReplyError): Problem => {
   }
 }
 
-const encode = Schema.encodeSync(Schema.fromJsonString(Problem))
-
 /** The reply to an error. */
 export const toResponse = (error: ReplyError): Response =>
-  new Response(encode(toProblem(error)), {
+  new Response(JSON.stringify(toProblem(error) satisfies typeof Problem.Encoded), {
     status: table[error._tag].status,
     headers: { "content-type": "application/problem+json", ...headersOf(error) }
   })

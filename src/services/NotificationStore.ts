@@ -3,7 +3,8 @@ import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import type * as Result from "effect/Result"
 import type { EventId } from "../schema/Identifiers.ts"
-import type { PauseEvent, Receipt } from "../schema/PauseEvent.ts"
+import type { PauseEvent } from "../schema/PauseEvent.ts"
+import type { Receipt } from "../schema/Receipt.ts"
 import type { EventUnstorable, PayloadMismatch } from "./DedupeStore.ts"
 
 /** The notifications could not be written; none was. */

@@ -3,7 +3,8 @@ import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import type * as Result from "effect/Result"
 import type { EventId } from "../schema/Identifiers.ts"
-import type { PauseEvent, Receipt } from "../schema/PauseEvent.ts"
+import type { PauseEvent } from "../schema/PauseEvent.ts"
+import type { Receipt } from "../schema/Receipt.ts"
 
 /** The orchestrator will answer the same however often it is asked: a 4xx other than 408, 425 and 429. */
 export class OrchestratorRefused extends Data.TaggedError("OrchestratorRefused")<{
