@@ -4,7 +4,7 @@ import type * as Effect from "effect/Effect"
 import type * as Result from "effect/Result"
 import type { EventId } from "../schema/Identifiers.ts"
 import type { Receipt } from "../schema/Receipt.ts"
-import { type PauseEvent } from "../schema/PauseEvent.ts"
+import type { PauseEvent } from "../schema/PauseEvent.ts"
 
 /**
  * The right to process an event until the lease ends.
