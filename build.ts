@@ -66,8 +66,16 @@ const lazyBundles: Plugin = {
 }
 
 // Reading globalThis.process makes Deno load its Node layer, at 30 ms and more; effect looks there for what Deno has
-// under other names.
-const define = { "globalThis.process": "undefined" }
+// under other names. A global by its bare name is known to do nothing when it is read, so that schemas of classes that
+// nobody uses can go.
+const define = {
+  "globalThis.process": "undefined",
+  "globalThis.File": "File",
+  "globalThis.RegExp": "RegExp",
+  "globalThis.Uint8Array": "Uint8Array",
+  "globalThis.URL": "URL",
+  "globalThis.URLSearchParams": "URLSearchParams"
+}
 
 /** How a bundle is made, whichever it is. */
 export const settings = {

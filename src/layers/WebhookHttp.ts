@@ -12,6 +12,12 @@ import { toProblem } from "./Problems.ts"
 /** What the POST needs. */
 export type WebhookServices = SignatureVerifier | DedupeStore | OrchestratorClient | Http.HttpLimits
 
+type Reply = typeof NotifiedReply.Encoded | typeof NoChangeReply.Encoded | typeof BatchReply.Encoded
+
+// A reply is on the wire what it is here; should that change, this is no longer of the type it satisfies.
+const encodeReply = (reply: typeof NotifiedReply.Type | typeof NoChangeReply.Type | BatchReply): string =>
+  JSON.stringify(reply satisfies Reply)
+
 const toReply = (handled: Handled): typeof NotifiedReply.Type | typeof NoChangeReply.Type =>
   handled.transition === "NO_CHANGE"
     ? { status: "no_change", ...handled }
@@ -30,11 +36,8 @@ const toResult = ({ eventId, result }: BatchItem): BatchReply["results"][number]
   return { status: problem.status, ...known, problem }
 }
 
-// A reply is on the wire what it is here; should that change, this is no longer of the type it satisfies.
 const toJson = (handled: Handled | HandledBatch): string =>
-  handled.transition === "BATCH"
-    ? JSON.stringify({ results: handled.items.map(toResult) } satisfies typeof BatchReply.Encoded)
-    : JSON.stringify(toReply(handled) satisfies typeof NotifiedReply.Encoded | typeof NoChangeReply.Encoded)
+  encodeReply(handled.transition === "BATCH" ? { results: handled.items.map(toResult) } : toReply(handled))
 
 const receiveDelivery = (request: Request) =>
   Effect.flatMap(Http.logFailure(Http.readJson(request)), (body) =>
