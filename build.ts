@@ -36,25 +36,25 @@ const deliveries = `${handler}/dist/index.mjs`
 const orchestrator = `${functions}/pause-notification-orchestrator`
 
 // What is on the way of each delivery has to be small; what is loaded for people has to start within their patience.
-// The first is what was set out to be reached, the others what was and a little: what lets a bundle grow further is a decision, and is made here.
+// Each is what was reached and a little: what lets a bundle grow further is a decision, and is made here.
 const recipes: ReadonlyArray<Recipe> = [
   {
     name: "pause-status-webhook-handler",
     entry: `${handler}/index.ts`,
     outfile: deliveries,
-    budget: { bytes: 150_000, gzipBytes: 50_000 }
+    budget: { bytes: 142_000, gzipBytes: 48_500 }
   },
   {
     name: "pause-status-webhook-handler, management",
     entry: "src/management.ts",
     outfile: `${handler}/dist/management.mjs`,
-    budget: { bytes: 350_000, gzipBytes: 115_000 }
+    budget: { bytes: 343_000, gzipBytes: 114_000 }
   },
   {
     name: "pause-notification-orchestrator",
     entry: `${orchestrator}/index.ts`,
     outfile: `${orchestrator}/dist/index.mjs`,
-    budget: { bytes: 135_000, gzipBytes: 46_000 }
+    budget: { bytes: 124_000, gzipBytes: 42_000 }
   }
 ]
 
