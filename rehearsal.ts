@@ -2,9 +2,11 @@
 // fetch are made up.
 import { execFile } from "node:child_process"
 import { createHmac } from "node:crypto"
+import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { Session } from "node:inspector/promises"
-import { text } from "node:stream/consumers"
-import { fileURLToPath } from "node:url"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath, pathToFileURL } from "node:url"
 import { promisify } from "node:util"
 
 /** Where a function stands in the text, from its parameters or the word `function` to its end. */
@@ -53,7 +55,7 @@ const answers: Readonly<Record<string, unknown>> = {
   [environment.ORCHESTRATOR_URL]: { notified: 1 }
 }
 
-const rehearse = async (code: string): Promise<ReadonlyArray<string>> => {
+const rehearse = async (bundle: string): Promise<ReadonlyArray<string>> => {
   globalThis.fetch = async (url) => Response.json(answers[String(url)])
   // Its log line is part of a delivery, and none of the answer.
   console.log = () => undefined
@@ -61,7 +63,7 @@ const rehearse = async (code: string): Promise<ReadonlyArray<string>> => {
   session.connect()
   await session.post("Profiler.enable")
   await session.post("Profiler.startPreciseCoverage", { callCount: true, detailed: false })
-  const url = `data:text/javascript,${encodeURIComponent(code)}`
+  const url = pathToFileURL(bundle).href
   const { default: handler }: { readonly default: { readonly fetch: (request: Request) => Promise<Response> } } =
     await import(url)
   const response = await handler.fetch(delivery())
@@ -75,13 +77,19 @@ const rehearse = async (code: string): Promise<ReadonlyArray<string>> => {
 
 /** The functions of a bundle of the handler that are called until its first delivery is answered. */
 export const calledByFirstDelivery = async (code: string): Promise<Called> => {
-  const running = promisify(execFile)(process.execPath, [fileURLToPath(import.meta.url)], {
-    env: environment,
-    maxBuffer: 10_000_000
-  })
-  running.child.stdin?.end(code)
-  const { stdout } = await running
-  return new Set(stdout.split("\n"))
+  const directory = await mkdtemp(join(tmpdir(), "rehearsal-"))
+  try {
+    const bundle = join(directory, "index.mjs")
+    await writeFile(bundle, code)
+    const { stdout } = await promisify(execFile)(process.execPath, [fileURLToPath(import.meta.url), bundle], {
+      env: environment,
+      maxBuffer: 10_000_000
+    })
+    return new Set(stdout.split("\n"))
+  } finally {
+    await rm(directory, { recursive: true })
+  }
 }
 
-if (import.meta.main) process.stdout.write((await rehearse(await text(process.stdin))).join("\n"))
+const bundle = process.argv[2]
+if (import.meta.main && bundle !== undefined) process.stdout.write((await rehearse(bundle)).join("\n"))
