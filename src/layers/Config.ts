@@ -32,7 +32,7 @@ export const Environment = Context.Reference("pause-status-webhook-handler/layer
 /** Reads the process's environment when the layer is built, so that a later build sees later settings. */
 export const fromEnvironment = Layer.sync(Environment, environment)
 
-/** What a text says, or nothing when it is no such setting. By hand: schemas for these were a tenth of a cold start. */
+/** What a text says, or nothing when it is no such setting. By hand: schemas would be set up at each cold start. */
 type Read<A> = (text: string) => A | undefined
 
 /** A setting that may be left out; an empty text counts as that. */
