@@ -1,4 +1,5 @@
 import * as Context from "effect/Context"
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -8,10 +9,10 @@ import * as Schema from "effect/Schema"
 declare const Deno: { readonly env: { readonly toObject: () => Record<string, string> } } | undefined
 
 /** A setting is missing or wrong. Names the setting and what to do; never holds its value. */
-export class Misconfigured extends Schema.TaggedError<Misconfigured>()("Misconfigured", {
-  key: Schema.String,
-  hint: Schema.String
-}) {
+export class Misconfigured extends Data.TaggedError("Misconfigured")<{
+  readonly key: string
+  readonly hint: string
+}> {
   override get message(): string {
     return `${this.key}: ${this.hint}`
   }
@@ -21,8 +22,8 @@ const environment = (): Readonly<Record<string, string | undefined>> =>
   typeof Deno === "undefined" ? { ...process.env } : Deno.env.toObject()
 
 /**
- * The texts that settings are read from. A record decoded by Schema instead of effect/Config: that module and its
- * provider are a twentieth of the bundle, and these settings are flat.
+ * The texts that settings are read from. A record read by hand instead of effect/Config: that module and its provider
+ * are a twentieth of the bundle, and these settings are flat.
  */
 export const Environment = Context.Reference("pause-status-webhook-handler/layers/Environment", {
   defaultValue: environment
@@ -31,35 +32,47 @@ export const Environment = Context.Reference("pause-status-webhook-handler/layer
 /** Reads the process's environment when the layer is built, so that a later build sees later settings. */
 export const fromEnvironment = Layer.sync(Environment, environment)
 
-type Decode<A> = (text: string) => Effect.Effect<A, Schema.SchemaError>
+/** What a text says, or nothing when it is no such setting. By hand: schemas would be set up at each cold start. */
+type Read<A> = (text: string) => A | undefined
 
 /** A setting that may be left out; an empty text counts as that. */
-const optional = <A>(key: string, decode: Decode<A>, hint: string): Effect.Effect<Option.Option<A>, Misconfigured> =>
-  Effect.gen(function* () {
-    const text = (yield* Environment)[key]
-    if (text === undefined || text === "") return Option.none()
-    return Option.some(yield* Effect.mapError(decode(text), () => new Misconfigured({ key, hint })))
+const optional = <A>(key: string, read: Read<A>, hint: string): Effect.Effect<Option.Option<A>, Misconfigured> =>
+  Effect.flatMap(Environment, (texts) => {
+    const text = texts[key]
+    if (text === undefined || text === "") return Effect.succeedNone
+    const value = read(text)
+    return value === undefined ? Effect.fail(new Misconfigured({ key, hint })) : Effect.succeedSome(value)
   })
 
-const withDefault = <A>(key: string, decode: Decode<A>, fallback: NoInfer<A>, hint: string) =>
+const withDefault = <A>(key: string, read: Read<A>, fallback: NoInfer<A>, hint: string) =>
   Effect.map(
-    optional(key, decode, `${hint}, or leave it out for ${fallback}`),
+    optional(key, read, `${hint}, or leave it out for ${fallback}`),
     Option.getOrElse(() => fallback)
   )
 
-const required = Effect.fnUntraced(function* <A>(key: string, decode: Decode<A>, hint: string) {
-  const value = yield* optional(key, decode, hint)
-  return Option.isSome(value) ? value.value : yield* new Misconfigured({ key, hint })
-})
+const required = <A>(key: string, read: Read<A>, hint: string): Effect.Effect<A, Misconfigured> =>
+  Effect.flatMap(optional(key, read, hint), (value) =>
+    Option.isSome(value) ? Effect.succeed(value.value) : Effect.fail(new Misconfigured({ key, hint }))
+  )
 
-const decodeUrl = Schema.decodeEffect(Schema.URLFromString)
-const decodePositive = Schema.decodeEffect(Schema.FiniteFromString.check(Schema.isGreaterThan(0)))
+const readUrl = (text: string) => URL.parse(text) ?? undefined
+
+const numberIf =
+  (isRight: (value: number) => boolean): Read<number> =>
+  (text) =>
+    isRight(Number(text)) ? Number(text) : undefined
+
+const oneOf =
+  <const Word extends string>(words: ReadonlyArray<Word>): Read<Word> =>
+  (text) =>
+    words.find((word) => word === text)
+
+const readPositive = numberIf((value) => value > 0 && Number.isFinite(value))
 
 const positive = (key: string, fallback: number, unit: string) =>
-  withDefault(key, decodePositive, fallback, `set a number of ${unit} above 0`)
+  withDefault(key, readPositive, fallback, `set a number of ${unit} above 0`)
 
-const optionalSecret = (key: string) =>
-  optional(key, (text) => Effect.succeed(Redacted.make(text)), "set it to text, or leave it out")
+const optionalSecret = (key: string) => optional(key, (text) => Redacted.make(text), "set it to text, or leave it out")
 
 /** A secret that people make up themselves: a short one would be found by trying. */
 const longSecret = Effect.fnUntraced(function* (key: string, shortest: number) {
@@ -105,7 +118,7 @@ export const bodyTimeout = positive("BODY_TIMEOUT_MS", 5_000, "milliseconds")
 /** The project's URL; Supabase sets it. */
 export const supabaseUrl = required(
   "SUPABASE_URL",
-  decodeUrl,
+  readUrl,
   "set the project's URL, such as https://abcdefgh.supabase.co"
 )
 
@@ -134,7 +147,7 @@ export const supabaseSecretKeys = Effect.gen(function* () {
 
 /** Who issues users' tokens; by default the project's Auth. */
 export const jwtIssuer = Effect.gen(function* () {
-  const issuer = yield* optional("JWT_ISSUER", Effect.succeed, "set it to the iss of users' tokens, or leave it out")
+  const issuer = yield* optional("JWT_ISSUER", (text) => text, "set it to the iss of users' tokens, or leave it out")
   return Option.isSome(issuer) ? issuer.value : new URL("/auth/v1", yield* supabaseUrl).href
 })
 
@@ -162,7 +175,7 @@ const orchestratorBeside = Effect.map(
 export const orchestratorUrl = Effect.gen(function* () {
   const url = yield* optional(
     "ORCHESTRATOR_URL",
-    decodeUrl,
+    readUrl,
     "set an absolute URL, or leave it out for the function pause-notification-orchestrator"
   )
   return Option.isSome(url) ? url.value : yield* orchestratorBeside
@@ -172,7 +185,7 @@ export const orchestratorUrl = Effect.gen(function* () {
 export const orchestratorBatch = Effect.gen(function* () {
   const chosen = yield* optional(
     "ORCHESTRATOR_BATCH",
-    Schema.decodeUnknownEffect(Schema.Literals(["true", "false"])),
+    oneOf(["true", "false"]),
     "set true or false, or leave it out: true for the function pause-notification-orchestrator"
   )
   if (Option.isSome(chosen)) return chosen.value === "true"
@@ -188,14 +201,10 @@ export const orchestratorTimeout = positive("ORCHESTRATOR_TIMEOUT_MS", 2_000, "m
 /** How long all tries and pauses of one event may take; below pg_net's 5 s and the lease. Milliseconds. */
 export const orchestratorBudget = positive("ORCHESTRATOR_BUDGET_MS", 4_000, "milliseconds")
 
-const decodeRetries = Schema.decodeEffect(
-  Schema.FiniteFromString.check(Schema.isInt(), Schema.isBetween({ minimum: 0, maximum: 10 }))
-)
-
 /** How often a failed call is tried again within the budget; 0 leaves it to the sender. */
 export const orchestratorRetries = withDefault(
   "ORCHESTRATOR_RETRIES",
-  decodeRetries,
+  numberIf((value) => Number.isInteger(value) && value >= 0 && value <= 10),
   2,
   "set a whole number from 0 to 10"
 )
@@ -212,9 +221,4 @@ export const storeTimeout = positive("STORE_TIMEOUT_MS", 3_000, "milliseconds")
 const levels = ["Trace", "Debug", "Info", "Warn", "Error", "None"] as const
 
 /** The least severe level that is logged. */
-export const logLevel = withDefault(
-  "LOG_LEVEL",
-  Schema.decodeUnknownEffect(Schema.Literals(levels)),
-  "Info",
-  `set one of ${levels.join(", ")}`
-)
+export const logLevel = withDefault("LOG_LEVEL", oneOf(levels), "Info", `set one of ${levels.join(", ")}`)

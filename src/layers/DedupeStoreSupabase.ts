@@ -3,7 +3,8 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { type PauseEvent, type PauseEvents, Receipt } from "../schema/PauseEvent.ts"
+import type { PauseEvent, PauseEvents } from "../schema/PauseEvent.ts"
+import { Receipt } from "../schema/Receipt.ts"
 import {
   AlreadyProcessed,
   type Claim,

@@ -7,4 +7,4 @@ import * as Config from "./Config.ts"
 export const json = Logger.layer([Logger.consoleJson])
 
 /** The same, from the configured level on. */
-export const layer = Layer.merge(json, Layer.effect(References.MinimumLogLevel, Config.logLevel))
+export const layer = Layer.provideMerge(json, Layer.effect(References.MinimumLogLevel, Config.logLevel))

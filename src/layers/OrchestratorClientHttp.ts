@@ -4,8 +4,9 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { type PauseEvent, type PauseEvents, Receipt } from "../schema/PauseEvent.ts"
-import { OrchestratorBatchReply } from "../schema/Replies.ts"
+import type { PauseEvent, PauseEvents } from "../schema/PauseEvent.ts"
+import { Receipt } from "../schema/Receipt.ts"
+import { OrchestratorBatchReply } from "../schema/OrchestratorReplies.ts"
 import * as CircuitBreaker from "../services/CircuitBreaker.ts"
 import {
   OrchestratorCircuitOpen,

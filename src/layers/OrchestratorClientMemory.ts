@@ -1,6 +1,7 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type { PauseEvent, Receipt } from "../schema/PauseEvent.ts"
+import type { PauseEvent } from "../schema/PauseEvent.ts"
+import type { Receipt } from "../schema/Receipt.ts"
 import {
   OrchestratorClient,
   type OrchestratorError,

@@ -1,5 +1,5 @@
-import * as Schema from "effect/Schema"
-import { Problem, type ProblemCode } from "../schema/Replies.ts"
+import * as Data from "effect/Data"
+import type { Problem, ProblemCode } from "../schema/Replies.ts"
 import type { AccessError } from "../services/Access.ts"
 import type {
   EventNotFailed,
@@ -14,36 +14,40 @@ import type { Misconfigured } from "./Config.ts"
 import type { InvalidId, InvalidQuery } from "./InvalidRequest.ts"
 
 /** A request that no program of ours is for. */
-export class NotFound extends Schema.TaggedError<NotFound>()("NotFound", {}) {
+export class NotFound extends Data.TaggedError("NotFound") {
   override readonly message = "There is nothing at this path"
 }
-export class MethodNotAllowed extends Schema.TaggedError<MethodNotAllowed>()("MethodNotAllowed", {
-  allow: Schema.String
-}) {
+export class MethodNotAllowed extends Data.TaggedError("MethodNotAllowed")<{
+  readonly allow: string
+}> {
   override get message(): string {
     return `This path answers ${this.allow}`
   }
 }
-export class UnsupportedMediaType extends Schema.TaggedError<UnsupportedMediaType>()("UnsupportedMediaType", {}) {
+export class UnsupportedMediaType extends Data.TaggedError("UnsupportedMediaType") {
   override readonly message = "Send application/json, not compressed"
 }
-export class BodyTooLarge extends Schema.TaggedError<BodyTooLarge>()("BodyTooLarge", { maxBytes: Schema.Finite }) {
+export class BodyTooLarge extends Data.TaggedError("BodyTooLarge")<{
+  readonly maxBytes: number
+}> {
   override get message(): string {
     return `The body is larger than ${this.maxBytes} bytes`
   }
 }
 /** The body ended before all of it was there. */
-export class BodyUnreadable extends Schema.TaggedError<BodyUnreadable>()("BodyUnreadable", {}) {
+export class BodyUnreadable extends Data.TaggedError("BodyUnreadable") {
   override readonly message = "The body could not be read to its end"
 }
 /** The body is still not there. */
-export class BodyTooSlow extends Schema.TaggedError<BodyTooSlow>()("BodyTooSlow", { timeoutMillis: Schema.Finite }) {
+export class BodyTooSlow extends Data.TaggedError("BodyTooSlow")<{
+  readonly timeoutMillis: number
+}> {
   override get message(): string {
     return `The body did not arrive within ${this.timeoutMillis} ms`
   }
 }
 /** A defect of ours; what it was is in the log only. */
-export class Internal extends Schema.TaggedError<Internal>()("Internal", {}) {
+export class Internal extends Data.TaggedError("Internal") {
   override readonly message = "Something is wrong on our side; it has been logged"
 }
 
@@ -205,11 +209,9 @@ export const toProblem = (error: ReplyError): Problem => {
   }
 }
 
-const encode = Schema.encodeSync(Schema.fromJsonString(Problem))
-
 /** The reply to an error. */
 export const toResponse = (error: ReplyError): Response =>
-  new Response(encode(toProblem(error)), {
+  new Response(JSON.stringify(toProblem(error) satisfies typeof Problem.Encoded), {
     status: table[error._tag].status,
     headers: { "content-type": "application/problem+json", ...headersOf(error) }
   })

@@ -1,9 +1,10 @@
 import { PostgrestBuilder } from "@supabase/postgrest-js"
 import * as Context from "effect/Context"
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
-import * as Schema from "effect/Schema"
+import type * as Schema from "effect/Schema"
 import * as Config from "./Config.ts"
 import { promiseWithin } from "./Deadline.ts"
 
@@ -24,9 +25,9 @@ interface RpcAnswer {
 }
 
 /** The database did not answer, or refused. `detail` has no argument in it. */
-export class RpcFailed extends Schema.TaggedError<RpcFailed>()("RpcFailed", {
-  detail: Schema.String
-}) {}
+export class RpcFailed extends Data.TaggedError("RpcFailed")<{
+  readonly detail: string
+}> {}
 
 const explain = (name: string, { error, status }: RpcAnswer): string => {
   if (error?.code === "PGRST202") return `function ${name} is not in the database: apply supabase/migrations`

@@ -1,6 +1,6 @@
 import * as Schema from "effect/Schema"
 import { EventId, MentorId, Version } from "./Identifiers.ts"
-import { Receipt } from "./PauseEvent.ts"
+import { Receipt } from "./Receipt.ts"
 import { Direction } from "./Transition.ts"
 
 const timePattern = /^\d{4,6}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}Z$/u

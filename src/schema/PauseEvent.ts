@@ -22,13 +22,5 @@ export const PauseEvent = Schema.Struct({
 })
 export type PauseEvent = typeof PauseEvent.Type
 
-/**
- * What the orchestrator answered when it accepted an event; kept with the event and returned to duplicates.
- *
- * **Shape** a JSON object; ours holds `notified` and `notificationIds`, another orchestrator's holds what it likes.
- */
-export const Receipt = Schema.Record(Schema.String, Schema.Unknown)
-export type Receipt = typeof Receipt.Type
-
 /** Several events in one call; each is told, and answered, on its own. */
 export const PauseEvents = Schema.Array(PauseEvent)

@@ -1,6 +1,6 @@
 import * as Schema from "effect/Schema"
 import { EventId, MentorId } from "./Identifiers.ts"
-import { Receipt } from "./PauseEvent.ts"
+import { Receipt } from "./Receipt.ts"
 import { Direction, NoChangeReason } from "./Transition.ts"
 
 /** One thing that is wrong with a payload. **Shape** `path` is the keys from the root; values are never repeated. */
@@ -95,13 +95,3 @@ export const BatchReply = Schema.Struct({
   )
 })
 export type BatchReply = typeof BatchReply.Type
-
-/**
- * What the orchestrator answers to an array of events, in the order they came: 200 with the receipt, or the status that
- * the event alone would have been answered with.
- */
-export const OrchestratorBatchReply = Schema.Struct({
-  results: Schema.Array(
-    Schema.Struct({ eventId: Schema.String, status: Schema.Int, receipt: Schema.optionalKey(Receipt) })
-  )
-})

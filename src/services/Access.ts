@@ -1,25 +1,24 @@
 import * as Context from "effect/Context"
+import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
 import type { Caller } from "../schema/Caller.ts"
 
 /**
  * The caller is nobody we know: no credentials, or none that are valid. What a token claims is looked at only after its
  * signature, so a reason never helps to forge one.
  */
-export class CredentialsRejected extends Schema.TaggedError<CredentialsRejected>()("CredentialsRejected", {
-  reason: Schema.Literals([
-    "missing",
-    "unknown",
-    "malformed",
-    "signature",
-    "expired",
-    "not_yet_valid",
-    "issuer",
-    "audience",
-    "subject"
-  ])
-}) {
+export class CredentialsRejected extends Data.TaggedError("CredentialsRejected")<{
+  readonly reason:
+    | "missing"
+    | "unknown"
+    | "malformed"
+    | "signature"
+    | "expired"
+    | "not_yet_valid"
+    | "issuer"
+    | "audience"
+    | "subject"
+}> {
   override get message(): string {
     switch (this.reason) {
       case "missing":
@@ -45,9 +44,9 @@ export class CredentialsRejected extends Schema.TaggedError<CredentialsRejected>
 }
 
 /** The caller is known but may not do this. **Shape** `needs` is what would be enough. */
-export class NotAllowed extends Schema.TaggedError<NotAllowed>()("NotAllowed", {
-  needs: Schema.Literals(["role", "admin"])
-}) {
+export class NotAllowed extends Data.TaggedError("NotAllowed")<{
+  readonly needs: "role" | "admin"
+}> {
   override get message(): string {
     return this.needs === "role"
       ? "The user needs app_metadata.role admin or coordinator"
@@ -60,10 +59,10 @@ export class NotAllowed extends Schema.TaggedError<NotAllowed>()("NotAllowed", {
  *
  * **Units** `retryAfterSeconds` until they are asked for again.
  */
-export class KeysUnavailable extends Schema.TaggedError<KeysUnavailable>()("KeysUnavailable", {
-  detail: Schema.String,
-  retryAfterSeconds: Schema.Int
-}) {
+export class KeysUnavailable extends Data.TaggedError("KeysUnavailable")<{
+  readonly detail: string
+  readonly retryAfterSeconds: number
+}> {
   override get message(): string {
     return `The project's signing keys are unavailable: ${this.detail}`
   }

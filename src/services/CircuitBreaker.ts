@@ -1,9 +1,11 @@
 import * as Clock from "effect/Clock"
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
 
 /** The call was not made. **Units** `retryAfterSeconds` until one is. */
-export class CircuitOpen extends Schema.TaggedError<CircuitOpen>()("CircuitOpen", { retryAfterSeconds: Schema.Int }) {}
+export class CircuitOpen extends Data.TaggedError("CircuitOpen")<{
+  readonly retryAfterSeconds: number
+}> {}
 
 /** How a call ended, as the breaker counts it. **Units** `retryAfterSeconds` the callee's own wish for a pause. */
 export type Verdict =

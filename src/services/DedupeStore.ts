@@ -1,9 +1,10 @@
 import * as Context from "effect/Context"
+import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import type * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
-import { EventId } from "../schema/Identifiers.ts"
-import { type PauseEvent, Receipt } from "../schema/PauseEvent.ts"
+import type { EventId } from "../schema/Identifiers.ts"
+import type { Receipt } from "../schema/Receipt.ts"
+import type { PauseEvent } from "../schema/PauseEvent.ts"
 
 /**
  * The right to process an event until the lease ends.
@@ -44,53 +45,55 @@ export type Settlement = { readonly claim: Claim } & (
 export type Settled = "completed" | "released" | "dead" | "stale" | "invalid"
 
 /** The orchestrator accepted this event before; its receipt comes along. */
-export class AlreadyProcessed extends Schema.TaggedError<AlreadyProcessed>()("AlreadyProcessed", {
-  eventId: EventId,
-  receipt: Receipt
-}) {
+export class AlreadyProcessed extends Data.TaggedError("AlreadyProcessed")<{
+  readonly eventId: EventId
+  readonly receipt: Receipt
+}> {
   override readonly message = "This event was processed before; its receipt is attached"
 }
 
 /** Another delivery of this event holds the claim. **Units** `retryAfterSeconds` until its lease ends. */
-export class EventInFlight extends Schema.TaggedError<EventInFlight>()("EventInFlight", {
-  eventId: EventId,
-  retryAfterSeconds: Schema.Int
-}) {
+export class EventInFlight extends Data.TaggedError("EventInFlight")<{
+  readonly eventId: EventId
+  readonly retryAfterSeconds: number
+}> {
   override readonly message = "Another delivery of this event is being processed"
 }
 
 /** The event failed for good; a person redrives it. */
-export class EventDeadLettered extends Schema.TaggedError<EventDeadLettered>()("EventDeadLettered", {
-  eventId: EventId
-}) {
+export class EventDeadLettered extends Data.TaggedError("EventDeadLettered")<{
+  readonly eventId: EventId
+}> {
   override readonly message = "This event is a dead letter; redrive it to have it processed again"
 }
 
 /** An earlier version of the same mentor is not settled yet. **Units** `retryAfterSeconds` until it is worth a try. */
-export class EventOutOfOrder extends Schema.TaggedError<EventOutOfOrder>()("EventOutOfOrder", {
-  eventId: EventId,
-  retryAfterSeconds: Schema.Int
-}) {
+export class EventOutOfOrder extends Data.TaggedError("EventOutOfOrder")<{
+  readonly eventId: EventId
+  readonly retryAfterSeconds: number
+}> {
   override readonly message = "An earlier event of this mentor is not settled yet"
 }
 
 /** The store cannot hold this event, and never will. */
-export class EventUnstorable extends Schema.TaggedError<EventUnstorable>()("EventUnstorable", { eventId: EventId }) {
+export class EventUnstorable extends Data.TaggedError("EventUnstorable")<{
+  readonly eventId: EventId
+}> {
   override readonly message = "The database cannot hold this event, and never will"
 }
 
 /** The key was used for a different event. */
-export class PayloadMismatch extends Schema.TaggedError<PayloadMismatch>()("PayloadMismatch", {
-  eventId: EventId
-}) {
+export class PayloadMismatch extends Data.TaggedError("PayloadMismatch")<{
+  readonly eventId: EventId
+}> {
   override readonly message = "This event id was used before with a different payload"
 }
 
 /** The store did not answer, or not in words we know. */
-export class DedupeStoreUnavailable extends Schema.TaggedError<DedupeStoreUnavailable>()("DedupeStoreUnavailable", {
-  operation: Schema.Literals(["claim", "settle"]),
-  detail: Schema.String
-}) {
+export class DedupeStoreUnavailable extends Data.TaggedError("DedupeStoreUnavailable")<{
+  readonly operation: "claim" | "settle"
+  readonly detail: string
+}> {
   override get message(): string {
     return `The claim store could not ${this.operation}: ${this.detail}`
   }

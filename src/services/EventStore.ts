@@ -1,40 +1,46 @@
 import * as Context from "effect/Context"
+import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
 import type { EventQuery, Redrive, Resolve } from "../schema/EventRequests.ts"
 import type { EventHistory, PagePosition, StoredEvent } from "../schema/Events.ts"
 import type { QueueFigures } from "../schema/Health.ts"
-import { EventId } from "../schema/Identifiers.ts"
+import type { EventId } from "../schema/Identifiers.ts"
 
 /** The outbox cannot be read or changed right now; what was asked for may or may not have happened. */
-export class EventStoreUnavailable extends Schema.TaggedError<EventStoreUnavailable>()("EventStoreUnavailable", {
-  operation: Schema.Literals(["list", "get", "redrive", "resolve", "erase", "health"]),
-  detail: Schema.String
-}) {
+export class EventStoreUnavailable extends Data.TaggedError("EventStoreUnavailable")<{
+  readonly operation: "list" | "get" | "redrive" | "resolve" | "erase" | "health"
+  readonly detail: string
+}> {
   override get message(): string {
     return `The outbox did not ${this.operation}: ${this.detail}`
   }
 }
 
 /** There is no such event, or none that the caller may know of; an erased one is unknown as well. */
-export class EventUnknown extends Schema.TaggedError<EventUnknown>()("EventUnknown", { eventId: EventId }) {
+export class EventUnknown extends Data.TaggedError("EventUnknown")<{
+  readonly eventId: EventId
+}> {
   override readonly message = "There is no event with this id"
 }
 
 /** A newer event of the mentor was told: sending this one would undo it. */
-export class RedriveSuperseded extends Schema.TaggedError<RedriveSuperseded>()("RedriveSuperseded", {
-  eventId: EventId
-}) {
+export class RedriveSuperseded extends Data.TaggedError("RedriveSuperseded")<{
+  readonly eventId: EventId
+}> {
   override readonly message = "A newer event of this mentor was told already; force sends this one all the same"
 }
 
 /** Only a dead letter can be redriven or resolved. */
-export class EventNotFailed extends Schema.TaggedError<EventNotFailed>()("EventNotFailed", { eventId: EventId }) {
+export class EventNotFailed extends Data.TaggedError("EventNotFailed")<{
+  readonly eventId: EventId
+}> {
   override readonly message = "The event has no open dead letter"
 }
 
 /** Only what is settled can be erased: a dead letter must be resolved first. */
-export class EventNotSettled extends Schema.TaggedError<EventNotSettled>()("EventNotSettled", { eventId: EventId }) {
+export class EventNotSettled extends Data.TaggedError("EventNotSettled")<{
+  readonly eventId: EventId
+}> {
   override readonly message = "The event is not settled: wait until it is told, or resolve its dead letter first"
 }
 

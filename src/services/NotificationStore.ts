@@ -1,23 +1,25 @@
 import * as Context from "effect/Context"
+import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import type * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
-import { EventId } from "../schema/Identifiers.ts"
-import type { PauseEvent, Receipt } from "../schema/PauseEvent.ts"
+import type { EventId } from "../schema/Identifiers.ts"
+import type { PauseEvent } from "../schema/PauseEvent.ts"
+import type { Receipt } from "../schema/Receipt.ts"
 import type { EventUnstorable, PayloadMismatch } from "./DedupeStore.ts"
 
 /** The notifications could not be written; none was. */
-export class NotificationStoreUnavailable extends Schema.TaggedError<NotificationStoreUnavailable>()(
-  "NotificationStoreUnavailable",
-  { detail: Schema.String }
-) {
+export class NotificationStoreUnavailable extends Data.TaggedError("NotificationStoreUnavailable")<{
+  readonly detail: string
+}> {
   override get message(): string {
     return `The notifications could not be written: ${this.detail}`
   }
 }
 
 /** A newer event of this mentor was told already, so this one must not be. */
-export class EventSuperseded extends Schema.TaggedError<EventSuperseded>()("EventSuperseded", { eventId: EventId }) {
+export class EventSuperseded extends Data.TaggedError("EventSuperseded")<{
+  readonly eventId: EventId
+}> {
   override readonly message = "A newer event of this mentor was told already"
 }
 

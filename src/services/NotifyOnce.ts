@@ -2,7 +2,8 @@ import * as Array from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
-import type { PauseEvent, Receipt } from "../schema/PauseEvent.ts"
+import type { PauseEvent } from "../schema/PauseEvent.ts"
+import type { Receipt } from "../schema/Receipt.ts"
 import {
   type Claim,
   type ClaimError,

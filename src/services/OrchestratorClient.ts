@@ -1,15 +1,16 @@
 import * as Context from "effect/Context"
+import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import type * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
-import { EventId } from "../schema/Identifiers.ts"
-import type { PauseEvent, Receipt } from "../schema/PauseEvent.ts"
+import type { EventId } from "../schema/Identifiers.ts"
+import type { PauseEvent } from "../schema/PauseEvent.ts"
+import type { Receipt } from "../schema/Receipt.ts"
 
 /** The orchestrator will answer the same however often it is asked: a 4xx other than 408, 425 and 429. */
-export class OrchestratorRefused extends Schema.TaggedError<OrchestratorRefused>()("OrchestratorRefused", {
-  eventId: EventId,
-  status: Schema.Int
-}) {
+export class OrchestratorRefused extends Data.TaggedError("OrchestratorRefused")<{
+  readonly eventId: EventId
+  readonly status: number
+}> {
   override get message(): string {
     return `The orchestrator refused the event with status ${this.status}`
   }
@@ -21,13 +22,13 @@ export class OrchestratorRefused extends Schema.TaggedError<OrchestratorRefused>
  *
  * **Units** `retryAfterSeconds` is its own Retry-After.
  */
-export class OrchestratorUnavailable extends Schema.TaggedError<OrchestratorUnavailable>()("OrchestratorUnavailable", {
-  eventId: EventId,
-  failure: Schema.Literals(["connection", "timeout", "status", "receipt"]),
-  detail: Schema.String,
-  status: Schema.optionalKey(Schema.Int),
-  retryAfterSeconds: Schema.optionalKey(Schema.Int)
-}) {
+export class OrchestratorUnavailable extends Data.TaggedError("OrchestratorUnavailable")<{
+  readonly eventId: EventId
+  readonly failure: "connection" | "timeout" | "status" | "receipt"
+  readonly detail: string
+  readonly status?: number
+  readonly retryAfterSeconds?: number
+}> {
   override get message(): string {
     return `The orchestrator is unavailable: ${this.detail}`
   }
@@ -38,10 +39,10 @@ export class OrchestratorUnavailable extends Schema.TaggedError<OrchestratorUnav
  *
  * **Units** `retryAfterSeconds` until a call is made again.
  */
-export class OrchestratorCircuitOpen extends Schema.TaggedError<OrchestratorCircuitOpen>()("OrchestratorCircuitOpen", {
-  eventId: EventId,
-  retryAfterSeconds: Schema.Int
-}) {
+export class OrchestratorCircuitOpen extends Data.TaggedError("OrchestratorCircuitOpen")<{
+  readonly eventId: EventId
+  readonly retryAfterSeconds: number
+}> {
   override readonly message = "The orchestrator failed too often in a row and is given a pause"
 }
 

@@ -1,3 +1,4 @@
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { EventTime, MentorId } from "../schema/Identifiers.ts"
@@ -16,7 +17,7 @@ export interface NoChange {
 }
 
 /** Nothing in the payload says when the change happened, so it cannot be told from another one. */
-export class NoEventTime extends Schema.TaggedError<NoEventTime>()("NoEventTime", {}) {
+export class NoEventTime extends Data.TaggedError("NoEventTime") {
   override readonly message =
     "The payload says nowhere when the change happened: send event_id and timestamp, " +
     "or add an updated_at timestamptz column that every UPDATE sets"

@@ -1,19 +1,20 @@
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
-import { Issue } from "../schema/Replies.ts"
+import type { Issue } from "../schema/Replies.ts"
 import { InsertPayload, PayloadOfAnyType, UpdatePayload, type WebhookPayload } from "../schema/WebhookPayload.ts"
 
 /** The body is not JSON in UTF-8. */
-export class MalformedBody extends Schema.TaggedError<MalformedBody>()("MalformedBody", {}) {
+export class MalformedBody extends Data.TaggedError("MalformedBody") {
   override readonly message = "The body is not JSON in UTF-8"
 }
 
 /** The body is JSON of another shape. **Shape** every issue with its path; no value is repeated. */
-export class InvalidPayload extends Schema.TaggedError<InvalidPayload>()("InvalidPayload", {
-  issues: Schema.Array(Issue)
-}) {
+export class InvalidPayload extends Data.TaggedError("InvalidPayload")<{
+  readonly issues: ReadonlyArray<Issue>
+}> {
   override readonly message = "The payload has another shape than this endpoint takes; issues says where"
 }
 

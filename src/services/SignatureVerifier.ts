@@ -1,6 +1,6 @@
 import * as Context from "effect/Context"
+import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
 
 /**
  * A delivery before anything of it is believed.
@@ -29,10 +29,10 @@ export interface Verified {
  *
  * **Units** `skewSeconds` is our clock minus the sender's, when it gave a time that can be read.
  */
-export class SignatureRejected extends Schema.TaggedError<SignatureRejected>()("SignatureRejected", {
-  reason: Schema.Literals(["missing", "malformed", "expired", "mismatch"]),
-  skewSeconds: Schema.optionalKey(Schema.Int)
-}) {
+export class SignatureRejected extends Data.TaggedError("SignatureRejected")<{
+  readonly reason: "missing" | "malformed" | "expired" | "mismatch"
+  readonly skewSeconds?: number
+}> {
   override get message(): string {
     switch (this.reason) {
       case "missing":

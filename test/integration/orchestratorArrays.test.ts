@@ -1,6 +1,6 @@
 import { assert, afterAll, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
-import { OrchestratorBatchReply } from "../../src/schema/Replies.ts"
+import { OrchestratorBatchReply } from "../../src/schema/OrchestratorReplies.ts"
 import { problemOf, verdict } from "../support/deliveries.ts"
 import { createMentors, openDatabase } from "../support/pipeline.ts"
 import { newEvent, notificationsOf, order, resumed } from "../support/orders.ts"

@@ -1,14 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
-import { PauseEvent, Receipt } from "../../src/schema/PauseEvent.ts"
-import {
-  BatchReply,
-  Issue,
-  NoChangeReply,
-  NotifiedReply,
-  OrchestratorBatchReply,
-  Problem
-} from "../../src/schema/Replies.ts"
+import { PauseEvent } from "../../src/schema/PauseEvent.ts"
+import { Receipt } from "../../src/schema/Receipt.ts"
+import { BatchReply, Issue, NoChangeReply, NotifiedReply, Problem } from "../../src/schema/Replies.ts"
+import { OrchestratorBatchReply } from "../../src/schema/OrchestratorReplies.ts"
 import { WebhookPayload } from "../../src/schema/WebhookPayload.ts"
 
 const roundTrip = <S extends Schema.Codec<unknown, unknown>>(schema: S, value: S["Type"]): unknown => {

@@ -1,0 +1,9 @@
+import * as Schema from "effect/Schema"
+
+/**
+ * What the orchestrator answered when it accepted an event; kept with the event and returned to duplicates.
+ *
+ * **Shape** a JSON object; ours holds `notified` and `notificationIds`, another orchestrator's holds what it likes.
+ */
+export const Receipt = Schema.Record(Schema.String, Schema.Unknown)
+export type Receipt = typeof Receipt.Type
