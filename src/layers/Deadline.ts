@@ -1,9 +1,69 @@
+import * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+
+interface Wait {
+  readonly endsAt: number
+  readonly expire: () => void
+}
+
+/**
+ * One timer for all waits of a clock. It is set to the first deadline and left alone when that wait is over, so that
+ * waits that end in time, which is nearly all of them, set no timer while an earlier one's is still running.
+ */
+const makeAlarm = (clock: Clock.Clock) => {
+  const waits = new Set<Wait>()
+  let ringsAt = Number.POSITIVE_INFINITY
+  let timer: Fiber.Fiber<void> | undefined
+
+  // Not the time of day, which may be set back.
+  const now = (): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+
+  const set = (context: Context.Context<never>, at: number): void => {
+    timer?.interruptUnsafe()
+    ringsAt = at
+    if (at === Number.POSITIVE_INFINITY) return
+    timer = Effect.runForkWith(context)(clock.sleep(Duration.millis(Math.max(1, Math.ceil(at - now())))))
+    timer.addObserver((exit) => {
+      if (Exit.isSuccess(exit)) ring(context)
+    })
+  }
+
+  const ring = (context: Context.Context<never>): void => {
+    const late = [...waits].filter(({ endsAt }) => endsAt <= now())
+    for (const wait of late) waits.delete(wait)
+    timer = undefined
+    set(context, Math.min(...[...waits].map(({ endsAt }) => endsAt)))
+    for (const { expire } of late) expire()
+  }
+
+  return {
+    start: (context: Context.Context<never>, millis: number, expire: () => void): Wait => {
+      const wait = { endsAt: now() + millis, expire }
+      waits.add(wait)
+      if (wait.endsAt < ringsAt) set(context, wait.endsAt)
+      return wait
+    },
+    stop: (wait: Wait): void => void waits.delete(wait)
+  }
+}
+
+const alarms = new WeakMap<Clock.Clock, ReturnType<typeof makeAlarm>>()
+
+const alarmOf = (clock: Clock.Clock) => {
+  const known = alarms.get(clock)
+  if (known !== undefined) return known
+  const alarm = makeAlarm(clock)
+  alarms.set(clock, alarm)
+  return alarm
+}
 
 /**
  * Waits for a promise until a deadline, which aborts it, also where nothing may interrupt it. Effect.timeout would do
- * the same with a race of two fibers; a delivery waits three times, and those made a sixth of its time.
+ * the same with a race of two fibers and a timer of its own; a delivery waits four times.
  *
  * **Units** `millis` milliseconds.
  */
@@ -14,25 +74,26 @@ export const promiseWithin = <A, E>(options: {
   readonly onTimeout: () => E
 }): Effect.Effect<A, E> =>
   Effect.contextWith((context) =>
-    Effect.callback<A, E>((resume) => {
-      const aborter = new AbortController()
-      const timer = Effect.runForkWith(context)(Effect.sleep(options.millis))
-      timer.addObserver((exit) => {
-        if (Exit.isFailure(exit)) return
-        resume(Effect.suspend(() => Effect.fail(options.onTimeout())))
-        aborter.abort()
+    Effect.clockWith((clock) =>
+      Effect.callback<A, E>((resume) => {
+        const aborter = new AbortController()
+        const alarm = alarmOf(clock)
+        const wait = alarm.start(context, options.millis, () => {
+          resume(Effect.suspend(() => Effect.fail(options.onTimeout())))
+          aborter.abort()
+        })
+        const settle = (result: Effect.Effect<A, E>) => {
+          alarm.stop(wait)
+          resume(result)
+        }
+        new Promise<A>((started) => started(options.promise(aborter.signal))).then(
+          (value) => settle(Effect.succeed(value)),
+          () => settle(Effect.suspend(() => Effect.fail(options.onRejection())))
+        )
+        return Effect.sync(() => {
+          alarm.stop(wait)
+          aborter.abort()
+        })
       })
-      const settle = (result: Effect.Effect<A, E>) => {
-        timer.interruptUnsafe()
-        resume(result)
-      }
-      new Promise<A>((started) => started(options.promise(aborter.signal))).then(
-        (value) => settle(Effect.succeed(value)),
-        () => settle(Effect.suspend(() => Effect.fail(options.onRejection())))
-      )
-      return Effect.sync(() => {
-        timer.interruptUnsafe()
-        aborter.abort()
-      })
-    })
+    )
   )

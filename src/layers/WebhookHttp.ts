@@ -1,7 +1,6 @@
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
-import { BatchReply, NoChangeReply, NotifiedReply } from "../schema/Replies.ts"
+import type { BatchReply, NoChangeReply, NotifiedReply } from "../schema/Replies.ts"
 import type { DedupeStore } from "../services/DedupeStore.ts"
 import type { OrchestratorClient } from "../services/OrchestratorClient.ts"
 import type { BatchItem, Handled, HandledBatch } from "../services/Outcome.ts"
@@ -13,7 +12,11 @@ import { toProblem } from "./Problems.ts"
 /** What the POST needs. */
 export type WebhookServices = SignatureVerifier | DedupeStore | OrchestratorClient | Http.HttpLimits
 
-const encodeReply = Schema.encodeSync(Schema.fromJsonString(Schema.Union([NotifiedReply, NoChangeReply, BatchReply])))
+type Reply = typeof NotifiedReply.Encoded | typeof NoChangeReply.Encoded | typeof BatchReply.Encoded
+
+// A reply is on the wire what it is here; should that change, this is no longer of the type it satisfies.
+const encodeReply = (reply: typeof NotifiedReply.Type | typeof NoChangeReply.Type | BatchReply): string =>
+  JSON.stringify(reply satisfies Reply)
 
 const toReply = (handled: Handled): typeof NotifiedReply.Type | typeof NoChangeReply.Type =>
   handled.transition === "NO_CHANGE"

@@ -1,7 +1,7 @@
 import * as Array from "effect/Array"
 import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
 import * as Result from "effect/Result"
-import * as Schedule from "effect/Schedule"
 import type { PauseEvent, Receipt } from "../schema/PauseEvent.ts"
 import {
   type Claim,
@@ -25,7 +25,7 @@ export interface Notified {
 /** How one event ended. */
 export type EventResult = Result.Result<Notified, ClaimError | OrchestratorError>
 
-const settleRetries = Schedule.exponential("50 millis").pipe(Schedule.jittered)
+const settlePauses: ReadonlyArray<number> = [50, 100]
 
 const releaseReason = (error: OrchestratorError): ReleaseReason => {
   const { message } = error
@@ -60,13 +60,22 @@ const warnOfUnsettled = (settlements: ReadonlyArray<Settlement>, settled: Readon
     : Effect.logWarning({ outcome: "settled_nothing", events: unsettled.length, eventIds })
 }
 
+// By hand: a Schedule is set up before the first try, which hardly ever fails, and brings 6 KB.
+const persist = <A, E>(program: Effect.Effect<A, E>, [pause, ...pauses] = settlePauses): Effect.Effect<A, E> =>
+  pause === undefined
+    ? program
+    : Effect.catch(program, () =>
+        Effect.flatMap(Random.nextBetween(0.8, 1.2), (jitter) =>
+          Effect.delay(persist(program, pauses), pause * jitter)
+        )
+      )
+
 // A settle that fails is not lost: the lease ends, and the orchestrator answers a second call with its first receipt.
 const settleAll = Effect.fnUntraced(function* (
   settlements: ReadonlyArray<Settlement>
 ): Effect.fn.Return<void, DedupeStoreUnavailable, DedupeStore> {
   const store = yield* DedupeStore
-  const settled = yield* Effect.retry(store.settle(settlements), { times: 2, schedule: settleRetries })
-  yield* warnOfUnsettled(settlements, settled)
+  yield* warnOfUnsettled(settlements, yield* persist(store.settle(settlements)))
 })
 
 const failures = (claims: ReadonlyArray<Result.Result<Claim, ClaimRefused>>): ReadonlyArray<EventResult> =>
