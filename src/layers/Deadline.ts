@@ -1,5 +1,5 @@
 import * as Clock from "effect/Clock"
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -74,26 +74,24 @@ export const promiseWithin = <A, E>(options: {
   readonly onTimeout: () => E
 }): Effect.Effect<A, E> =>
   Effect.contextWith((context) =>
-    Effect.clockWith((clock) =>
-      Effect.callback<A, E>((resume) => {
-        const aborter = new AbortController()
-        const alarm = alarmOf(clock)
-        const wait = alarm.start(context, options.millis, () => {
-          resume(Effect.suspend(() => Effect.fail(options.onTimeout())))
-          aborter.abort()
-        })
-        const settle = (result: Effect.Effect<A, E>) => {
-          alarm.stop(wait)
-          resume(result)
-        }
-        new Promise<A>((started) => started(options.promise(aborter.signal))).then(
-          (value) => settle(Effect.succeed(value)),
-          () => settle(Effect.suspend(() => Effect.fail(options.onRejection())))
-        )
-        return Effect.sync(() => {
-          alarm.stop(wait)
-          aborter.abort()
-        })
+    Effect.callback<A, E>((resume) => {
+      const aborter = new AbortController()
+      const alarm = alarmOf(Context.get(context, Clock.Clock))
+      const wait = alarm.start(context, options.millis, () => {
+        resume(Effect.suspend(() => Effect.fail(options.onTimeout())))
+        aborter.abort()
       })
-    )
+      const settle = (result: Effect.Effect<A, E>) => {
+        alarm.stop(wait)
+        resume(result)
+      }
+      new Promise<A>((started) => started(options.promise(aborter.signal))).then(
+        (value) => settle(Effect.succeed(value)),
+        () => settle(Effect.suspend(() => Effect.fail(options.onRejection())))
+      )
+      return Effect.sync(() => {
+        alarm.stop(wait)
+        aborter.abort()
+      })
+    })
   )

@@ -71,12 +71,8 @@ const persist = <A, E>(program: Effect.Effect<A, E>, [pause, ...pauses] = settle
       )
 
 // A settle that fails is not lost: the lease ends, and the orchestrator answers a second call with its first receipt.
-const settleAll = Effect.fnUntraced(function* (
-  settlements: ReadonlyArray<Settlement>
-): Effect.fn.Return<void, DedupeStoreUnavailable, DedupeStore> {
-  const store = yield* DedupeStore
-  yield* warnOfUnsettled(settlements, yield* persist(store.settle(settlements)))
-})
+const settleAll = (store: DedupeStore["Service"], settlements: ReadonlyArray<Settlement>) =>
+  Effect.flatMap(persist(store.settle(settlements)), (settled) => warnOfUnsettled(settlements, settled))
 
 const failures = (claims: ReadonlyArray<Result.Result<Claim, ClaimRefused>>): ReadonlyArray<EventResult> =>
   claims.flatMap((claim) => (Result.isFailure(claim) ? [Result.fail(claim.failure)] : []))
@@ -102,7 +98,7 @@ export const notifyAll = Effect.fnUntraced(function* (
 
   const answers = yield* orchestrator.notify(held.map((claim) => claim.event))
   const settlements = Array.zipWith(held, answers, toSettlement)
-  const settled = yield* Effect.result(settleAll(settlements))
+  const settled = yield* Effect.result(settleAll(store, settlements))
   if (Result.isFailure(settled)) yield* Effect.logWarning({ outcome: "unsettled", detail: settled.failure.message })
 
   const ends = Array.zipWith(held, answers, ({ event }, answer): EventResult =>

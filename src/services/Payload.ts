@@ -23,7 +23,7 @@ const text = new TextDecoder("utf-8", { fatal: true })
 const decoder = <A>(schema: Schema.Decoder<A>) => {
   const decode = Schema.decodeUnknownEffect(schema)
   const decodeAll = Schema.decodeUnknownEffect(schema, { errors: "all" })
-  return (input: unknown) => Effect.catch(decode(input), () => decodeAll(input))
+  return (input: unknown) => Effect.catchEager(decode(input), () => decodeAll(input))
 }
 const decodeInsert = decoder(InsertPayload)
 const decodeUpdate = decoder(UpdatePayload)
@@ -63,4 +63,4 @@ export const parseBody = (body: Uint8Array): Effect.Effect<unknown, MalformedBod
  * **Fails with** InvalidPayload.
  */
 export const validatePayload = (input: unknown): Effect.Effect<WebhookPayload, InvalidPayload> =>
-  Effect.mapError(decodeByType(input), (error) => new InvalidPayload({ issues: toIssues(error) }))
+  Effect.mapErrorEager(decodeByType(input), (error) => new InvalidPayload({ issues: toIssues(error) }))
