@@ -11,21 +11,20 @@ interface Wait {
 }
 
 /**
- * One timer for all waits of a clock. It is set to the first deadline and left alone when that wait is over, so that
- * waits that end in time, which is nearly all of them, set no timer while an earlier one's is still running.
+ * One timer for all waits of a clock. It is set for the first deadline, and stays when that wait is over in time: waits
+ * that begin before it rings set none of their own, unless they must end before it does.
  */
 const makeAlarm = (clock: Clock.Clock) => {
   const waits = new Set<Wait>()
   let ringsAt = Number.POSITIVE_INFINITY
   let timer: Fiber.Fiber<void> | undefined
 
-  // Not the time of day, which may be set back.
+  // Not the time of day, which somebody may set back.
   const now = (): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
 
   const set = (context: Context.Context<never>, at: number): void => {
     timer?.interruptUnsafe()
     ringsAt = at
-    if (at === Number.POSITIVE_INFINITY) return
     timer = Effect.runForkWith(context)(clock.sleep(Duration.millis(Math.max(1, Math.ceil(at - now())))))
     timer.addObserver((exit) => {
       if (Exit.isSuccess(exit)) ring(context)
@@ -33,10 +32,13 @@ const makeAlarm = (clock: Clock.Clock) => {
   }
 
   const ring = (context: Context.Context<never>): void => {
-    const late = [...waits].filter(({ endsAt }) => endsAt <= now())
+    const time = now()
+    const late = [...waits].filter(({ endsAt }) => endsAt <= time)
     for (const wait of late) waits.delete(wait)
     timer = undefined
-    set(context, Math.min(...[...waits].map(({ endsAt }) => endsAt)))
+    ringsAt = Number.POSITIVE_INFINITY
+    const next = [...waits].reduce((first, { endsAt }) => Math.min(first, endsAt), ringsAt)
+    if (next < ringsAt) set(context, next)
     for (const { expire } of late) expire()
   }
 
@@ -54,16 +56,15 @@ const makeAlarm = (clock: Clock.Clock) => {
 const alarms = new WeakMap<Clock.Clock, ReturnType<typeof makeAlarm>>()
 
 const alarmOf = (clock: Clock.Clock) => {
-  const known = alarms.get(clock)
-  if (known !== undefined) return known
-  const alarm = makeAlarm(clock)
+  const alarm = alarms.get(clock) ?? makeAlarm(clock)
   alarms.set(clock, alarm)
   return alarm
 }
 
 /**
  * Waits for a promise until a deadline, which aborts it, also where nothing may interrupt it. Effect.timeout would do
- * the same with a race of two fibers and a timer of its own; a delivery waits four times.
+ * the same with a race of two fibers and a timer of its own; a delivery waits four times, and those made a fifth of its
+ * time.
  *
  * **Units** `millis` milliseconds.
  */

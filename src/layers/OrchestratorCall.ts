@@ -43,6 +43,17 @@ interface Answer {
   readonly text: string
 }
 
+const read = <A>({ decode }: Call<A>, { response, text }: Answer): Effect.Effect<A, CallFailed> =>
+  response.ok
+    ? Effect.mapErrorEager(decode(text), () => ({
+        kind: "transient",
+        failure: "receipt",
+        detail: `status ${response.status} without a JSON object as receipt`
+      }))
+    : Effect.flatMap(Clock.currentTimeMillis, (now) =>
+        Effect.fail(failedStatus(response.status, retryAfter(response.headers.get("retry-after"), now)))
+      )
+
 /** Posts JSON to one URL, with timeout, bounded retries and budget; see OrchestratorClientHttp. */
 export const makeSend = Effect.fnUntraced(function* (
   fetch: typeof globalThis.fetch,
@@ -73,24 +84,11 @@ export const makeSend = Effect.fnUntraced(function* (
       })
     })
 
-  const read = <A>({ decode }: Call<A>, { response, text }: Answer): Effect.Effect<A, CallFailed> =>
-    response.ok
-      ? Effect.mapErrorEager(decode(text), () => ({
-          kind: "transient",
-          failure: "receipt",
-          detail: `status ${response.status} without a JSON object as receipt`
-        }))
-      : Effect.flatMap(Clock.currentTimeMillis, (now) =>
-          Effect.fail(failedStatus(response.status, retryAfter(response.headers.get("retry-after"), now)))
-        )
-
   const persist = <A>(call: Call<A>, endsAt: number, left: number): Effect.Effect<A, CallFailed> =>
     Effect.clockWith((clock: Clock.Clock) =>
       post(call, Math.min(timeoutMillis, endsAt - clock.currentTimeMillisUnsafe())).pipe(
         Effect.flatMap((answer) => read(call, answer)),
-        Effect.catch((error) =>
-          error.kind === "permanent" ? Effect.fail(error) : again(call, endsAt, left, error)
-        )
+        Effect.catch((error) => (error.kind === "permanent" ? Effect.fail(error) : again(call, endsAt, left, error)))
       )
     )
 

@@ -65,9 +65,7 @@ const persist = <A, E>(program: Effect.Effect<A, E>, [pause, ...pauses] = settle
   pause === undefined
     ? program
     : Effect.catch(program, () =>
-        Effect.flatMap(Random.nextBetween(0.8, 1.2), (jitter) =>
-          Effect.delay(persist(program, pauses), pause * jitter)
-        )
+        Effect.flatMap(Random.nextBetween(0.8, 1.2), (jitter) => Effect.delay(persist(program, pauses), pause * jitter))
       )
 
 // A settle that fails is not lost: the lease ends, and the orchestrator answers a second call with its first receipt.
