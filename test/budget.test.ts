@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Clock, Effect, Layer } from "effect"
 import { bundleFunctions, isOverBudget } from "../build.ts"
 import { calledByFirstDelivery } from "../rehearsal.ts"
 import * as DedupeStoreSupabase from "../src/layers/DedupeStoreSupabase.ts"
@@ -7,7 +7,7 @@ import * as OrchestratorClientHttp from "../src/layers/OrchestratorClientHttp.ts
 import * as SupabaseRest from "../src/layers/SupabaseRest.ts"
 import { receive } from "../src/layers/WebhookHttp.ts"
 import { signed, webhookWorld } from "./layers/webhookWorld.ts"
-import { answered, config, fetchOf, rpcClient } from "./support/layers.ts"
+import { answered, config, countingClock, fetchOf, rpcClient } from "./support/layers.ts"
 import { bytesOf, newPause, outboxPause } from "./support/payloads.ts"
 
 const bundles = await bundleFunctions()
@@ -107,7 +107,8 @@ const delivered = Effect.fnUntraced(function* (body: unknown, events: number, re
     Layer.provide(DedupeStoreSupabase.layer, SupabaseRest.fromClient(database.client)),
     OrchestratorClientHttp.layer
   ).pipe(Layer.provide(orchestrator.layer), Layer.provide(config(project)))
-  const response = yield* receive(signed(bytesOf(body))).pipe(
+  const bytes = bytesOf(body)
+  const response = yield* receive(signed(bytes, { "content-length": String(bytes.length) })).pipe(
     Effect.provide(outside),
     Effect.provide(webhookWorld().layer)
   )
@@ -143,6 +144,17 @@ describe("a delivery", () => {
       }
       yield* delivered(outboxPause, 1, { notified: 1 })
       assert.strictEqual(parses, 1)
+    })
+  )
+
+  it.effect("sets timers for its first deadlines, and those that follow at once set none", () =>
+    Effect.gen(function* () {
+      const { clock, sleeps } = yield* countingClock
+      const deliver = Effect.provideService(delivered(outboxPause, 1, { notified: 1 }), Clock.Clock, clock)
+      yield* deliver
+      assert.deepStrictEqual(sleeps, [5_000, 3_000, 2_000])
+      yield* Effect.repeat(deliver, { times: 9 })
+      assert.lengthOf(sleeps, 3)
     })
   )
 })

@@ -75,14 +75,13 @@ const encodeSettlement = (settlement: Settlement) => ({
 const unavailable = (operation: DedupeStoreUnavailable["operation"]) => (failed: { readonly detail: string }) =>
   new DedupeStoreUnavailable({ operation, detail: failed.detail })
 
-const expectAll = (
-  operation: DedupeStoreUnavailable["operation"],
-  asked: ReadonlyArray<unknown>,
-  answers: ReadonlyArray<unknown>
-) =>
-  asked.length === answers.length
-    ? Effect.void
-    : Effect.fail(new DedupeStoreUnavailable({ operation, detail: "it answered for fewer events than it was asked" }))
+/** Pairs each that was asked with its answer, when the store has one for all of them. */
+const pair =
+  <A, B, C>(operation: DedupeStoreUnavailable["operation"], asked: ReadonlyArray<A>, f: (asked: A, answer: B) => C) =>
+  (answers: ReadonlyArray<B>): Effect.Effect<ReadonlyArray<C>, DedupeStoreUnavailable> =>
+    asked.length === answers.length
+      ? Effect.succeed(Array.zipWith(asked, answers, f))
+      : new DedupeStoreUnavailable({ operation, detail: "it answered for fewer events than it was asked" })
 
 /**
  * The outbox itself is the claim store: public.pause_status_claim and public.pause_status_settle, each one round trip
@@ -93,20 +92,17 @@ export const layer = Layer.effect(
   Effect.gen(function* () {
     const database = yield* SupabaseRest
     return DedupeStore.of({
-      claim: Effect.fnUntraced(function* (events) {
-        const answers = yield* database
+      claim: (events) =>
+        database
           .rpc("pause_status_claim", { events: events satisfies typeof PauseEvents.Encoded }, decodeClaims)
-          .pipe(Effect.mapError(unavailable("claim")))
-        yield* expectAll("claim", events, answers)
-        return Array.zipWith(events, answers, toClaim)
-      }),
-      settle: Effect.fnUntraced(function* (settlements) {
-        const answers = yield* database
+          .pipe(Effect.mapError(unavailable("claim")), Effect.flatMap(pair("claim", events, toClaim))),
+      settle: (settlements) =>
+        database
           .rpc("pause_status_settle", { settlements: settlements.map(encodeSettlement) }, decodeSettled)
-          .pipe(Effect.mapError(unavailable("settle")))
-        yield* expectAll("settle", settlements, answers)
-        return answers.map((answer) => answer.outcome)
-      })
+          .pipe(
+            Effect.mapError(unavailable("settle")),
+            Effect.flatMap(pair("settle", settlements, (_, { outcome }) => outcome))
+          )
     })
   })
 )

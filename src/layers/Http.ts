@@ -53,9 +53,7 @@ export const expectPost = Effect.fnUntraced(function* (request: Request, { funct
 })
 
 /** The raw body of a JSON request, within the limits; fails as readBody does. */
-export const readJson = Effect.fnUntraced(function* (request: Request) {
-  return yield* readBody(request, yield* HttpLimits)
-})
+export const readJson = (request: Request) => Effect.flatMap(HttpLimits, (limits) => readBody(request, limits))
 
 const failureLine = (cause: Cause.Cause<ReplyError>): Effect.Effect<void> => {
   const error = firstError(cause)

@@ -38,6 +38,22 @@ export interface Call<A> {
   readonly decode: (text: string) => Effect.Effect<A, Schema.SchemaError>
 }
 
+interface Answer {
+  readonly response: Response
+  readonly text: string
+}
+
+const read = <A>({ decode }: Call<A>, { response, text }: Answer): Effect.Effect<A, CallFailed> =>
+  response.ok
+    ? Effect.mapErrorEager(decode(text), () => ({
+        kind: "transient",
+        failure: "receipt",
+        detail: `status ${response.status} without a JSON object as receipt`
+      }))
+    : Effect.flatMap(Clock.currentTimeMillis, (now) =>
+        Effect.fail(failedStatus(response.status, retryAfter(response.headers.get("retry-after"), now)))
+      )
+
 /** Posts JSON to one URL, with timeout, bounded retries and budget; see OrchestratorClientHttp. */
 export const makeSend = Effect.fnUntraced(function* (
   fetch: typeof globalThis.fetch,
@@ -48,12 +64,9 @@ export const makeSend = Effect.fnUntraced(function* (
   const budgetMillis = yield* Config.orchestratorBudget
   const retries = yield* Config.orchestratorRetries
 
-  const post = Effect.fnUntraced(function* <A>(
-    { body, decode, headers }: Call<A>,
-    millis: number
-  ): Effect.fn.Return<A, CallFailed> {
+  const post = <A>({ body, headers }: Call<A>, millis: number) =>
     // One promise for head and body, so that the timeout aborts a body that never ends as well.
-    const { response, text } = yield* promiseWithin({
+    promiseWithin({
       millis,
       promise: (signal) =>
         fetch(url, {
@@ -70,29 +83,14 @@ export const makeSend = Effect.fnUntraced(function* (
         detail: `no answer within ${Math.round(millis)} ms`
       })
     })
-    if (response.ok) {
-      return yield* decode(text).pipe(
-        Effect.mapError((): CallFailed => ({
-          kind: "transient",
-          failure: "receipt",
-          detail: `status ${response.status} without a JSON object as receipt`
-        }))
-      )
-    }
-    const after = retryAfter(response.headers.get("retry-after"), yield* Clock.currentTimeMillis)
-    return yield* Effect.fail(failedStatus(response.status, after))
-  })
 
-  const persist = Effect.fnUntraced(function* <A>(
-    call: Call<A>,
-    endsAt: number,
-    left: number
-  ): Effect.fn.Return<A, CallFailed> {
-    const remaining = endsAt - (yield* Clock.currentTimeMillis)
-    return yield* Effect.catch(post(call, Math.min(timeoutMillis, remaining)), (error) =>
-      error.kind === "permanent" ? Effect.fail(error) : again(call, endsAt, left, error)
+  const persist = <A>(call: Call<A>, endsAt: number, left: number): Effect.Effect<A, CallFailed> =>
+    Effect.clockWith((clock: Clock.Clock) =>
+      post(call, Math.min(timeoutMillis, endsAt - clock.currentTimeMillisUnsafe())).pipe(
+        Effect.flatMap((answer) => read(call, answer)),
+        Effect.catch((error) => (error.kind === "permanent" ? Effect.fail(error) : again(call, endsAt, left, error)))
+      )
     )
-  })
 
   const again = Effect.fnUntraced(function* <A>(
     call: Call<A>,

@@ -96,7 +96,7 @@ export const layer = Layer.effect(
       )
 
     const notifyOneByOne = (events: ReadonlyArray<PauseEvent>): Effect.Effect<ReadonlyArray<Answer>> =>
-      Effect.forEach(events, notifyEach, { concurrency: mostCallsAtOnce })
+      Effect.forEach(events, notifyEach, { concurrency: Math.min(events.length, mostCallsAtOnce) })
 
     const notifyTogether = Effect.fnUntraced(function* (
       events: ReadonlyArray<PauseEvent>

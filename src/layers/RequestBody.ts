@@ -84,33 +84,35 @@ const readInTime = (
 // Of a stated length the server gives no more than that, and all of it at once: a quarter of the time of a reader.
 // The price: one that is late cannot be let go of, as the stream is locked by then and Deno's read heeds no signal. The
 // reply does not wait for it; what has come, which is within the limit, is kept until the sender hangs up.
-const readStated = Effect.fnUntraced(function* (request: Request, { bodyTimeoutMillis, maxBodyBytes }: BodyLimits) {
-  const buffer = yield* promiseWithin<ArrayBuffer, BodyTooSlow | BodyUnreadable>({
-    millis: bodyTimeoutMillis,
-    promise: () => request.arrayBuffer(),
-    onRejection: () => new BodyUnreadable(),
-    onTimeout: () => new BodyTooSlow({ timeoutMillis: bodyTimeoutMillis })
-  })
-  if (buffer.byteLength > maxBodyBytes) return yield* new BodyTooLarge({ maxBytes: maxBodyBytes })
-  return new Uint8Array(buffer)
-})
+const readStated = (request: Request, { bodyTimeoutMillis, maxBodyBytes }: BodyLimits) =>
+  Effect.flatMap(
+    promiseWithin<ArrayBuffer, BodyTooSlow | BodyUnreadable>({
+      millis: bodyTimeoutMillis,
+      promise: () => request.arrayBuffer(),
+      onRejection: () => new BodyUnreadable(),
+      onTimeout: () => new BodyTooSlow({ timeoutMillis: bodyTimeoutMillis })
+    }),
+    (buffer): Effect.Effect<Uint8Array, BodyTooLarge> =>
+      buffer.byteLength > maxBodyBytes
+        ? new BodyTooLarge({ maxBytes: maxBodyBytes })
+        : Effect.succeed(new Uint8Array(buffer))
+  )
 
 /**
  * The raw bytes of a JSON request, never more than `maxBodyBytes` of them in memory.
  *
  * **Fails with** UnsupportedMediaType, BodyTooLarge, BodyTooSlow, BodyUnreadable (the sender hung up).
  */
-export const readBody = Effect.fnUntraced(function* (
+export const readBody = (
   request: Request,
   limits: BodyLimits
-): Effect.fn.Return<Uint8Array, BodyTooLarge | BodyTooSlow | BodyUnreadable | UnsupportedMediaType> {
+): Effect.Effect<Uint8Array, BodyTooLarge | BodyTooSlow | BodyUnreadable | UnsupportedMediaType> => {
   const encoding = request.headers.get("content-encoding")?.toLowerCase() ?? "identity"
   if (!isJson.test(request.headers.get("content-type") ?? "") || encoding !== "identity") {
-    return yield* new UnsupportedMediaType()
+    return new UnsupportedMediaType()
   }
   const stated = request.headers.get("content-length")
-  if (Number(stated) > limits.maxBodyBytes) return yield* new BodyTooLarge({ maxBytes: limits.maxBodyBytes })
-  if (isLength.test(stated ?? "") && !request.headers.has("transfer-encoding"))
-    return yield* readStated(request, limits)
-  return request.body === null ? new Uint8Array() : yield* readInTime(request.body.getReader(), limits)
-})
+  if (Number(stated) > limits.maxBodyBytes) return new BodyTooLarge({ maxBytes: limits.maxBodyBytes })
+  if (isLength.test(stated ?? "") && !request.headers.has("transfer-encoding")) return readStated(request, limits)
+  return request.body === null ? Effect.succeed(new Uint8Array()) : readInTime(request.body.getReader(), limits)
+}

@@ -1,4 +1,4 @@
-import * as Clock from "effect/Clock"
+import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -47,12 +47,14 @@ const findSigner = Effect.fnUntraced(function* (
   return yield* new SignatureRejected({ reason: "mismatch", skewSeconds })
 })
 
-const checkTimestamp = Effect.fnUntraced(function* (timestamp: string, toleranceSeconds: number) {
-  if (!/^\d{1,12}$/.test(timestamp)) return yield* new SignatureRejected({ reason: "malformed" })
-  const skewSeconds = Math.trunc((yield* Clock.currentTimeMillis) / 1000) - Number(timestamp)
-  if (Math.abs(skewSeconds) <= toleranceSeconds) return skewSeconds
-  return yield* new SignatureRejected({ reason: "expired", skewSeconds })
-})
+const checkTimestamp = (timestamp: string, toleranceSeconds: number): Effect.Effect<number, SignatureRejected> =>
+  Effect.clockWith((clock: Clock.Clock) => {
+    if (!/^\d{1,12}$/.test(timestamp)) return new SignatureRejected({ reason: "malformed" })
+    const skewSeconds = Math.trunc(clock.currentTimeMillisUnsafe() / 1000) - Number(timestamp)
+    return Math.abs(skewSeconds) <= toleranceSeconds
+      ? Effect.succeed(skewSeconds)
+      : new SignatureRejected({ reason: "expired", skewSeconds })
+  })
 
 const isPowerOfTwo = (count: number): boolean => (count & (count - 1)) === 0
 

@@ -54,23 +54,23 @@ export class SupabaseRest extends Context.Service<
 const make = (client: RpcClient) =>
   Effect.map(Config.storeTimeout, (timeoutMillis) =>
     SupabaseRest.of({
-      rpc: Effect.fnUntraced(function* (name, args, decode) {
-        const reply = yield* promiseWithin({
-          millis: timeoutMillis,
-          promise: (signal) => client.rpc(name, args).abortSignal(signal),
-          onRejection: () => new RpcFailed({ detail: "no connection" }),
-          onTimeout: () => new RpcFailed({ detail: `no answer within ${timeoutMillis} ms` })
-        })
-        if (reply.error !== null) return yield* new RpcFailed({ detail: explain(name, reply) })
-        return yield* decode(reply.data).pipe(
-          Effect.mapError(
-            () =>
-              new RpcFailed({
-                detail: `function ${name} answered in another shape: apply supabase/migrations`
-              })
-          )
+      rpc: (name, args, decode) =>
+        Effect.flatMap(
+          promiseWithin({
+            millis: timeoutMillis,
+            promise: (signal) => client.rpc(name, args).abortSignal(signal),
+            onRejection: () => new RpcFailed({ detail: "no connection" }),
+            onTimeout: () => new RpcFailed({ detail: `no answer within ${timeoutMillis} ms` })
+          }),
+          (reply) =>
+            reply.error === null
+              ? Effect.mapErrorEager(
+                  decode(reply.data),
+                  () =>
+                    new RpcFailed({ detail: `function ${name} answered in another shape: apply supabase/migrations` })
+                )
+              : new RpcFailed({ detail: explain(name, reply) })
         )
-      })
     })
   )
 

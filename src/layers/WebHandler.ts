@@ -37,15 +37,21 @@ export const make = <R>(
     return Effect.onError(Layer.buildWithScope(layer, scope), (cause) => Scope.close(scope, Exit.failCause(cause)))
   })
   let building: Promise<Exit.Exit<Context.Context<R>, Misconfigured>> | undefined
+  let run: ReturnType<typeof Effect.runPromiseWith<R>> | undefined
 
-  return (request) => {
+  const buildAndRespond = (request: Request): Promise<Response> => {
     const current = (building ??= Effect.runPromiseExit(build))
     return current.then((built) => {
-      if (Exit.isSuccess(built)) return Effect.runPromiseWith(built.value)(respond(request))
+      if (Exit.isSuccess(built)) {
+        run ??= Effect.runPromiseWith(built.value)
+        return run(respond(request))
+      }
       if (building === current) building = undefined
       return Effect.runPromise(replyToFailedBuild(built.cause))
     })
   }
+
+  return (request) => (run === undefined ? buildAndRespond(request) : run(respond(request)))
 }
 
 /**

@@ -1,4 +1,4 @@
-import * as Clock from "effect/Clock"
+import type * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 
@@ -62,12 +62,12 @@ export const make = (options: { readonly failures: number; readonly openMillis: 
   return {
     /** Makes the call, or fails with CircuitOpen. A call that is interrupted or dies counts as failed. */
     protect: <A, R>(call: Effect.Effect<A, never, R>, judge: (value: A) => Verdict): Effect.Effect<A, CircuitOpen, R> =>
-      Effect.gen(function* () {
-        const waitMillis = admit(yield* Clock.currentTimeMillis)
-        if (waitMillis > 0) return yield* new CircuitOpen({ retryAfterSeconds: Math.ceil(waitMillis / 1000) })
-        return yield* Effect.onExit(call, (exit) =>
-          Effect.map(Clock.currentTimeMillis, (now) =>
-            record(exit._tag === "Success" ? judge(exit.value) : { failed: true }, now)
+      Effect.clockWith((clock: Clock.Clock): Effect.Effect<A, CircuitOpen, R> => {
+        const waitMillis = admit(clock.currentTimeMillisUnsafe())
+        if (waitMillis > 0) return new CircuitOpen({ retryAfterSeconds: Math.ceil(waitMillis / 1000) })
+        return Effect.onExit(call, (exit) =>
+          Effect.sync(() =>
+            record(exit._tag === "Success" ? judge(exit.value) : { failed: true }, clock.currentTimeMillisUnsafe())
           )
         )
       })

@@ -1,7 +1,7 @@
 import * as Array from "effect/Array"
 import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
 import * as Result from "effect/Result"
-import * as Schedule from "effect/Schedule"
 import type { PauseEvent } from "../schema/PauseEvent.ts"
 import type { Receipt } from "../schema/Receipt.ts"
 import {
@@ -26,7 +26,7 @@ export interface Notified {
 /** How one event ended. */
 export type EventResult = Result.Result<Notified, ClaimError | OrchestratorError>
 
-const settleRetries = Schedule.exponential("50 millis").pipe(Schedule.jittered)
+const settlePauses: ReadonlyArray<number> = [50, 100]
 
 const releaseReason = (error: OrchestratorError): ReleaseReason => {
   const { message } = error
@@ -61,14 +61,17 @@ const warnOfUnsettled = (settlements: ReadonlyArray<Settlement>, settled: Readon
     : Effect.logWarning({ outcome: "settled_nothing", events: unsettled.length, eventIds })
 }
 
+// By hand: a Schedule is set up before the first try, which hardly ever fails, and brings 6 KB.
+const persist = <A, E>(program: Effect.Effect<A, E>, [pause, ...pauses] = settlePauses): Effect.Effect<A, E> =>
+  pause === undefined
+    ? program
+    : Effect.catch(program, () =>
+        Effect.flatMap(Random.nextBetween(0.8, 1.2), (jitter) => Effect.delay(persist(program, pauses), pause * jitter))
+      )
+
 // A settle that fails is not lost: the lease ends, and the orchestrator answers a second call with its first receipt.
-const settleAll = Effect.fnUntraced(function* (
-  settlements: ReadonlyArray<Settlement>
-): Effect.fn.Return<void, DedupeStoreUnavailable, DedupeStore> {
-  const store = yield* DedupeStore
-  const settled = yield* Effect.retry(store.settle(settlements), { times: 2, schedule: settleRetries })
-  yield* warnOfUnsettled(settlements, settled)
-})
+const settleAll = (store: DedupeStore["Service"], settlements: ReadonlyArray<Settlement>) =>
+  Effect.flatMap(persist(store.settle(settlements)), (settled) => warnOfUnsettled(settlements, settled))
 
 const failures = (claims: ReadonlyArray<Result.Result<Claim, ClaimRefused>>): ReadonlyArray<EventResult> =>
   claims.flatMap((claim) => (Result.isFailure(claim) ? [Result.fail(claim.failure)] : []))
@@ -94,7 +97,7 @@ export const notifyAll = Effect.fnUntraced(function* (
 
   const answers = yield* orchestrator.notify(held.map((claim) => claim.event))
   const settlements = Array.zipWith(held, answers, toSettlement)
-  const settled = yield* Effect.result(settleAll(settlements))
+  const settled = yield* Effect.result(settleAll(store, settlements))
   if (Result.isFailure(settled)) yield* Effect.logWarning({ outcome: "unsettled", detail: settled.failure.message })
 
   const ends = Array.zipWith(held, answers, ({ event }, answer): EventResult =>

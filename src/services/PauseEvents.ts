@@ -30,7 +30,7 @@ const eventTimeOf = (payload: UpdatePayload): EventTime | undefined => {
   return isEventTime(time) ? time : undefined
 }
 
-const extractUpdate = Effect.fnUntraced(function* (
+const extractUpdate = Effect.fnUntracedEager(function* (
   payload: UpdatePayload,
   transition: Direction,
   mentorId: MentorId,

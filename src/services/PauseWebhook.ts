@@ -23,22 +23,20 @@ import { type Delivery, SignatureVerifier, type Verified } from "./SignatureVeri
 export const handleWebhookEvent = (
   delivery: Delivery
 ): Effect.Effect<Handled | HandledBatch, WebhookError, SignatureVerifier | DedupeStore | OrchestratorClient> =>
-  Effect.clockWith((clock: Clock.Clock) =>
-    Effect.suspend(() => {
-      const startedAt = clock.currentTimeMillisUnsafe()
-      let verified: Verified | undefined
-      let seen: Seen
-      return Effect.gen(function* () {
-        const verifier = yield* SignatureVerifier
-        verified = yield* verifier.verify(delivery)
-        const json = yield* parseBody(delivery.body)
-        if (Array.isArray(json)) return yield* handleBatch(json)
-        const payload = yield* validatePayload(json)
-        seen = yield* extractPauseEvent(payload, verified.webhookId)
-        return seen.transition === "NO_CHANGE" ? seen : yield* notifyOnce(seen)
-      }).pipe(
-        Effect.onExit((exit) => logOutcome(verified, seen, exit, clock.currentTimeMillisUnsafe() - startedAt)),
-        Effect.uninterruptible
-      )
-    })
-  )
+  Effect.clockWith((clock: Clock.Clock) => {
+    const startedAt = clock.currentTimeMillisUnsafe()
+    let verified: Verified | undefined
+    let seen: Seen
+    return Effect.gen(function* () {
+      const verifier = yield* SignatureVerifier
+      verified = yield* verifier.verify(delivery)
+      const json = yield* parseBody(delivery.body)
+      if (Array.isArray(json)) return yield* handleBatch(json)
+      const payload = yield* validatePayload(json)
+      seen = yield* extractPauseEvent(payload, verified.webhookId)
+      return seen.transition === "NO_CHANGE" ? seen : yield* notifyOnce(seen)
+    }).pipe(
+      Effect.onExit((exit) => logOutcome(verified, seen, exit, clock.currentTimeMillisUnsafe() - startedAt)),
+      Effect.uninterruptible
+    )
+  })

@@ -1,13 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber } from "effect"
+import { Clock, Effect, Fiber } from "effect"
+import { TestClock } from "effect/testing"
 import { promiseWithin } from "../../src/layers/Deadline.ts"
-import { throughTime } from "../support/layers.ts"
+import { countingClock, throughTime } from "../support/layers.ts"
 
-/** Waits half a second for a promise, and remembers the signal that it was given. */
-const waitFor = <A>(promise: (signal: AbortSignal) => PromiseLike<A>) => {
+/** Waits half a second, or as long as it is told, for a promise, and remembers the signal that it was given. */
+const waitFor = <A>(promise: (signal: AbortSignal) => PromiseLike<A>, millis = 500) => {
   const signals: Array<AbortSignal> = []
   const wait = promiseWithin({
-    millis: 500,
+    millis,
     promise: (signal) => {
       signals.push(signal)
       return promise(signal)
@@ -68,6 +69,56 @@ describe("promiseWithin", () => {
       const { aborted, wait } = waitFor(() => Promise.resolve(42))
       assert.strictEqual(yield* throughTime(Effect.tap(wait, Effect.sleep(2_000)), 500), 42)
       assert.deepStrictEqual(aborted(), [false])
+    })
+  )
+
+  it.effect("ends each of several waits at its own deadline, whichever began first", () =>
+    Effect.gen(function* () {
+      const clock = yield* Effect.clockWith(Effect.succeed)
+      const ends: Array<readonly [number, number]> = []
+      for (const millis of [500, 200, 2_000, 700]) {
+        const wait = Effect.ignore(waitFor(never, millis).wait)
+        const ended = Effect.sync(() => ends.push([millis, clock.currentTimeMillisUnsafe()]))
+        yield* Effect.forkChild(Effect.andThen(wait, ended), { startImmediately: true })
+      }
+      yield* TestClock.adjust("100 millis")
+      yield* Effect.forkChild(Effect.ignore(waitFor(never, 50).wait), { startImmediately: true })
+      yield* TestClock.adjust("5 seconds")
+      assert.deepStrictEqual(ends, [
+        [200, 200],
+        [500, 500],
+        [700, 700],
+        [2_000, 2_000]
+      ])
+    })
+  )
+
+  it.effect("keeps its deadline while the time of day is set back", () =>
+    Effect.gen(function* () {
+      const clock = yield* Effect.clockWith(Effect.succeed)
+      const backwards: Clock.Clock = Object.assign(Object.create(clock), {
+        currentTimeMillisUnsafe: () => -clock.currentTimeMillisUnsafe()
+      })
+      const wait = Effect.provideService(Effect.flip(waitFor(never).wait), Clock.Clock, backwards)
+      const fiber = yield* Effect.forkChild(wait, { startImmediately: true })
+      yield* TestClock.adjust("499 millis")
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* TestClock.adjust("1 millis")
+      assert.strictEqual(yield* Fiber.join(fiber), "late")
+    })
+  )
+
+  it.effect("sets no timer while an earlier wait's is running, and one for an earlier deadline", () =>
+    Effect.gen(function* () {
+      const { clock, sleeps } = yield* countingClock
+      const waitOf = (millis: number) =>
+        Effect.provideService(waitFor(() => Promise.resolve(42), millis).wait, Clock.Clock, clock)
+      for (const millis of [500, 500, 900, 300, 500]) yield* waitOf(millis)
+      assert.deepStrictEqual(sleeps, [500, 300])
+      yield* TestClock.adjust("300 millis")
+      assert.deepStrictEqual(sleeps, [500, 300])
+      yield* waitOf(900)
+      assert.deepStrictEqual(sleeps, [500, 300, 900])
     })
   )
 })

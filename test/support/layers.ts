@@ -1,5 +1,5 @@
 import { assert } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Layer, Schema } from "effect"
+import { type Clock, Deferred, Duration, Effect, Fiber, Layer, Schema } from "effect"
 import { TestClock, TestConsole } from "effect/testing"
 import { Environment } from "../../src/layers/Config.ts"
 import { Fetch } from "../../src/layers/Fetch.ts"
@@ -81,6 +81,20 @@ export const throughTime = Effect.fnUntraced(function* <A, E, R>(effect: Effect.
   }
   return yield* Fiber.join(fiber)
 })
+
+/** The test's clock, and how long it was asked to sleep each time. */
+export const countingClock = Effect.clockWith((clock) =>
+  Effect.sync(() => {
+    const sleeps: Array<number> = []
+    const counting: Clock.Clock = Object.assign(Object.create(clock), {
+      sleep: (duration: Duration.Duration) => {
+        sleeps.push(Duration.toMillis(duration))
+        return clock.sleep(duration)
+      }
+    })
+    return { clock: counting, sleeps }
+  })
+)
 
 type Rpc = ReturnType<RpcClient["rpc"]>
 export type RpcAnswer = Awaited<ReturnType<Rpc["abortSignal"]>>
