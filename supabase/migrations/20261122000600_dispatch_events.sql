@@ -96,7 +96,7 @@ stable
 set search_path = ''
 as $$
 begin
-  if to_regprocedure('net.http_post(text,jsonb,jsonb,jsonb,integer)') is null then
+  if to_regproc('net.http_post') is null then
     raise exception 'pg_net is not installed: run create extension pg_net with schema extensions'
       using errcode = 'undefined_object';
   end if;

@@ -149,7 +149,7 @@ const pauseAndSpoil = async (spoil: string) => {
 describe("one bad event in a request of ten is a dead letter, and its neighbours are told about once:", () => {
   it("one that the handler cannot read", async () => {
     const { lastError, reason } = await pauseAndSpoil(
-      `update pause_status.webhook_queue set payload = payload || '{"table": "somewhere_else"}'`
+      `update pause_status.webhook_queue q set payload = pause_status.payload_of(q) || '{"table": "somewhere_else"}'`
     )
     assert.strictEqual(reason, "rejected")
     assert.match(lastError, /400.*invalid_payload/)
@@ -157,7 +157,7 @@ describe("one bad event in a request of ten is a dead letter, and its neighbours
 
   it("one whose payload is not what was queued under its id", async () => {
     const { lastError, reason } = await pauseAndSpoil(
-      `update pause_status.webhook_queue set payload = payload || '{"timestamp": "2026-11-22T09:30:00.000001Z"}'`
+      `update pause_status.webhook_queue q set payload = pause_status.payload_of(q) || '{"timestamp": "2026-11-22T09:30:00.000001Z"}'`
     )
     assert.strictEqual(reason, "rejected")
     assert.match(lastError, /422.*payload_mismatch/)
