@@ -51,6 +51,41 @@ begin
   from pause_status.settings s
   where s.events_per_request between 2 and (select count(*) from new_profiles);
 
+  if settings.events_per_request is null then
+    -- The same without requests, because a change of one mentor should cost little more than its two rows.
+    with numbered as (
+      insert into pause_status.mentor_versions as v (mentor_id, version)
+      select n.id, 1
+      from new_profiles n
+      join old_profiles o on o.id = n.id
+      where (o.status::text, n.status::text) in (('active', 'paused'), ('paused', 'active'))
+      order by n.id
+      on conflict (mentor_id) do update set version = v.version + 1
+      returning v.mentor_id, v.version
+    )
+    insert into pause_status.webhook_queue (
+      event_id, mentor_id, version, transition, old_status, new_status, occurred_at, source, fingerprint,
+      next_attempt_at, leads
+    )
+    select
+      (stem || to_hex(first_event + t.place))::uuid, t.mentor_id, t.version, t.transition, t.old_status, t.new_status,
+      moment, 'outbox', pause_status.fingerprint(t.mentor_id, t.transition, moment_text, t.version),
+      moment, t.place = 1
+    from (
+      select
+        v.mentor_id,
+        v.version,
+        o.status::text as old_status,
+        n.status::text as new_status,
+        case n.status::text when 'paused' then 'PAUSE' else 'RESUME' end as transition,
+        row_number() over (order by v.mentor_id) as place
+      from numbered v
+      join new_profiles n on n.id = v.mentor_id
+      join old_profiles o on o.id = v.mentor_id
+    ) as t;
+    return null;
+  end if;
+
   with changed as materialized (
     select n.id as mentor_id, o.status::text as old_status, n.status::text as new_status
     from new_profiles n
