@@ -296,7 +296,7 @@ comment on column pause_status.webhook_queue.attempts is 'How often the event wa
 comment on column pause_status.webhook_queue.failures is 'Failures since it was queued or redriven: at settings.max_attempts it becomes a dead letter.';
 comment on column pause_status.webhook_queue.claim_token is 'Fencing token, one more for each claim: who comes late with an older one changes nothing.';
 comment on column pause_status.webhook_queue.next_attempt_at is 'When the sweep may send it (again), or, while a delivery is under way, when it counts as unacknowledged. Null while claimed or settled, and for what somebody else sends.';
-comment on column pause_status.webhook_queue.dispatch_reason is 'What made the last dispatch: commit, settled (its predecessor was), sweep, redrive or reconcile.';
+comment on column pause_status.webhook_queue.dispatch_reason is 'What made the last dispatch: commit, settled (its predecessor was, or others of its large update), sweep, redrive or reconcile.';
 comment on column pause_status.webhook_queue.delivery_id is 'webhook-id of the request it travels in: its own id when alone. Null while no delivery is under way.';
 comment on column pause_status.webhook_queue.request_id is 'pg_net''s id of that request. Only a hint: pg_net gives the same ids again after a crash.';
 comment on column pause_status.webhook_queue.last_error is 'Why it is not completed yet, or what to do about it.';

@@ -129,7 +129,8 @@ comment on column pause_status.webhook_queue.next_attempt_at is
   'When the sweep may send it (again), or, while a delivery is under way, when it counts as unacknowledged. '
   'Null while claimed or settled, and for what somebody else sends.';
 comment on column pause_status.webhook_queue.dispatch_reason is
-  'What made the last dispatch: commit, settled (its predecessor was), sweep, redrive or reconcile.';
+  'What made the last dispatch: commit, settled (its predecessor was, or others of its large update), sweep, redrive '
+  'or reconcile.';
 comment on column pause_status.webhook_queue.delivery_id is
   'webhook-id of the request it travels in: its own id when alone. Null while no delivery is under way.';
 comment on column pause_status.webhook_queue.request_id is

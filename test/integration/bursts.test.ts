@@ -77,6 +77,20 @@ describe("a burst", () => {
     await makeQuick(database)
   })
 
+  it("of more mentors than the writer hands over is told about once each, without the sweep", async () => {
+    const { database } = pipeline
+    await database.rows("select cron.unschedule('pause-status-sweep')")
+    await database.rows(
+      "update pause_status.settings set events_per_request = 10, lease_seconds = 60, acknowledge_timeout_seconds = 60"
+    )
+    const mentorIds = await createMentors(database, 200)
+    await setAll(mentorIds, "paused")
+    await expectAllTold(mentorIds, "PAUSE")
+    assert.strictEqual((await deliveriesOf(mentorIds))?.deliveries, 200)
+    await database.rows("update pause_status.settings set events_per_request = 100")
+    await makeQuick(database)
+  })
+
   it("that flips three times in one transaction is told about in the order of the versions", async () => {
     const { database } = pipeline
     const mentorIds = await createMentors(database, 60)
