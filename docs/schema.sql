@@ -67,6 +67,7 @@ alter table pause_status.dead_letter_queue enable row level security;
 CREATE INDEX dead_letter_queue_created_at_idx ON pause_status.dead_letter_queue USING btree (created_at);
 CREATE INDEX dead_letter_queue_event_id_idx ON pause_status.dead_letter_queue USING btree (event_id);
 CREATE UNIQUE INDEX dead_letter_queue_one_open_per_event_idx ON pause_status.dead_letter_queue USING btree (event_id) WHERE (resolution IS NULL);
+CREATE TRIGGER dead_letter_queue_outlives_no_failed_event AFTER DELETE ON pause_status.dead_letter_queue FOR EACH ROW EXECUTE FUNCTION pause_status.keep_dead_letters();
 comment on table pause_status.dead_letter_queue is 'Events that failed for good, until a person redrives or resolves them. They do not hold up their successors.';
 comment on column pause_status.dead_letter_queue.reason is 'rejected: the handler answered 400 or 422; refused: the orchestrator would never accept it; exhausted: given up, for the reason that last_error ends with.';
 comment on column pause_status.dead_letter_queue.attempts is 'How often the event had been sent when it failed.';
@@ -235,7 +236,7 @@ create table pause_status.webhook_queue (
   new_status text not null,
   occurred_at timestamp with time zone,
   source text not null,
-  payload jsonb not null,
+  payload jsonb,
   fingerprint text not null,
   status text not null default 'pending'::text,
   attempts integer not null default 0,
@@ -255,28 +256,30 @@ create table pause_status.webhook_queue (
   created_at timestamp with time zone not null default clock_timestamp(),
   completed_at timestamp with time zone,
   dead_letter_id uuid,
-  queued_by xid8 not null default pg_current_xact_id(),
+  queued_by xid8 default pg_current_xact_id(),
   leads boolean not null default true,
   constraint webhook_queue_pkey PRIMARY KEY (event_id),
   constraint webhook_queue_gives_a_version_once UNIQUE (mentor_id, version),
-  constraint webhook_queue_dead_letter_id_fkey FOREIGN KEY (dead_letter_id) REFERENCES pause_status.dead_letter_queue(id),
-  constraint webhook_queue_completed_has_receipt CHECK (status <> 'completed'::text OR receipt IS NOT NULL AND completed_at IS NOT NULL),
   constraint webhook_queue_counts_up CHECK (attempts >= 0 AND own_failures >= 0 AND own_failures <= failures AND claim_token >= 0),
   constraint webhook_queue_delivery_was_dispatched CHECK (delivery_id IS NULL OR dispatch_reason IS NOT NULL AND last_dispatched_at IS NOT NULL),
   constraint webhook_queue_dispatch_reason_is_known CHECK (dispatch_reason = ANY (ARRAY['commit'::text, 'settled'::text, 'sweep'::text, 'redrive'::text, 'reconcile'::text])),
-  constraint webhook_queue_failed_has_dead_letter CHECK ((status = 'failed'::text) = (dead_letter_id IS NOT NULL)),
   constraint webhook_queue_failures_have_times CHECK ((failures = 0 OR first_failed_at IS NOT NULL) AND (first_failed_at IS NULL) = (last_failed_at IS NULL)),
   constraint webhook_queue_last_error_is_at_most_2_kb CHECK (octet_length(last_error) <= 2048),
-  constraint webhook_queue_only_completed_has_receipt CHECK (status = 'completed'::text OR receipt IS NULL AND completed_at IS NULL),
-  constraint webhook_queue_only_outbox_has_version CHECK ((source = 'outbox'::text) = (version IS NOT NULL)),
-  constraint webhook_queue_only_pending_has_next_attempt CHECK (status = 'pending'::text OR next_attempt_at IS NULL),
-  constraint webhook_queue_only_processing_has_lease CHECK (status = 'processing'::text OR lease_expires_at IS NULL),
-  constraint webhook_queue_pending_outbox_has_next_attempt CHECK (status <> 'pending'::text OR source <> 'outbox'::text OR next_attempt_at IS NOT NULL),
-  constraint webhook_queue_processing_has_lease CHECK (status <> 'processing'::text OR lease_expires_at IS NOT NULL),
-  constraint webhook_queue_source_is_known CHECK (source = ANY (ARRAY['outbox'::text, 'webhook'::text])),
-  constraint webhook_queue_status_is_known CHECK (status = ANY (ARRAY['pending'::text, 'processing'::text, 'completed'::text, 'failed'::text])),
-  constraint webhook_queue_transition_agrees_with_statuses CHECK (transition = 'PAUSE'::text AND old_status = 'active'::text AND new_status = 'paused'::text OR transition = 'RESUME'::text AND old_status = 'paused'::text AND new_status = 'active'::text),
-  constraint webhook_queue_versions_start_at_one CHECK (version >= 1)
+  constraint webhook_queue_only_outbox_has_version CHECK (
+CASE source
+    WHEN 'outbox'::text THEN COALESCE(version, 0::bigint) >= 1 AND (payload IS NOT NULL OR occurred_at IS NOT NULL)
+    WHEN 'webhook'::text THEN version IS NULL AND payload IS NOT NULL
+    ELSE false
+END),
+  constraint webhook_queue_status_agrees_with_columns CHECK (
+CASE status
+    WHEN 'pending'::text THEN (next_attempt_at IS NOT NULL OR source = 'webhook'::text) AND lease_expires_at IS NULL AND completed_at IS NULL AND receipt IS NULL AND dead_letter_id IS NULL
+    WHEN 'processing'::text THEN lease_expires_at IS NOT NULL AND next_attempt_at IS NULL AND completed_at IS NULL AND receipt IS NULL AND dead_letter_id IS NULL
+    WHEN 'completed'::text THEN completed_at IS NOT NULL AND receipt IS NOT NULL AND next_attempt_at IS NULL AND lease_expires_at IS NULL AND dead_letter_id IS NULL
+    WHEN 'failed'::text THEN dead_letter_id IS NOT NULL AND next_attempt_at IS NULL AND lease_expires_at IS NULL AND completed_at IS NULL AND receipt IS NULL
+    ELSE false
+END),
+  constraint webhook_queue_transition_agrees_with_statuses CHECK (transition = 'PAUSE'::text AND old_status = 'active'::text AND new_status = 'paused'::text OR transition = 'RESUME'::text AND old_status = 'paused'::text AND new_status = 'active'::text)
 ) with (autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=1000);
 alter table pause_status.webhook_queue enable row level security;
 CREATE INDEX webhook_queue_completed_idx ON pause_status.webhook_queue USING btree (completed_at) WHERE (status = 'completed'::text);
@@ -288,25 +291,26 @@ CREATE INDEX webhook_queue_under_way_idx ON pause_status.webhook_queue USING btr
 CREATE INDEX webhook_queue_unsettled_idx ON pause_status.webhook_queue USING btree (mentor_id, version) WHERE (status = ANY (ARRAY['pending'::text, 'processing'::text]));
 CREATE INDEX webhook_queue_untimely_idx ON pause_status.webhook_queue USING btree (created_at, event_id) WHERE (GREATEST((created_at - occurred_at), (occurred_at - created_at)) > '01:00:00'::interval);
 CREATE CONSTRAINT TRIGGER webhook_queue_dispatch_at_commit AFTER INSERT ON pause_status.webhook_queue DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (new.leads AND new.source = 'outbox'::text AND new.status = 'pending'::text) EXECUTE FUNCTION pause_status.dispatch_at_commit();
+CREATE TRIGGER webhook_queue_failed_has_dead_letter AFTER INSERT OR UPDATE OF dead_letter_id ON pause_status.webhook_queue FOR EACH ROW WHEN (new.dead_letter_id IS NOT NULL) EXECUTE FUNCTION pause_status.keep_dead_letters();
 comment on table pause_status.webhook_queue is 'The outbox, the record of truth: one row per transition, written by the transaction that made it.';
 comment on column pause_status.webhook_queue.event_id is 'One key from end to end: webhook-id, the orchestrator''s Idempotency-Key, the notification''s event_id.';
 comment on column pause_status.webhook_queue.version is 'Per-mentor counter given under the profile''s row lock: order without clocks. Null for a webhook from elsewhere.';
 comment on column pause_status.webhook_queue.occurred_at is 'When it happened; null when a sender''s text is no timestamp. It identifies, it never orders.';
 comment on column pause_status.webhook_queue.source is 'outbox: captured by our trigger and sent by us; webhook: sent, and sent again, by somebody else.';
-comment on column pause_status.webhook_queue.payload is 'Built once and sent as it is, so every delivery is the same.';
+comment on column pause_status.webhook_queue.payload is 'What is sent, where the other columns do not say it: null for what our trigger captured. See payload_of().';
 comment on column pause_status.webhook_queue.fingerprint is 'Tells another payload under the same event id apart.';
 comment on column pause_status.webhook_queue.attempts is 'How often the event was sent to the handler: dispatches, or the claims of a webhook from elsewhere.';
 comment on column pause_status.webhook_queue.failures is 'Failures since it was queued or redriven.';
 comment on column pause_status.webhook_queue.own_failures is 'Of these, those before which another event was completed since this one''s last failure: at settings.max_attempts it becomes a dead letter.';
 comment on column pause_status.webhook_queue.claim_token is 'Fencing token, one more for each claim: who comes late with an older one changes nothing.';
 comment on column pause_status.webhook_queue.next_attempt_at is 'When the sweep may send it (again), or, while a delivery is under way, when it counts as unacknowledged. Null while claimed or settled, and for what somebody else sends.';
-comment on column pause_status.webhook_queue.dispatch_reason is 'What made the last dispatch: commit, settled (its predecessor was), sweep, redrive or reconcile.';
+comment on column pause_status.webhook_queue.dispatch_reason is 'What made the last dispatch: commit, settled (its predecessor was, or others of its large update), sweep, redrive or reconcile.';
 comment on column pause_status.webhook_queue.delivery_id is 'webhook-id of the request it travels in: its own id when alone. Null while no delivery is under way.';
 comment on column pause_status.webhook_queue.request_id is 'pg_net''s id of that request. Only a hint: pg_net gives the same ids again after a crash.';
 comment on column pause_status.webhook_queue.last_error is 'Why it is not completed yet, or what to do about it.';
 comment on column pause_status.webhook_queue.receipt is 'What the orchestrator answered; duplicates get it too.';
 comment on column pause_status.webhook_queue.dead_letter_id is 'The dead letter of a failed event, open or resolved.';
-comment on column pause_status.webhook_queue.queued_by is 'The transaction that queued it, so that its commit finds its events among all that are due.';
+comment on column pause_status.webhook_queue.queued_by is 'The transaction that queued it, so that its commit finds its events among all that are due. Null for what a large update leaves to those who settle its first events: these are due from the moment they occurred at.';
 comment on column pause_status.webhook_queue.leads is 'Whether it takes the events that were queued with it along at the commit; one of each statement is enough.';
 comment on trigger webhook_queue_dispatch_at_commit on pause_status.webhook_queue is 'The fast path. What it misses, the sweep sends.';
 
@@ -430,6 +434,11 @@ create function pause_status.dispatch_due(why text, at_most integer)
   language plpgsql volatile set search_path="" set enable_seqscan=off set enable_bitmapscan=off;
 comment on function pause_status.dispatch_due(text,integer) is 'Dispatches the heads of line that have been due for longest; returns how many.';
 
+create function pause_status.dispatch_rest(event_ids uuid[])
+  returns integer
+  language plpgsql volatile set search_path="" set plan_cache_mode=force_generic_plan set enable_seqscan=off;
+comment on function pause_status.dispatch_rest(uuid[]) is 'Dispatches some more of the large updates that these events, settled now, are from; returns how many.';
+
 create function pause_status.dispatch_transaction()
   returns void
   language plpgsql volatile set search_path="" set plan_cache_mode=force_generic_plan set enable_seqscan=off set lock_timeout=2s;
@@ -510,6 +519,11 @@ create function pause_status.iso(moment timestamp with time zone)
   language plpgsql immutable set search_path="";
 comment on function pause_status.iso(timestamp with time zone) is 'A time as ISO 8601 in UTC with all of its microseconds, whatever the session''s TimeZone and DateStyle are.';
 
+create function pause_status.keep_dead_letters()
+  returns trigger
+  language plpgsql volatile set search_path="";
+comment on function pause_status.keep_dead_letters() is 'Fails what would leave a failed event without its dead letter.';
+
 create function pause_status.list_problem(query jsonb)
   returns text
   language plpgsql stable set search_path="" set TimeZone=UTC set DateStyle=ISO, MDY;
@@ -539,6 +553,11 @@ create function pause_status.payload(event_id uuid, mentor_id uuid, old_status t
   returns jsonb
   language plpgsql stable set search_path="";
 comment on function pause_status.payload(uuid,uuid,text,text,bigint,text) is 'The body of a delivery, in the shape of a Supabase database webhook. It carries no profile data.';
+
+create function pause_status.payload_of(event pause_status.webhook_queue)
+  returns jsonb
+  language plpgsql stable set search_path="";
+comment on function pause_status.payload_of(pause_status.webhook_queue) is 'What is sent for an event: the same each time, because what it is made of never changes.';
 
 create function pause_status.post(delivery_id uuid, body jsonb, function_url text, secrets text, timeout_ms integer)
   returns bigint
@@ -634,6 +653,11 @@ create function pause_status.take_back()
   returns void
   language plpgsql volatile set search_path="" set plan_cache_mode=force_generic_plan set enable_seqscan=off;
 comment on function pause_status.take_back() is 'Makes the events due again that the current transaction has handed to pg_net, which has not seen them yet. Never raises.';
+
+create function pause_status.time_text(moment timestamp with time zone)
+  returns text
+  language plpgsql immutable set search_path="";
+comment on function pause_status.time_text(timestamp with time zone) is 'A time as it is sent. Of fixed form, because it is part of the fingerprint and a session''s formats are not ours.';
 
 create function pause_status.unexplained_profiles(mentor_ids uuid[], at_most integer)
   returns TABLE(mentor_id uuid, known_status text, status text)

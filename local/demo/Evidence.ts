@@ -21,7 +21,7 @@ export interface QueueRow {
 
 const LAST_EVENT = `
   select q.event_id, q.transition, q.version::int, q.status, q.attempts, q.delivery_id, q.last_error, q.receipt,
-    q.payload::text as body,
+    pause_status.payload_of(q)::text as body,
     (select r.status_code from net._http_response r where r.id = q.request_id) as response_status
   from pause_status.webhook_queue q
   where q.mentor_id = $1

@@ -1,7 +1,7 @@
 -- Purpose: the outbox: the version counters, what each mentor's coordinators know, the queue.
 -- Locks:   none on existing tables.
 -- Undo:    drop table pause_status.webhook_queue, pause_status.mentor_states, pause_status.mentor_versions cascade;
---          drop function pause_status.fingerprint(uuid, text, text, bigint),
+--          drop function pause_status.fingerprint(uuid, text, text, bigint), pause_status.time_text(timestamptz),
 --          pause_status.payload(uuid, uuid, text, text, bigint, text).
 
 -- Installers that come at the same time take turns.
@@ -40,7 +40,7 @@ create table if not exists pause_status.webhook_queue (
   new_status text not null,
   occurred_at timestamptz,
   source text not null,
-  payload jsonb not null,
+  payload jsonb,
   fingerprint text not null,
   status text not null default 'pending',
   attempts integer not null default 0,
@@ -60,31 +60,39 @@ create table if not exists pause_status.webhook_queue (
   created_at timestamptz not null default clock_timestamp(),
   completed_at timestamptz,
   dead_letter_id uuid,
-  queued_by xid8 not null default pg_current_xact_id(),
+  queued_by xid8 default pg_current_xact_id(),
   leads boolean not null default true,
   constraint webhook_queue_pkey primary key (event_id),
   constraint webhook_queue_gives_a_version_once unique (mentor_id, version),
-  constraint webhook_queue_source_is_known check (source in ('outbox', 'webhook')),
-  constraint webhook_queue_status_is_known check (status in ('pending', 'processing', 'completed', 'failed')),
+  -- Few, because every statement that writes here compiles all of them.
+  constraint webhook_queue_only_outbox_has_version check (
+    case source
+      when 'outbox' then coalesce(version, 0) >= 1 and (payload is not null or occurred_at is not null)
+      when 'webhook' then version is null and payload is not null
+      else false
+    end
+  ),
   constraint webhook_queue_transition_agrees_with_statuses check (
     (transition = 'PAUSE' and old_status = 'active' and new_status = 'paused')
     or (transition = 'RESUME' and old_status = 'paused' and new_status = 'active')
   ),
-  constraint webhook_queue_only_outbox_has_version check ((source = 'outbox') = (version is not null)),
-  constraint webhook_queue_versions_start_at_one check (version >= 1),
-  constraint webhook_queue_processing_has_lease check (status <> 'processing' or lease_expires_at is not null),
-  constraint webhook_queue_only_processing_has_lease check (status = 'processing' or lease_expires_at is null),
-  constraint webhook_queue_pending_outbox_has_next_attempt check (
-    status <> 'pending' or source <> 'outbox' or next_attempt_at is not null
+  constraint webhook_queue_status_agrees_with_columns check (
+    case status
+      when 'pending' then
+        (next_attempt_at is not null or source = 'webhook')
+        and lease_expires_at is null and completed_at is null and receipt is null and dead_letter_id is null
+      when 'processing' then
+        lease_expires_at is not null
+        and next_attempt_at is null and completed_at is null and receipt is null and dead_letter_id is null
+      when 'completed' then
+        completed_at is not null and receipt is not null
+        and next_attempt_at is null and lease_expires_at is null and dead_letter_id is null
+      when 'failed' then
+        dead_letter_id is not null
+        and next_attempt_at is null and lease_expires_at is null and completed_at is null and receipt is null
+      else false
+    end
   ),
-  constraint webhook_queue_only_pending_has_next_attempt check (status = 'pending' or next_attempt_at is null),
-  constraint webhook_queue_completed_has_receipt check (
-    status <> 'completed' or (receipt is not null and completed_at is not null)
-  ),
-  constraint webhook_queue_only_completed_has_receipt check (
-    status = 'completed' or (receipt is null and completed_at is null)
-  ),
-  constraint webhook_queue_failed_has_dead_letter check ((status = 'failed') = (dead_letter_id is not null)),
   constraint webhook_queue_dispatch_reason_is_known check (
     dispatch_reason in ('commit', 'settled', 'sweep', 'redrive', 'reconcile')
   ),
@@ -111,7 +119,8 @@ comment on column pause_status.webhook_queue.occurred_at is
   'When it happened; null when a sender''s text is no timestamp. It identifies, it never orders.';
 comment on column pause_status.webhook_queue.source is
   'outbox: captured by our trigger and sent by us; webhook: sent, and sent again, by somebody else.';
-comment on column pause_status.webhook_queue.payload is 'Built once and sent as it is, so every delivery is the same.';
+comment on column pause_status.webhook_queue.payload is
+  'What is sent, where the other columns do not say it: null for what our trigger captured. See payload_of().';
 comment on column pause_status.webhook_queue.fingerprint is 'Tells another payload under the same event id apart.';
 comment on column pause_status.webhook_queue.attempts is
   'How often the event was sent to the handler: dispatches, or the claims of a webhook from elsewhere.';
@@ -126,7 +135,8 @@ comment on column pause_status.webhook_queue.next_attempt_at is
   'When the sweep may send it (again), or, while a delivery is under way, when it counts as unacknowledged. '
   'Null while claimed or settled, and for what somebody else sends.';
 comment on column pause_status.webhook_queue.dispatch_reason is
-  'What made the last dispatch: commit, settled (its predecessor was), sweep, redrive or reconcile.';
+  'What made the last dispatch: commit, settled (its predecessor was, or others of its large update), sweep, redrive '
+  'or reconcile.';
 comment on column pause_status.webhook_queue.delivery_id is
   'webhook-id of the request it travels in: its own id when alone. Null while no delivery is under way.';
 comment on column pause_status.webhook_queue.request_id is
@@ -134,7 +144,8 @@ comment on column pause_status.webhook_queue.request_id is
 comment on column pause_status.webhook_queue.dead_letter_id is
   'The dead letter of a failed event, open or resolved.';
 comment on column pause_status.webhook_queue.queued_by is
-  'The transaction that queued it, so that its commit finds its events among all that are due.';
+  'The transaction that queued it, so that its commit finds its events among all that are due. Null for what a large '
+  'update leaves to those who settle its first events: these are due from the moment they occurred at.';
 comment on column pause_status.webhook_queue.leads is
   'Whether it takes the events that were queued with it along at the commit; one of each statement is enough.';
 comment on column pause_status.webhook_queue.last_error is 'Why it is not completed yet, or what to do about it.';
@@ -198,5 +209,34 @@ end
 $$;
 comment on function pause_status.payload(uuid, uuid, text, text, bigint, text) is
   'The body of a delivery, in the shape of a Supabase database webhook. It carries no profile data.';
+
+create or replace function pause_status.time_text(moment timestamptz)
+returns text
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return to_char(moment at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"');
+end
+$$;
+comment on function pause_status.time_text(timestamptz) is
+  'A time as it is sent. Of fixed form, because it is part of the fingerprint and a session''s formats are not ours.';
+
+create or replace function pause_status.payload_of(event pause_status.webhook_queue)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return coalesce(event.payload, pause_status.payload(
+    event.event_id, event.mentor_id, event.old_status, event.new_status, event.version,
+    pause_status.time_text(event.occurred_at)
+  ));
+end
+$$;
+comment on function pause_status.payload_of(pause_status.webhook_queue) is
+  'What is sent for an event: the same each time, because what it is made of never changes.';
 
 revoke all on all functions in schema pause_status from public, anon, authenticated, service_role;

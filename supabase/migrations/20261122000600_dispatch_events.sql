@@ -1,6 +1,6 @@
 -- Purpose: sends events: hands them to pg_net, several in one signed request.
 -- Locks:   none on existing tables.
--- Undo:    drop function pause_status.dispatch_due(text, integer), pause_status.dispatch(uuid[], text),
+-- Undo:    drop function pause_status.dispatch_rest(uuid[]), pause_status.dispatch_due(text, integer), pause_status.dispatch(uuid[], text),
 --          pause_status.hand_over(jsonb[]), pause_status.post(uuid, jsonb, text, text, integer),
 --          pause_status.handler_address(), pause_status.request_size(uuid, integer, integer),
 --          pause_status.is_first_in_line(uuid, bigint), pause_status.postpone(uuid[], text, text).
@@ -96,7 +96,7 @@ stable
 set search_path = ''
 as $$
 begin
-  if to_regprocedure('net.http_post(text,jsonb,jsonb,jsonb,integer)') is null then
+  if to_regproc('net.http_post') is null then
     raise exception 'pg_net is not installed: run create extension pg_net with schema extensions'
       using errcode = 'undefined_object';
   end if;
@@ -196,7 +196,7 @@ begin
       with due as materialized (
         select
           q.event_id,
-          q.payload,
+          pause_status.payload_of(q) as payload,
           q.next_attempt_at,
           pause_status.request_size(q.event_id, q.failures, settings.events_per_request) as size
         from pause_status.webhook_queue q
@@ -293,5 +293,43 @@ end
 $$;
 comment on function pause_status.dispatch_due(text, integer) is
   'Dispatches the heads of line that have been due for longest; returns how many.';
+
+create or replace function pause_status.dispatch_rest(event_ids uuid[])
+returns integer
+language plpgsql
+set search_path = ''
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+as $$
+declare
+  -- Ten for one: a hundred thousand events need five rounds, and nobody who settles has much to hand over.
+  most integer := (select 10 * s.events_per_request from pause_status.settings s);
+begin
+  return pause_status.dispatch(
+    array(
+      select rest.event_id
+      from (
+        select distinct q.occurred_at from pause_status.webhook_queue q where q.event_id = any(event_ids)
+      ) as large_update
+      cross join lateral (
+        select q.event_id
+        from pause_status.webhook_queue q
+        where q.status = 'pending'
+          and q.delivery_id is null
+          -- As a range in order: for one equal value any index would do, if the queue was empty when this was planned.
+          and q.next_attempt_at between large_update.occurred_at and large_update.occurred_at
+          and q.queued_by is null
+        order by q.next_attempt_at
+        limit most
+        for update skip locked
+      ) as rest
+      limit most
+    ),
+    'settled'
+  );
+end
+$$;
+comment on function pause_status.dispatch_rest(uuid[]) is
+  'Dispatches some more of the large updates that these events, settled now, are from; returns how many.';
 
 revoke all on all functions in schema pause_status from public, anon, authenticated, service_role;

@@ -59,11 +59,6 @@ declare
   event_ids uuid[];
   mentor_ids uuid[];
 begin
-  -- What a large update handed over when it was made was signed then, and a signature is good for five minutes.
-  if clock_timestamp() - now() > interval '1 minute' then
-    perform pause_status.take_back();
-  end if;
-
   -- At most 10,000, because the writer waits for it; the sweep sends the rest.
   select array_agg(mine.event_id), array_agg(mine.mentor_id) into event_ids, mentor_ids
   from (
@@ -84,7 +79,7 @@ begin
     from pause_status.webhook_queue earlier
     where earlier.mentor_id = any(mentor_ids)
       and earlier.status in ('pending', 'processing')
-      and earlier.queued_by <> pg_current_xact_id()
+      and earlier.queued_by is distinct from pg_current_xact_id()
     order by earlier.event_id
     for share;
   exception when others then
@@ -109,6 +104,14 @@ begin
   if to_char(new.created_at at time zone 'UTC', 'YYYYMMDDHH24MISSUS') collate "C"
     <= coalesce(current_setting('pause_status.dispatched_until', true), '')
   then
+    return null;
+  end if;
+
+  if clock_timestamp() - now() > interval '1 minute' then
+    -- What a large update handed over when it was made was signed then, and a signature is good for five minutes.
+    perform pause_status.take_back();
+  elsif new.delivery_id is not null then
+    -- Of a large update that has left the commit nothing.
     return null;
   end if;
   perform set_config(

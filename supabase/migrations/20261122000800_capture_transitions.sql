@@ -35,83 +35,154 @@ set enable_seqscan = off
 as $$
 declare
   settings pause_status.settings;
+  moment constant timestamptz := clock_timestamp();
+  moment_text constant text := pause_status.time_text(moment);
   -- One random number for the statement, counted on: neighbours in the table are neighbours in the index.
   stem constant text := left(gen_random_uuid()::text, 24);
+  -- Twelve digits, however many are added to it.
+  first_event constant bigint := x'800000000000'::bigint;
+  -- Enough that the handler is busy until whoever settles them has handed over the next.
+  most_requests constant integer := 5;
 begin
-  -- What fills whole requests is handed to pg_net here: queued as under way it is written once. The rest, which may
-  -- travel with what the transaction queues later, waits for the commit.
+  -- What fills whole requests is handed to pg_net here: queued as under way it is written once. Of a large update only
+  -- the first requests, because the writer waits for it; the rest is left to those who settle these. What fills no
+  -- request may travel with what the transaction queues later, and waits for the commit.
   select s.* into settings
   from pause_status.settings s
   where s.events_per_request between 2 and (select count(*) from new_profiles);
+
+  if settings.events_per_request is null then
+    -- The same without requests, because a change of one mentor should cost little more than its two rows.
+    with numbered as (
+      insert into pause_status.mentor_versions as v (mentor_id, version)
+      select n.id, 1
+      from new_profiles n
+      join old_profiles o on o.id = n.id
+      where (o.status::text, n.status::text) in (('active', 'paused'), ('paused', 'active'))
+      order by n.id
+      on conflict (mentor_id) do update set version = v.version + 1
+      returning v.mentor_id, v.version
+    )
+    insert into pause_status.webhook_queue (
+      event_id, mentor_id, version, transition, old_status, new_status, occurred_at, source, fingerprint,
+      next_attempt_at, leads
+    )
+    select
+      (stem || to_hex(first_event + t.place))::uuid, t.mentor_id, t.version, t.transition, t.old_status, t.new_status,
+      moment, 'outbox', pause_status.fingerprint(t.mentor_id, t.transition, moment_text, t.version),
+      moment, t.place = 1
+    from (
+      select
+        v.mentor_id,
+        v.version,
+        o.status::text as old_status,
+        n.status::text as new_status,
+        case n.status::text when 'paused' then 'PAUSE' else 'RESUME' end as transition,
+        row_number() over (order by v.mentor_id) as place
+      from numbered v
+      join new_profiles n on n.id = v.mentor_id
+      join old_profiles o on o.id = v.mentor_id
+    ) as t;
+    return null;
+  end if;
 
   with changed as materialized (
     select n.id as mentor_id, o.status::text as old_status, n.status::text as new_status
     from new_profiles n
     join old_profiles o on o.id = n.id
     where (o.status::text, n.status::text) in (('active', 'paused'), ('paused', 'active'))
-  ), numbered as (
+  ), raised as (
+    -- The lock on the profile is the lock on its version: nobody else is at these rows, so their order is free.
+    update pause_status.mentor_versions v
+    set version = v.version + 1
+    from changed c
+    where v.mentor_id = c.mentor_id and v.mentor_id = any(array(select c.mentor_id from changed c))
+    returning c.*, v.version
+  ), begun as (
     insert into pause_status.mentor_versions as v (mentor_id, version)
     select c.mentor_id, 1
     from changed c
+    where (select count(*) from raised) < (select count(*) from changed)
+      and not exists (select from raised r where r.mentor_id = c.mentor_id)
     order by c.mentor_id
     on conflict (mentor_id) do update set version = v.version + 1
     returning v.mentor_id, v.version
-  ), drafted as materialized (
+  ), blocked as materialized (
+    select distinct q.mentor_id
+    from pause_status.webhook_queue q
+    where settings.events_per_request is not null
+      and q.mentor_id = any(array(select c.mentor_id from changed c))
+      and q.status in ('pending', 'processing')
+  ), lined_up as materialized (
     select
-      c.*,
-      n.version,
-      case c.new_status when 'paused' then 'PAUSE' else 'RESUME' end as transition,
-      row_number() over (order by c.mentor_id) as place,
-      clock_timestamp() as occurred_at,
-      -- With a limit the planner cannot turn it round: it asks the index for each mentor, however many events wait.
-      settings.events_per_request is not null and (
-        select q.event_id
-        from pause_status.webhook_queue q
-        where q.mentor_id = c.mentor_id and q.status in ('pending', 'processing')
-        limit 1
-      ) is null as is_first
-    from changed c
-    join numbered n on n.mentor_id = c.mentor_id
-  ), named as materialized (
-    select
-      d.*,
-      (stem || lpad(to_hex(d.place), 12, '0'))::uuid as event_id,
-      -- A fixed text, because it is part of the fingerprint and the session's TimeZone and DateStyle are not ours.
-      to_char(d.occurred_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as occurred_at_text,
-      case when d.is_first then
-        (row_number() over (partition by d.is_first order by d.place) - 1) / settings.events_per_request
-      end as request
-    from drafted d
-  ), written as materialized (
-    select
-      n.*,
-      pause_status.payload(n.event_id, n.mentor_id, n.old_status, n.new_status, n.version, n.occurred_at_text)
-        as payload
-    from named n
+      l.*,
+      case l.new_status when 'paused' then 'PAUSE' else 'RESUME' end as transition,
+      (stem || to_hex(first_event + l.place))::uuid as event_id,
+      case when l.is_free then (l.free_so_far - 1) / settings.events_per_request end as request
+    from (
+      select
+        n.*,
+        row_number() over one_by_one as place,
+        b.mentor_id is null as is_free,
+        count(*) filter (where b.mentor_id is null) over one_by_one as free_so_far
+      from (
+        select * from raised
+        union all
+        select c.*, b.version from begun b join changed c on c.mentor_id = b.mentor_id
+      ) as n
+      left join blocked b on b.mentor_id = n.mentor_id
+      window one_by_one as (order by n.mentor_id rows unbounded preceding)
+    ) as l
   ), full_requests as (
-    select w.request, jsonb_agg(w.payload order by w.place) as body
-    from written w
-    where w.request is not null
-    group by w.request
+    select l.request, jsonb_agg(
+      pause_status.payload(l.event_id, l.mentor_id, l.old_status, l.new_status, l.version, moment_text)
+      order by l.place
+    ) as body
+    from lined_up l
+    where l.request < most_requests
+    group by l.request
     having count(*) = settings.events_per_request
   ), handed_over as materialized (
-    select h.*, clock_timestamp() as dispatched_at
+    select
+      count(*) as requests,
+      array_agg(h.delivery_id order by h.request) as delivery_ids,
+      array_agg(h.request_id order by h.request) as request_ids,
+      clock_timestamp() as dispatched_at
     from pause_status.hand_over((select array_agg(f.body order by f.request) from full_requests f)) h
+  ), sorted_out as (
+    select
+      l.*,
+      l.request < h.requests as is_handed_over,
+      h.requests = most_requests and l.request >= most_requests as is_left_over,
+      h.*
+    from handed_over h
+    cross join lined_up l
   )
   insert into pause_status.webhook_queue (
-    event_id, mentor_id, version, transition, old_status, new_status, occurred_at, source, payload, fingerprint,
-    attempts, delivery_id, request_id, last_dispatched_at, dispatch_reason, next_attempt_at, leads
+    event_id, mentor_id, version, transition, old_status, new_status, occurred_at, source, fingerprint,
+    attempts, delivery_id, request_id, last_dispatched_at, dispatch_reason, next_attempt_at, queued_by, leads
   )
   select
-    w.event_id, w.mentor_id, w.version, w.transition, w.old_status, w.new_status, w.occurred_at, 'outbox', w.payload,
-    pause_status.fingerprint(w.mentor_id, w.transition, w.occurred_at_text, w.version),
-    (h.request is not null)::integer, h.delivery_id, h.request_id, h.dispatched_at,
-    case when h.request is not null then 'commit' end,
-    coalesce(h.dispatched_at + make_interval(secs => settings.acknowledge_timeout_seconds), w.occurred_at),
-    w.place = 1
-  from written w
-  left join handed_over h on h.request = w.request
-  order by w.place;
+    s.event_id, s.mentor_id, s.version, s.transition, s.old_status, s.new_status, moment, 'outbox',
+    -- As fingerprint() does it, which would take longer than the rest of the row.
+    s.mentor_id::text || ' ' || s.transition || ' ' || moment_text || ' ' || s.version,
+    (s.is_handed_over is true)::integer, s.delivery_ids[s.request + 1], s.request_ids[s.request + 1],
+    case when s.is_handed_over then s.dispatched_at end,
+    case when s.is_handed_over then 'commit' end,
+    case
+      when s.is_handed_over then s.dispatched_at + make_interval(secs => settings.acknowledge_timeout_seconds)
+      when s.is_left_over then moment
+      -- Set apart, so that dispatch_rest() has not to look at all that cannot be sent yet.
+      else moment + interval '1 microsecond'
+    end,
+    case when s.is_left_over is not true then pg_current_xact_id() end,
+    -- The first, and the first of those that wait for the commit.
+    s.place = 1 or (s.is_handed_over or s.is_left_over) is not true and case
+      when s.is_free then s.free_so_far = s.requests * settings.events_per_request + 1
+      else s.place - s.free_so_far = 1
+    end is true
+  -- No order: they come in that of their places, and nothing but the speed of the indexes depends on it.
+  from sorted_out s;
   return null;
 end
 $$;

@@ -96,7 +96,7 @@ begin
   return query
   with judged as materialized (
     select
-      q.event_id, q.mentor_id, q.version, q.new_status, q.payload, q.source, q.status, q.attempts, q.claim_token,
+      q.event_id, q.mentor_id, q.version, q.new_status, q as queued, q.source, q.status, q.attempts, q.claim_token,
       q.last_dispatched_at, q.dispatch_reason, q.delivery_id, q.request_id, q.lease_expires_at,
       e.outcome, e.http_status, e.duration_ms, e.receipt, e.retry_after_seconds,
       pause_status.shorten(e.outcome || ': ' || e.message) as error,
@@ -153,7 +153,7 @@ begin
     select
       j.event_id, j.mentor_id, j.version,
       case j.outcome when 'rejected' then 'rejected' when 'permanent' then 'refused' else 'exhausted' end,
-      j.payload, j.attempts, j.first_failed_at, j.last_failed_at,
+      pause_status.payload_of(j.queued), j.attempts, j.first_failed_at, j.last_failed_at,
       pause_status.shorten(j.error || coalesce('; given up, because ' || j.why, ''))
     from judged j
     where j.verdict = 'dead'

@@ -50,6 +50,7 @@ as $$
 declare
   endings jsonb;
   settled jsonb;
+  settled_ids uuid[];
   mentor_ids uuid[];
   answers jsonb;
 begin
@@ -91,8 +92,9 @@ begin
 
   select
     coalesce(jsonb_object_agg(e.event_id, e.verdict), '{}'),
+    array_agg(e.event_id) filter (where e.verdict <> 'released'),
     array_agg(distinct e.mentor_id) filter (where e.verdict <> 'released')
-  into settled, mentor_ids
+  into settled, settled_ids, mentor_ids
   from pause_status.end_attempts(endings) e;
 
   -- In one request, whoever was next in these mentors' lines.
@@ -110,6 +112,7 @@ begin
     ),
     'settled'
   );
+  perform pause_status.dispatch_rest(settled_ids);
 
   select coalesce(
     jsonb_agg(

@@ -52,7 +52,7 @@ begin
     request_id = null,
     last_dispatched_at = coalesce(q.last_dispatched_at, clock_timestamp()),
     next_attempt_at = clock_timestamp(),
-    payload = case when force then q.payload || '{"force": true}' else q.payload - 'force' end
+    payload = case when force then pause_status.payload_of(q) || '{"force": true}' else q.payload - 'force' end
   where q.event_id = redrive.event_id;
   perform pause_status.dispatch(array[redrive.event_id], 'redrive');
   return jsonb_build_object('outcome', 'redriven');

@@ -215,7 +215,7 @@ begin
 
     event_ids := array(select b.event_id from unnest(batch) b);
     answer := pause_status.call_handler(
-      event_ids, (select jsonb_agg(b.payload) from unnest(batch) b), function_url, secrets, settings.request_timeout_ms
+      event_ids, (select jsonb_agg(pause_status.payload_of(b)) from unnest(batch) b), function_url, secrets, settings.request_timeout_ms
     );
     tried := tried || event_ids;
     calls := calls || (

@@ -77,6 +77,20 @@ describe("a burst", () => {
     await makeQuick(database)
   })
 
+  it("of more mentors than the writer hands over is told about once each, without the sweep", async () => {
+    const { database } = pipeline
+    await database.rows("select cron.unschedule('pause-status-sweep')")
+    await database.rows(
+      "update pause_status.settings set events_per_request = 10, lease_seconds = 60, acknowledge_timeout_seconds = 60"
+    )
+    const mentorIds = await createMentors(database, 200)
+    await setAll(mentorIds, "paused")
+    await expectAllTold(mentorIds, "PAUSE")
+    assert.strictEqual((await deliveriesOf(mentorIds))?.deliveries, 200)
+    await database.rows("update pause_status.settings set events_per_request = 100")
+    await makeQuick(database)
+  })
+
   it("that flips three times in one transaction is told about in the order of the versions", async () => {
     const { database } = pipeline
     const mentorIds = await createMentors(database, 60)
@@ -160,7 +174,7 @@ const pauseAndSpoil = async (spoil: string) => {
 describe("one bad event in a request of ten is a dead letter, and its neighbours are told about once:", () => {
   it("one that the handler cannot read", async () => {
     const { lastError, reason } = await pauseAndSpoil(
-      `update pause_status.webhook_queue set payload = payload || '{"table": "somewhere_else"}'`
+      `update pause_status.webhook_queue q set payload = pause_status.payload_of(q) || '{"table": "somewhere_else"}'`
     )
     assert.strictEqual(reason, "rejected")
     assert.match(lastError, /400.*invalid_payload/)
@@ -168,7 +182,7 @@ describe("one bad event in a request of ten is a dead letter, and its neighbours
 
   it("one whose payload is not what was queued under its id", async () => {
     const { lastError, reason } = await pauseAndSpoil(
-      `update pause_status.webhook_queue set payload = payload || '{"timestamp": "2026-11-22T09:30:00.000001Z"}'`
+      `update pause_status.webhook_queue q set payload = pause_status.payload_of(q) || '{"timestamp": "2026-11-22T09:30:00.000001Z"}'`
     )
     assert.strictEqual(reason, "rejected")
     assert.match(lastError, /422.*payload_mismatch/)

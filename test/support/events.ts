@@ -112,7 +112,7 @@ const fail = `
       resolution, resolved_at
     )
     select
-      q.event_id, q.mentor_id, q.version, 'refused', q.payload, 1, q.created_at, q.created_at, 'status 400',
+      q.event_id, q.mentor_id, q.version, 'refused', pause_status.payload_of(q), 1, q.created_at, q.created_at, 'status 400',
       case when $2 then 'resolved' end, case when $2 then clock_timestamp() end
     from pause_status.webhook_queue q
     where q.event_id = $1

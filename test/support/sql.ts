@@ -283,9 +283,10 @@ export const givenEvent = async (database: Pick<Database, "row">, eventId: strin
     await database.row<{ event: GivenEvent }>(
       `select jsonb_build_object(
          'eventId', event_id, 'mentorId', mentor_id, 'transition', transition, 'oldStatus', old_status,
-         'newStatus', new_status, 'occurredAt', payload ->> 'timestamp', 'version', version, 'source', source
+         'newStatus', new_status, 'occurredAt', pause_status.payload_of(q) ->> 'timestamp', 'version', version,
+         'source', source
        ) as event
-       from pause_status.webhook_queue where event_id = $1`,
+       from pause_status.webhook_queue q where event_id = $1`,
       [eventId]
     )
   ).event

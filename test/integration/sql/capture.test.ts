@@ -149,8 +149,8 @@ describe("capturing transitions", () => {
       fingerprint: string
       same_instant: boolean
     }>(
-      `select event_id, payload, fingerprint, occurred_at = (payload ->> 'timestamp')::timestamptz as same_instant
-       from pause_status.webhook_queue where mentor_id = $1`,
+      `select event_id, sent as payload, fingerprint, occurred_at = (sent ->> 'timestamp')::timestamptz as same_instant
+       from pause_status.webhook_queue q cross join pause_status.payload_of(q) as sent where mentor_id = $1`,
       [mentor]
     )
     const { timestamp, ...rest } = payload

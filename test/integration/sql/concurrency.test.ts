@@ -98,9 +98,10 @@ describe("many at the same time", () => {
       own.rows<{ event: GivenEvent }>(
         `select jsonb_build_object(
            'eventId', event_id, 'mentorId', mentor_id, 'transition', transition, 'oldStatus', old_status,
-           'newStatus', new_status, 'occurredAt', payload ->> 'timestamp', 'version', version, 'source', source
+           'newStatus', new_status, 'occurredAt', pause_status.payload_of(q) ->> 'timestamp', 'version', version,
+           'source', source
          ) as event
-         from pause_status.webhook_queue where status = 'pending' order by random() limit 20`
+         from pause_status.webhook_queue q where status = 'pending' order by random() limit 20`
       )
     const handler = async () => {
       for (;;) {

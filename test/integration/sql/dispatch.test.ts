@@ -64,7 +64,7 @@ describe("dispatching an event", () => {
   })
   afterAll(() => database[Symbol.asyncDispose]())
 
-  it("hands pg_net the stored payload, signed so that a Standard Webhooks library accepts the exact bytes", async () => {
+  it("hands pg_net the event's payload, signed so that a Standard Webhooks library accepts the exact bytes", async () => {
     const secret = newSecret()
     await storeSecret(database, "pause_status_webhook_secret", secret)
     const mentor = await createMentor(database)

@@ -3,13 +3,16 @@ import { afterAll, assert, beforeEach, describe, it } from "vitest"
 import {
   createMentor,
   type Database,
+  emptyNet,
   eventsOf,
   functionUrl,
   newSecret,
   openDatabase,
   openReadyDatabase,
   setStatus,
-  storeSecret
+  settle,
+  storeSecret,
+  sweep
 } from "../../support/sql.ts"
 
 type Client = Awaited<ReturnType<Database["connect"]>>
@@ -144,6 +147,78 @@ describe("an update that fills whole requests", () => {
     const lateIds = late.map(({ id }) => id)
     for (const { id } of early) assert.notInclude(lateIds, id)
     assert.deepStrictEqual(await sizesSeenBy(client), [3, 3])
+  })
+
+  describe("of which there are more than five", () => {
+    const REQUESTS_OF_THREE = [3, 3, 3, 3, 3]
+
+    const settleOne = async () => {
+      const { event_id } = await own.row<{ event_id: string }>(
+        "select event_id from pause_status.webhook_queue where delivery_id is not null and status = 'pending' limit 1"
+      )
+      assert.include(await settle(own, event_id), { outcome: "completed" })
+    }
+
+    it("hands five of them to pg_net, and what is left over when one of their events is settled", async () => {
+      await createMentors(own, 20)
+      await using client = await own.connect()
+      await client.query(PAUSE)
+      assert.deepStrictEqual(await sizesSeenBy(client), REQUESTS_OF_THREE)
+      await settleOne()
+      assert.deepStrictEqual(await sizesSeenBy(client), [...REQUESTS_OF_THREE, 3, 2])
+    })
+
+    it("hands over ten more for each that is settled", async () => {
+      await createMentors(own, 60)
+      await using client = await own.connect()
+      await client.query(PAUSE)
+      await settleOne()
+      assert.lengthOf(await sizesSeenBy(client), 15)
+      await settleOne()
+      assert.lengthOf(await sizesSeenBy(client), 20)
+      await settleOne()
+      assert.lengthOf(await sizesSeenBy(client), 20)
+    })
+
+    it("leaves what is left over to the sweep when all that was handed over is lost", async () => {
+      await createMentors(own, 20)
+      await own.rows(PAUSE)
+      await emptyNet(own)
+      assert.strictEqual(await sweep(own), 5)
+    })
+
+    it("sends at the commit what the transaction changed beside, and what fills no request", async () => {
+      const other = await createMentor(own, "paused")
+      await createMentors(own, 20)
+      await using client = await own.connect()
+      await client.query("begin")
+      await client.query(PAUSE)
+      await client.query("update public.peer_mentor_profiles set status = 'active' where id = $1", [other])
+      await client.query("commit")
+      assert.deepStrictEqual(await sizesSeenBy(client), [...REQUESTS_OF_THREE, 1])
+      const [event] = await eventsOf(own, other)
+      assert.strictEqual(event?.attempts, 1)
+    })
+
+    it("leaves those in their place whose mentors have an earlier event unsettled", async () => {
+      const waiting = await createMentor(own)
+      await setStatus(own, waiting, "paused", "active")
+      await own.rows("delete from pause_status.webhook_queue where mentor_id = $1 and version = 2", [waiting])
+      await emptyNet(own)
+      await createMentors(own, 20)
+      await own.rows(PAUSE)
+      await own.rows("update pause_status.webhook_queue set delivery_id = null where mentor_id = $1", [waiting])
+      await settleOne()
+      await using client = await own.connect()
+      assert.deepStrictEqual(await sizesSeenBy(client), [...REQUESTS_OF_THREE, 3, 2])
+      assert.deepStrictEqual(
+        (await eventsOf(own, waiting)).map(({ attempts, version }) => [version, attempts]),
+        [
+          [1, 1],
+          [3, 0]
+        ]
+      )
+    })
   })
 
   const broken: ReadonlyArray<{

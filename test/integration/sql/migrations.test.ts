@@ -78,7 +78,7 @@ describe("the migrations", () => {
     const mentor = await createMentor(database)
     await setStatus(database, mentor, "paused", "retired", "active")
     const events = await database.rows<{ transition: string; payload: unknown }>(
-      "select transition, payload from pause_status.webhook_queue"
+      "select transition, pause_status.payload_of(q) as payload from pause_status.webhook_queue q"
     )
     assert.deepStrictEqual(
       events.map((event) => event.transition),
