@@ -6,8 +6,8 @@ import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { gzipSync } from "node:zlib"
 import { minify } from "rolldown/utils"
-import { compileAtOnce } from "./compileAtOnce.ts"
-import { calledByFirstDelivery } from "./rehearsal.ts"
+import { compileAtOnce } from "./build/compileAtOnce.ts"
+import { calledByFirstDelivery } from "./build/rehearsal.ts"
 
 const root = dirname(fileURLToPath(import.meta.url))
 

@@ -67,7 +67,6 @@ alter table pause_status.dead_letter_queue enable row level security;
 CREATE INDEX dead_letter_queue_created_at_idx ON pause_status.dead_letter_queue USING btree (created_at);
 CREATE INDEX dead_letter_queue_event_id_idx ON pause_status.dead_letter_queue USING btree (event_id);
 CREATE UNIQUE INDEX dead_letter_queue_one_open_per_event_idx ON pause_status.dead_letter_queue USING btree (event_id) WHERE (resolution IS NULL);
-CREATE TRIGGER dead_letter_queue_outlives_no_failed_event AFTER DELETE ON pause_status.dead_letter_queue FOR EACH ROW EXECUTE FUNCTION pause_status.keep_dead_letters();
 comment on table pause_status.dead_letter_queue is 'Events that failed for good, until a person redrives or resolves them. They do not hold up their successors.';
 comment on column pause_status.dead_letter_queue.reason is 'rejected: the handler answered 400 or 422; refused: the orchestrator would never accept it; exhausted: given up, for the reason that last_error ends with.';
 comment on column pause_status.dead_letter_queue.attempts is 'How often the event had been sent when it failed.';
@@ -260,6 +259,7 @@ create table pause_status.webhook_queue (
   leads boolean not null default true,
   constraint webhook_queue_pkey PRIMARY KEY (event_id),
   constraint webhook_queue_gives_a_version_once UNIQUE (mentor_id, version),
+  constraint webhook_queue_dead_letter_id_fkey FOREIGN KEY (dead_letter_id) REFERENCES pause_status.dead_letter_queue(id),
   constraint webhook_queue_counts_up CHECK (attempts >= 0 AND own_failures >= 0 AND own_failures <= failures AND claim_token >= 0),
   constraint webhook_queue_delivery_was_dispatched CHECK (delivery_id IS NULL OR dispatch_reason IS NOT NULL AND last_dispatched_at IS NOT NULL),
   constraint webhook_queue_dispatch_reason_is_known CHECK (dispatch_reason = ANY (ARRAY['commit'::text, 'settled'::text, 'sweep'::text, 'redrive'::text, 'reconcile'::text])),
@@ -291,7 +291,6 @@ CREATE INDEX webhook_queue_under_way_idx ON pause_status.webhook_queue USING btr
 CREATE INDEX webhook_queue_unsettled_idx ON pause_status.webhook_queue USING btree (mentor_id, version) WHERE (status = ANY (ARRAY['pending'::text, 'processing'::text]));
 CREATE INDEX webhook_queue_untimely_idx ON pause_status.webhook_queue USING btree (created_at, event_id) WHERE (GREATEST((created_at - occurred_at), (occurred_at - created_at)) > '01:00:00'::interval);
 CREATE CONSTRAINT TRIGGER webhook_queue_dispatch_at_commit AFTER INSERT ON pause_status.webhook_queue DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (new.leads AND new.source = 'outbox'::text AND new.status = 'pending'::text) EXECUTE FUNCTION pause_status.dispatch_at_commit();
-CREATE TRIGGER webhook_queue_failed_has_dead_letter AFTER INSERT OR UPDATE OF dead_letter_id ON pause_status.webhook_queue FOR EACH ROW WHEN (new.dead_letter_id IS NOT NULL) EXECUTE FUNCTION pause_status.keep_dead_letters();
 comment on table pause_status.webhook_queue is 'The outbox, the record of truth: one row per transition, written by the transaction that made it.';
 comment on column pause_status.webhook_queue.event_id is 'One key from end to end: webhook-id, the orchestrator''s Idempotency-Key, the notification''s event_id.';
 comment on column pause_status.webhook_queue.version is 'Per-mentor counter given under the profile''s row lock: order without clocks. Null for a webhook from elsewhere.';
@@ -518,11 +517,6 @@ create function pause_status.iso(moment timestamp with time zone)
   returns text
   language plpgsql immutable set search_path="";
 comment on function pause_status.iso(timestamp with time zone) is 'A time as ISO 8601 in UTC with all of its microseconds, whatever the session''s TimeZone and DateStyle are.';
-
-create function pause_status.keep_dead_letters()
-  returns trigger
-  language plpgsql volatile set search_path="";
-comment on function pause_status.keep_dead_letters() is 'Fails what would leave a failed event without its dead letter.';
 
 create function pause_status.list_problem(query jsonb)
   returns text

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Layer } from "effect"
 import { bundleFunctions, isOverBudget } from "../build.ts"
-import { calledByFirstDelivery } from "../rehearsal.ts"
+import { calledByFirstDelivery } from "../build/rehearsal.ts"
 import * as DedupeStoreSupabase from "../src/layers/DedupeStoreSupabase.ts"
 import * as OrchestratorClientHttp from "../src/layers/OrchestratorClientHttp.ts"
 import * as SupabaseRest from "../src/layers/SupabaseRest.ts"

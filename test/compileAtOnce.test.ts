@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { compileAtOnce } from "../compileAtOnce.ts"
-import { place } from "../rehearsal.ts"
+import { compileAtOnce } from "../build/compileAtOnce.ts"
+import { place } from "../build/rehearsal.ts"
 
 const placesOf = (code: string, functions: ReadonlyArray<string>): ReadonlySet<string> =>
   new Set(functions.map((text) => place(code.indexOf(text), code.indexOf(text) + text.length)))

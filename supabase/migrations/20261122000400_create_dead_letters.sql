@@ -1,8 +1,7 @@
 -- Purpose: what became of each attempt, and the events that failed for good.
 -- Locks:   none on existing tables.
--- Undo:    drop trigger webhook_queue_failed_has_dead_letter on pause_status.webhook_queue;
---          drop table pause_status.dead_letter_queue, pause_status.webhook_attempts;
---          drop function pause_status.keep_dead_letters().
+-- Undo:    alter table pause_status.webhook_queue drop constraint webhook_queue_dead_letter_id_fkey;
+--          drop table pause_status.dead_letter_queue, pause_status.webhook_attempts.
 
 -- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('pause_status migrations'));
@@ -86,39 +85,15 @@ comment on column pause_status.dead_letter_queue.attempts is 'How often the even
 comment on column pause_status.dead_letter_queue.resolution is
   'Null while open; redriven: it was sent again; resolved: a person closed it.';
 
--- The other way, a failed event has a dead letter. No foreign key: it would queue a check for each row of a large update,
--- though next to none has a dead letter.
-alter table pause_status.webhook_queue drop constraint if exists webhook_queue_dead_letter_id_fkey;
-
-create or replace function pause_status.keep_dead_letters()
-returns trigger
-language plpgsql
-set search_path = ''
-as $$
+-- Both ways: a failed event has a dead letter, and a dead letter has its event.
+do $$
 begin
-  if tg_table_name = 'webhook_queue' then
-    if not exists (select from pause_status.dead_letter_queue d where d.id = new.dead_letter_id) then
-      raise exception 'event % has no dead letter %', new.event_id, new.dead_letter_id
-        using errcode = 'foreign_key_violation';
-    end if;
-  elsif exists (select from pause_status.webhook_queue q where q.dead_letter_id = old.id) then
-    raise exception 'dead letter % is still that of event %', old.id, old.event_id
-      using errcode = 'foreign_key_violation';
+  if not exists (select from pg_constraint where conname = 'webhook_queue_dead_letter_id_fkey') then
+    alter table pause_status.webhook_queue add constraint webhook_queue_dead_letter_id_fkey
+      foreign key (dead_letter_id) references pause_status.dead_letter_queue (id);
   end if;
-  return null;
 end
 $$;
-comment on function pause_status.keep_dead_letters() is 'Fails what would leave a failed event without its dead letter.';
-
-create or replace trigger webhook_queue_failed_has_dead_letter
-  after insert or update of dead_letter_id on pause_status.webhook_queue
-  for each row
-  when (new.dead_letter_id is not null)
-  execute function pause_status.keep_dead_letters();
-create or replace trigger dead_letter_queue_outlives_no_failed_event
-  after delete on pause_status.dead_letter_queue
-  for each row
-  execute function pause_status.keep_dead_letters();
 
 alter table pause_status.webhook_attempts enable row level security;
 alter table pause_status.dead_letter_queue enable row level security;
