@@ -214,8 +214,8 @@ describe("dead letters", () => {
       "status_agrees_with_columns"
     ],
     ["update pause_status.webhook_queue set dead_letter_id = null where event_id = $1", "status_agrees_with_columns"],
-    ["delete from pause_status.dead_letter_queue where event_id = $1", "is still that of event"],
-    ["update pause_status.webhook_queue set dead_letter_id = event_id where event_id = $1", "has no dead letter"],
+    ["delete from pause_status.dead_letter_queue where event_id = $1", "dead_letter_id_fkey"],
+    ["update pause_status.webhook_queue set dead_letter_id = event_id where event_id = $1", "dead_letter_id_fkey"],
     ["update pause_status.dead_letter_queue set resolution = 'redriven' where event_id = $1", "resolution_has_time"],
     [
       `insert into pause_status.dead_letter_queue
