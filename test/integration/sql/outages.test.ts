@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises"
 import { afterAll, assert, beforeEach, describe, it } from "vitest"
 import {
   claim,
@@ -279,6 +280,17 @@ describe("an event that may yet succeed", () => {
          from pause_status.webhook_queue`
       )
       assert.isAtLeast(await waitOf(eventId), 10 * minute)
+    })
+
+    it("no longer when somebody has everything tried at once, as the runbook says", async () => {
+      const { eventId } = await one()
+      await failTimes(3, eventId)
+      await later(23 * hour)
+      await fail(eventId)
+      const page = await readFile(new URL("../../../docs/runbook.md", import.meta.url), "utf8")
+      const [, statement] = /have everything tried at once.*?```sql\n(.*?)```/s.exec(page) ?? []
+      await own.rows(statement ?? assert.fail("the runbook does not say"))
+      assert.strictEqual(await sweep(own), 1)
     })
 
     it("as it is told while it is parked", async () => {
