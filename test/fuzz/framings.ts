@@ -108,10 +108,11 @@ export const badlyFramed: Readonly<Record<string, Maker>> = {
     const { headers } = delivery(random, world)
     const steps = Math.ceil(world.bodyTimeoutMillis / 100) + 5
     const dribble = Array.from({ length: steps }, (): Array<Piece> => [chunkOf(Buffer.from(" ")), 100]).flat()
+    // A byte that crosses the reply resets the connection, and may take the reply along.
     return alone(
       "dribbling",
       [bytesOf("POST", PATH, [...headers, CHUNKED], NOTHING), ...dribble],
-      post(["408 body_unreadable"])
+      post(["408 body_unreadable", "closed"])
     )
   },
   tooShort: (random, world) => {
@@ -137,7 +138,8 @@ export const badlyFramed: Readonly<Record<string, Maker>> = {
   },
   hangUp: (random, world) => {
     const { body, headers } = delivery(random, world)
-    const part = body.subarray(0, random.int(0, body.length))
+    // Never all of it, which might be answered before we are gone.
+    const part = body.subarray(0, random.int(0, body.length - 1))
     return alone("hung up", [bytesOf("POST", PATH, [...headers, lengthOf(body)], part), random.int(0, 20), "hang up"])
   },
   badChunk: (random, world) => {
