@@ -516,7 +516,7 @@ comment on function pause_status.is_first_in_line(uuid,bigint) is 'Whether no lo
 create function pause_status.iso(moment timestamp with time zone)
   returns text
   language plpgsql immutable set search_path="";
-comment on function pause_status.iso(timestamp with time zone) is 'A time as ISO 8601 in UTC with all of its microseconds, whatever the session''s TimeZone and DateStyle are.';
+comment on function pause_status.iso(timestamp with time zone) is 'A time as ISO 8601 in UTC with all of its microseconds, whatever the session''s TimeZone and DateStyle are: as it is sent, it is part of the fingerprint.';
 
 create function pause_status.list_problem(query jsonb)
   returns text
@@ -647,11 +647,6 @@ create function pause_status.take_back()
   returns void
   language plpgsql volatile set search_path="" set plan_cache_mode=force_generic_plan set enable_seqscan=off;
 comment on function pause_status.take_back() is 'Makes the events due again that the current transaction has handed to pg_net, which has not seen them yet. Never raises.';
-
-create function pause_status.time_text(moment timestamp with time zone)
-  returns text
-  language plpgsql immutable set search_path="";
-comment on function pause_status.time_text(timestamp with time zone) is 'A time as it is sent. Of fixed form, because it is part of the fingerprint and a session''s formats are not ours.';
 
 create function pause_status.unexplained_profiles(mentor_ids uuid[], at_most integer)
   returns TABLE(mentor_id uuid, known_status text, status text)

@@ -1,7 +1,7 @@
 -- Purpose: the outbox: the version counters, what each mentor's coordinators know, the queue.
 -- Locks:   none on existing tables.
 -- Undo:    drop table pause_status.webhook_queue, pause_status.mentor_states, pause_status.mentor_versions cascade;
---          drop function pause_status.fingerprint(uuid, text, text, bigint), pause_status.time_text(timestamptz),
+--          drop function pause_status.fingerprint(uuid, text, text, bigint), pause_status.iso(timestamptz),
 --          pause_status.payload(uuid, uuid, text, text, bigint, text).
 
 -- Installers that come at the same time take turns.
@@ -210,7 +210,7 @@ $$;
 comment on function pause_status.payload(uuid, uuid, text, text, bigint, text) is
   'The body of a delivery, in the shape of a Supabase database webhook. It carries no profile data.';
 
-create or replace function pause_status.time_text(moment timestamptz)
+create or replace function pause_status.iso(moment timestamptz)
 returns text
 language plpgsql
 immutable
@@ -220,8 +220,9 @@ begin
   return to_char(moment at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"');
 end
 $$;
-comment on function pause_status.time_text(timestamptz) is
-  'A time as it is sent. Of fixed form, because it is part of the fingerprint and a session''s formats are not ours.';
+comment on function pause_status.iso(timestamptz) is
+  'A time as ISO 8601 in UTC with all of its microseconds, whatever the session''s TimeZone and DateStyle are: as it is '
+  'sent, it is part of the fingerprint.';
 
 create or replace function pause_status.payload_of(event pause_status.webhook_queue)
 returns jsonb
@@ -232,7 +233,7 @@ as $$
 begin
   return coalesce(event.payload, pause_status.payload(
     event.event_id, event.mentor_id, event.old_status, event.new_status, event.version,
-    pause_status.time_text(event.occurred_at)
+    pause_status.iso(event.occurred_at)
   ));
 end
 $$;

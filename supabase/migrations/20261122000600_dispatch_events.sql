@@ -1,6 +1,7 @@
 -- Purpose: sends events: hands them to pg_net, several in one signed request.
 -- Locks:   none on existing tables.
--- Undo:    drop function pause_status.dispatch_rest(uuid[]), pause_status.dispatch_due(text, integer), pause_status.dispatch(uuid[], text),
+-- Undo:    drop function pause_status.dispatch_rest(uuid[]), pause_status.dispatch_due(text, integer),
+--          pause_status.dispatch(uuid[], text),
 --          pause_status.hand_over(jsonb[]), pause_status.post(uuid, jsonb, text, text, integer),
 --          pause_status.handler_address(), pause_status.request_size(uuid, integer, integer),
 --          pause_status.is_first_in_line(uuid, bigint), pause_status.postpone(uuid[], text, text).

@@ -36,7 +36,7 @@ as $$
 declare
   settings pause_status.settings;
   moment constant timestamptz := clock_timestamp();
-  moment_text constant text := pause_status.time_text(moment);
+  moment_text constant text := pause_status.iso(moment);
   -- One random number for the statement, counted on: neighbours in the table are neighbours in the index.
   stem constant text := left(gen_random_uuid()::text, 24);
   -- Twelve digits, however many are added to it.
@@ -110,8 +110,7 @@ begin
   ), blocked as materialized (
     select distinct q.mentor_id
     from pause_status.webhook_queue q
-    where settings.events_per_request is not null
-      and q.mentor_id = any(array(select c.mentor_id from changed c))
+    where q.mentor_id = any(array(select c.mentor_id from changed c))
       and q.status in ('pending', 'processing')
   ), lined_up as materialized (
     select

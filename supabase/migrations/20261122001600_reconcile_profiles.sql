@@ -93,7 +93,7 @@ begin
       gen_random_uuid() as event_id, n.mentor_id, n.version, u.known_status, u.status,
       case u.status when 'paused' then 'PAUSE' else 'RESUME' end as transition,
       clock.now as occurred_at,
-      to_char(clock.now at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as occurred_at_text
+      pause_status.iso(clock.now) as occurred_at_text
     from numbered n
     join unexplained u on u.mentor_id = n.mentor_id
     cross join (select clock_timestamp() as now) as clock

@@ -2,23 +2,10 @@
 -- Locks:   none on existing tables.
 -- Undo:    drop function pause_status.describe_dead_letter(pause_status.dead_letter_queue),
 --          pause_status.describe_attempt(pause_status.webhook_attempts),
---          pause_status.describe_event(pause_status.webhook_queue), pause_status.iso(timestamptz).
+--          pause_status.describe_event(pause_status.webhook_queue).
 
 -- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('pause_status migrations'));
-
-create or replace function pause_status.iso(moment timestamptz)
-returns text
-language plpgsql
-immutable
-set search_path = ''
-as $$
-begin
-  return to_char(moment at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"');
-end
-$$;
-comment on function pause_status.iso(timestamptz) is
-  'A time as ISO 8601 in UTC with all of its microseconds, whatever the session''s TimeZone and DateStyle are.';
 
 create or replace function pause_status.describe_event(event pause_status.webhook_queue)
 returns jsonb
