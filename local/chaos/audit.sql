@@ -11,7 +11,7 @@ create table chaos.changes (
   at timestamptz not null default clock_timestamp()
 );
 
-create function chaos.record_change() returns trigger language plpgsql security definer set search_path = '' as $$
+create function chaos.record_change() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   insert into chaos.changes (mentor_id, is_insert, old_status, new_status)
   values (new.id, tg_op = 'INSERT', case tg_op when 'UPDATE' then old.status end, new.status);
@@ -35,7 +35,7 @@ create table chaos.told (
   at timestamptz not null default clock_timestamp()
 );
 
-create function chaos.record_told() returns trigger language plpgsql security definer set search_path = '' as $$
+create function chaos.record_told() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   insert into chaos.told (event_id, mentor_id, coordinator_id, transition, version, created_at)
   values (new.event_id, new.mentor_id, new.coordinator_id, new.transition, new.version, new.created_at);

@@ -6,7 +6,7 @@ create schema demo;
 create function demo.announce(kind text, event_id uuid, facts jsonb)
 returns void
 language sql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select pg_notify(
     'demo',
@@ -19,7 +19,7 @@ $$;
 create function demo.observe_commit()
 returns trigger
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform demo.announce('committed', new.event_id, '{}');
@@ -30,7 +30,7 @@ $$;
 create function demo.observe_queue()
 returns trigger
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform demo.announce('queue', new.event_id, jsonb_build_object(
@@ -55,7 +55,7 @@ $$;
 create function demo.observe_orchestration()
 returns trigger
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform demo.announce('accepted', new.event_id, '{}');
@@ -66,7 +66,7 @@ $$;
 create function demo.observe_notification()
 returns trigger
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform demo.announce('told', new.event_id, jsonb_build_object(

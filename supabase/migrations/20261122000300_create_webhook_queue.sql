@@ -176,7 +176,7 @@ create or replace function pause_status.fingerprint(mentor uuid, transition text
 returns text
 language plpgsql
 immutable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   return mentor::text || ' ' || transition || ' ' || occurred_at || ' ' || coalesce(version::text, '-');
@@ -196,7 +196,7 @@ create or replace function pause_status.payload(
 returns jsonb
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   -- As text, because jsonb put together from its parts takes twice as long. Only the sender's time needs escaping.
@@ -214,7 +214,7 @@ create or replace function pause_status.iso(moment timestamptz)
 returns text
 language plpgsql
 immutable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   return to_char(moment at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"');
@@ -228,7 +228,7 @@ create or replace function pause_status.payload_of(event pause_status.webhook_qu
 returns jsonb
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   return coalesce(event.payload, pause_status.payload(

@@ -25,7 +25,7 @@ create or replace function pause_status.sign(id text, unix_seconds bigint, body 
 returns text
 language plpgsql
 immutable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   secret text;
@@ -62,7 +62,7 @@ create or replace function pause_status.backoff(attempt integer)
 returns interval
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   -- Between half and all of the doubled delay: what failed together must not come back together.
@@ -82,7 +82,7 @@ create or replace function pause_status.shorten(message text)
 returns text
 language plpgsql
 immutable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   return case when octet_length(message) <= 2048 then message else left(message, 512) end;
@@ -94,7 +94,7 @@ create or replace function pause_status.vault_secret(name text)
 returns text
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   found_secret text;

@@ -12,7 +12,7 @@ select pg_advisory_xact_lock(hashtext('pause_status migrations'));
 create or replace function pause_status.postpone(event_ids uuid[], why text, reason text)
 returns void
 language sql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   with waiting as materialized (
     select q.*
@@ -50,7 +50,7 @@ create or replace function pause_status.is_first_in_line(mentor uuid, candidate 
 returns boolean
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
 as $$
 begin
@@ -69,7 +69,7 @@ create or replace function pause_status.request_size(event_id uuid, failures int
 returns integer
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
 as $$
 begin
@@ -94,7 +94,7 @@ comment on function pause_status.request_size(uuid, integer, integer) is
 create or replace function pause_status.handler_address(out function_url text, out secrets text)
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   if to_regproc('net.http_post') is null then
@@ -117,7 +117,7 @@ create or replace function pause_status.post(
 )
 returns bigint
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   -- clock_timestamp(): now() is the start of a transaction that may have taken longer than a signature is good for.
@@ -143,7 +143,7 @@ create or replace function pause_status.hand_over(bodies jsonb[])
 returns table (request bigint, delivery_id uuid, request_id bigint)
 language plpgsql
 strict
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   return query
@@ -164,7 +164,7 @@ comment on function pause_status.hand_over(jsonb[]) is
 create or replace function pause_status.dispatch(event_ids uuid[], why text)
 returns integer
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 -- Here and in all that is called for each delivery: planning one event costs more than settling it. A plan that is kept
 -- may be from when the tables were empty, so it must not be one that reads them from end to end.
 set plan_cache_mode = force_generic_plan
@@ -258,7 +258,7 @@ comment on function pause_status.dispatch(uuid[], text) is
 create or replace function pause_status.dispatch_due(why text, at_most integer)
 returns integer
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 -- What is due comes in order out of its index, up to the limit; else all of it would be looked at before it is sorted.
 set enable_seqscan = off
 set enable_bitmapscan = off
@@ -298,7 +298,7 @@ comment on function pause_status.dispatch_due(text, integer) is
 create or replace function pause_status.dispatch_rest(event_ids uuid[])
 returns integer
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 as $$

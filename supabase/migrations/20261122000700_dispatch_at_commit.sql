@@ -9,7 +9,7 @@ select pg_advisory_xact_lock(hashtext('pause_status migrations'));
 create or replace function pause_status.take_back()
 returns void
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 as $$
@@ -49,7 +49,7 @@ comment on function pause_status.take_back() is
 create or replace function pause_status.dispatch_transaction()
 returns void
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 -- The commit of a change of a profile may wait for a settle, but not for one that hangs.
@@ -96,7 +96,7 @@ create or replace function pause_status.dispatch_at_commit()
 returns trigger
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   -- The first of a transaction's events takes all the others along; for those it leaves a mark. A text of fixed form,

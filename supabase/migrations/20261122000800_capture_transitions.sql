@@ -11,7 +11,7 @@ create or replace function pause_status.capture_mentors()
 returns trigger
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   insert into pause_status.mentor_states (mentor_id, notified_status)
@@ -28,7 +28,7 @@ create or replace function pause_status.capture_transitions()
 returns trigger
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 -- The plan is made once in a session, perhaps for an update of one row: it must do for one of a hundred thousand.
 set enable_nestloop = off
 set enable_seqscan = off

@@ -35,7 +35,7 @@ create or replace function pause_status.require_array(elements jsonb, name text)
 returns void
 language plpgsql
 immutable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   if jsonb_typeof(elements) is distinct from 'array' then
@@ -54,7 +54,7 @@ create or replace function pause_status.read_events(events jsonb)
 returns pause_status.reading[]
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set timezone = 'UTC'
 set datestyle = 'ISO, MDY'
 as $$
@@ -139,7 +139,7 @@ create or replace function pause_status.result_of(content text, event_id uuid)
 returns jsonb
 language plpgsql
 immutable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   -- Whoever answered may not have been the handler: nothing is taken for granted. What is JSON may still hold a

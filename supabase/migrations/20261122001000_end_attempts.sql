@@ -13,7 +13,7 @@ create or replace function pause_status.why_given_up(
 returns text
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 as $$
@@ -64,7 +64,7 @@ create or replace function pause_status.outage_backoff(failures integer, failing
 returns interval
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   if failures < (select s.max_attempts from pause_status.settings s) then
@@ -82,7 +82,7 @@ comment on function pause_status.outage_backoff(integer, timestamptz) is
 create or replace function pause_status.end_attempts(endings jsonb)
 returns table (event_id uuid, mentor_id uuid, verdict text)
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 set enable_hashjoin = off

@@ -25,7 +25,7 @@ create or replace function pause_status.conceal(fingerprint text)
 returns text
 language plpgsql
 immutable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   return 'sha256:' || encode(sha256(convert_to(fingerprint, 'UTF8')), 'hex');
@@ -37,7 +37,7 @@ create or replace function pause_status.erased_as(event_id uuid, fingerprint tex
 returns text
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   return (
@@ -55,7 +55,7 @@ create or replace function pause_status.refuse_erased(event_id uuid)
 returns void
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   if exists (select from pause_status.erased_events e where e.event_id = refuse_erased.event_id) then

@@ -12,7 +12,7 @@ select pg_advisory_xact_lock(hashtext('pause_status migrations'));
 create or replace function pause_status.claim_next(reading pause_status.reading, settings pause_status.settings)
 returns jsonb
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 as $$
@@ -48,7 +48,7 @@ comment on function pause_status.claim_next(pause_status.reading, pause_status.s
 create or replace function pause_status.claim(readings pause_status.reading[])
 returns table (place integer, event_id uuid, token bigint, attempt integer)
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 as $$
@@ -144,7 +144,7 @@ create or replace function public.pause_status_claim(events jsonb)
 returns jsonb
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 as $$

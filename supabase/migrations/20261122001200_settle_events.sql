@@ -9,7 +9,7 @@ create or replace function pause_status.settlement_problem(settlement jsonb)
 returns text
 language plpgsql
 immutable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   return 'the settlement is malformed: ' || nullif(concat_ws('; ',
@@ -43,7 +43,7 @@ create or replace function public.pause_status_settle(settlements jsonb)
 returns jsonb
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 as $$

@@ -82,7 +82,7 @@ create or replace function pause_status.notification_id(event_id uuid, coordinat
 returns uuid
 language plpgsql
 immutable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   return encode(substr(sha256(uuid_send(event_id) || uuid_send(coordinator_id)), 1, 16), 'hex')::uuid;
@@ -94,7 +94,7 @@ comment on function pause_status.notification_id(uuid, uuid) is
 create or replace function pause_status.notify(readings pause_status.reading[])
 returns uuid[]
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 set enable_hashjoin = off
@@ -179,7 +179,7 @@ create or replace function public.pause_status_notify(events jsonb)
 returns jsonb
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 as $$

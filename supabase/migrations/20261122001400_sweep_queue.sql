@@ -12,7 +12,7 @@ create extension if not exists pg_cron with schema pg_catalog;
 create or replace function pause_status.schedule_often(job text, command text)
 returns bigint
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   return cron.schedule(job, '5 seconds', command);
@@ -27,7 +27,7 @@ comment on function pause_status.schedule_often(text, text) is
 create or replace function pause_status.requests_waiting(at_most integer)
 returns integer
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   return (select count(*) from (select from net.http_request_queue limit at_most) as waiting);
@@ -42,7 +42,7 @@ comment on function pause_status.requests_waiting(integer) is
 create or replace function pause_status.end_leases(at_most integer)
 returns integer
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   endings jsonb;
@@ -73,7 +73,7 @@ comment on function pause_status.end_leases(integer) is
 create or replace function pause_status.end_unacknowledged(at_most integer)
 returns integer
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
 as $$
 declare
@@ -176,7 +176,7 @@ comment on function pause_status.end_unacknowledged(integer) is
 create or replace function pause_status.sweep()
 returns integer
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   batch integer;

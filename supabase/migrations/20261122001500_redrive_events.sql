@@ -13,7 +13,7 @@ create or replace function pause_status.redrive(
 )
 returns jsonb
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   failed pause_status.webhook_queue;
@@ -73,7 +73,7 @@ create or replace function pause_status.resolve(
 )
 returns jsonb
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   failed pause_status.webhook_queue;
@@ -112,7 +112,7 @@ create or replace function pause_status.event_history(event_id uuid)
 returns setof pause_status.webhook_attempts
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select a.* from pause_status.webhook_attempts a where a.event_id = event_history.event_id order by a.id
 $$;

@@ -10,7 +10,7 @@ create or replace function pause_status.unexplained_profiles(mentor_ids uuid[], 
 returns table (mentor_id uuid, known_status text, status text)
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select p.id, s.notified_status, p.status::text
   from public.peer_mentor_profiles p
@@ -39,7 +39,7 @@ comment on function pause_status.unexplained_profiles(uuid[], integer) is
 create or replace function pause_status.reconcile()
 returns integer
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
 as $$
 declare

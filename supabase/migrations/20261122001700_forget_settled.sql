@@ -8,7 +8,7 @@ select pg_advisory_xact_lock(hashtext('pause_status migrations'));
 create or replace function pause_status.forget_settled()
 returns integer
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   batch integer;

@@ -71,7 +71,7 @@ comment on view pause_status.health is
 create or replace function pause_status.watch()
 returns integer
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   opened integer;

@@ -19,7 +19,7 @@ create or replace function pause_status.http_schema()
 returns text
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select quote_ident(n.nspname)
   from pg_catalog.pg_extension e
@@ -33,7 +33,7 @@ create or replace function pause_status.not_sent(waiting interval, tried uuid[],
 returns setof pause_status.webhook_queue
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
 as $$
 begin
@@ -82,7 +82,7 @@ create or replace function pause_status.call_handler(
 )
 returns jsonb
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   alone boolean := cardinality(event_ids) = 1;
@@ -117,7 +117,7 @@ comment on function pause_status.call_handler(uuid[], jsonb, text, text, integer
 create or replace function pause_status.end_direct(calls jsonb)
 returns integer
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
 as $$
 declare
@@ -165,7 +165,7 @@ comment on function pause_status.end_direct(jsonb) is
 create or replace function pause_status.send_directly()
 returns integer
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   settings pause_status.settings;

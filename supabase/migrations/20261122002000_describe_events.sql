@@ -11,7 +11,7 @@ create or replace function pause_status.describe_event(event pause_status.webhoo
 returns jsonb
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   return jsonb_build_object(
@@ -40,7 +40,7 @@ create or replace function pause_status.describe_attempt(attempt pause_status.we
 returns jsonb
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   return jsonb_build_object(
@@ -62,7 +62,7 @@ create or replace function pause_status.describe_dead_letter(letter pause_status
 returns jsonb
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   return jsonb_build_object(

@@ -17,7 +17,7 @@ create or replace function pause_status.list_problem(query jsonb)
 returns text
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set timezone = 'UTC'
 set datestyle = 'ISO, MDY'
 as $$
@@ -79,7 +79,7 @@ create or replace function pause_status.find_events(query jsonb, timely boolean)
 returns setof pause_status.webhook_queue
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set timezone = 'UTC'
 set datestyle = 'ISO, MDY'
 -- Filters that are not given are null: only a plan for these values leaves them out and picks the index of the others.
@@ -143,7 +143,7 @@ returns jsonb
 language plpgsql
 stable
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   problem text := pause_status.list_problem(query);

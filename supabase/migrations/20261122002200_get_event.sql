@@ -10,7 +10,7 @@ returns jsonb
 language sql
 stable
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select pause_status.describe_event(q) || jsonb_build_object(
     'attempts', coalesce(

@@ -11,7 +11,7 @@ create or replace function pause_status.require_boolean(value boolean, name text
 returns void
 language plpgsql
 immutable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   -- As a condition null is neither: a dry run would become a real one.
@@ -27,7 +27,7 @@ create or replace function pause_status.answer_with_event(answer jsonb, event_id
 returns jsonb
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select answer || jsonb_build_object('event', (
     select pause_status.describe_event(q)
@@ -46,7 +46,7 @@ create or replace function public.pause_status_redrive(
 returns jsonb
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   answer jsonb;
@@ -69,7 +69,7 @@ create or replace function public.pause_status_resolve(
 returns jsonb
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   answer jsonb;

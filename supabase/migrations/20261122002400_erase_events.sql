@@ -8,7 +8,7 @@ select pg_advisory_xact_lock(hashtext('pause_status migrations'));
 create or replace function pause_status.erase(event_id uuid)
 returns jsonb
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   settled pause_status.webhook_queue;
@@ -50,7 +50,7 @@ create or replace function public.pause_status_erase(event_id uuid)
 returns jsonb
 language sql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select pause_status.erase(pause_status_erase.event_id)
 $$;

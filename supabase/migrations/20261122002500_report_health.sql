@@ -9,7 +9,7 @@ create or replace function pause_status.usable_secrets()
 returns jsonb
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   function_url boolean := false;
@@ -37,7 +37,7 @@ returns jsonb
 language sql
 stable
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select jsonb_build_object(
     'oldestUnnotifiedSeconds', h.oldest_unnotified_seconds,

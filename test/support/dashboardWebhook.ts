@@ -12,7 +12,7 @@ const PLATFORM = `
     request_id bigint
   );
   create function supabase_functions.http_request() returns trigger
-  language plpgsql security definer set search_path = '' as $$
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
   begin
     insert into supabase_functions.hooks (hook_table_id, hook_name, request_id)
     values (tg_relid, tg_name, net.http_post(

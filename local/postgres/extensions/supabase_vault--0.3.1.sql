@@ -42,7 +42,7 @@ create function vault.create_secret(
   new_description text default '',
   new_key_id uuid default null
 ) returns uuid
-language sql security definer set search_path = '' as $$
+language sql security definer set search_path = pg_catalog, pg_temp as $$
   insert into vault.secrets (secret, name, description)
   values (vault._conceal(new_secret), new_name, new_description)
   returning id
@@ -55,7 +55,7 @@ create function vault.update_secret(
   new_description text default null,
   new_key_id uuid default null
 ) returns void
-language sql security definer set search_path = '' as $$
+language sql security definer set search_path = pg_catalog, pg_temp as $$
   update vault.secrets set
     secret = coalesce(vault._conceal(new_secret), secret),
     name = coalesce(new_name, name),
