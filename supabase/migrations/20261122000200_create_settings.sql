@@ -32,6 +32,7 @@ create table if not exists pause_status.settings (
   alert_expired_leases integer not null default 1,
   alert_unauthorized integer not null default 1,
   alert_sweep_silent_seconds integer not null default 180,
+  fed_by text not null default 'outbox',
   constraint settings_pkey primary key (singleton),
   constraint settings_is_one_row check (singleton),
   constraint settings_lease_is_1_to_60_seconds check (lease_seconds between 1 and 60),
@@ -48,6 +49,7 @@ create table if not exists pause_status.settings (
   constraint settings_retention_is_1_to_3650_days check (retention_days between 1 and 3650),
   constraint settings_retention_batch_is_1_to_100000_rows check (retention_batch_size between 1 and 100000),
   constraint settings_alert_failure_is_1_to_100_percent check (alert_failure_percent between 1 and 100),
+  constraint settings_fed_by_is_known check (fed_by in ('outbox', 'webhook')),
   constraint settings_alerts_start_at_one check (
     least(
       alert_unnotified_seconds, alert_dead_letters_per_hour, alert_failure_least_attempts, alert_expired_leases,
@@ -97,18 +99,109 @@ comment on column pause_status.settings.alert_unauthorized is
   'Alert unauthorized: deliveries of the last 15 minutes that the handler answered with 401.';
 comment on column pause_status.settings.alert_sweep_silent_seconds is
   'Alert sweep_silent: seconds since the last sweep.';
-insert into pause_status.settings (singleton) values (true) on conflict do nothing;
+comment on column pause_status.settings.fed_by is
+  'outbox: changes are captured by our triggers; webhook: only stock database webhooks report them, so nothing is '
+  'captured or reconciled. Change it with pause_status.feed_by().';
 
 create table if not exists pause_status.heartbeats (
   job text,
   last_at timestamptz not null default clock_timestamp(),
-  constraint heartbeats_pkey primary key (job)
+  failed_at timestamptz,
+  last_error text,
+  constraint heartbeats_pkey primary key (job),
+  constraint heartbeats_failure_has_error check ((failed_at is null) = (last_error is null))
 )
--- One row, written every few seconds: room for its next version on the same page keeps the table one page.
+-- Few rows, written every few seconds: room for their next versions keeps the table one page.
 with (fillfactor = 50);
-comment on table pause_status.heartbeats is 'When each piece of scheduled work last ran to its end.';
-insert into pause_status.heartbeats (job) values ('sweep') on conflict do nothing;
+comment on table pause_status.heartbeats is 'When each scheduled job last ran to its end, and the last error it met.';
+comment on column pause_status.heartbeats.failed_at is
+  'When last_error was met. A later last_at means that the job has run without an error since.';
+
+-- The migrations make these rows, and a data-only restore brings them again.
+create or replace function pause_status.replace_row()
+returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if tg_table_name = 'settings' then
+    delete from pause_status.settings s where s.singleton = new.singleton;
+  else
+    delete from pause_status.heartbeats h where h.job = new.job;
+  end if;
+  return new;
+end
+$$;
+comment on function pause_status.replace_row() is 'Lets an inserted row take the place of the one with its key.';
+
+create or replace trigger settings_replace_row
+  before insert on pause_status.settings
+  for each row
+  execute function pause_status.replace_row();
+create or replace trigger heartbeats_replace_row
+  before insert on pause_status.heartbeats
+  for each row
+  execute function pause_status.replace_row();
+
+insert into pause_status.settings (singleton)
+select true
+where not exists (select from pause_status.settings);
+
+insert into pause_status.heartbeats (job)
+select 'sweep'
+where not exists (select from pause_status.heartbeats h where h.job = 'sweep');
+
+create or replace function pause_status.beat(job text, error text default null)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  -- Skips a row that another run of the job is writing.
+  perform from pause_status.heartbeats h where h.job = beat.job for update skip locked;
+  if found then
+    update pause_status.heartbeats h
+    set
+      last_at = clock_timestamp(),
+      failed_at = case when error is null then h.failed_at else clock_timestamp() end,
+      last_error = coalesce(left(error, 512), h.last_error)
+    where h.job = beat.job;
+  elsif not exists (select from pause_status.heartbeats h where h.job = beat.job) then
+    insert into pause_status.heartbeats (job, failed_at, last_error)
+    values (beat.job, case when error is not null then clock_timestamp() end, left(error, 512));
+  end if;
+exception when unique_violation then
+  -- Its first run, twice at once.
+  null;
+end
+$$;
+comment on function pause_status.beat(text, text) is
+  'Notes that a job has run to its end, and the first error of a part that it went on without.';
+
+create or replace function pause_status.attempt(command text, out problem text)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  execute command;
+exception when others then
+  raise warning '%: %', command, sqlerrm;
+  problem := command || ': ' || sqlerrm;
+end
+$$;
+comment on function pause_status.attempt(text) is
+  'Runs one part of a job. When it fails, nothing of it is left and the job goes on; returns the error, or null.';
 
 alter table pause_status.settings enable row level security;
 alter table pause_status.heartbeats enable row level security;
 revoke all on all tables in schema pause_status from public, anon, authenticated, service_role;
+revoke all on all functions in schema pause_status from public, anon, authenticated, service_role;
+
+create or replace function pause_status.is_uuid(value text) returns boolean language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin return value ~* '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'; end $$;
+create or replace function pause_status.is_bigint(value text) returns boolean language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin perform value::bigint; return true; exception when others then return false; end $$;
+create or replace function pause_status.parse_object(value text) returns jsonb language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin return case when jsonb_typeof(value::jsonb) = 'object' then value::jsonb end; exception when others then return null; end $$;
+comment on function pause_status.is_uuid(text) is 'x'; comment on function pause_status.is_bigint(text) is 'x'; comment on function pause_status.parse_object(text) is 'x';
+revoke all on all functions in schema pause_status from public, anon, authenticated, service_role;

@@ -1,35 +1,31 @@
--- Purpose: the outbox: the version counters, what each mentor's coordinators know, the queue.
+-- Purpose: the outbox: what was last queued for each mentor, the queue, the requests.
 -- Locks:   none on existing tables.
--- Undo:    drop table pause_status.webhook_queue, pause_status.mentor_states, pause_status.mentor_versions cascade;
+-- Undo:    drop table pause_status.webhook_queue, pause_status.mentor_states, pause_status.deliveries,
+--          pause_status.rechecks cascade;
 --          drop function pause_status.fingerprint(uuid, text, text, bigint), pause_status.iso(timestamptz),
 --          pause_status.payload(uuid, uuid, text, text, bigint, text).
 
 -- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('pause_status migrations'));
 
--- Two tables, because they have two writers: in one row, the transaction that changes a profile would hold up the
--- settling of the mentor's earlier events until it commits.
-create table if not exists pause_status.mentor_versions (
+create table if not exists pause_status.mentor_states (
   mentor_id uuid,
-  version bigint not null,
-  constraint mentor_versions_pkey primary key (mentor_id),
-  constraint mentor_versions_start_at_one check (version >= 1)
+  version bigint not null default 0,
+  known_status text,
+  event_id uuid,
+  constraint mentor_states_pkey primary key (mentor_id),
+  constraint mentor_states_count_up check (version >= 0)
 )
 -- Room for a row's next version on its own page: then the index stays as it is.
 with (fillfactor = 50);
-comment on table pause_status.mentor_versions is
-  'The last version given to each mentor. It outlives the profile, so that a mentor''s version is never given twice.';
-
-create table if not exists pause_status.mentor_states (
-  mentor_id uuid,
-  notified_version bigint,
-  notified_status text,
-  constraint mentor_states_pkey primary key (mentor_id)
-);
-comment on table pause_status.mentor_states is 'The status each mentor''s coordinators know of.';
-comment on column pause_status.mentor_states.notified_version is 'Version of the last completed event; null before it.';
-comment on column pause_status.mentor_states.notified_status is
-  'Status after the last completed event; before it, the status the mentor was first seen with.';
+comment on table pause_status.mentor_states is
+  'What was last queued for each mentor. Written only under the lock of the mentor''s profile. A row outlives the '
+  'profile, so that a version is never given twice.';
+comment on column pause_status.mentor_states.version is 'The last version given to the mentor; 0 before the first.';
+comment on column pause_status.mentor_states.known_status is
+  'The status as last queued, or as first seen. Capture and reconcile() compare with it, not with the row before.';
+comment on column pause_status.mentor_states.event_id is
+  'The event that the last change of known_status made; null when it made none.';
 
 create table if not exists pause_status.webhook_queue (
   event_id uuid default gen_random_uuid(),
@@ -54,14 +50,12 @@ create table if not exists pause_status.webhook_queue (
   last_dispatched_at timestamptz,
   dispatch_reason text,
   delivery_id uuid,
-  request_id bigint,
   last_error text,
   receipt jsonb,
   created_at timestamptz not null default clock_timestamp(),
   completed_at timestamptz,
   dead_letter_id uuid,
-  queued_by xid8 default pg_current_xact_id(),
-  leads boolean not null default true,
+  leads jsonb,
   constraint webhook_queue_pkey primary key (event_id),
   constraint webhook_queue_gives_a_version_once unique (mentor_id, version),
   -- Few, because every statement that writes here compiles all of them.
@@ -123,7 +117,7 @@ comment on column pause_status.webhook_queue.payload is
   'What is sent, where the other columns do not say it: null for what our trigger captured. See payload_of().';
 comment on column pause_status.webhook_queue.fingerprint is 'Tells another payload under the same event id apart.';
 comment on column pause_status.webhook_queue.attempts is
-  'How often the event was sent to the handler: dispatches, or the claims of a webhook from elsewhere.';
+  'How often the event was sent to the handler: dispatches, and claims of what was not dispatched.';
 comment on column pause_status.webhook_queue.failures is
   'Failures since it was queued or redriven.';
 comment on column pause_status.webhook_queue.own_failures is
@@ -132,22 +126,16 @@ comment on column pause_status.webhook_queue.own_failures is
 comment on column pause_status.webhook_queue.claim_token is
   'Fencing token, one more for each claim: who comes late with an older one changes nothing.';
 comment on column pause_status.webhook_queue.next_attempt_at is
-  'When the sweep may send it (again), or, while a delivery is under way, when it counts as unacknowledged. '
-  'Null while claimed or settled, and for what somebody else sends.';
+  'When the sweep may send it (again), or, while a delivery is under way, when it counts as unacknowledged. Infinity '
+  'while it waits behind an earlier event of the mentor; null while claimed or settled, and for stock webhooks.';
 comment on column pause_status.webhook_queue.dispatch_reason is
-  'What made the last dispatch: commit, settled (its predecessor was, or others of its large update), sweep, redrive '
-  'or reconcile.';
+  'What made the last dispatch: commit, settled (an earlier event was), sweep, redrive or reconcile.';
 comment on column pause_status.webhook_queue.delivery_id is
   'webhook-id of the request it travels in: its own id when alone. Null while no delivery is under way.';
-comment on column pause_status.webhook_queue.request_id is
-  'pg_net''s id of that request. Only a hint: pg_net gives the same ids again after a crash.';
 comment on column pause_status.webhook_queue.dead_letter_id is
   'The dead letter of a failed event, open or resolved.';
-comment on column pause_status.webhook_queue.queued_by is
-  'The transaction that queued it, so that its commit finds its events among all that are due. Null for what a large '
-  'update leaves to those who settle its first events: these are due from the moment they occurred at.';
 comment on column pause_status.webhook_queue.leads is
-  'Whether it takes the events that were queued with it along at the commit; one of each statement is enough.';
+  'The body of the request that the commit posts, on the first event of each request. Null otherwise, and once claimed.';
 comment on column pause_status.webhook_queue.last_error is 'Why it is not completed yet, or what to do about it.';
 comment on column pause_status.webhook_queue.receipt is 'What the orchestrator answered; duplicates get it too.';
 
@@ -165,7 +153,38 @@ create index if not exists webhook_queue_completed_idx on pause_status.webhook_q
 create index if not exists webhook_queue_dead_letter_id_idx on pause_status.webhook_queue (dead_letter_id)
   where dead_letter_id is not null;
 
-alter table pause_status.mentor_versions enable row level security;
+-- Unlogged like pg_net's own tables: after a crash pg_net counts its request ids from 1 again, and nothing here may name
+-- the old ones.
+create unlogged table if not exists pause_status.deliveries (
+  id uuid,
+  request_id bigint,
+  error text,
+  dispatched_at timestamptz not null default clock_timestamp(),
+  constraint deliveries_pkey primary key (id),
+  constraint deliveries_were_sent_or_say_why_not check ((request_id is null) = (error is not null))
+);
+create index if not exists deliveries_dispatched_at_idx on pause_status.deliveries (dispatched_at);
+create index if not exists deliveries_failed_idx on pause_status.deliveries (dispatched_at) where error is not null;
+comment on table pause_status.deliveries is 'The requests that were handed to pg_net, and those that could not be.';
+comment on column pause_status.deliveries.id is 'The webhook-id of the request.';
+comment on column pause_status.deliveries.request_id is 'pg_net''s id of the request.';
+comment on column pause_status.deliveries.error is 'Why it could not be handed over.';
+
+create table if not exists pause_status.rechecks (
+  id uuid default gen_random_uuid(),
+  mentor_id uuid,
+  reason text,
+  created_at timestamptz not null default clock_timestamp(),
+  constraint rechecks_pkey primary key (id)
+);
+create index if not exists rechecks_created_at_idx on pause_status.rechecks (created_at);
+comment on table pause_status.rechecks is
+  'Changes that capture could not compare and that must not fail for it. The sweep looks at them again.';
+comment on column pause_status.rechecks.mentor_id is 'Null when the trigger could not even read the mentor''s id.';
+comment on column pause_status.rechecks.reason is 'The error to raise an alert for; null when it was only a conflict.';
+
+alter table pause_status.deliveries enable row level security;
+alter table pause_status.rechecks enable row level security;
 alter table pause_status.mentor_states enable row level security;
 alter table pause_status.webhook_queue enable row level security;
 revoke all on all tables in schema pause_status from public, anon, authenticated, service_role;

@@ -1,20 +1,19 @@
 -- Purpose: what became of each attempt, and the events that failed for good.
 -- Locks:   none on existing tables.
--- Undo:    alter table pause_status.webhook_queue drop constraint webhook_queue_dead_letter_id_fkey;
---          drop table pause_status.dead_letter_queue, pause_status.webhook_attempts.
+-- Undo:    drop table pause_status.dead_letter_queue, pause_status.webhook_attempts.
 
 -- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('pause_status migrations'));
 
 -- No foreign key to the queue: it would cost a lookup for every attempt, and history may outlive its event.
 create table if not exists pause_status.webhook_attempts (
-  id bigint generated always as identity,
+  -- No sequence: logical replication does not copy its position, and every settle would fail.
+  id uuid default gen_random_uuid(),
   event_id uuid not null,
   attempt integer not null,
   why text,
   dispatched_at timestamptz,
   delivery_id uuid,
-  request_id bigint,
   claim_token bigint,
   outcome text not null,
   http_status integer,
@@ -32,7 +31,7 @@ create table if not exists pause_status.webhook_attempts (
   constraint webhook_attempts_failure_has_error check ((outcome = 'completed') = (error is null)),
   constraint webhook_attempts_count_up check (attempt >= 0 and duration_ms >= 0)
 );
-create index if not exists webhook_attempts_event_id_idx on pause_status.webhook_attempts (event_id, id);
+create index if not exists webhook_attempts_event_id_idx on pause_status.webhook_attempts (event_id, ended_at);
 create index if not exists webhook_attempts_ended_at_idx on pause_status.webhook_attempts (ended_at);
 comment on table pause_status.webhook_attempts is
   'History, only ever added to: one row when an attempt ends, whatever ended it.';
@@ -47,6 +46,7 @@ comment on column pause_status.webhook_attempts.outcome is
   'sent at all: one row for each new reason).';
 comment on column pause_status.webhook_attempts.duration_ms is 'Milliseconds the handler worked on it, as it says.';
 
+-- The queue's dead_letter_id has no foreign key: with two that point at each other, no order of tables restores a dump.
 create table if not exists pause_status.dead_letter_queue (
   id uuid default gen_random_uuid(),
   event_id uuid not null,
@@ -65,7 +65,9 @@ create table if not exists pause_status.dead_letter_queue (
   constraint dead_letter_queue_pkey primary key (id),
   constraint dead_letter_queue_event_id_fkey foreign key (event_id)
     references pause_status.webhook_queue (event_id) on delete cascade,
-  constraint dead_letter_queue_reason_is_known check (reason in ('rejected', 'refused', 'exhausted')),
+  constraint dead_letter_queue_reason_is_known check (
+    reason in ('rejected', 'refused', 'exhausted', 'cancelled')
+  ),
   constraint dead_letter_queue_resolution_is_known check (resolution in ('redriven', 'resolved')),
   constraint dead_letter_queue_resolution_has_time check ((resolution is null) = (resolved_at is null)),
   constraint dead_letter_queue_first_is_not_after_last check (first_failed_at <= last_failed_at),
@@ -80,20 +82,10 @@ comment on table pause_status.dead_letter_queue is
   'Events that failed for good, until a person redrives or resolves them. They do not hold up their successors.';
 comment on column pause_status.dead_letter_queue.reason is
   'rejected: the handler answered 400 or 422; refused: the orchestrator would never accept it; exhausted: given up, '
-  'for the reason that last_error ends with.';
+  'for the reason that last_error ends with; cancelled: a person withdrew it.';
 comment on column pause_status.dead_letter_queue.attempts is 'How often the event had been sent when it failed.';
 comment on column pause_status.dead_letter_queue.resolution is
   'Null while open; redriven: it was sent again; resolved: a person closed it.';
-
--- Both ways: a failed event has a dead letter, and a dead letter has its event.
-do $$
-begin
-  if not exists (select from pg_constraint where conname = 'webhook_queue_dead_letter_id_fkey') then
-    alter table pause_status.webhook_queue add constraint webhook_queue_dead_letter_id_fkey
-      foreign key (dead_letter_id) references pause_status.dead_letter_queue (id);
-  end if;
-end
-$$;
 
 alter table pause_status.webhook_attempts enable row level security;
 alter table pause_status.dead_letter_queue enable row level security;

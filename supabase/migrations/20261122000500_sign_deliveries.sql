@@ -33,7 +33,7 @@ declare
   signatures text[] := '{}';
 begin
   for secret in
-    select part from regexp_split_to_table(secrets, '[\s,]+') as part where part <> ''
+    select part from regexp_split_to_table(secrets, '[[:space:],]+') as part where part <> ''
   loop
     -- Checked before it is decoded: the error of decode() would quote the secret.
     if secret !~ '^whsec_([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{2}==)$' then
@@ -103,7 +103,7 @@ begin
     raise exception 'Vault is not installed: run create extension supabase_vault with schema vault'
       using errcode = 'undefined_object';
   end if;
-  select btrim(s.decrypted_secret, E' \t\r\n') into found_secret
+  select btrim(s.decrypted_secret, ' ' || chr(9) || chr(10) || chr(13)) into found_secret
   from vault.decrypted_secrets s
   where s.name = vault_secret.name;
 

@@ -2,27 +2,146 @@
 -- Locks:   public.peer_mentor_profiles, share row exclusive: writers wait while its rows are read once.
 -- Undo:    drop trigger pause_status_capture_insert on public.peer_mentor_profiles;
 --          drop trigger pause_status_capture_update on public.peer_mentor_profiles;
---          drop function pause_status.capture_mentors(), pause_status.capture_transitions().
+--          drop trigger pause_status_capture_key on public.peer_mentor_profiles;
+--          drop function pause_status.feed_by(text), pause_status.capture_mentors(),
+--          pause_status.capture_transitions(), pause_status.capture_key(), pause_status.may_send_more(),
+--          pause_status.queue_transitions(uuid[], text[], text[], text, integer),
+--          pause_status.recall_versions(uuid[]), pause_status.recheck(uuid[], text).
 
 -- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('pause_status migrations'));
 
-create or replace function pause_status.capture_mentors()
-returns trigger
+create or replace function pause_status.queue_transitions(
+  mentor_ids uuid[], old_statuses text[], new_statuses text[], why text, most_requests integer
+)
+returns integer
 language plpgsql
-security definer
+set search_path = pg_catalog, pg_temp
+set jit = off
+as $$
+declare
+  settings pause_status.settings;
+  moment constant timestamptz := clock_timestamp();
+  moment_text constant text := pause_status.iso(moment);
+  queued integer;
+begin
+  select s.* into settings from pause_status.settings s;
+  with known as (
+    -- Only a change of what is known is an event, and only between the two words.
+    insert into pause_status.mentor_states as s (mentor_id, version, known_status, event_id)
+    select
+      c.mentor_id,
+      (c.old_status in ('active', 'paused') is true)::integer,
+      c.new_status,
+      case when c.old_status in ('active', 'paused') then gen_random_uuid() end
+    from unnest(mentor_ids, old_statuses, new_statuses) as c (mentor_id, old_status, new_status)
+    where c.new_status in ('active', 'paused')
+    order by c.mentor_id
+    on conflict (mentor_id) do update
+    set
+      version = s.version + (s.known_status in ('active', 'paused') is true)::integer,
+      known_status = excluded.known_status,
+      event_id = case when s.known_status in ('active', 'paused') then gen_random_uuid() end
+    where s.known_status is distinct from excluded.known_status
+    returning s.mentor_id, s.version, s.known_status as new_status, s.event_id
+  ), placed as (
+    select
+      k.*,
+      case k.new_status when 'paused' then 'PAUSE' else 'RESUME' end as transition,
+      case k.new_status when 'paused' then 'active' else 'paused' end as old_status,
+      row_number() over (order by k.mentor_id) - 1 as place,
+      (row_number() over (order by k.mentor_id) - 1) / settings.events_per_request as request
+    from known k
+    where k.event_id is not null
+  ), requests as (
+    select
+      p.request,
+      case count(*) when 1 then min(p.event_id::text)::uuid else gen_random_uuid() end as id,
+      jsonb_agg(
+        pause_status.payload(p.event_id, p.mentor_id, p.old_status, p.new_status, p.version, moment_text)
+        order by p.place
+      ) as payloads
+    from placed p
+    where p.request < most_requests
+    group by p.request
+  )
+  insert into pause_status.webhook_queue (
+    event_id, mentor_id, version, transition, old_status, new_status, occurred_at, source, fingerprint,
+    attempts, delivery_id, leads, last_dispatched_at, dispatch_reason, next_attempt_at
+  )
+  select
+    p.event_id, p.mentor_id, p.version, p.transition, p.old_status, p.new_status, moment, 'outbox',
+    pause_status.fingerprint(p.mentor_id, p.transition, moment_text, p.version),
+    (r.id is not null)::integer,
+    r.id,
+    case
+      when p.place % settings.events_per_request <> 0 then null
+      when r.id = p.event_id then r.payloads -> 0
+      else r.payloads
+    end,
+    case when r.id is not null then moment end,
+    why,
+    case when r.id is null then moment else moment + make_interval(secs => settings.acknowledge_timeout_seconds) end
+  from placed p
+  left join requests r on r.request = p.request;
+  get diagnostics queued = row_count;
+  return queued;
+end
+$$;
+comment on function pause_status.queue_transitions(uuid[], text[], text[], text, integer) is
+  'Queues an event, with the mentor''s next version, for each of these mentors whose new status is not the known one. '
+  'The first most_requests requests are posted when the transaction commits; the rest is due. Returns how many events.';
+
+create or replace function pause_status.recheck(mentor_ids uuid[], reason text)
+returns void
+language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  insert into pause_status.mentor_states (mentor_id, notified_status)
-  select n.id, n.status::text
-  from new_profiles n
-  order by n.id
-  on conflict do nothing;
-  return null;
+  insert into pause_status.rechecks (mentor_id, reason)
+  select m.id, pause_status.shorten(reason)
+  from unnest(coalesce(nullif(mentor_ids, '{}'), array[null]::uuid[])) as m (id);
 end
 $$;
-comment on function pause_status.capture_mentors() is 'Remembers the status that new mentors start with.';
+comment on function pause_status.recheck(uuid[], text) is
+  'Leaves mentors whose change could not be compared to the sweep; null when not even their ids could be read.';
+
+create or replace function pause_status.recall_versions(mentor_ids uuid[])
+returns void
+language sql
+set search_path = pg_catalog, pg_temp
+as $$
+  update pause_status.mentor_states s
+  set version = queued.version
+  from (
+    select q.mentor_id, max(q.version) as version
+    from pause_status.webhook_queue q
+    where q.mentor_id = any(mentor_ids)
+    group by q.mentor_id
+  ) as queued
+  where s.mentor_id = queued.mentor_id and s.version < queued.version
+$$;
+comment on function pause_status.recall_versions(uuid[]) is
+  'Raises the versions of mentors to those in the queue, after a restore of one without the other.';
+
+create or replace function pause_status.may_send_more()
+returns boolean
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  statements constant text := coalesce(current_setting('pause_status.statements', true), '');
+begin
+  if length(statements) >= 20 then
+    return false;
+  end if;
+  -- One stroke for each: a count would have to be cast, and any role may write to this setting.
+  perform set_config('pause_status.statements', statements || '|', true);
+  return true;
+end
+$$;
+comment on function pause_status.may_send_more() is
+  'Whether this statement''s events are sent at the commit: true for the first 20 of a transaction.';
 
 create or replace function pause_status.capture_transitions()
 returns trigger
@@ -31,168 +150,116 @@ security definer
 set search_path = pg_catalog, pg_temp
 -- The plan is made once in a session, perhaps for an update of one row: it must do for one of a hundred thousand.
 set enable_nestloop = off
-set enable_seqscan = off
+set jit = off
 as $$
 declare
-  settings pause_status.settings;
-  moment constant timestamptz := clock_timestamp();
-  moment_text constant text := pause_status.iso(moment);
-  -- One random number for the statement, counted on: neighbours in the table are neighbours in the index.
-  stem constant text := left(gen_random_uuid()::text, 24);
-  -- Twelve digits, however many are added to it.
-  first_event constant bigint := x'800000000000'::bigint;
-  -- Enough that the handler is busy until whoever settles them has handed over the next.
-  most_requests constant integer := 5;
+  mentor_ids uuid[];
+  old_statuses text[];
+  new_statuses text[];
+  most_requests integer;
 begin
-  -- What fills whole requests is handed to pg_net here: queued as under way it is written once. Of a large update only
-  -- the first requests, because the writer waits for it; the rest is left to those who settle these. What fills no
-  -- request may travel with what the transaction queues later, and waits for the commit.
-  select s.* into settings
-  from pause_status.settings s
-  where s.events_per_request between 2 and (select count(*) from new_profiles);
-
-  if settings.events_per_request is null then
-    -- The same without requests, because a change of one mentor should cost little more than its two rows.
-    with numbered as (
-      insert into pause_status.mentor_versions as v (mentor_id, version)
-      select n.id, 1
-      from new_profiles n
-      join old_profiles o on o.id = n.id
-      where (o.status::text, n.status::text) in (('active', 'paused'), ('paused', 'active'))
-      order by n.id
-      on conflict (mentor_id) do update set version = v.version + 1
-      returning v.mentor_id, v.version
-    )
-    insert into pause_status.webhook_queue (
-      event_id, mentor_id, version, transition, old_status, new_status, occurred_at, source, fingerprint,
-      next_attempt_at, leads
-    )
-    select
-      (stem || to_hex(first_event + t.place))::uuid, t.mentor_id, t.version, t.transition, t.old_status, t.new_status,
-      moment, 'outbox', pause_status.fingerprint(t.mentor_id, t.transition, moment_text, t.version),
-      moment, t.place = 1
-    from (
-      select
-        v.mentor_id,
-        v.version,
-        o.status::text as old_status,
-        n.status::text as new_status,
-        case n.status::text when 'paused' then 'PAUSE' else 'RESUME' end as transition,
-        row_number() over (order by v.mentor_id) as place
-      from numbered v
-      join new_profiles n on n.id = v.mentor_id
-      join old_profiles o on o.id = v.mentor_id
-    ) as t;
-    return null;
-  end if;
-
-  with changed as materialized (
-    select n.id as mentor_id, o.status::text as old_status, n.status::text as new_status
+  begin
+    select array_agg(n.id), array_agg(o.status::text), array_agg(n.status::text)
+    into mentor_ids, old_statuses, new_statuses
     from new_profiles n
     join old_profiles o on o.id = n.id
-    where (o.status::text, n.status::text) in (('active', 'paused'), ('paused', 'active'))
-  ), raised as (
-    -- The lock on the profile is the lock on its version: nobody else is at these rows, so their order is free.
-    update pause_status.mentor_versions v
-    set version = v.version + 1
-    from changed c
-    where v.mentor_id = c.mentor_id and v.mentor_id = any(array(select c.mentor_id from changed c))
-    returning c.*, v.version
-  ), begun as (
-    insert into pause_status.mentor_versions as v (mentor_id, version)
-    select c.mentor_id, 1
-    from changed c
-    where (select count(*) from raised) < (select count(*) from changed)
-      and not exists (select from raised r where r.mentor_id = c.mentor_id)
-    order by c.mentor_id
-    on conflict (mentor_id) do update set version = v.version + 1
-    returning v.mentor_id, v.version
-  ), blocked as materialized (
-    select distinct q.mentor_id
-    from pause_status.webhook_queue q
-    where q.mentor_id = any(array(select c.mentor_id from changed c))
-      and q.status in ('pending', 'processing')
-  ), lined_up as materialized (
-    select
-      l.*,
-      case l.new_status when 'paused' then 'PAUSE' else 'RESUME' end as transition,
-      (stem || to_hex(first_event + l.place))::uuid as event_id,
-      case when l.is_free then (l.free_so_far - 1) / settings.events_per_request end as request
-    from (
-      select
-        n.*,
-        row_number() over one_by_one as place,
-        b.mentor_id is null as is_free,
-        count(*) filter (where b.mentor_id is null) over one_by_one as free_so_far
-      from (
-        select * from raised
-        union all
-        select c.*, b.version from begun b join changed c on c.mentor_id = b.mentor_id
-      ) as n
-      left join blocked b on b.mentor_id = n.mentor_id
-      window one_by_one as (order by n.mentor_id rows unbounded preceding)
-    ) as l
-  ), full_requests as (
-    select l.request, jsonb_agg(
-      pause_status.payload(l.event_id, l.mentor_id, l.old_status, l.new_status, l.version, moment_text)
-      order by l.place
-    ) as body
-    from lined_up l
-    where l.request < most_requests
-    group by l.request
-    having count(*) = settings.events_per_request
-  ), handed_over as materialized (
-    select
-      count(*) as requests,
-      array_agg(h.delivery_id order by h.request) as delivery_ids,
-      array_agg(h.request_id order by h.request) as request_ids,
-      clock_timestamp() as dispatched_at
-    from pause_status.hand_over((select array_agg(f.body order by f.request) from full_requests f)) h
-  ), sorted_out as (
-    select
-      l.*,
-      l.request < h.requests as is_handed_over,
-      h.requests = most_requests and l.request >= most_requests as is_left_over,
-      h.*
-    from handed_over h
-    cross join lined_up l
-  )
-  insert into pause_status.webhook_queue (
-    event_id, mentor_id, version, transition, old_status, new_status, occurred_at, source, fingerprint,
-    attempts, delivery_id, request_id, last_dispatched_at, dispatch_reason, next_attempt_at, queued_by, leads
-  )
-  select
-    s.event_id, s.mentor_id, s.version, s.transition, s.old_status, s.new_status, moment, 'outbox',
-    -- As fingerprint() does it, which would take longer than the rest of the row.
-    s.mentor_id::text || ' ' || s.transition || ' ' || moment_text || ' ' || s.version,
-    (s.is_handed_over is true)::integer, s.delivery_ids[s.request + 1], s.request_ids[s.request + 1],
-    case when s.is_handed_over then s.dispatched_at end,
-    case when s.is_handed_over then 'commit' end,
-    case
-      when s.is_handed_over then s.dispatched_at + make_interval(secs => settings.acknowledge_timeout_seconds)
-      when s.is_left_over then moment
-      -- Set apart, so that dispatch_rest() has not to look at all that cannot be sent yet.
-      else moment + interval '1 microsecond'
-    end,
-    case when s.is_left_over is not true then pg_current_xact_id() end,
-    -- The first, and the first of those that wait for the commit.
-    s.place = 1 or (s.is_handed_over or s.is_left_over) is not true and case
-      when s.is_free then s.free_so_far = s.requests * settings.events_per_request + 1
-      else s.place - s.free_so_far = 1
-    end is true
-  -- No order: they come in that of their places, and nothing but the speed of the indexes depends on it.
-  from sorted_out s;
+    where n.status is distinct from o.status;
+  exception when undefined_column or undefined_function or datatype_mismatch or cannot_coerce then
+    -- Somebody renamed or retyped a column. Better late than refused: what is known still tells what was missed.
+    perform pause_status.recheck(null, sqlerrm);
+    raise warning 'pause-status misses changes of %: %', tg_relid::regclass, sqlerrm;
+    return null;
+  end;
+  if mentor_ids is null then
+    return null;
+  end if;
+  most_requests := case when pause_status.may_send_more() then 5 else 0 end;
+
+  begin
+    perform pause_status.queue_transitions(mentor_ids, old_statuses, new_statuses, 'commit', most_requests);
+  exception
+    when unique_violation then
+      perform pause_status.recall_versions(mentor_ids);
+      perform pause_status.queue_transitions(mentor_ids, old_statuses, new_statuses, 'commit', most_requests);
+    when serialization_failure then
+      -- reconcile() has written a mentor's state since this transaction began, and its snapshot hides that.
+      perform pause_status.recheck(mentor_ids, null);
+  end;
   return null;
 end
 $$;
 comment on function pause_status.capture_transitions() is
-  'Queues the transitions of a statement with their mentors'' next versions. If the outbox cannot be written, the '
-  'change of the profiles fails too: no transition goes unnoticed.';
+  'Queues the transitions of a statement. If the outbox cannot be written, the change of the profiles fails too: no '
+  'transition goes unnoticed.';
+
+create or replace function pause_status.capture_mentors()
+returns trigger
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set jit = off
+as $$
+begin
+  insert into pause_status.mentor_states as s (mentor_id, known_status)
+  select n.id, n.status::text
+  from new_profiles n
+  order by n.id
+  on conflict (mentor_id) do update
+  set known_status = excluded.known_status, event_id = null
+  where s.known_status is distinct from excluded.known_status;
+  return null;
+exception
+  when undefined_column or undefined_function or datatype_mismatch or cannot_coerce then
+    perform pause_status.recheck(null, sqlerrm);
+    return null;
+  when serialization_failure then
+    perform pause_status.recheck(array(select n.id from new_profiles n), null);
+    return null;
+end
+$$;
+comment on function pause_status.capture_mentors() is
+  'Remembers the status that new mentors start with, also when a mentor of that id was deleted before.';
+
+create or replace function pause_status.capture_key()
+returns trigger
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set jit = off
+as $$
+declare
+  known_status text := old.status::text;
+begin
+  -- Under the new id the mentor starts as they were known under the old one.
+  if known_status in ('active', 'paused') is not true then
+    select s.known_status into known_status from pause_status.mentor_states s where s.mentor_id = old.id;
+  end if;
+  insert into pause_status.mentor_states as s (mentor_id, known_status)
+  values (new.id, known_status)
+  on conflict (mentor_id) do update
+  set known_status = excluded.known_status, event_id = null
+  where s.known_status is distinct from excluded.known_status;
+
+  perform pause_status.queue_transitions(
+    array[new.id], array[known_status], array[new.status::text], 'commit',
+    case when pause_status.may_send_more() then 1 else 0 end
+  );
+  return null;
+exception
+  when undefined_column or undefined_function or datatype_mismatch or cannot_coerce then
+    perform pause_status.recheck(null, sqlerrm);
+    return null;
+  when serialization_failure then
+    perform pause_status.recheck(array[new.id], null);
+    return null;
+end
+$$;
+comment on function pause_status.capture_key() is
+  'Queues the transition of an update that changes the mentor''s id as well: the statement trigger finds its rows by it.';
 
 revoke all on all functions in schema pause_status from public, anon, authenticated, service_role;
 
--- Once for each statement, because a row on its own is many times as dear: every insert compiles the queue's
--- constraints anew.
+-- For each statement, because every insert into the queue compiles its constraints again.
 create or replace trigger pause_status_capture_insert
   after insert on public.peer_mentor_profiles
   referencing new table as new_profiles
@@ -206,13 +273,43 @@ create or replace trigger pause_status_capture_update
   for each statement
   execute function pause_status.capture_transitions();
 
+create or replace trigger pause_status_capture_key
+  after update on public.peer_mentor_profiles
+  for each row
+  when (old.id is distinct from new.id)
+  execute function pause_status.capture_key();
+
 comment on trigger pause_status_capture_insert on public.peer_mentor_profiles is
   'Remembers the status a new mentor starts with.';
 comment on trigger pause_status_capture_update on public.peer_mentor_profiles is
   'Queues pauses and resumes in the transaction that makes them.';
+comment on trigger pause_status_capture_key on public.peer_mentor_profiles is
+  'The same for updates that change a mentor''s id.';
+
+create or replace function pause_status.feed_by(source text)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  name text;
+begin
+  update pause_status.settings s set fed_by = source;
+  foreach name in array array['pause_status_capture_insert', 'pause_status_capture_update', 'pause_status_capture_key'] loop
+    execute format(
+      'alter table public.peer_mentor_profiles %s trigger %I',
+      case source when 'outbox' then 'enable' else 'disable' end, name
+    );
+  end loop;
+end
+$$;
+comment on function pause_status.feed_by(text) is
+  'Declares what reports changes: outbox, our own triggers; or webhook, stock database webhooks only, with the triggers '
+  'disabled and nothing reconciled.';
+revoke all on function pause_status.feed_by(text) from public, anon, authenticated, service_role;
 
 -- Mentors from before the triggers start with the status they have now.
-insert into pause_status.mentor_states (mentor_id, notified_status)
+insert into pause_status.mentor_states (mentor_id, known_status)
 select p.id, p.status::text
 from public.peer_mentor_profiles p
 on conflict do nothing;

@@ -1,144 +1,171 @@
 -- Purpose: the handler's first function: claims events.
 -- Locks:   none on existing tables.
--- Undo:    drop function public.pause_status_claim(jsonb), pause_status.claim(pause_status.reading[]),
---          pause_status.claim_next(pause_status.reading, pause_status.settings).
+-- Undo:    drop function public.pause_status_claim(jsonb), pause_status.refusal(pause_status.reading),
+--          pause_status.insert_stock(pause_status.reading[]), pause_status.claim(uuid[]), pause_status.hold(uuid[]).
 
 -- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('pause_status migrations'));
 
--- PostgREST takes its connections in turn and closes those that are idle, so a change after a quiet minute waits until
--- every statement on its way is planned anew. That of `claim` is the largest of all; the usual event, alone and waiting
--- in the queue, needs none of its cases and is spared its plan.
-create or replace function pause_status.claim_next(reading pause_status.reading, settings pause_status.settings)
+create or replace function pause_status.hold(event_ids uuid[])
+returns setof pause_status.webhook_queue
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set jit = off
+as $$
+declare
+  moment timestamptz := clock_timestamp();
+  lease interval := (select make_interval(secs => s.lease_seconds) from pause_status.settings s);
+begin
+  return query
+  with lapsed as (
+    insert into pause_status.webhook_attempts (
+      event_id, attempt, why, dispatched_at, delivery_id, claim_token, outcome, error
+    )
+    select
+      q.event_id, q.attempts, q.dispatch_reason, q.last_dispatched_at, q.delivery_id, q.claim_token, 'lease',
+      'lease: it ran out before the handler settled the event, which then came again'
+    from pause_status.webhook_queue q
+    where q.event_id = any(event_ids) and q.status = 'processing' and q.lease_expires_at <= moment
+    returning event_id
+  )
+  update pause_status.webhook_queue q
+  set
+    status = 'processing',
+    -- Dispatches are counted when they are made; what came otherwise is counted here.
+    attempts = q.attempts + (q.delivery_id is null)::integer,
+    failures = q.failures + (q.status = 'processing')::integer,
+    first_failed_at = case q.status when 'processing' then coalesce(q.first_failed_at, moment) else q.first_failed_at end,
+    last_failed_at = case q.status when 'processing' then moment else q.last_failed_at end,
+    claim_token = q.claim_token + 1,
+    lease_expires_at = moment + lease,
+    next_attempt_at = null,
+    leads = null
+  where q.event_id = any(event_ids)
+    and (q.status = 'pending' or q.status = 'processing' and q.lease_expires_at <= moment)
+    -- In a case, or else the planner may go through all that is pending.
+    and case when q.status in ('pending', 'processing') then pause_status.is_first_in_line(q.mentor_id, q.version) end
+  returning q.*;
+end
+$$;
+comment on function pause_status.hold(uuid[]) is
+  'Claims those of the events, which the caller has locked, that can be claimed: pending, or claimed by somebody whose '
+  'lease has run out, and their mentor''s lowest unsettled version.';
+
+create or replace function pause_status.claim(event_ids uuid[])
+returns setof pause_status.webhook_queue
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set jit = off
+as $$
+declare
+  held pause_status.webhook_queue[];
+  left_over uuid[];
+begin
+  -- In one order, so that overlapping batches wait for each other instead of deadlocking.
+  perform from pause_status.webhook_queue q where q.event_id = any(event_ids) order by q.event_id for update;
+  held := array(select h from pause_status.hold(event_ids) h);
+  return query select * from unnest(held);
+
+  left_over := array(
+    select q.event_id
+    from pause_status.webhook_queue q
+    where q.event_id = any(event_ids)
+      and q.status = 'pending'
+      and q.event_id <> all(array(select h.event_id from unnest(held) h))
+  );
+  if cardinality(left_over) > 0 then
+    -- An earlier event may be settled at this moment. Whoever settles it does not see this one yet, so wait for them.
+    perform
+    from unnest(left_over) as blocked (event_id)
+    join pause_status.webhook_queue b on b.event_id = blocked.event_id
+    join pause_status.webhook_queue earlier
+      on earlier.mentor_id = b.mentor_id and earlier.version < b.version and earlier.status = 'processing'
+    for share of earlier;
+    return query select * from pause_status.hold(left_over);
+  end if;
+end
+$$;
+comment on function pause_status.claim(uuid[]) is 'Claims what can be claimed of these events, each for itself.';
+
+create or replace function pause_status.insert_stock(readings pause_status.reading[])
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set jit = off
+as $$
+begin
+  insert into pause_status.webhook_queue (
+    event_id, mentor_id, transition, old_status, new_status, occurred_at, source, payload, fingerprint
+  )
+  select distinct on (r.event_id)
+    r.event_id, r.mentor_id, r.transition, r.old_status, r.new_status, r.occurred_at, r.source, r.payload, r.fingerprint
+  from unnest(readings) r
+  where r.source = 'webhook' and r.problem is null and pause_status.erased_as(r.event_id, r.fingerprint) is null
+  order by r.event_id, r.place
+  on conflict (event_id) do nothing;
+
+  -- It may have been erased in this moment: then its row was gone before the tombstone could be seen.
+  delete from pause_status.webhook_queue q
+  using unnest(readings) r, pause_status.erased_events e
+  where q.event_id = r.event_id and e.event_id = r.event_id and r.source = 'webhook' and q.claim_token = 0;
+end
+$$;
+comment on function pause_status.insert_stock(pause_status.reading[]) is
+  'Puts stock webhooks into the queue, which keeps them apart by their event id. Nothing else is inserted by a claim.';
+
+create or replace function pause_status.refusal(reading pause_status.reading)
 returns jsonb
 language plpgsql
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
+set jit = off
 as $$
 declare
-  answer jsonb;
+  known pause_status.webhook_queue;
+  earlier_lease_ends timestamptz;
+  retry_base integer := (select s.retry_base_seconds from pause_status.settings s);
 begin
-  update pause_status.webhook_queue q
-  set
-    status = 'processing',
-    attempts = q.attempts + case when q.source = 'webhook' and q.delivery_id is null then 1 else 0 end,
-    claim_token = q.claim_token + 1,
-    lease_expires_at = clock_timestamp() + make_interval(secs => settings.lease_seconds),
-    next_attempt_at = null
-  where q.event_id = reading.event_id
-    -- In a case, or else the planner may go through all that is pending. The fingerprint says also that it is the same
-    -- mentor and the same version.
-    and case when q.status = 'pending' and q.fingerprint = reading.fingerprint
-      then pause_status.is_first_in_line(q.mentor_id, q.version)
-    end
-  returning jsonb_build_object(
-    'eventId', q.event_id,
-    'outcome', 'claimed',
-    'token', q.claim_token,
-    'attempt', greatest(q.attempts, 1),
-    'leaseSeconds', settings.lease_seconds
-  ) into answer;
-  return answer;
-end
-$$;
-comment on function pause_status.claim_next(pause_status.reading, pause_status.settings) is
-  'Claims a pending event of whose mentor no earlier version is unsettled, and answers so; null for any other event.';
+  select q.* into known from pause_status.webhook_queue q where q.event_id = reading.event_id;
+  if not found then
+    return case pause_status.erased_as(reading.event_id, reading.fingerprint)
+      when 'completed' then jsonb '{"outcome": "completed", "receipt": {"erased": true}}'
+      when 'payload_mismatch' then jsonb '{"outcome": "payload_mismatch"}'
+      else jsonb '{"outcome": "unknown_event"}'
+    end;
+  elsif known.fingerprint <> reading.fingerprint then
+    return '{"outcome": "payload_mismatch"}';
+  elsif known.status = 'completed' then
+    return jsonb_build_object('outcome', 'completed', 'receipt', known.receipt);
+  elsif known.status = 'failed' then
+    return '{"outcome": "failed"}';
+  elsif known.status = 'processing' then
+    return jsonb_build_object(
+      'outcome', 'in_flight',
+      'retryAfterSeconds', greatest(1, ceil(extract(epoch from known.lease_expires_at - clock_timestamp())))
+    );
+  end if;
 
-create or replace function pause_status.claim(readings pause_status.reading[])
-returns table (place integer, event_id uuid, token bigint, attempt integer)
-language plpgsql
-set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
-as $$
-#variable_conflict use_column
-declare
-  -- Also the mark of what ended here: nothing else gives a row exactly this time.
-  ended timestamptz := clock_timestamp();
-  lease interval := (select make_interval(secs => s.lease_seconds) from pause_status.settings s);
-begin
-  return query
-  with once as materialized (
-    select distinct on (r.event_id) r.*, exists (
-        select from pause_status.webhook_queue known where known.event_id = r.event_id
-      ) as is_queued
-    from unnest(readings) r
-    where r.problem is null
-    order by r.event_id, r.place
-  ), alive as materialized (
-    -- Asked about only those that are not in the queue: of what we send ourselves, next to none.
-    select o.*
-    from once o
-    where o.is_queued
-      or not exists (select from pause_status.erased_events e where e.event_id = o.event_id)
-  ), given as materialized (
-    select
-      o.*,
-      row_number() over (partition by o.mentor_id, o.version order by o.place) as turn,
-      -- Those that are not in the queue yet: their rows were lost.
-      min(o.version) filter (where not o.is_queued) over (partition by o.mentor_id) as lowest_lost
-    from alive o
-  ), first_in_line as materialized (
-    select g.*
-    from given g
-    where g.version is null
-      or (
-        g.turn = 1
-        and (g.lowest_lost is null or g.lowest_lost >= g.version)
-        and pause_status.is_first_in_line(g.mentor_id, g.version)
-        -- Or else the mentor's version belongs to another event.
-        and (
-          select other.event_id
-          from pause_status.webhook_queue other
-          where other.mentor_id = g.mentor_id and other.version = g.version
-        ) is not distinct from case when g.is_queued then g.event_id end
-      )
-  ), claimed as (
-    -- One statement, so that of any number of claimers at once exactly one gets a row back; and one pass in one order,
-    -- so that overlapping batches wait for each other instead of deadlocking. Claims of what somebody else sends count
-    -- as attempts: nobody here counts their dispatches.
-    insert into pause_status.webhook_queue as q (
-      event_id, mentor_id, version, transition, old_status, new_status, occurred_at, source, payload, fingerprint,
-      status, attempts, claim_token, lease_expires_at
-    )
-    select
-      f.event_id, f.mentor_id, f.version, f.transition, f.old_status, f.new_status, f.occurred_at, f.source, f.payload,
-      f.fingerprint, 'processing', 1, 1, clock_timestamp() + lease
-    from first_in_line f
-    order by f.event_id
-    on conflict (event_id) do update
-    set
-      status = 'processing',
-      attempts = q.attempts + case when q.source = 'webhook' and q.delivery_id is null then 1 else 0 end,
-      failures = q.failures + (q.status = 'processing')::integer,
-      first_failed_at = case q.status when 'processing' then coalesce(q.first_failed_at, ended)
-        else q.first_failed_at end,
-      last_failed_at = case q.status when 'processing' then ended else q.last_failed_at end,
-      claim_token = q.claim_token + 1,
-      lease_expires_at = excluded.lease_expires_at,
-      next_attempt_at = null
-    where q.fingerprint = excluded.fingerprint
-      and (q.status = 'pending' or (q.status = 'processing' and q.lease_expires_at <= clock_timestamp()))
-    returning q.*, case when q.created_at >= ended then pause_status.refuse_erased(q.event_id) end
-  ), recorded as (
-    insert into pause_status.webhook_attempts (
-      event_id, attempt, why, dispatched_at, delivery_id, request_id, claim_token, outcome, error
-    )
-    select
-      c.event_id, c.attempts - case when c.source = 'webhook' and c.delivery_id is null then 1 else 0 end,
-      c.dispatch_reason, c.last_dispatched_at, c.delivery_id, c.request_id, c.claim_token - 1,
-      'lease', 'lease: it ran out before the handler settled the event, which then came again'
-    from claimed c
-    where c.last_failed_at = ended
-  )
-  select g.place, c.event_id, c.claim_token, greatest(c.attempts, 1)
-  from claimed c
-  join given g on g.event_id = c.event_id;
+  select q.lease_expires_at into earlier_lease_ends
+  from pause_status.webhook_queue q
+  where q.mentor_id = known.mentor_id and q.version < known.version and q.status in ('pending', 'processing')
+  order by q.version
+  limit 1;
+  if found then
+    return jsonb_build_object(
+      'outcome', 'out_of_order',
+      'retryAfterSeconds', greatest(1, ceil(extract(epoch from earlier_lease_ends - clock_timestamp())), retry_base)
+    );
+  end if;
+  -- It was released since: then it can be claimed in a moment.
+  return '{"outcome": "in_flight", "retryAfterSeconds": 1}';
 end
 $$;
-comment on function pause_status.claim(pause_status.reading[]) is
-  'Claims what can be claimed, each event for itself; returns the claims.';
+comment on function pause_status.refusal(pause_status.reading) is 'Why an event could not be claimed.';
 
 create or replace function public.pause_status_claim(events jsonb)
 returns jsonb
@@ -147,89 +174,56 @@ security definer
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
+set jit = off
+set lock_timeout = '2s'
 as $$
 declare
   readings pause_status.reading[] := pause_status.read_events(events);
-  settings pause_status.settings;
-  claims jsonb;
+  lease_seconds integer := (select s.lease_seconds from pause_status.settings s);
+  held pause_status.webhook_queue[];
   answers jsonb;
+  unknown integer;
 begin
-  select s.* into settings from pause_status.settings s;
-  if cardinality(readings) = 1 and readings[1].problem is null then
-    answers := pause_status.claim_next(readings[1], settings);
-    if answers is not null then
-      return jsonb_build_array(answers);
-    end if;
+  if exists (select from unnest(readings) r where r.source = 'webhook') then
+    perform pause_status.insert_stock(readings);
   end if;
+  held := array(
+    select c
+    from pause_status.claim(array(
+      select q.event_id
+      from unnest(readings) r
+      join pause_status.webhook_queue q on q.event_id = r.event_id and q.fingerprint = r.fingerprint
+    )) c
+  );
 
-  for attempt in 1 .. 3 loop
-    begin
-      select coalesce(jsonb_object_agg(c.place, jsonb_build_object('token', c.token, 'attempt', c.attempt)), '{}')
-      into claims
-      from pause_status.claim(readings) c;
-      exit;
-    exception when unique_violation then
-      -- Somebody has just inserted another event with the same version of a mentor, or erased one of these; now it
-      -- can be seen.
-      if attempt = 3 then
-        raise;
-      end if;
-    end;
-  end loop;
+  select
+    coalesce(jsonb_agg(a.answer order by a.place), '[]'),
+    count(*) filter (where a.answer ->> 'outcome' = 'unknown_event')
+  into answers, unknown
+  from (
+    select r.place, jsonb_build_object('eventId', coalesce(to_jsonb(r.event_id), r.event_id_as_given)) || case
+      when r.problem is not null then jsonb_build_object('outcome', 'invalid', 'message', r.problem)
+      when claimed.token is not null then jsonb_build_object(
+        'outcome', 'claimed', 'token', claimed.token, 'attempt', claimed.attempt, 'leaseSeconds', lease_seconds
+      )
+      else pause_status.refusal(r)
+    end as answer
+    from unnest(readings) r
+    left join (
+      -- Of two equal ones in a batch, the first has it.
+      select distinct on (h.event_id) first.place, h.claim_token as token, greatest(h.attempts, 1) as attempt
+      from unnest(held) h
+      join unnest(readings) first on first.event_id = h.event_id and first.fingerprint = h.fingerprint
+      order by h.event_id, first.place
+    ) as claimed on claimed.place = r.place
+  ) as a;
 
-  select coalesce(
-    jsonb_agg(
-      jsonb_build_object('eventId', coalesce(to_jsonb(r.event_id), r.event_id_as_given)) || case
-        when r.problem is not null then jsonb_build_object('outcome', 'invalid', 'message', r.problem)
-        when claims ? r.place::text then
-          jsonb_build_object('outcome', 'claimed', 'leaseSeconds', settings.lease_seconds) || (claims -> r.place::text)
-        when q.fingerprint <> r.fingerprint then jsonb_build_object('outcome', 'payload_mismatch')
-        when q.status = 'completed' then jsonb_build_object('outcome', 'completed', 'receipt', q.receipt)
-        when q.status = 'failed' then jsonb_build_object('outcome', 'failed')
-        when q.status = 'processing' then jsonb_build_object(
-          'outcome', 'in_flight',
-          'retryAfterSeconds', greatest(1, ceil(extract(epoch from q.lease_expires_at - clock_timestamp())))
-        )
-        when q.event_id is null and pause_status.erased_as(r.event_id, r.fingerprint) = 'completed' then
-          '{"outcome": "completed", "receipt": {"erased": true}}'
-        when q.event_id is null and pause_status.erased_as(r.event_id, r.fingerprint) = 'payload_mismatch' then
-          '{"outcome": "payload_mismatch"}'
-        when other.event_id is not null then jsonb_build_object('outcome', 'payload_mismatch')
-        when r.version is not null and (q.event_id is null or earlier.event_id is not null) then jsonb_build_object(
-          'outcome', 'out_of_order',
-          'retryAfterSeconds',
-          greatest(1, ceil(extract(epoch from earlier.lease_expires_at - clock_timestamp())), settings.retry_base_seconds)
-        )
-        -- Between the two statements it may have been released or erased: then it can be claimed in a moment.
-        else jsonb_build_object('outcome', 'in_flight', 'retryAfterSeconds', 1)
-      end
-      order by r.place
-    ),
-    '[]'
-  )
-  into answers
-  from unnest(readings) r
-  -- With a limit the planner cannot turn it round: it asks the index for each event, however small the queue once was.
-  left join lateral (
-    select *
-    from pause_status.webhook_queue known
-    where known.event_id = r.event_id and not claims ? r.place::text
-    limit 1
-  ) as q on true
-  left join lateral (
-    select o.event_id
-    from pause_status.webhook_queue o
-    where o.mentor_id = r.mentor_id and o.version = r.version and o.event_id <> r.event_id
-      and not claims ? r.place::text
-  ) as other on true
-  left join lateral (
-    select e.event_id, e.lease_expires_at
-    from pause_status.webhook_queue e
-    where e.mentor_id = r.mentor_id and e.version < r.version and e.status in ('pending', 'processing')
-      and not claims ? r.place::text
-    order by e.version
-    limit 1
-  ) as earlier on true;
+  if unknown > 0 then
+    perform pause_status.raise_alert('unknown_event', unknown, (
+      'events that this outbox does not have were refused: a clone or branch of this project shares its function URL and '
+      'webhook secret, or a crash lost their transactions'
+    ));
+  end if;
   return answers;
 end
 $$;
@@ -237,7 +231,7 @@ comment on function public.pause_status_claim(jsonb) is
   'Claims an array of PauseEvents, each for one lease; answers in the same order, each with its eventId: claimed '
   '(token, attempt, leaseSeconds), in_flight (retryAfterSeconds), completed (receipt; also of an erased event), '
   'payload_mismatch (same key, other payload), failed (terminal), out_of_order (retryAfterSeconds: an earlier version '
-  'of the mentor is unsettled) or invalid (message).';
+  'of the mentor is unsettled), unknown_event (this outbox never queued it) or invalid (message).';
 
 revoke all on all functions in schema pause_status from public, anon, authenticated, service_role;
 revoke all on function public.pause_status_claim(jsonb) from public, anon, authenticated;

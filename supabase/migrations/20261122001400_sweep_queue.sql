@@ -1,33 +1,42 @@
 -- Purpose: ends the attempts that nobody ended, and sends everything that is due.
 -- Locks:   none on existing tables.
 -- Undo:    select cron.unschedule('pause-status-sweep'); drop function pause_status.sweep(),
---          pause_status.end_unacknowledged(integer), pause_status.end_leases(integer),
---          pause_status.requests_waiting(integer), pause_status.schedule_often(text, text).
+--          pause_status.recheck_mentors(integer), pause_status.undo_future(), pause_status.end_unacknowledged(integer),
+--          pause_status.take_back(bigint[]), pause_status.ending_of(uuid, pause_status.net_answer),
+--          pause_status.answers_to(uuid[]), pause_status.sort_silent(integer), pause_status.withdraw(uuid[]), pause_status.end_leases(integer),
+--          pause_status.requests_waiting(integer), pause_status.pace(text, text, boolean).
 
 -- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('pause_status migrations'));
 
 create extension if not exists pg_cron with schema pg_catalog;
 
-create or replace function pause_status.schedule_often(job text, command text)
-returns bigint
+create or replace function pause_status.pace(job text, command text, busy boolean)
+returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  wanted constant text := case when busy then '5 seconds' else '30 seconds' end;
 begin
-  return cron.schedule(job, '5 seconds', command);
+  if not exists (select from cron.job j where j.jobname = job and j.schedule in (wanted, '* * * * *')) then
+    perform cron.schedule(job, wanted, command);
+  end if;
 exception when others then
   -- pg_cron before 1.5 knows no seconds.
-  return cron.schedule(job, '* * * * *', command);
+  if not exists (select from cron.job j where j.jobname = job) then
+    perform cron.schedule(job, '* * * * *', command);
+  end if;
 end
 $$;
-comment on function pause_status.schedule_often(text, text) is
-  'Schedules a job every five seconds, or every minute where pg_cron knows no seconds; returns its id.';
+comment on function pause_status.pace(text, text, boolean) is
+  'Schedules a job every five seconds, or every thirty while nothing is unsettled: pg_cron keeps a row for each run.';
 
 create or replace function pause_status.requests_waiting(at_most integer)
 returns integer
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set lock_timeout = '100ms'
 as $$
 begin
   return (select count(*) from (select from net.http_request_queue limit at_most) as waiting);
@@ -64,25 +73,83 @@ begin
   if endings is null then
     return 0;
   end if;
-  return (select count(*) from pause_status.end_attempts(endings));
+  return (select count(*) from pause_status.end_attempts_each(endings));
 end
 $$;
 comment on function pause_status.end_leases(integer) is
   'Takes events back from claimants whose lease ran out; returns how many.';
 
-create or replace function pause_status.end_unacknowledged(at_most integer)
+create or replace function pause_status.undo_future()
 returns integer
 language plpgsql
 set search_path = pg_catalog, pg_temp
+as $$
+declare
+  moment timestamptz := clock_timestamp();
+  settings pause_status.settings;
+  latest timestamptz;
+  changed integer;
+  total integer;
+begin
+  select s.* into settings from pause_status.settings s;
+  -- No wait of ours is longer, and no lease.
+  latest := moment + interval '1 minute'
+    + greatest(interval '1 hour', make_interval(secs => settings.retry_cap_seconds));
+  update pause_status.webhook_queue q
+  set next_attempt_at = moment
+  where q.event_id = any(array(
+    select late.event_id
+    from pause_status.webhook_queue late
+    where late.status = 'pending' and late.next_attempt_at > latest and late.next_attempt_at < 'infinity'
+    limit settings.sweep_batch_size
+    for update skip locked
+  ));
+  get diagnostics total = row_count;
+  update pause_status.webhook_queue q
+  set lease_expires_at = moment
+  where q.event_id = any(array(
+    select late.event_id
+    from pause_status.webhook_queue late
+    where late.status = 'processing' and late.lease_expires_at > moment + interval '61 seconds'
+    limit settings.sweep_batch_size
+    for update skip locked
+  ));
+  get diagnostics changed = row_count;
+  return total + changed;
+end
+$$;
+comment on function pause_status.undo_future() is
+  'Ends waits and leases that are longer than any that we give: the clock was set back meanwhile. Returns how many.';
+
+create or replace function pause_status.withdraw(event_ids uuid[])
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update pause_status.webhook_queue q
+  set delivery_id = null, leads = null, attempts = greatest(q.attempts - 1, 0), next_attempt_at = clock_timestamp()
+  where q.event_id = any(event_ids);
+end
+$$;
+comment on function pause_status.withdraw(uuid[]) is
+  'Makes events due again whose delivery came to nothing through no fault of anybody: it counts as no attempt.';
+
+create or replace function pause_status.sort_silent(at_most integer)
+returns pause_status.webhook_queue[]
+language plpgsql
+set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
+set lock_timeout = '100ms'
 as $$
 declare
   -- Taken once: an index is searched for a time that is given, not for one that may differ from row to row.
   moment timestamptz := clock_timestamp();
+  patience interval := (select make_interval(secs => s.acknowledge_timeout_seconds) from pause_status.settings s);
   silent pause_status.webhook_queue[];
-  waiting_ids uuid[] := '{}';
-  answers jsonb := '{}';
-  endings jsonb;
+  one record;
+  early uuid[] := '{}';
+  withdrawn uuid[] := '{}';
 begin
   silent := array(
     select q
@@ -92,86 +159,256 @@ begin
     limit at_most
     for update skip locked
   );
+
+  for one in
+    select
+      d.error,
+      array_agg(s.event_id) as event_ids,
+      -- The commit of a long transaction posts later than its statement said.
+      d.dispatched_at > moment - patience as is_early
+    from unnest(silent) s
+    join pause_status.deliveries d on d.id = s.delivery_id
+    where d.error is not null or d.dispatched_at > moment - patience
+    group by d.error, is_early
+  loop
+    early := early || one.event_ids;
+    if one.error is not null then
+      perform pause_status.postpone(one.event_ids, 'commit', one.error);
+    else
+      update pause_status.webhook_queue q set next_attempt_at = moment + patience where q.event_id = any(one.event_ids);
+    end if;
+  end loop;
+
+  -- Posted at its commit, but an earlier event is not settled: it was answered so, and waits its turn.
+  withdrawn := array(
+    select s.event_id
+    from unnest(silent) s
+    where s.event_id <> all(early) and not pause_status.is_first_in_line(s.mentor_id, s.version)
+  );
+  perform pause_status.withdraw(withdrawn);
+  return array(select s from unnest(silent) s where s.event_id <> all(early || withdrawn));
+end
+$$;
+comment on function pause_status.sort_silent(integer) is
+  'The events whose delivery nobody claimed in time, locked. Deliveries that could not be handed over, were posted late '
+  'or came before their turn are dealt with here, and left out.';
+
+do $$
+begin
+  if to_regtype('pause_status.net_answer') is null then
+    create type pause_status.net_answer as (
+      event_id uuid,
+      request_id bigint,
+      is_waiting boolean,
+      held interval,
+      http_status integer,
+      code text,
+      entry jsonb,
+      message text
+    );
+    comment on type pause_status.net_answer is
+      'What pg_net knows of a delivery: is_waiting while it has not sent it, held is how long it kept it. Code is the '
+      'problem''s, entry the handler''s result for the event.';
+  end if;
+end
+$$;
+
+create or replace function pause_status.answers_to(event_ids uuid[])
+returns setof pause_status.net_answer
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_custom_plan
+set lock_timeout = '100ms'
+as $$
+begin
+  return query
+  select
+    q.event_id,
+    d.request_id,
+    exists (select from net.http_request_queue r where r.id = d.request_id),
+    coalesce(answer.created, clock_timestamp()) - d.dispatched_at,
+    answer.status_code,
+    coalesce(result.entry -> 'problem' ->> 'code', pause_status.parse_object(answer.content) ->> 'code'),
+    case when q.delivery_id = q.event_id then jsonb_build_object('status', answer.status_code) else result.entry end,
+    coalesce(
+      'the handler answered for this event: ' || left(result.entry::text, 400),
+      'the handler answered ' || answer.status_code || coalesce(': ' || left(answer.content, 400), ''),
+      answer.error_msg
+    )
+  from pause_status.webhook_queue q
+  join pause_status.deliveries d on d.id = q.delivery_id
+  left join lateral (
+    -- The request ids of pg_net start again after a crash, so the answer must be younger and name no other delivery.
+    select r.*
+    from net._http_response r
+    where r.id = d.request_id
+      and r.created >= d.dispatched_at - interval '1 second'
+      and coalesce(
+        (
+          select lower(header.value) = q.delivery_id::text
+          from jsonb_each_text(r.headers) as header
+          where lower(header.key) = 'webhook-id'
+          limit 1
+        ),
+        true
+      )
+    order by r.created desc
+    limit 1
+  ) as answer on true
+  left join lateral (
+    select case when q.delivery_id <> q.event_id then pause_status.result_of(answer.content, q.event_id) end as entry
+  ) as result on true
+  where q.event_id = any(event_ids);
+exception when others then
+  -- Without pg_net there are no answers; dispatch() says what to do about it.
+  return;
+end
+$$;
+comment on function pause_status.answers_to(uuid[]) is 'What pg_net knows of the deliveries of these events.';
+
+create or replace function pause_status.ending_of(event_id uuid, answer pause_status.net_answer)
+returns jsonb
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return jsonb_build_object('event_id', event_id, 'http_status', answer.http_status) || case
+    when answer.entry -> 'status' in ('400', '422') then jsonb_build_object(
+      'outcome', 'rejected', 'message', answer.message, 'http_status', answer.entry -> 'status'
+    )
+    when answer.http_status = 401 and answer.code = 'stale_signature' then jsonb_build_object(
+      'outcome', 'transient',
+      'message', 'clock skew: the clocks of Postgres and of the handler differ; ' || answer.message
+    )
+    when answer.http_status = 401 then jsonb_build_object(
+      'outcome', 'transient',
+      'message', 'unauthorized: the handler''s WEBHOOK_SECRETS and the Vault secret pause_status_webhook_secret must '
+        || 'have a secret in common; ' || answer.message
+    )
+    else jsonb_build_object(
+      'outcome', 'unacknowledged',
+      'message', coalesce(answer.message, 'pg_net has no answer: the request or the answer was lost')
+    )
+  end;
+end
+$$;
+comment on function pause_status.ending_of(uuid, pause_status.net_answer) is
+  'How an attempt ends that the handler did not claim.';
+
+create or replace function pause_status.take_back(request_ids bigint[])
+returns bigint[]
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '100ms'
+as $$
+declare
+  taken bigint[];
+begin
+  with idle as (
+    select r.id from net.http_request_queue r where r.id = any(request_ids) for update skip locked
+  ), gone as (
+    delete from net.http_request_queue r using idle where r.id = idle.id returning r.id
+  )
+  select array_agg(g.id) into taken from gone g;
+  return coalesce(taken, '{}');
+exception when others then
+  return '{}';
+end
+$$;
+comment on function pause_status.take_back(bigint[]) is
+  'Takes requests out of pg_net''s queue that it has not begun to send; returns their ids.';
+
+create or replace function pause_status.end_unacknowledged(at_most integer)
+returns integer
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  -- A signature is good for five minutes.
+  stale_after constant interval := '4 minutes';
+  silent pause_status.webhook_queue[] := pause_status.sort_silent(at_most);
+  answers pause_status.net_answer[];
+  taken bigint[];
+  withdrawn uuid[];
+  waiting uuid[];
+  skewed integer;
+  endings jsonb;
+begin
   if cardinality(silent) = 0 then
     return 0;
   end if;
+  answers := array(select a from pause_status.answers_to(array(select s.event_id from unnest(silent) s)) a);
 
-  begin
-    -- What still waits in pg_net is slow, not lost: it would be sent twice, and its event must not die of it.
-    waiting_ids := array(
-      select s.event_id from unnest(silent) s join net.http_request_queue r on r.id = s.request_id
-    );
-    -- The answer must be younger than the dispatch, and name the delivery if it can: after a crash pg_net gives the
-    -- same request ids again.
-    select coalesce(jsonb_object_agg(s.event_id, jsonb_build_object(
-      'status', r.status_code,
-      'entry', case
-        when s.delivery_id = s.event_id then jsonb_build_object('status', r.status_code)
-        else pause_status.result_of(r.content, s.event_id)
-      end,
-      'text', coalesce(
-        'the handler answered ' || r.status_code || coalesce(': ' || left(r.content, 400), ''), r.error_msg
-      )
-    )), '{}')
-    into answers
-    from unnest(silent) s
-    cross join lateral (
-      select r.*
-      from net._http_response r
-      where r.id = s.request_id
-        and r.created >= s.last_dispatched_at - interval '1 second'
-        and coalesce(
-          (
-            select lower(header.value) = s.delivery_id::text
-            from jsonb_each_text(r.headers) as header
-            where lower(header.key) = 'webhook-id'
-            limit 1
-          ),
-          true
-        )
-      order by r.created desc
-      limit 1
-    ) as r;
-  exception when others then
-    -- Without pg_net there are no answers; dispatch() says what to do about it.
-    null;
-  end;
-
+  -- What still waits in pg_net is slow, not lost. Kept too long, it is signed again.
+  taken := pause_status.take_back(array(
+    select distinct a.request_id from unnest(answers) a where a.is_waiting and a.held > stale_after
+  ));
+  waiting := array(select a.event_id from unnest(answers) a where a.is_waiting and a.request_id <> all(taken));
+  withdrawn := array(
+    select a.event_id
+    from unnest(answers) a
+    where a.request_id = any(taken)
+      or a.code = 'out_of_order'
+      or a.code = 'stale_signature' and a.held > stale_after
+  );
+  perform pause_status.withdraw(withdrawn);
   update pause_status.webhook_queue q
   set next_attempt_at = clock_timestamp() + make_interval(secs => s.acknowledge_timeout_seconds)
   from pause_status.settings s
-  where q.event_id = any(waiting_ids);
+  where q.event_id = any(waiting);
 
-  select jsonb_agg(
-    jsonb_build_object('event_id', s.event_id, 'http_status', (answer.value ->> 'status')::integer) || case
-      when answer.value -> 'entry' -> 'status' in ('400', '422') then jsonb_build_object(
-        'outcome', 'rejected',
-        'message', case
-          when s.delivery_id = s.event_id then answer.value ->> 'text'
-          else 'the handler answered for this event: ' || left(answer.value ->> 'entry', 400)
-        end,
-        'http_status', (answer.value -> 'entry' ->> 'status')::integer
-      )
-      when answer.value -> 'status' = '401' then jsonb_build_object(
-        'outcome', 'transient',
-        'message', 'unauthorized: the handler''s WEBHOOK_SECRETS and the Vault secret pause_status_webhook_secret must '
-          || 'have a secret in common; ' || (answer.value ->> 'text')
-      )
-      else jsonb_build_object(
-        'outcome', 'unacknowledged',
-        'message', coalesce(answer.value ->> 'text', 'pg_net has no answer: the request or the answer was lost')
-      )
-    end
-  )
-  into endings
+  select jsonb_agg(pause_status.ending_of(s.event_id, a)), count(*) filter (where a.code = 'stale_signature')
+  into endings, skewed
   from unnest(silent) s
-  left join jsonb_each(answers) as answer on answer.key = s.event_id::text
-  where s.event_id <> all(waiting_ids);
-  return (select count(*) from pause_status.end_attempts(endings));
+  left join unnest(answers) a on a.event_id = s.event_id
+  where s.event_id <> all(waiting || withdrawn);
+  if skewed > 0 then
+    perform pause_status.raise_alert(
+      'clock_skew', skewed, 'the clocks of Postgres and of the handler differ by minutes: correct the one that is wrong'
+    );
+  end if;
+  if endings is null then
+    return 0;
+  end if;
+  return (select count(*) from pause_status.end_attempts_each(endings));
 end
 $$;
 comment on function pause_status.end_unacknowledged(integer) is
   'Ends the deliveries that nobody claimed in time, with the handler''s answer as the reason; returns how many.';
+
+create or replace function pause_status.recheck_mentors(at_most integer)
+returns integer
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  mentor_ids uuid[];
+  reason text;
+  failures integer;
+begin
+  with taken as (
+    delete from pause_status.rechecks r
+    where r.id = any(array(
+      select old.id from pause_status.rechecks old order by old.created_at limit at_most for update skip locked
+    ))
+    returning r.mentor_id, r.reason
+  )
+  select array_agg(distinct t.mentor_id) filter (where t.mentor_id is not null), max(t.reason), count(t.reason)
+  into mentor_ids, reason, failures
+  from taken t;
+
+  if failures > 0 then
+    perform pause_status.raise_alert(
+      'capture_failed', failures,
+      'changes of public.peer_mentor_profiles could not be read, and are found by reconcile() once this is right: ' || reason
+    );
+  end if;
+  return pause_status.reconcile_mentors(mentor_ids);
+end
+$$;
+comment on function pause_status.recheck_mentors(integer) is
+  'Queues what capture left to the sweep, and raises an alert when it could not read the changes at all.';
 
 create or replace function pause_status.sweep()
 returns integer
@@ -179,20 +416,29 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  batch integer;
+  batch integer := (select s.sweep_batch_size from pause_status.settings s);
+  problem text;
   sent integer;
 begin
-  select s.sweep_batch_size into batch from pause_status.settings s;
-  perform pause_status.end_leases(batch);
-  perform pause_status.end_unacknowledged(batch);
+  -- A part that fails does not stop the others.
+  problem := pause_status.attempt('select pause_status.undo_future()');
+  problem := coalesce(problem, pause_status.attempt(format('select pause_status.end_leases(%s)', batch)));
+  problem := coalesce(problem, pause_status.attempt(format('select pause_status.end_unacknowledged(%s)', batch)));
+  problem := coalesce(problem, pause_status.attempt(format('select pause_status.recheck_mentors(%s)', batch)));
 
-  -- One is always sent, so that other users of pg_net cannot silence the sweep.
-  sent := pause_status.dispatch_due('sweep', greatest(1, batch - pause_status.requests_waiting(batch)));
+  begin
+    -- One is always sent, so that other users of pg_net cannot silence the sweep.
+    sent := pause_status.dispatch_due('sweep', greatest(1, batch - pause_status.requests_waiting(batch)));
+  exception when others then
+    problem := coalesce(problem, 'pause_status.dispatch_due(): ' || sqlerrm);
+  end;
 
-  update pause_status.heartbeats h
-  set last_at = clock_timestamp()
-  where h.job = (select b.job from pause_status.heartbeats b where b.job = 'sweep' for update skip locked);
-  return sent;
+  perform pause_status.attempt(format(
+    'select pause_status.pace(''pause-status-sweep'', ''select pause_status.sweep()'', %L)',
+    exists (select from pause_status.webhook_queue q where q.status in ('pending', 'processing'))
+  ));
+  perform pause_status.beat('sweep', problem);
+  return coalesce(sent, 0);
 end
 $$;
 comment on function pause_status.sweep() is
@@ -201,4 +447,4 @@ comment on function pause_status.sweep() is
 
 revoke all on all functions in schema pause_status from public, anon, authenticated, service_role;
 
-select pause_status.schedule_often('pause-status-sweep', 'select pause_status.sweep()');
+select pause_status.pace('pause-status-sweep', 'select pause_status.sweep()', true);

@@ -1,119 +1,134 @@
 -- Purpose: finds changes that no trigger saw: a disabled trigger, session_replication_role = replica, a restore.
 -- Locks:   none on existing tables; later, row locks of the profiles that it enqueues.
 -- Undo:    select cron.unschedule('pause-status-reconcile'); drop function pause_status.reconcile(),
---          pause_status.unexplained_profiles(uuid[], integer).
+--          pause_status.reconcile_mentors(uuid[]), pause_status.release_forgotten(integer).
 
 -- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('pause_status migrations'));
 
-create or replace function pause_status.unexplained_profiles(mentor_ids uuid[], at_most integer)
-returns table (mentor_id uuid, known_status text, status text)
-language sql
-stable
+create or replace function pause_status.reconcile_mentors(mentor_ids uuid[])
+returns integer
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_custom_plan
+set jit = off
+as $$
+declare
+  ids uuid[];
+  known_statuses text[];
+  statuses text[];
+begin
+  -- Whoever is changing a profile right now explains it in a moment: skipped, never waited for.
+  with held as materialized (
+    select p.id, p.status::text as status
+    from public.peer_mentor_profiles p
+    where p.id = any(mentor_ids)
+    order by p.id
+    for no key update skip locked
+  )
+  select array_agg(h.id), array_agg(h.status) into ids, statuses from held h;
+  -- Read only now: what was committed before the locks were taken is known.
+  select array_agg(s.known_status order by h.place) into known_statuses
+  from unnest(ids) with ordinality as h (id, place)
+  left join pause_status.mentor_states s on s.mentor_id = h.id;
+
+  begin
+    return pause_status.queue_transitions(ids, known_statuses, statuses, 'reconcile', 0);
+  exception when unique_violation then
+    perform pause_status.recall_versions(ids);
+    return pause_status.queue_transitions(ids, known_statuses, statuses, 'reconcile', 0);
+  end;
+end
+$$;
+comment on function pause_status.reconcile_mentors(uuid[]) is
+  'Queues an event for each of these mentors whose status is not the known one; returns how many.';
+
+create or replace function pause_status.release_forgotten(at_most integer)
+returns integer
+language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
-  select p.id, s.notified_status, p.status::text
-  from public.peer_mentor_profiles p
-  join pause_status.mentor_states s on s.mentor_id = p.id
-  where (mentor_ids is null or p.id = any(mentor_ids))
-    and p.status::text in ('active', 'paused')
-    and p.status::text is distinct from s.notified_status
-    -- An event under way, or an open dead letter of a version after the last one that was told, explains the difference.
-    and not exists (
-      select
+declare
+  heads uuid[];
+begin
+  heads := array(
+    select parked.mentor_id
+    from (
+      select q.mentor_id, q.version
       from pause_status.webhook_queue q
-      where q.mentor_id = p.id
-        and (q.status = 'processing' or q.status = 'pending' and (q.version is not null or q.next_attempt_at is not null))
-    )
-    and not exists (
-      select
-      from pause_status.webhook_queue q
-      join pause_status.dead_letter_queue d on d.id = q.dead_letter_id
-      where q.mentor_id = p.id and q.version > coalesce(s.notified_version, 0) and d.resolution is null
-    )
-  limit at_most
+      where q.status = 'pending' and q.delivery_id is null and q.next_attempt_at = 'infinity'
+      -- Each is one look into an index; a million would take seconds.
+      limit 10000
+    ) as parked
+    where pause_status.is_first_in_line(parked.mentor_id, parked.version)
+    limit at_most
+  );
+  perform pause_status.release_next(heads);
+  return cardinality(heads);
+end
 $$;
-comment on function pause_status.unexplained_profiles(uuid[], integer) is
-  'Mentors whose status is not the one their coordinators know, although nothing is under way that would tell them.';
+comment on function pause_status.release_forgotten(integer) is
+  'Releases parked events that wait behind nobody, which a person''s own statement can leave; returns how many.';
 
 create or replace function pause_status.reconcile()
 returns integer
 language plpgsql
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
+set jit = off
 as $$
 declare
-  batch integer;
+  settings pause_status.settings;
   suspects uuid[];
-  enqueued integer;
+  suspect uuid;
+  queued integer := 0;
+  problem text;
 begin
-  select s.reconcile_batch_size into batch from pause_status.settings s;
+  select s.* into settings from pause_status.settings s;
+  problem := pause_status.attempt(format(
+    'select pause_status.release_forgotten(%s)', settings.reconcile_batch_size
+  ));
+  if settings.fed_by = 'outbox' then
+    begin
+      -- Mentors that no trigger saw start with the status they have now.
+      insert into pause_status.mentor_states (mentor_id, known_status)
+      select p.id, p.status::text
+      from public.peer_mentor_profiles p
+      where not exists (select from pause_status.mentor_states s where s.mentor_id = p.id)
+      order by p.id
+      limit settings.reconcile_batch_size
+      on conflict do nothing;
 
-  -- Mentors that no trigger saw start with the status they have now.
-  insert into pause_status.mentor_states (mentor_id, notified_status)
-  select p.id, p.status::text
-  from public.peer_mentor_profiles p
-  where not exists (select from pause_status.mentor_states s where s.mentor_id = p.id)
-  order by p.id
-  limit batch
-  on conflict do nothing;
-
-  suspects := array(select u.mentor_id from pause_status.unexplained_profiles(null, batch) u);
-  if cardinality(suspects) = 0 then
-    return 0;
+      suspects := array(
+        select p.id
+        from public.peer_mentor_profiles p
+        join pause_status.mentor_states s on s.mentor_id = p.id
+        where p.status::text in ('active', 'paused') and p.status::text is distinct from s.known_status
+        limit settings.reconcile_batch_size
+      );
+    exception when others then
+      problem := coalesce(problem, 'the profiles cannot be read: ' || sqlerrm);
+    end;
   end if;
 
-  -- Whoever is changing a profile right now explains it in a moment: skipped, never waited for.
-  suspects := array(
-    select p.id
-    from public.peer_mentor_profiles p
-    where p.id = any(suspects)
-    order by p.id
-    for no key update skip locked
-  );
-
-  with unexplained as materialized (
-    select u.* from pause_status.unexplained_profiles(suspects, batch) u
-  ), adopted as (
-    -- A status of the project's own is known: from it there is no transition to tell.
-    update pause_status.mentor_states s
-    set notified_status = u.status
-    from unexplained u
-    where s.mentor_id = u.mentor_id and coalesce(u.known_status not in ('active', 'paused'), true)
-  ), numbered as (
-    insert into pause_status.mentor_versions as v (mentor_id, version)
-    select u.mentor_id, 1
-    from unexplained u
-    where u.known_status in ('active', 'paused')
-    order by u.mentor_id
-    on conflict (mentor_id) do update set version = v.version + 1
-    returning v.mentor_id, v.version
-  ), drafted as materialized (
-    select
-      gen_random_uuid() as event_id, n.mentor_id, n.version, u.known_status, u.status,
-      case u.status when 'paused' then 'PAUSE' else 'RESUME' end as transition,
-      clock.now as occurred_at,
-      pause_status.iso(clock.now) as occurred_at_text
-    from numbered n
-    join unexplained u on u.mentor_id = n.mentor_id
-    cross join (select clock_timestamp() as now) as clock
-  )
-  insert into pause_status.webhook_queue (
-    event_id, mentor_id, version, transition, old_status, new_status, occurred_at, source, payload, fingerprint,
-    next_attempt_at, dispatch_reason
-  )
-  select
-    d.event_id, d.mentor_id, d.version, d.transition, d.known_status, d.status, d.occurred_at, 'outbox',
-    pause_status.payload(d.event_id, d.mentor_id, d.known_status, d.status, d.version, d.occurred_at_text),
-    pause_status.fingerprint(d.mentor_id, d.transition, d.occurred_at_text, d.version),
-    d.occurred_at, 'reconcile'
-  from drafted d;
-  get diagnostics enqueued = row_count;
-  return enqueued;
+  begin
+    queued := pause_status.reconcile_mentors(suspects);
+  exception when others then
+    raise warning 'reconciling % mentors one by one: %', cardinality(suspects), sqlerrm;
+    foreach suspect in array suspects loop
+      begin
+        queued := queued + pause_status.reconcile_mentors(array[suspect]);
+      exception when others then
+        problem := coalesce(problem, format('mentor %s cannot be reconciled: %s', suspect, sqlerrm));
+      end;
+    end loop;
+  end;
+  perform pause_status.beat('reconcile', problem);
+  return queued;
 end
 $$;
 comment on function pause_status.reconcile() is
-  'Enqueues the difference between what profiles say and what coordinators know; returns how many events it made.';
+  'Queues the difference between what profiles say and what was last queued; returns how many events it made.';
 
 revoke all on all functions in schema pause_status from public, anon, authenticated, service_role;
 

@@ -196,9 +196,11 @@ export interface QueuedEvent {
 
 export const eventsOf = (database: Database, mentorId: string): Promise<Array<QueuedEvent>> =>
   database.rows<QueuedEvent>(
-    `select event_id, version::int, transition, status, attempts, failures, last_error, request_id, receipt,
-       extract(epoch from next_attempt_at - clock_timestamp())::float8 as seconds_until_next_attempt
-     from pause_status.webhook_queue where mentor_id = $1 order by version, created_at`,
+    `select event_id, version::int, transition, status, attempts, failures, last_error, receipt,
+       (select d.request_id from pause_status.deliveries d where d.id = q.delivery_id) as request_id,
+       case when isfinite(next_attempt_at)
+         then extract(epoch from next_attempt_at - clock_timestamp())::float8 end as seconds_until_next_attempt
+     from pause_status.webhook_queue q where mentor_id = $1 order by version, created_at`,
     [mentorId]
   )
 
@@ -242,6 +244,12 @@ export const makeDue = (database: Database, eventId: string): Promise<Array<Quer
      set next_attempt_at = now() - interval '1 second', last_dispatched_at = last_dispatched_at - interval '1 hour'
      where event_id = $1`,
     [eventId]
+  ).then(() =>
+    database.rows(
+      `update pause_status.deliveries d set dispatched_at = d.dispatched_at - interval '1 minute'
+       from pause_status.webhook_queue q where q.event_id = $1 and d.id = q.delivery_id`,
+      [eventId]
+    )
   )
 
 /** What pg_net does with its requests: they leave the queue, answered or lost. */
@@ -307,8 +315,16 @@ export const claim = async (database: Database, eventId: string): Promise<number
   return answer["token"]
 }
 
+export interface Settled {
+  readonly settled: ReadonlyArray<Answer>
+  readonly next: ReadonlyArray<{ readonly event: GivenEvent; readonly token: number; readonly attempt: number }>
+}
+
+export const settleAll = (database: Database, settlements: ReadonlyArray<object>, take = 0): Promise<Settled> =>
+  database.call<Settled>("pause_status_settle", { settlements, take })
+
 export const settleWith = async (database: Database, settlement: object): Promise<Answer> =>
-  only(await database.rpc("pause_status_settle", { settlements: [settlement] }))
+  only((await settleAll(database, [settlement])).settled)
 
 export const complete = (database: Database, eventId: string, token: unknown, receipt: unknown = { eventId }) =>
   settleWith(database, { eventId, token, outcome: "completed", receipt })
