@@ -114,7 +114,7 @@ language sql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-  select a.* from pause_status.webhook_attempts a where a.event_id = event_history.event_id order by a.id
+  select a.* from pause_status.webhook_attempts a where a.event_id = event_history.event_id order by a.ended_at, a.id
 $$;
 comment on function pause_status.event_history(uuid) is 'Every attempt at an event that has ended, oldest first.';
 
