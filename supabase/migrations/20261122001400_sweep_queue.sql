@@ -1,28 +1,33 @@
 -- Purpose: ends the attempts that nobody ended, and sends everything that is due.
 -- Locks:   none on existing tables.
--- Undo:    select cron.unschedule('pause-status-sweep'); drop function pause_status.sweep(),
+-- Undo:    select cron.unschedule('pause-status-sweep');
+--          drop function pause_status.sweep(), pause_status.pace_jobs(),
 --          pause_status.recheck_mentors(integer), pause_status.undo_future(), pause_status.end_unacknowledged(integer),
 --          pause_status.take_back(bigint[]), pause_status.ending_of(uuid, pause_status.net_answer),
 --          pause_status.answers_to(uuid[]), pause_status.sort_silent(integer), pause_status.postpone_refused(integer),
 --          pause_status.withdraw(uuid[]), pause_status.end_leases(integer),
---          pause_status.requests_waiting(integer), pause_status.pace(text, text, boolean).
+--          pause_status.requests_waiting(integer), pause_status.pace(text, text, text).
 
 -- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('pause_status migrations'));
 
 create extension if not exists pg_cron with schema pg_catalog;
 
-create or replace function pause_status.pace(job text, command text, busy boolean)
+create or replace function pause_status.pace(job text, command text, wanted text)
 returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-  wanted constant text := case when busy then '5 seconds' else '30 seconds' end;
 begin
-  if not exists (select from cron.job j where j.jobname = job and j.schedule in (wanted, '* * * * *')) then
-    perform cron.schedule(job, wanted, command);
+  -- A schedule that is none of ours is somebody's choice.
+  if exists (
+    select
+    from cron.job j
+    where j.jobname = job and (j.schedule = wanted or j.schedule not in ('5 seconds', '10 seconds', '* * * * *'))
+  ) then
+    return;
   end if;
+  perform cron.schedule(job, wanted, command);
 exception when others then
   -- pg_cron before 1.5 knows no seconds.
   if not exists (select from cron.job j where j.jobname = job) then
@@ -30,8 +35,8 @@ exception when others then
   end if;
 end
 $$;
-comment on function pause_status.pace(text, text, boolean) is
-  'Schedules a job every five seconds, or every thirty while nothing is unsettled: pg_cron keeps a row for each run.';
+comment on function pause_status.pace(text, text, text) is
+  'Schedules a job, or changes how often it runs: pg_cron keeps a row for each run, so an idle database is swept less.';
 
 create or replace function pause_status.requests_waiting(at_most integer)
 returns integer
@@ -436,6 +441,27 @@ $$;
 comment on function pause_status.recheck_mentors(integer) is
   'Queues what capture left to the sweep, and raises an alert when it could not read the changes at all.';
 
+create or replace function pause_status.pace_jobs()
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set jit = off
+as $$
+declare
+  busy boolean := exists (select from pause_status.webhook_queue q where q.status in ('pending', 'processing'));
+begin
+  perform pause_status.pace(
+    'pause-status-sweep', 'select pause_status.sweep()', case when busy then '5 seconds' else '10 seconds' end
+  );
+  perform pause_status.pace(
+    'pause-status-direct', 'select pause_status.send_directly()', case when busy then '5 seconds' else '* * * * *' end
+  );
+end
+$$;
+comment on function pause_status.pace_jobs() is
+  'Runs the sweep and the direct calls every five seconds while something is unsettled, and less often otherwise.';
+
 create or replace function pause_status.sweep()
 returns integer
 language plpgsql
@@ -463,10 +489,7 @@ begin
     problem := coalesce(problem, 'pause_status.dispatch_due(): ' || sqlerrm);
   end;
 
-  perform pause_status.attempt(format(
-    'select pause_status.pace(''pause-status-sweep'', ''select pause_status.sweep()'', %L)',
-    exists (select from pause_status.webhook_queue q where q.status in ('pending', 'processing'))
-  ));
+  perform pause_status.attempt('select pause_status.pace_jobs()');
   perform pause_status.beat('sweep', problem);
   return coalesce(sent, 0);
 end
@@ -477,4 +500,4 @@ comment on function pause_status.sweep() is
 
 revoke all on all functions in schema pause_status from public, anon, authenticated, service_role;
 
-select pause_status.pace('pause-status-sweep', 'select pause_status.sweep()', true);
+select pause_status.pace('pause-status-sweep', 'select pause_status.sweep()', '5 seconds');

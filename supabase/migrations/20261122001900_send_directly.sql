@@ -294,10 +294,6 @@ begin
   select s.* into settings from pause_status.settings s;
   patience := make_interval(secs => settings.acknowledge_timeout_seconds);
   waiting := patience;
-  perform pause_status.attempt(format(
-    'select pause_status.pace(''pause-status-direct'', ''select pause_status.send_directly()'', %L)',
-    refuses or exists (select from pause_status.webhook_queue q where q.status in ('pending', 'processing'))
-  ));
   -- One run at a time. Any role may take an advisory lock; this row is ours.
   insert into pause_status.heartbeats (job)
   select 'direct'
@@ -354,4 +350,4 @@ comment on function pause_status.send_directly() is
 
 revoke all on all functions in schema pause_status from public, anon, authenticated, service_role;
 
-select pause_status.pace('pause-status-direct', 'select pause_status.send_directly()', true);
+select pause_status.pace('pause-status-direct', 'select pause_status.send_directly()', '5 seconds');

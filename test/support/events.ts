@@ -126,10 +126,10 @@ const fail = `
   where q.event_id = letter.event_id`
 
 const notify = `
-  insert into pause_status.mentor_states as s (mentor_id, notified_version, notified_status)
-  values ($1, nullif($2, 0), 'active')
+  insert into pause_status.mentor_states as s (mentor_id, version, known_status)
+  values ($1, $2, 'active')
   on conflict (mentor_id) do update
-  set notified_version = greatest(s.notified_version, excluded.notified_version)`
+  set version = greatest(s.version, excluded.version)`
 
 /** Puts events into the outbox itself. */
 export const seedDatabase = async (database: Database, ...seeds: ReadonlyArray<Seed>): Promise<void> => {
