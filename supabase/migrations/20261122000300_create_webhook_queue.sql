@@ -159,6 +159,7 @@ create unlogged table if not exists pause_status.deliveries (
   id uuid,
   request_id bigint,
   error text,
+  event_ids uuid[],
   dispatched_at timestamptz not null default clock_timestamp(),
   constraint deliveries_pkey primary key (id),
   constraint deliveries_were_sent_or_say_why_not check ((request_id is null) = (error is not null))
@@ -169,6 +170,7 @@ comment on table pause_status.deliveries is 'The requests that were handed to pg
 comment on column pause_status.deliveries.id is 'The webhook-id of the request.';
 comment on column pause_status.deliveries.request_id is 'pg_net''s id of the request.';
 comment on column pause_status.deliveries.error is 'Why it could not be handed over.';
+comment on column pause_status.deliveries.event_ids is 'The events of a request that could not be handed over.';
 
 create table if not exists pause_status.rechecks (
   id uuid default gen_random_uuid(),

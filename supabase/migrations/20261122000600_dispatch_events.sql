@@ -127,7 +127,8 @@ set search_path = pg_catalog, pg_temp
 set lock_timeout = '100ms'
 as $$
 declare
-  address record;
+  function_url text;
+  secrets text;
   timeout_ms integer;
   -- clock_timestamp(): now() is the start of a transaction that may have taken longer than a signature is good for.
   unix_seconds bigint := floor(extract(epoch from clock_timestamp()));
@@ -137,17 +138,17 @@ begin
     raise exception 'the settings are gone: run insert into pause_status.settings default values'
       using errcode = 'no_data_found';
   end if;
-  select a.* into address from pause_status.handler_address() a;
+  select a.* into function_url, secrets from pause_status.handler_address() a;
 
   insert into pause_status.deliveries (id, request_id)
   values (delivery_id, net.http_post(
-    url := address.function_url,
+    url := function_url,
     body := body,
     headers := jsonb_build_object(
       'Content-Type', 'application/json',
       'webhook-id', delivery_id,
       'webhook-timestamp', unix_seconds::text,
-      'webhook-signature', pause_status.sign(delivery_id::text, unix_seconds, body::text, address.secrets)
+      'webhook-signature', pause_status.sign(delivery_id::text, unix_seconds, body::text, secrets)
     ),
     timeout_milliseconds := timeout_ms
   ))
@@ -155,7 +156,7 @@ begin
   set request_id = excluded.request_id, error = null, dispatched_at = clock_timestamp();
 exception when others then
   -- An error of pg_net quotes the URL, which may hold a key.
-  raise exception '%', replace(sqlerrm, coalesce(address.function_url, ''), '<pause_status_function_url>')
+  raise exception '%', replace(sqlerrm, coalesce(function_url, ''), '<pause_status_function_url>')
     using errcode = sqlstate;
 end
 $$;

@@ -36,7 +36,9 @@ begin
   end if;
 
   begin
-    insert into pause_status.deliveries (id, error) values (new.delivery_id, pause_status.shorten(reason));
+    insert into pause_status.deliveries (id, error, event_ids)
+    select new.delivery_id, pause_status.shorten(reason), array_agg((e.id #>> '{}')::uuid)
+    from jsonb_path_query(new.leads, '$[*].event_id') as e (id);
   exception when others then
     raise warning 'changes of mentors wait for the sweep: %', sqlerrm;
   end;

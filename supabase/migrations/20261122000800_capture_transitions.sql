@@ -26,6 +26,11 @@ declare
   queued integer;
 begin
   select s.* into settings from pause_status.settings s;
+  if not found then
+    -- post() says what to do about it.
+    settings.events_per_request := 100;
+    settings.acknowledge_timeout_seconds := 15;
+  end if;
   with known as (
     -- Only a change of what is known is an event, and only between the two words.
     insert into pause_status.mentor_states as s (mentor_id, version, known_status, event_id)
@@ -132,7 +137,7 @@ as $$
 declare
   statements constant text := coalesce(current_setting('pause_status.statements', true), '');
 begin
-  if length(statements) >= 20 then
+  if length(statements) >= 5 then
     return false;
   end if;
   -- One stroke for each: a count would have to be cast, and any role may write to this setting.
@@ -141,7 +146,8 @@ begin
 end
 $$;
 comment on function pause_status.may_send_more() is
-  'Whether this statement''s events are sent at the commit: true for the first 20 of a transaction.';
+  'Whether this statement''s events are sent at the commit: true for the first 5 of a transaction. Those who settle '
+  'these are handed the rest.';
 
 create or replace function pause_status.capture_transitions()
 returns trigger

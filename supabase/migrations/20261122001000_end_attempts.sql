@@ -87,17 +87,25 @@ returns void
 language sql
 set search_path = pg_catalog, pg_temp
 as $$
+  with parked as materialized (
+    select q.event_id
+    from unnest(mentor_ids) as mentor (id)
+    cross join lateral (
+      select next.event_id
+      from pause_status.webhook_queue next
+      where next.mentor_id = mentor.id and next.version is not null and next.status in ('pending', 'processing')
+      order by next.version
+      limit 1
+    ) as head
+    join pause_status.webhook_queue q on q.event_id = head.event_id
+    where q.next_attempt_at = 'infinity'
+    -- A claim that holds one waits for us, and takes it then.
+    for update of q skip locked
+  )
   update pause_status.webhook_queue q
   set next_attempt_at = clock_timestamp()
-  from unnest(mentor_ids) as mentor (id)
-  cross join lateral (
-    select next.event_id, next.next_attempt_at
-    from pause_status.webhook_queue next
-    where next.mentor_id = mentor.id and next.version is not null and next.status in ('pending', 'processing')
-    order by next.version
-    limit 1
-  ) as head
-  where q.event_id = head.event_id and head.next_attempt_at = 'infinity'
+  from parked p
+  where q.event_id = p.event_id
 $$;
 comment on function pause_status.release_next(uuid[]) is
   'Makes the next event of each of these mentors due, if it was parked behind one that is settled now.';

@@ -1,7 +1,8 @@
 -- Purpose: the handler's first function: claims events.
 -- Locks:   none on existing tables.
 -- Undo:    drop function public.pause_status_claim(jsonb), pause_status.refusal(pause_status.reading),
---          pause_status.insert_stock(pause_status.reading[]), pause_status.claim(uuid[]), pause_status.hold(uuid[]).
+--          pause_status.insert_stock(pause_status.reading[]), pause_status.claim(uuid[]),
+--          pause_status.await_settlements(uuid[]), pause_status.hold(uuid[]).
 
 -- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('pause_status migrations'));
@@ -53,6 +54,27 @@ comment on function pause_status.hold(uuid[]) is
   'Claims those of the events, which the caller has locked, that can be claimed: pending, or claimed by somebody whose '
   'lease has run out, and their mentor''s lowest unsettled version.';
 
+create or replace function pause_status.await_settlements(event_ids uuid[])
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+-- Shorter than deadlock_timeout: whoever settles may wait for a row that we hold.
+set lock_timeout = '200ms'
+as $$
+begin
+  perform
+  from unnest(event_ids) as blocked (event_id)
+  join pause_status.webhook_queue b on b.event_id = blocked.event_id
+  join pause_status.webhook_queue earlier
+    on earlier.mentor_id = b.mentor_id and earlier.version < b.version and earlier.status = 'processing'
+  for share of earlier;
+exception when lock_not_available then
+  return;
+end
+$$;
+comment on function pause_status.await_settlements(uuid[]) is
+  'Waits until nobody is settling an earlier event of these mentors: whoever does cannot see the later one yet.';
+
 create or replace function pause_status.claim(event_ids uuid[])
 returns setof pause_status.webhook_queue
 language plpgsql
@@ -78,13 +100,7 @@ begin
       and q.event_id <> all(array(select h.event_id from unnest(held) h))
   );
   if cardinality(left_over) > 0 then
-    -- An earlier event may be settled at this moment. Whoever settles it does not see this one yet, so wait for them.
-    perform
-    from unnest(left_over) as blocked (event_id)
-    join pause_status.webhook_queue b on b.event_id = blocked.event_id
-    join pause_status.webhook_queue earlier
-      on earlier.mentor_id = b.mentor_id and earlier.version < b.version and earlier.status = 'processing'
-    for share of earlier;
+    perform pause_status.await_settlements(left_over);
     return query select * from pause_status.hold(left_over);
   end if;
 end

@@ -222,17 +222,17 @@ set jit = off
 as $$
 declare
   problem text := pause_status.settlement_problem(settlement);
-  event_id uuid;
+  id uuid;
   known pause_status.webhook_queue;
 begin
   if problem is not null then
-    return jsonb_build_object('eventId', settlement -> 'eventId', 'outcome', 'invalid', 'message', problem);
+    return jsonb_build_object('eventId', coalesce(settlement -> 'eventId', 'null'), 'outcome', 'invalid', 'message', problem);
   end if;
-  event_id := settlement ->> 'eventId';
-  select q.* into known from pause_status.webhook_queue q where q.event_id = answer_settlement.event_id;
-  return jsonb_build_object('eventId', event_id, 'outcome', case
+  id := settlement ->> 'eventId';
+  select q.* into known from pause_status.webhook_queue q where q.event_id = id;
+  return jsonb_build_object('eventId', id, 'outcome', case
     when known.claim_token is distinct from (settlement ->> 'token')::bigint then 'stale'
-    when settled ? event_id::text then settled ->> event_id::text
+    when settled ? id::text then settled ->> id::text
     -- The same claimant asks again when the answer was lost on its way.
     when known.status = 'completed' then 'completed'
     when known.status = 'failed' then 'dead'

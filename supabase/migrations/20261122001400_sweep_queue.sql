@@ -3,7 +3,8 @@
 -- Undo:    select cron.unschedule('pause-status-sweep'); drop function pause_status.sweep(),
 --          pause_status.recheck_mentors(integer), pause_status.undo_future(), pause_status.end_unacknowledged(integer),
 --          pause_status.take_back(bigint[]), pause_status.ending_of(uuid, pause_status.net_answer),
---          pause_status.answers_to(uuid[]), pause_status.sort_silent(integer), pause_status.withdraw(uuid[]), pause_status.end_leases(integer),
+--          pause_status.answers_to(uuid[]), pause_status.sort_silent(integer), pause_status.postpone_refused(integer),
+--          pause_status.withdraw(uuid[]), pause_status.end_leases(integer),
 --          pause_status.requests_waiting(integer), pause_status.pace(text, text, boolean).
 
 -- Installers that come at the same time take turns.
@@ -40,7 +41,7 @@ set lock_timeout = '100ms'
 as $$
 begin
   return (select count(*) from (select from net.http_request_queue limit at_most) as waiting);
-exception when others then
+exception when undefined_table or undefined_column or invalid_schema_name or insufficient_privilege or lock_not_available then
   -- Without pg_net nothing waits; dispatch() says what to do about it.
   return 0;
 end
@@ -135,6 +136,42 @@ $$;
 comment on function pause_status.withdraw(uuid[]) is
   'Makes events due again whose delivery came to nothing through no fault of anybody: it counts as no attempt.';
 
+create or replace function pause_status.postpone_refused(at_most integer)
+returns integer
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  refused record;
+  total integer := 0;
+begin
+  for refused in
+    with gone as (
+      delete from pause_status.deliveries d
+      where d.id = any(array(
+        select old.id
+        from pause_status.deliveries old
+        where old.error is not null
+        order by old.dispatched_at
+        limit at_most
+        for update skip locked
+      ))
+      returning d.error, d.event_ids
+    )
+    select g.error, array_agg(distinct e.id) as event_ids
+    from gone g
+    cross join unnest(g.event_ids) as e (id)
+    group by g.error
+  loop
+    perform pause_status.postpone(refused.event_ids, 'commit', refused.error);
+    total := total + cardinality(refused.event_ids);
+  end loop;
+  return total;
+end
+$$;
+comment on function pause_status.postpone_refused(integer) is
+  'Postpones the events of requests that their commits could not hand to pg_net; returns how many.';
+
 create or replace function pause_status.sort_silent(at_most integer)
 returns pause_status.webhook_queue[]
 language plpgsql
@@ -147,9 +184,8 @@ declare
   moment timestamptz := clock_timestamp();
   patience interval := (select make_interval(secs => s.acknowledge_timeout_seconds) from pause_status.settings s);
   silent pause_status.webhook_queue[];
-  one record;
-  early uuid[] := '{}';
-  withdrawn uuid[] := '{}';
+  early uuid[];
+  withdrawn uuid[];
 begin
   silent := array(
     select q
@@ -160,24 +196,14 @@ begin
     for update skip locked
   );
 
-  for one in
-    select
-      d.error,
-      array_agg(s.event_id) as event_ids,
-      -- The commit of a long transaction posts later than its statement said.
-      d.dispatched_at > moment - patience as is_early
+  -- The commit of a long transaction posts later than its statement said.
+  early := array(
+    select s.event_id
     from unnest(silent) s
     join pause_status.deliveries d on d.id = s.delivery_id
-    where d.error is not null or d.dispatched_at > moment - patience
-    group by d.error, is_early
-  loop
-    early := early || one.event_ids;
-    if one.error is not null then
-      perform pause_status.postpone(one.event_ids, 'commit', one.error);
-    else
-      update pause_status.webhook_queue q set next_attempt_at = moment + patience where q.event_id = any(one.event_ids);
-    end if;
-  end loop;
+    where d.dispatched_at > moment - patience and d.dispatched_at > s.last_dispatched_at + interval '1 second'
+  );
+  update pause_status.webhook_queue q set next_attempt_at = moment + patience where q.event_id = any(early);
 
   -- Posted at its commit, but an earlier event is not settled: it was answered so, and waits its turn.
   withdrawn := array(
@@ -190,8 +216,8 @@ begin
 end
 $$;
 comment on function pause_status.sort_silent(integer) is
-  'The events whose delivery nobody claimed in time, locked. Deliveries that could not be handed over, were posted late '
-  'or came before their turn are dealt with here, and left out.';
+  'The events whose delivery nobody claimed in time, locked. Deliveries that were posted late or came before '
+  'their turn are dealt with here, and left out.';
 
 do $$
 begin
@@ -258,8 +284,8 @@ begin
   left join lateral (
     select case when q.delivery_id <> q.event_id then pause_status.result_of(answer.content, q.event_id) end as entry
   ) as result on true
-  where q.event_id = any(event_ids);
-exception when others then
+  where q.event_id = any(answers_to.event_ids);
+exception when undefined_table or undefined_column or invalid_schema_name or insufficient_privilege or lock_not_available then
   -- Without pg_net there are no answers; dispatch() says what to do about it.
   return;
 end
@@ -312,7 +338,7 @@ begin
   )
   select array_agg(g.id) into taken from gone g;
   return coalesce(taken, '{}');
-exception when others then
+exception when undefined_table or undefined_column or invalid_schema_name or insufficient_privilege or lock_not_available then
   return '{}';
 end
 $$;
@@ -416,12 +442,13 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  batch integer := (select s.sweep_batch_size from pause_status.settings s);
+  batch integer := coalesce((select s.sweep_batch_size from pause_status.settings s), 1000);
   problem text;
   sent integer;
 begin
   -- A part that fails does not stop the others.
   problem := pause_status.attempt('select pause_status.undo_future()');
+  problem := coalesce(problem, pause_status.attempt(format('select pause_status.postpone_refused(%s)', batch)));
   problem := coalesce(problem, pause_status.attempt(format('select pause_status.end_leases(%s)', batch)));
   problem := coalesce(problem, pause_status.attempt(format('select pause_status.end_unacknowledged(%s)', batch)));
   problem := coalesce(problem, pause_status.attempt(format('select pause_status.recheck_mentors(%s)', batch)));

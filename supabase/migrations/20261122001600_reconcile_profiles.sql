@@ -33,10 +33,10 @@ begin
   left join pause_status.mentor_states s on s.mentor_id = h.id;
 
   begin
-    return pause_status.queue_transitions(ids, known_statuses, statuses, 'reconcile', 0);
+    return pause_status.queue_transitions(ids, known_statuses, statuses, 'reconcile', 5);
   exception when unique_violation then
     perform pause_status.recall_versions(ids);
-    return pause_status.queue_transitions(ids, known_statuses, statuses, 'reconcile', 0);
+    return pause_status.queue_transitions(ids, known_statuses, statuses, 'reconcile', 5);
   end;
 end
 $$;

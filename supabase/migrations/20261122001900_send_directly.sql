@@ -92,7 +92,7 @@ begin
     where q.status = 'pending' and q.event_id <> all(tried) and pause_status.is_first_in_line(q.mentor_id, q.version)
     order by q.next_attempt_at
     limit most;
-  exception when others then
+  exception when undefined_table or undefined_column or invalid_schema_name or insufficient_privilege or lock_not_available then
     -- No pg_net, no requests of it.
     return;
   end;
@@ -115,7 +115,7 @@ begin
     join pause_status.deliveries d on d.request_id = r.id
     where d.dispatched_at <= clock_timestamp() - waiting
   );
-exception when others then
+exception when undefined_table or undefined_column or invalid_schema_name or insufficient_privilege or lock_not_available then
   return false;
 end
 $$;

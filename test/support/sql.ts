@@ -246,7 +246,7 @@ export const makeDue = (database: Database, eventId: string): Promise<Array<Quer
     [eventId]
   ).then(() =>
     database.rows(
-      `update pause_status.deliveries d set dispatched_at = d.dispatched_at - interval '1 minute'
+      `update pause_status.deliveries d set dispatched_at = d.dispatched_at - interval '16 seconds'
        from pause_status.webhook_queue q where q.event_id = $1 and d.id = q.delivery_id`,
       [eventId]
     )

@@ -47,8 +47,74 @@ describe("capturing transitions", () => {
     const mentor = await createMentor(database)
     await setStatus(database, mentor, "active")
     await database.rows("update public.peer_mentor_profiles set full_name = 'Ada' where id = $1", [mentor])
-    await setStatus(database, mentor, "archived", "paused", "Active")
+    await setStatus(database, mentor, "archived", "Active")
     assert.deepStrictEqual(await summaryOf(mentor), [])
+  })
+
+  it("compares with the status last queued, whatever other statuses came between", async () => {
+    const [pausedLater, backAgain] = [await createMentor(database), await createMentor(database)]
+    await setStatus(database, pausedLater, "suspended", "paused")
+    assert.deepStrictEqual(await summaryOf(pausedLater), ["1 PAUSE"])
+    await setStatus(database, backAgain, "paused", "suspended", "paused", "suspended", "active", "active")
+    assert.deepStrictEqual(await summaryOf(backAgain), ["1 PAUSE", "2 RESUME"])
+    const [event] = await database.rows(
+      "select old_status, new_status from pause_status.webhook_queue where mentor_id = $1",
+      [pausedLater]
+    )
+    assert.deepStrictEqual(event, { old_status: "active", new_status: "paused" })
+  })
+
+  it("queues nothing for a mentor whose first known status is one of the project's own", async () => {
+    const mentor = await createMentor(database, "applicant")
+    await setStatus(database, mentor, "active")
+    assert.deepStrictEqual(await summaryOf(mentor), [])
+    await setStatus(database, mentor, "paused")
+    assert.deepStrictEqual(await summaryOf(mentor), ["1 PAUSE"])
+  })
+
+  it("captures an update that changes the mentor's id as well, under the new id", async () => {
+    const [mentor, swapped] = [await createMentor(database), await createMentor(database, "paused")]
+    const [newId, quiet] = [randomUUID(), randomUUID()]
+    const move = "update public.peer_mentor_profiles set id = $2, status = $3 where id = $1"
+    await database.rows(move, [mentor, newId, "paused"])
+    assert.deepStrictEqual(await summaryOf(mentor), [])
+    assert.deepStrictEqual(await summaryOf(newId), ["1 PAUSE"])
+    await database.rows(move, [swapped, quiet, "paused"])
+    assert.deepStrictEqual(await summaryOf(quiet), [])
+    await setStatus(database, quiet, "active")
+    assert.deepStrictEqual(await summaryOf(quiet), ["1 RESUME"])
+    assert.strictEqual((await database.row<{ n: number }>("select pause_status.reconcile() as n")).n, 0)
+  })
+
+  it("knows what a mentor was when the id changes while the status is one of the project's own", async () => {
+    const mentor = await createMentor(database)
+    const newId = randomUUID()
+    await setStatus(database, mentor, "suspended")
+    await database.rows("update public.peer_mentor_profiles set id = $2, status = 'paused' where id = $1", [
+      mentor,
+      newId
+    ])
+    assert.deepStrictEqual(await summaryOf(newId), ["1 PAUSE"])
+  })
+
+  it("knows a mentor who was deleted and created again by the new status", async () => {
+    const mentor = await createMentor(database)
+    await setStatus(database, mentor, "paused")
+    await database.rows("delete from public.peer_mentor_profiles where id = $1", [mentor])
+    await database.rows("insert into public.peer_mentor_profiles (id) values ($1)", [mentor])
+    assert.strictEqual((await database.row<{ n: number }>("select pause_status.reconcile() as n")).n, 0)
+    assert.deepStrictEqual(await summaryOf(mentor), ["1 PAUSE"])
+  })
+
+  it("goes on with the versions in the queue when the states were restored from an older day", async () => {
+    const mentor = await createMentor(database)
+    await setStatus(database, mentor, "paused", "active")
+    await database.rows(
+      "update pause_status.mentor_states set version = 0, known_status = 'active' where mentor_id = $1",
+      [mentor]
+    )
+    await setStatus(database, mentor, "paused")
+    assert.deepStrictEqual(await summaryOf(mentor), ["1 PAUSE", "2 RESUME", "3 PAUSE"])
   })
 
   it("captures a status that a BEFORE trigger changed although the statement did not name it", async () => {
@@ -86,10 +152,10 @@ describe("capturing transitions", () => {
     assert.deepStrictEqual(await Promise.all([merged, upserted].map(summaryOf)), [["1 PAUSE"], ["1 PAUSE"]])
     assert.deepStrictEqual(await Promise.all(added.map(summaryOf)), [[], []])
     const states = await database.rows(
-      "select notified_status from pause_status.mentor_states where mentor_id = any($1)",
+      "select known_status from pause_status.mentor_states where mentor_id = any($1)",
       [added]
     )
-    assert.deepStrictEqual(states, [{ notified_status: "paused" }, { notified_status: "paused" }])
+    assert.deepStrictEqual(states, [{ known_status: "paused" }, { known_status: "paused" }])
   })
 
   it("does not stand in the way of a status that becomes an enum, and captures it then", async () => {
@@ -119,12 +185,11 @@ describe("capturing transitions", () => {
 
   it("remembers the status a mentor starts with as the one that is known", async () => {
     const mentor = await createMentor(database, "paused")
-    await setStatus(database, mentor, "active")
     const state = await database.row(
-      "select notified_version, notified_status from pause_status.mentor_states where mentor_id = $1",
+      "select version::int, known_status from pause_status.mentor_states where mentor_id = $1",
       [mentor]
     )
-    assert.deepStrictEqual(state, { notified_version: null, notified_status: "paused" })
+    assert.deepStrictEqual(state, { version: 0, known_status: "paused" })
   })
 
   it("never gives a version twice, even when a mentor is deleted and created again", async () => {

@@ -54,7 +54,7 @@ describe("send_directly", () => {
   }
 
   const letTimePass = () =>
-    own.rows("update pause_status.webhook_queue set last_dispatched_at = last_dispatched_at - interval '1 minute'")
+    own.rows("update pause_status.deliveries set dispatched_at = dispatched_at - interval '1 minute'")
 
   const send = async (): Promise<number> =>
     (await own.row<{ sent: number }>("select pause_status.send_directly() as sent")).sent
@@ -202,6 +202,64 @@ describe("send_directly", () => {
     assert.strictEqual(event && (await stateOf(event)).status, "completed")
   })
 
+  const refusals: ReadonlyArray<readonly [string, (admin: Awaited<ReturnType<Database["connect"]>>) => Promise<unknown>]> = [
+    [
+      "is not loaded",
+      (admin) =>
+        admin.query(`create or replace function net.wake() returns void language plpgsql as $$
+          begin raise 'pg_net is not in shared_preload_libraries'; end $$`)
+    ],
+    [
+      "is not granted",
+      (admin) => admin.query("revoke all on schema net from public, postgres; revoke all on all tables in schema net from public, postgres")
+    ],
+    [
+      "raises",
+      (admin) =>
+        admin.query(`create or replace function net.http_post(url text, body jsonb default '{}', params jsonb default '{}',
+            headers jsonb default '{}', timeout_milliseconds int default 5000)
+          returns bigint language plpgsql as $$ begin raise 'no'; end $$`)
+    ]
+  ]
+  it.each(refusals)("sends what pg_net refuses because it %s, and counts the attempt", async (_, refuse) => {
+    await using admin = await own.connect("admin")
+    await refuse(admin)
+    const [event] = await pausedEvents(own, 1)
+    serve = settleAll
+    assert.strictEqual(await send(), 1)
+    assert.include(event && (await stateOf(event)), { status: "completed", attempts: 1, failures: 0 })
+    const later = await createMentor(own)
+    await setStatus(own, later, "paused")
+    await own.rows("select pause_status.sweep()")
+    assert.strictEqual(await send(), 1)
+    assert.include(await eventOf(own, later), { status: "completed", attempts: 1, failures: 0 })
+  })
+
+  it("waits for no lock that any role can take on pg_net's queue, nor do writers and the sweep", async () => {
+    await using anybody = await own.connect()
+    await anybody.query("begin; lock table net.http_request_queue")
+    const events = await pausedEvents(own, 150)
+    await own.rows("select pause_status.sweep()")
+    serve = settleAll
+    assert.strictEqual(await send(), 150)
+    await anybody.query("rollback")
+    const [event] = events
+    assert.include(event && (await stateOf(event)), { status: "completed", failures: 0 })
+  })
+
+  it("keeps the session's own time limit of the extension, and does not obey it", async () => {
+    await overdue(1)
+    await using session = await own.connect()
+    await session.query("set http.timeout_msec = 1")
+    serve = settleAll
+    const { rows } = await session.query("select pause_status.send_directly() as sent")
+    assert.deepStrictEqual(rows, [{ sent: 1 }])
+    const { rows: after } = await session.query("select current_setting('http.timeout_msec') as kept")
+    assert.deepStrictEqual(after, [{ kept: "1" }])
+    const [state] = await own.rows("select status from pause_status.webhook_queue")
+    assert.deepStrictEqual(state, { status: "completed" })
+  })
+
   it("respects the backoff without pg_net too", async () => {
     await own.rows("drop extension pg_net")
     await pausedEvents(own, 1)
@@ -213,10 +271,14 @@ describe("send_directly", () => {
   it("runs once at a time", async () => {
     await overdue(1)
     await using other = await own.connect()
-    await other.query("begin; select pg_advisory_xact_lock(hashtext('pause_status.send_directly'))")
+    await own.rows("select pause_status.beat('direct')")
+    await other.query("begin; select from pause_status.heartbeats where job = 'direct' for update")
     assert.strictEqual(await send(), 0)
     await other.query("rollback")
+    // A lock that any role can take is no reason to wait.
+    await other.query("begin; select pg_advisory_xact_lock(hashtext('pause_status.send_directly'))")
     assert.strictEqual(await send(), 1)
+    await other.query("rollback")
   })
 
   it("does nothing without the extension, without secrets, and when nothing is due", async () => {

@@ -22,10 +22,11 @@ describe("events that wait behind others under way", () => {
     await emptyNet(database)
     for (const mentor of mentors) await makeDue(database, (await eventOf(database, mentor, 2)).event_id)
 
-    // So that its commit cannot send it.
+    // So that its commit cannot send it, and the sweep postpones it.
     await database.rows("delete from vault.secrets")
     const free = await createMentor(database)
     await setStatus(database, free, "paused")
+    await database.rows("select pause_status.postpone_refused(1)")
     await storeSecret(database, "pause_status_function_url", functionUrl)
     await storeSecret(database, "pause_status_webhook_secret", newSecret())
     const { event_id } = await eventOf(database, free)

@@ -220,7 +220,7 @@ describe("hostile input", () => {
           name
         )
         const settlements = `[${json}, {"eventId": "${known.eventId}", "token": 1, "outcome": "completed", "receipt": {}}]`
-        const settled = await database.call<Array<{ outcome: string }>>("pause_status_settle", { settlements })
+        const { settled } = await database.call<{ settled: Array<{ outcome: string }> }>("pause_status_settle", { settlements })
         assert.deepStrictEqual(
           settled.map(({ outcome }) => outcome),
           ["invalid", "stale"],
@@ -235,10 +235,10 @@ describe("hostile input", () => {
         if (field === "receipt" && json.startsWith("{")) continue
         if (field === "token" && json === "-1") continue
         const settlement = `{"eventId": "${randomUUID()}", "token": 1, "outcome": "completed", "receipt": {}, "${field}": ${json}}`
-        const [answer] = await database.call<Array<Record<string, unknown>>>("pause_status_settle", {
+        const answer = await database.call<{ settled: Array<{ outcome: string }> }>("pause_status_settle", {
           settlements: `[${settlement}]`
         })
-        assert.strictEqual(answer?.["outcome"], "invalid", name)
+        assert.strictEqual(answer.settled[0]?.outcome, "invalid", name)
       }
     })
   })

@@ -1,15 +1,10 @@
 import { Webhook } from "standardwebhooks"
 import { afterAll, assert, beforeEach, describe, it } from "vitest"
 import {
-  createMentor,
   type Database,
   emptyNet,
-  eventsOf,
-  functionUrl,
   newSecret,
-  openDatabase,
   openReadyDatabase,
-  setStatus,
   settle,
   storeSecret,
   sweep
@@ -32,24 +27,7 @@ const requestsSeenBy = async (client: Pick<Client, "query">) =>
 const sizesSeenBy = async (client: Pick<Client, "query">): Promise<ReadonlyArray<number>> =>
   (await requestsSeenBy(client)).map(({ body }) => [JSON.parse(body)].flat().length)
 
-const deliveriesSeenBy = async (client: Pick<Client, "query">) =>
-  (
-    await client.query(
-      `select delivery_id, request_id, attempts, dispatch_reason, count(*)::int as events
-       from pause_status.webhook_queue group by 1, 2, 3, 4 order by request_id`
-    )
-  ).rows
-
-const sentAs = (requests: ReadonlyArray<{ readonly id: string; readonly headers: Record<string, string> }>) =>
-  requests.map(({ headers, id }) => ({
-    delivery_id: headers["webhook-id"],
-    request_id: id,
-    attempts: 1,
-    dispatch_reason: "commit",
-    events: 3
-  }))
-
-describe("an update that fills whole requests", () => {
+describe("an update of many mentors", () => {
   let database: Database | undefined
   let own: Database
   beforeEach(async () => {
@@ -59,44 +37,34 @@ describe("an update that fills whole requests", () => {
   })
   afterAll(() => database?.[Symbol.asyncDispose]())
 
-  it("hands them to pg_net at once, signed, and queues their events as under way; the rest goes at the commit", async () => {
+  it("is posted at the commit, signed, in requests whose events are under way", async () => {
     const secret = newSecret()
     await storeSecret(own, "pause_status_webhook_secret", secret)
     await createMentors(own, 7)
     await using client = await own.connect()
     await client.query("begin")
     await client.query(PAUSE)
-    const requests = await requestsSeenBy(client)
-    const queued = await deliveriesSeenBy(client)
-    assert.deepStrictEqual(queued, [
-      ...sentAs(requests),
-      { delivery_id: null, request_id: null, attempts: 0, dispatch_reason: null, events: 1 }
-    ])
-    for (const { body, headers } of requests) assert.lengthOf(new Webhook(secret).verify(body, headers) as [], 3)
+    assert.lengthOf(await requestsSeenBy(client), 0)
     await client.query("commit")
+    const requests = await requestsSeenBy(client)
     assert.deepStrictEqual(await sizesSeenBy(client), [3, 3, 1])
+    for (const { body, headers } of requests) new Webhook(secret).verify(body, headers)
+    const deliveries = await own.rows<{ id: string; request_id: string; attempts: number; events: number }>(
+      `select q.delivery_id as id, d.request_id, q.attempts, count(*)::int as events
+       from pause_status.webhook_queue q join pause_status.deliveries d on d.id = q.delivery_id
+       group by 1, 2, 3 order by 2`
+    )
     assert.deepStrictEqual(
-      (await deliveriesSeenBy(client)).map(({ attempts, events }) => [attempts, events]),
-      [
-        [1, 3],
-        [1, 3],
-        [1, 1]
-      ]
+      deliveries,
+      requests.map(({ headers, id }, index) => ({
+        id: String(headers["webhook-id"]),
+        request_id: id,
+        attempts: 1,
+        events: index === 2 ? 1 : 3
+      }))
     )
     const due = await own.row("select min(next_attempt_at) > now() as later from pause_status.webhook_queue")
     assert.deepStrictEqual(due, { later: true })
-  })
-
-  it("lets what several statements left over travel together", async () => {
-    await using client = await own.connect()
-    await client.query("begin")
-    for (let statement = 0; statement < 3; statement += 1) {
-      await client.query("insert into public.peer_mentor_profiles (status) select 'active' from generate_series(1, 4)")
-      await client.query(PAUSE)
-    }
-    assert.deepStrictEqual(await sizesSeenBy(client), [3, 3, 3])
-    await client.query("commit")
-    assert.deepStrictEqual(await sizesSeenBy(client), [3, 3, 3, 3])
   })
 
   it("leaves no request of a savepoint that is rolled back", async () => {
@@ -104,49 +72,10 @@ describe("an update that fills whole requests", () => {
     await using client = await own.connect()
     await client.query("begin; savepoint lost")
     await client.query(PAUSE)
-    assert.deepStrictEqual(await sizesSeenBy(client), [3])
     await client.query("rollback to lost; commit")
     assert.deepStrictEqual(await sizesSeenBy(client), [])
     await client.query(PAUSE)
     assert.deepStrictEqual(await sizesSeenBy(client), [3])
-  })
-
-  it("keeps back the mentors who have an earlier event unsettled", async () => {
-    const waiting = await createMentor(own)
-    await setStatus(own, waiting, "paused", "active")
-    await own.rows("truncate net.http_request_queue")
-    await createMentors(own, 2)
-    await own.rows(PAUSE)
-    assert.deepStrictEqual(
-      (await eventsOf(own, waiting)).map(({ attempts, version }) => [version, attempts]),
-      [
-        [1, 1],
-        [2, 0],
-        [3, 0]
-      ]
-    )
-    await using client = await own.connect()
-    assert.deepStrictEqual(await sizesSeenBy(client), [2])
-  })
-
-  it("takes them back and signs them anew when the transaction lasts longer than a signature should wait", async () => {
-    await using slow = await openDatabase({ migrate: false })
-    await slow.migrate({ replace: [/(clock_timestamp\(\) - now\(\) > interval) '1 minute'/, "$1 '0'"] })
-    await storeSecret(slow, "pause_status_function_url", functionUrl)
-    await storeSecret(slow, "pause_status_webhook_secret", newSecret())
-    await slow.rows("update pause_status.settings set events_per_request = 3")
-    await createMentors(slow, 6)
-    await using client = await slow.connect()
-    await client.query("begin")
-    await client.query(PAUSE)
-    const early = await requestsSeenBy(client)
-    await client.query("commit")
-    const late = await requestsSeenBy(client)
-    assert.lengthOf(early, 2)
-    assert.deepStrictEqual(await deliveriesSeenBy(client), sentAs(late))
-    const lateIds = late.map(({ id }) => id)
-    for (const { id } of early) assert.notInclude(lateIds, id)
-    assert.deepStrictEqual(await sizesSeenBy(client), [3, 3])
   })
 
   describe("of which there are more than five", () => {
@@ -159,66 +88,37 @@ describe("an update that fills whole requests", () => {
       assert.include(await settle(own, event_id), { outcome: "completed" })
     }
 
-    it("hands five of them to pg_net, and what is left over when one of their events is settled", async () => {
+    it("posts five of them, and one more for each that is settled", async () => {
       await createMentors(own, 20)
       await using client = await own.connect()
       await client.query(PAUSE)
       assert.deepStrictEqual(await sizesSeenBy(client), REQUESTS_OF_THREE)
       await settleOne()
+      assert.deepStrictEqual(await sizesSeenBy(client), [...REQUESTS_OF_THREE, 3])
+      await settleOne()
+      assert.deepStrictEqual(await sizesSeenBy(client), [...REQUESTS_OF_THREE, 3, 2])
+      await settleOne()
       assert.deepStrictEqual(await sizesSeenBy(client), [...REQUESTS_OF_THREE, 3, 2])
     })
 
-    it("hands over ten more for each that is settled", async () => {
-      await createMentors(own, 60)
-      await using client = await own.connect()
-      await client.query(PAUSE)
-      await settleOne()
-      assert.lengthOf(await sizesSeenBy(client), 15)
-      await settleOne()
-      assert.lengthOf(await sizesSeenBy(client), 20)
-      await settleOne()
-      assert.lengthOf(await sizesSeenBy(client), 20)
-    })
-
-    it("leaves what is left over to the sweep when all that was handed over is lost", async () => {
+    it("leaves the rest to the sweep when all that was posted is lost", async () => {
       await createMentors(own, 20)
       await own.rows(PAUSE)
       await emptyNet(own)
       assert.strictEqual(await sweep(own), 5)
     })
+  })
 
-    it("sends at the commit what the transaction changed beside, and what fills no request", async () => {
-      const other = await createMentor(own, "paused")
-      await createMentors(own, 20)
-      await using client = await own.connect()
-      await client.query("begin")
-      await client.query(PAUSE)
-      await client.query("update public.peer_mentor_profiles set status = 'active' where id = $1", [other])
-      await client.query("commit")
-      assert.deepStrictEqual(await sizesSeenBy(client), [...REQUESTS_OF_THREE, 1])
-      const [event] = await eventsOf(own, other)
-      assert.strictEqual(event?.attempts, 1)
-    })
-
-    it("leaves those in their place whose mentors have an earlier event unsettled", async () => {
-      const waiting = await createMentor(own)
-      await setStatus(own, waiting, "paused", "active")
-      await own.rows("delete from pause_status.webhook_queue where mentor_id = $1 and version = 2", [waiting])
-      await emptyNet(own)
-      await createMentors(own, 20)
-      await own.rows(PAUSE)
-      await own.rows("update pause_status.webhook_queue set delivery_id = null where mentor_id = $1", [waiting])
-      await settleOne()
-      await using client = await own.connect()
-      assert.deepStrictEqual(await sizesSeenBy(client), [...REQUESTS_OF_THREE, 3, 2])
-      assert.deepStrictEqual(
-        (await eventsOf(own, waiting)).map(({ attempts, version }) => [version, attempts]),
-        [
-          [1, 1],
-          [3, 0]
-        ]
-      )
-    })
+  it("is due as a whole once a transaction has made five statements", async () => {
+    await createMentors(own, 12)
+    await using client = await own.connect()
+    await client.query("begin")
+    const one = "update public.peer_mentor_profiles set status = 'paused' where id = $1"
+    const { rows } = await client.query<{ id: string }>("select id from public.peer_mentor_profiles")
+    for (const { id } of rows) await client.query(one, [id])
+    await client.query("commit")
+    assert.deepStrictEqual(await sizesSeenBy(client), Array<number>(5).fill(1))
+    assert.strictEqual(await sweep(own), 7)
   })
 
   const broken: ReadonlyArray<{
@@ -253,6 +153,7 @@ describe("an update that fills whole requests", () => {
     assert.lengthOf(warnings, 1)
     assert.include(warnings[0], says)
     assert.notInclude(warnings[0], "hunter2")
+    await sweep(own)
     assert.deepStrictEqual(
       await own.rows(
         "select status, attempts, delivery_id, count(*)::int from pause_status.webhook_queue group by 1, 2, 3"

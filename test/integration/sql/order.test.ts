@@ -3,11 +3,13 @@ import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import {
   bury,
   claim,
+  claimOf,
   complete,
   createMentor,
   type Database,
   eventOf,
   eventsOf,
+  givenEvent,
   makeDue,
   openReadyDatabase,
   release,
@@ -37,7 +39,7 @@ describe("the order of a mentor's events", () => {
     }
   }
 
-  it("dispatches only the first of two changes made in one transaction", async () => {
+  it("posts the changes of one transaction at its commit, and lets only the first be claimed", async () => {
     const mentor = await createMentor(database)
     await using client = await database.connect()
     await client.query("begin")
@@ -48,18 +50,24 @@ describe("the order of a mentor's events", () => {
       (await eventsOf(database, mentor)).map(({ version, transition, attempts }) => [version, transition, attempts]),
       [
         [1, "PAUSE", 1],
-        [2, "RESUME", 0]
+        [2, "RESUME", 1]
       ]
     )
+    const second = await givenEvent(database, (await eventOf(database, mentor, 2)).event_id)
+    assert.include(await claimOf(database, second), { outcome: "out_of_order" })
   })
 
   it("dispatches the next event as soon as its predecessor is completed, and not before", async () => {
     const mentor = await createMentor(database)
     await setStatus(database, mentor, "paused", "active", "paused")
+    const events = await eventsOf(database, mentor)
+    // Their own requests came too early, and the sweep has parked them.
+    for (const { event_id } of events.slice(1)) await makeDue(database, event_id)
+    await sweep(database)
     assert.deepStrictEqual(await attemptsOf(mentor), [1, 0, 0])
-    await settle(database, (await eventOf(database, mentor, 1)).event_id)
+    await settle(database, events[0]?.event_id ?? "")
     assert.deepStrictEqual(await attemptsOf(mentor), [1, 1, 0])
-    await settle(database, (await eventOf(database, mentor, 2)).event_id)
+    await settle(database, events[1]?.event_id ?? "")
     assert.deepStrictEqual(await attemptsOf(mentor), [1, 1, 1])
   })
 
@@ -68,8 +76,14 @@ describe("the order of a mentor's events", () => {
     await setStatus(database, mentor, "paused")
     await claim(database, (await eventOf(database, mentor)).event_id)
     await setStatus(database, mentor, "active")
+    await makeDue(database, (await eventOf(database, mentor, 2)).event_id)
     await sweep(database)
-    assert.deepStrictEqual(await attemptsOf(mentor), [1, 0])
+    assert.deepInclude(await eventOf(database, mentor, 2), {
+      attempts: 0,
+      failures: 0,
+      request_id: null,
+      seconds_until_next_attempt: null
+    })
   })
 
   it("holds the next event back while its predecessor waits after a failure", async () => {
@@ -79,6 +93,7 @@ describe("the order of a mentor's events", () => {
     const token = await claim(database, event_id)
     const reason = { kind: "transient", message: "refused", retryAfterSeconds: 300 }
     await release(database, event_id, token, reason)
+    await makeDue(database, (await eventOf(database, mentor, 2)).event_id)
     await sweep(database)
     assert.deepStrictEqual(await attemptsOf(mentor), [1, 0])
     await makeDue(database, event_id)
@@ -101,10 +116,10 @@ describe("the order of a mentor's events", () => {
     assert.deepStrictEqual(await attemptsOf(mentor), [1, 1])
   })
 
-  it("loses no time when a change commits while its predecessor is being completed", async () => {
+  it("waits for a settlement that is under way before it turns the mentor's next event away", async () => {
     await using own = await openReadyDatabase()
     // For longer than a slow machine can keep us from letting go.
-    await own.rows("alter function pause_status.dispatch_transaction() set lock_timeout = '5min'")
+    await own.rows("alter function pause_status.await_settlements(uuid[]) set lock_timeout = '5min'")
     const mentor = await createMentor(own)
     await setStatus(own, mentor, "paused")
     const { event_id } = await eventOf(own, mentor)
@@ -113,14 +128,32 @@ describe("the order of a mentor's events", () => {
     await settler.query("begin")
     const settlements = JSON.stringify([{ eventId: event_id, token, outcome: "completed", receipt: {} }])
     await settler.query("select public.pause_status_settle($1)", [settlements])
-    const change = setStatus(own, mentor, "active")
+    await setStatus(own, mentor, "active")
+    const answer = claimOf(own, await givenEvent(own, (await eventOf(own, mentor, 2)).event_id))
     await blockedBackends(1, own)
     await settler.query("commit")
-    await change
+    assert.include(await answer, { outcome: "claimed" })
+  })
+
+  it("releases what a sweep parks at the moment at which its predecessor is settled", async () => {
+    await using own = await openReadyDatabase()
+    await own.rows("alter function public.pause_status_settle(jsonb, integer) set lock_timeout = '5min'")
+    const mentor = await createMentor(own)
+    await setStatus(own, mentor, "paused", "active")
+    const [first, second] = await eventsOf(own, mentor)
+    const token = await claim(own, first?.event_id ?? "")
+    await makeDue(own, second?.event_id ?? "")
+    await using sweeper = await own.connect()
+    await sweeper.query("begin")
+    await sweeper.query("select pause_status.sweep()")
+    const completion = complete(own, first?.event_id ?? "", token)
+    await blockedBackends(1, own)
+    await sweeper.query("commit")
+    assert.include(await completion, { outcome: "completed" })
     assert.deepStrictEqual(await attemptsOf(mentor, own), [1, 1])
   })
 
-  it("loses no time when its predecessor is completed while a change commits", async () => {
+  it("does not hold up a settlement when constraints are checked before the commit", async () => {
     const mentor = await createMentor(database)
     await setStatus(database, mentor, "paused")
     const { event_id } = await eventOf(database, mentor)
@@ -129,10 +162,8 @@ describe("the order of a mentor's events", () => {
     await writer.query("begin")
     await writer.query("update public.peer_mentor_profiles set status = 'active' where id = $1", [mentor])
     await writer.query("set constraints all immediate")
-    const completion = complete(database, event_id, token)
-    await blockedBackends(1)
+    assert.include(await complete(database, event_id, token), { outcome: "completed" })
     await writer.query("commit")
-    assert.include(await completion, { outcome: "completed" })
     assert.deepStrictEqual(await attemptsOf(mentor), [1, 1])
   })
 
@@ -143,7 +174,7 @@ describe("the order of a mentor's events", () => {
     await hanging.query("begin")
     await hanging.query("select from pause_status.webhook_queue where mentor_id = $1 for update", [mentor])
     await setStatus(database, mentor, "active")
-    assert.include(await eventOf(database, mentor, 2), { status: "pending", attempts: 0, last_error: null })
+    assert.include(await eventOf(database, mentor, 2), { status: "pending", attempts: 1, last_error: null })
     await hanging.query("rollback")
   })
 

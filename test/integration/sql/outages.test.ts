@@ -46,8 +46,11 @@ describe("an event that may yet succeed", () => {
   const completeAnother = async (): Promise<void> => void (await settle(own, (await one()).eventId))
 
   /** Lets the time pass for all that was written until now. */
-  const later = (seconds: number) =>
-    own.rows(
+  const later = async (seconds: number) => {
+    await own.rows("update pause_status.deliveries set dispatched_at = dispatched_at - make_interval(secs => $1)", [
+      seconds
+    ])
+    await own.rows(
       `update pause_status.webhook_queue
        set first_failed_at = first_failed_at - make_interval(secs => $1),
          last_failed_at = last_failed_at - make_interval(secs => $1),
@@ -56,6 +59,7 @@ describe("an event that may yet succeed", () => {
          completed_at = completed_at - make_interval(secs => $1)`,
       [seconds]
     )
+  }
 
   const errorOf = async (eventId: string) =>
     (

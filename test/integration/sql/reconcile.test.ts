@@ -9,7 +9,6 @@ import {
   foreignEvent,
   only,
   openReadyDatabase,
-  release,
   setStatus,
   settle
 } from "../../support/sql.ts"
@@ -76,28 +75,60 @@ describe("the reconciliation", () => {
     assert.include(event, { version: 1, transition: "RESUME" })
   })
 
-  it("tells nothing again that a dashboard webhook told or is telling, and tells what one lost", async () => {
+  it("queues nothing where stock webhooks are declared to report the changes, nor do the triggers", async () => {
     const mentor = await createMentor(own)
-    const event = foreignEvent({ mentorId: mentor })
-    await setUnseen(mentor, "paused")
-    const token = only(await own.rpc("pause_status_claim", { events: [event] }))["token"]
+    await own.rows("select pause_status.feed_by('webhook')")
+    await setStatus(own, mentor, "paused")
     assert.strictEqual(await reconcile(), 0)
+    assert.lengthOf(await eventsOf(own, mentor), 0)
+    const event = foreignEvent({ mentorId: mentor })
+    const token = only(await own.rpc("pause_status_claim", { events: [event] }))["token"]
     assert.include(await complete(own, event.eventId, token), { outcome: "completed" })
     assert.strictEqual(await reconcile(), 0)
-
-    await setUnseen(mentor, "active")
+    await own.rows("select pause_status.feed_by('outbox')")
     assert.strictEqual(await reconcile(), 1)
-    const [lost] = await reconciled(mentor)
-    assert.include(lost, { version: 1, transition: "RESUME" })
   })
 
-  it("does not wait for a sender that never sends again", async () => {
+  it("is not misled by a stock webhook that comes late", async () => {
     const mentor = await createMentor(own)
-    const event = foreignEvent({ mentorId: mentor })
-    await setUnseen(mentor, "paused")
-    const token = only(await own.rpc("pause_status_claim", { events: [event] }))["token"]
-    await release(own, event.eventId, token)
+    await setStatus(own, mentor, "paused", "active")
+    for (const version of [1, 2]) await settle(own, (await eventOf(own, mentor, version)).event_id)
+    const late = foreignEvent({ mentorId: mentor })
+    const token = only(await own.rpc("pause_status_claim", { events: [late] }))["token"]
+    await complete(own, late.eventId, token)
+    assert.strictEqual(await reconcile(), 0)
+  })
+
+  it("goes on without a mentor whose event cannot be written, and says which", async () => {
+    const [bad, good] = [await createMentor(own), await createMentor(own)]
+    await own.rows(`alter table pause_status.webhook_queue add constraint not_this_one check (mentor_id <> '${bad}')`)
+    for (const mentor of [bad, good]) await setUnseen(mentor, "paused")
     assert.strictEqual(await reconcile(), 1)
+    assert.lengthOf(await eventsOf(own, good), 1)
+    const { last_error } = await own.row<{ last_error: string }>(
+      "select last_error from pause_status.heartbeats where job = 'reconcile'"
+    )
+    assert.include(last_error, bad)
+  })
+
+  it("fails no writer whose snapshot is older than what it wrote", async () => {
+    const mentor = await createMentor(own)
+    await using writer = await own.connect()
+    await writer.query("begin isolation level repeatable read")
+    await writer.query("select from public.peer_mentor_profiles")
+    await own.rows("update pause_status.mentor_states set known_status = 'paused' where mentor_id = $1", [mentor])
+    assert.strictEqual(await reconcile(), 1)
+    await writer.query("update public.peer_mentor_profiles set status = 'paused' where id = $1", [mentor])
+    await writer.query("commit")
+    assert.lengthOf(await eventsOf(own, mentor), 1)
+    await own.rows("select pause_status.sweep()")
+    assert.deepStrictEqual(
+      (await eventsOf(own, mentor)).map(({ version, transition }) => [version, transition]),
+      [
+        [1, "RESUME"],
+        [2, "PAUSE"]
+      ]
+    )
   })
 
   it("takes the present status of a mentor that no trigger saw as the one that is known", async () => {
@@ -105,8 +136,8 @@ describe("the reconciliation", () => {
       await query("insert into public.peer_mentor_profiles (status) values ('paused')")
     })
     assert.strictEqual(await reconcile(), 0)
-    const state = await own.row("select notified_version, notified_status from pause_status.mentor_states")
-    assert.deepStrictEqual(state, { notified_version: null, notified_status: "paused" })
+    const state = await own.row("select version::int, known_status from pause_status.mentor_states")
+    assert.deepStrictEqual(state, { version: 0, known_status: "paused" })
   })
 
   it("leaves a mentor alone whose newest event is an open dead letter, and after it was resolved too", async () => {

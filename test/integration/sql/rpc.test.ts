@@ -37,10 +37,13 @@ describe("the functions through the Data API", () => {
       { eventId: ids[1], token: 1, outcome: "released", kind: "transient", message: "refused", status: 503 }
     ]
     const { body: settled } = await call("pause_status_settle", { settlements }, serviceKey)
-    assert.deepStrictEqual(settled, [
-      { eventId: ids[0], outcome: "completed" },
-      { eventId: ids[1], outcome: "released" }
-    ])
+    assert.deepStrictEqual(settled, {
+      settled: [
+        { eventId: ids[0], outcome: "completed" },
+        { eventId: ids[1], outcome: "released" }
+      ],
+      next: []
+    })
     const { body: again } = await call("pause_status_claim", { events }, serviceKey)
     assert.deepStrictEqual(again, [
       { eventId: ids[0], outcome: "completed", receipt: receipts[0] },

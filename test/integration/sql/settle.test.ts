@@ -11,12 +11,14 @@ import {
   expireLease,
   failureOf,
   foreignEvent,
+  givenEvent,
   historyOf,
   openReadyDatabase,
   pausedEvents,
   release,
   setStatus,
   settle,
+  settleAll,
   settleWith
 } from "../../support/sql.ts"
 
@@ -35,17 +37,12 @@ describe("settling events", () => {
   }
 
   describe("as completed", () => {
-    it("keeps the receipt and remembers what the coordinators know", async () => {
-      const { mentor, eventId, current } = await queued()
+    it("keeps the receipt", async () => {
+      const { eventId, current } = await queued()
       const receipt = { run: "run_1", notified: 2 }
       const answer = await complete(database, eventId, await claim(database, eventId), receipt)
       assert.deepStrictEqual(answer, { eventId, outcome: "completed" })
       assert.deepInclude(await current(), { status: "completed", receipt })
-      const state = await database.row(
-        "select notified_version::int, notified_status from pause_status.mentor_states where mentor_id = $1",
-        [mentor]
-      )
-      assert.deepStrictEqual(state, { notified_version: 1, notified_status: "paused" })
     })
 
     it("answers completed again to the claimant whose answer was lost, and changes nothing", async () => {
@@ -182,11 +179,14 @@ describe("settling events", () => {
           ? { eventId, token: tokens[index], outcome: "released", kind: "permanent", message: "refused" }
           : { eventId, token: tokens[index], outcome: "completed", receipt: {} }
     )
-    const answers = await database.rpc("pause_status_settle", {
-      settlements: [...settlements, { ...settlements[0], token: 99 }, { ...settlements[0], token: "1" }]
-    })
+    const { settled, next } = await settleAll(database, [
+      ...settlements,
+      { ...settlements[0], token: 99 },
+      { ...settlements[0], token: "1" }
+    ])
+    assert.deepStrictEqual(next, [])
     assert.deepStrictEqual(
-      answers.map(({ outcome }) => outcome),
+      settled.map(({ outcome }) => outcome),
       ["completed", "released", "dead", "completed", "stale", "invalid"]
     )
     const [request, ...more] = await database.rows<{ body: Array<{ record: { id: string } }> }>(
@@ -197,6 +197,73 @@ describe("settling events", () => {
       request?.body.map(({ record }) => record.id) ?? [],
       [0, 2, 3].map((index) => events[index]?.mentorId ?? "")
     )
+  })
+
+  describe("of which more are taken", () => {
+    const completedWith = async (events: ReadonlyArray<{ readonly eventId: string }>, take: number) => {
+      const tokens = await Promise.all(events.map(({ eventId }) => claim(database, eventId)))
+      return settleAll(
+        database,
+        events.map(({ eventId }, index) => ({ eventId, token: tokens[index], outcome: "completed", receipt: {} })),
+        take
+      )
+    }
+
+    it("hands back the mentor's next event, already claimed, as the handler makes it of a delivery", async () => {
+      const { mentor, eventId } = await queued()
+      await setStatus(database, mentor, "active", "paused")
+      const second = await eventOf(database, mentor, 2)
+      const { next } = await completedWith([{ eventId }], 5)
+      const mine = next.filter(({ event }) => event.mentorId === mentor)
+      assert.lengthOf(mine, 1)
+      assert.deepStrictEqual(mine[0]?.event, await givenEvent(database, second.event_id))
+      assert.include(await eventOf(database, mentor, 2), { status: "processing" })
+      const { settled } = await settleAll(
+        database,
+        [{ eventId: second.event_id, token: mine[0]?.token, outcome: "completed", receipt: {} }],
+        0
+      )
+      assert.deepStrictEqual(settled, [{ eventId: second.event_id, outcome: "completed" }])
+    })
+
+    it("hands back what else is due, in whole order, and nothing that another holds", async () => {
+      await using own = await openReadyDatabase()
+      await own.rows("update pause_status.settings set events_per_request = 2")
+      const events = await pausedEvents(own, 16)
+      const first = events[0]
+      if (first === undefined) throw new Error("no event")
+      const due = await own.rows<{ event_id: string }>(
+        "select event_id from pause_status.webhook_queue where delivery_id is null"
+      )
+      assert.lengthOf(due, 6)
+      await using hanging = await own.connect()
+      await hanging.query("begin")
+      await hanging.query("select from pause_status.webhook_queue where event_id = $1 for update", [due[0]?.event_id])
+      const token = await claim(own, first.eventId)
+      const settlement = { eventId: first.eventId, token, outcome: "completed", receipt: {} }
+      const { next } = await settleAll(own, [settlement], 4)
+      await hanging.query("rollback")
+      assert.lengthOf(next, 4)
+      const ids = due.slice(1).map(({ event_id }) => event_id)
+      for (const { event } of next) assert.include(ids, event.eventId)
+    })
+
+    it("leaves an event alone that waits for a retry of its own", async () => {
+      const { mentor, eventId } = await queued()
+      await setStatus(database, mentor, "active")
+      const second = await eventOf(database, mentor, 2)
+      await database.rows(
+        `update pause_status.webhook_queue set failures = 1, first_failed_at = now(), last_failed_at = now(),
+           delivery_id = null, next_attempt_at = now() + interval '1 minute'
+         where event_id = $1`,
+        [second.event_id]
+      )
+      const { next } = await completedWith([{ eventId }], 50)
+      assert.notInclude(
+        next.map(({ event }) => event.eventId),
+        second.event_id
+      )
+    })
   })
 
   const { eventId } = foreignEvent()
@@ -216,9 +283,9 @@ describe("settling events", () => {
     { settlement: { ...good, status: 42 }, says: "status must be" },
     { settlement: { ...good, durationMs: -1 }, says: "durationMs must be a number from 0" }
   ])("says what is wrong with a malformed settlement: $says", async ({ settlement, says }) => {
-    const [answer] = await database.rpc("pause_status_settle", { settlements: [settlement] })
-    assert.strictEqual(answer?.outcome, "invalid")
-    assert.include(answer?.["message"], says)
+    const answer = await settleWith(database, settlement)
+    assert.strictEqual(answer.outcome, "invalid")
+    assert.include(answer["message"], says)
   })
 
   it("refuses anything but an array", async () => {

@@ -32,7 +32,7 @@ describe("the size of the queue", () => {
     const settled = await client.query("select public.pause_status_settle($1) as answer", [
       JSON.stringify([settlement])
     ])
-    assert.include(settled.rows[0].answer[0], { outcome: "completed" })
+    assert.include(settled.rows[0].answer.settled[0], { outcome: "completed" })
     await client.query(`select ${then}`)
     const read = await client.query<{ relname: string; rows: number }>(
       `select relname, (coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::integer as rows
@@ -74,12 +74,14 @@ describe("the size of the queue", () => {
     // What the statistics have not seen: to the plans, nothing waits.
     await client.query(
       `insert into pause_status.webhook_queue (
-         mentor_id, version, transition, old_status, new_status, source, payload, fingerprint, next_attempt_at, leads
+         mentor_id, version, transition, old_status, new_status, source, payload, fingerprint, next_attempt_at
        )
-       select ${mentor}, 4 + number % 3, 'PAUSE', 'active', 'paused', 'outbox', '{}', 'f', now() - interval '1 day', false
+       select ${mentor}, 4 + number % 3, 'PAUSE', 'active', 'paused', 'outbox', '{}', 'f', now() - interval '1 day'
        from generate_series(0, $1::integer - 1) as number`,
       [SETTLED]
     )
+    // With the events that it hands over, a settlement reads as many as travel in one request.
+    await client.query("update pause_status.settings set events_per_request = 1")
     few(await deliver(client, "pause_status.end_unacknowledged(1000), pause_status.end_leases(1000)"))
   })
 })

@@ -34,8 +34,9 @@ describe("a delivery that nobody claimed", () => {
   const answered = async (event: GivenEvent, { status, content, headers, error, created }: Given): Promise<void> => {
     await own.rows(
       `insert into net._http_response (id, status_code, content, headers, error_msg, timed_out, created)
-       select request_id, $2, $3, $4, $5, false, coalesce($6::timestamptz, now())
-       from pause_status.webhook_queue where event_id = $1`,
+       select d.request_id, $2, $3, $4, $5, false, coalesce($6::timestamptz, now())
+       from pause_status.webhook_queue q join pause_status.deliveries d on d.id = q.delivery_id
+       where q.event_id = $1`,
       [event.eventId, status, content, headers, error, created]
     )
   }
@@ -149,6 +150,45 @@ describe("a delivery that nobody claimed", () => {
     assert.include(await stateOf(mine), { status: "failed" })
   })
 
+  it("comes too early and was answered so: it waits its turn, and nothing is counted", async () => {
+    const event = await one()
+    await answered(event, { status: 409, content: '{"code":"out_of_order"}' })
+    await timeOut()
+    assert.include(await stateOf(event), { status: "pending", failures: 0, attempts: 1 })
+    assert.lengthOf(await historyOf(own, event.eventId), 0)
+  })
+
+  it("is signed again when pg_net kept it until its signature was old: sent or not, nothing is counted", async () => {
+    const [kept, sent] = [await one(), await one()]
+    await own.rows("update pause_status.deliveries set dispatched_at = dispatched_at - interval '10 minutes'")
+    await answered(sent, { status: 401, content: '{"code":"stale_signature","skewSeconds":600}' })
+    await own.rows("delete from net.http_request_queue where id = (select max(id) from net.http_request_queue)")
+    const before = await own.rows<{ id: string }>("select id from net.http_request_queue")
+    await own.rows("update pause_status.webhook_queue set next_attempt_at = now()")
+    assert.strictEqual(await sweep(own), 2)
+    for (const event of [kept, sent]) {
+      assert.include(await stateOf(event), { status: "pending", failures: 0, attempts: 1 })
+      assert.lengthOf(await historyOf(own, event.eventId), 0)
+    }
+    const after = await own.rows<{ id: string; headers: Record<string, string> }>(
+      "select id, headers from net.http_request_queue"
+    )
+    assert.lengthOf(after.filter(({ id }) => before.some((old) => old.id === id)), 0)
+    const times = after.map(({ headers }) => Date.now() / 1000 - Number(headers["webhook-timestamp"]))
+    for (const age of times) assert.isBelow(age, 240)
+  })
+
+  it("was refused for the time on its signature although it came at once: the clocks differ, and an alert says so", async () => {
+    const event = await one()
+    await answered(event, { status: 401, content: '{"code":"stale_signature","skewSeconds":-900}' })
+    await timeOut()
+    const state = await stateOf(event)
+    assert.include(state, { status: "pending", failures: 1 })
+    assert.match(state.last_error ?? "", /^transient: clock skew: /)
+    const alerts = await own.rows("select kind from pause_status.alerts where closed_at is null")
+    assert.deepStrictEqual(alerts, [{ kind: "clock_skew" }])
+  })
+
   it("is a dead letter after as many failures as the settings allow, with the last answer as its reason", async () => {
     await own.rows("update pause_status.settings set max_attempts = 3, retry_for_seconds = 0")
     const event = await one()
@@ -158,6 +198,7 @@ describe("a delivery that nobody claimed", () => {
       await own.rows(
         "update pause_status.webhook_queue set last_dispatched_at = last_dispatched_at - interval '1 hour'"
       )
+      await own.rows("update pause_status.deliveries set dispatched_at = dispatched_at - interval '1 hour'")
       await timeOut()
     }
     assert.include(await stateOf(event), { status: "failed", failures: 3, attempts: 3 })
@@ -172,8 +213,8 @@ describe("a delivery that nobody claimed", () => {
     const first = await eventOf(own, mentor)
     await own.rows(
       `insert into net._http_response (id, status_code, created)
-       select request_id, 400, now() from pause_status.webhook_queue where event_id = $1`,
-      [first.event_id]
+       select $1, 400, now()`,
+      [first.request_id]
     )
     assert.strictEqual(await timeOut(), 1)
     assert.include(await eventOf(own, mentor, 1), { status: "failed" })
