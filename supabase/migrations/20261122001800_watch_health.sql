@@ -302,7 +302,7 @@ $$;
 comment on function pause_status.measure_jobs(text) is
   'Measures for one kind of alert whether the triggers and the scheduled jobs work.';
 
-create or replace function pause_status.watch_for(kind text, measured pause_status.measurement)
+create or replace function pause_status.watch_for(alert text, measured pause_status.measurement)
 returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -310,7 +310,7 @@ as $$
 begin
   if measured.is_wrong then
     insert into pause_status.alerts as a (kind, value, threshold, detail)
-    values (watch_for.kind, measured.value, measured.threshold, measured.detail)
+    values (alert, measured.value, measured.threshold, measured.detail)
     on conflict (kind) where closed_at is null do update
     set
       value = excluded.value,
@@ -321,7 +321,7 @@ begin
     update pause_status.alerts a
     -- greatest(): the clock may have been set back.
     set closed_at = greatest(clock_timestamp(), a.opened_at)
-    where a.kind = watch_for.kind
+    where a.kind = alert
       and a.closed_at is null
       and not measured.is_wrong
       -- Jobs raise it too, for single events, and again and again as long as that lasts.

@@ -119,14 +119,16 @@ begin
     case
       when wanted.name = any(scheduled) then null
       when no_cron is not null then no_cron
-      when wanted.name = any(inactive) then wanted.name || ' is inactive: select cron.alter_job(…, active := true)'
+      when wanted.name = any(inactive) then format(
+        '%1$s is inactive: select cron.alter_job(jobid, active := true) from cron.job where jobname = %1$L', wanted.name
+      )
       else wanted.name || ' is not scheduled: apply its migration again'
     end,
     -- What is later was written before the clock was set back.
     case when beat.failed_at between beat.last_at and clock_timestamp() then wanted.name || ': ' || beat.last_error end,
     case
       when beat.last_at is null then wanted.name || ' has never run to its end'
-      when greatest(now.moment - beat.last_at, beat.last_at - now.moment) >= wanted.silent_after then format(
+      when greatest(now.moment - alive.since, alive.since - now.moment) >= wanted.silent_after then format(
         '%s ran to its end at %s and not since', wanted.name, pause_status.iso(beat.last_at)
       )
     end
@@ -138,7 +140,9 @@ begin
     where w.job <> 'reconcile' or is_captured is not false
   ) as wanted
   cross join (select clock_timestamp() as moment) as now
-  left join pause_status.heartbeats beat on beat.job = wanted.job;
+  left join pause_status.heartbeats beat on beat.job = wanted.job
+  -- While the server was down nobody was silent.
+  cross join lateral (select greatest(beat.last_at, pg_postmaster_start_time()) as since) as alive;
 end
 $$;
 comment on function pause_status.job_states() is
