@@ -440,6 +440,9 @@ create or replace function pause_status.sweep()
 returns integer
 language plpgsql
 set search_path = pg_catalog, pg_temp
+-- A session that is kept may have planned when the queue was empty.
+set enable_seqscan = off
+set jit = off
 as $$
 declare
   batch integer := coalesce((select s.sweep_batch_size from pause_status.settings s), 1000);

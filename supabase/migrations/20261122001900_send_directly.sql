@@ -274,6 +274,8 @@ create or replace function pause_status.send_directly()
 returns integer
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set jit = off
 as $$
 declare
   settings pause_status.settings;
