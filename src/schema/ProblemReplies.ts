@@ -167,18 +167,24 @@ export const BodyUnreadable = problem(408, "Request Timeout", {
 })
 
 /** 409 to a change. */
-export const NotRedrivable = problem(409, "Conflict", {
-  name: "NotRedrivable",
-  description: "A newer event of the mentor was told (force overrides), or the event has no open dead letter",
-  examples: [
-    {
-      code: "superseded",
-      detail: "A newer event of this mentor was told already; force sends this one all the same",
-      eventId
-    },
-    { code: "not_failed", detail: "The event has no open dead letter", eventId }
-  ]
-})
+export const NotRedrivable = HttpApiSchema.WithHeaders(
+  problem(409, "Conflict", {
+    name: "NotRedrivable",
+    description:
+      "A newer event of the mentor was told (force overrides), the event has reached somebody, or it is being " +
+      "processed: see Retry-After",
+    examples: [
+      {
+        code: "superseded",
+        detail: "A newer event of this mentor was told already; force sends this one all the same",
+        eventId
+      },
+      { code: "not_failed", detail: "The event was completed: there is nothing to send again or to close", eventId },
+      { code: "in_flight", detail: "Another delivery of this event is being processed", eventId }
+    ]
+  }),
+  perhapsRetryAfter
+)
 
 /** 409 to an erasure. */
 export const NotSettled = problem(409, "Conflict", {
@@ -187,7 +193,7 @@ export const NotSettled = problem(409, "Conflict", {
   examples: [
     {
       code: "not_settled",
-      detail: "The event is not settled: wait until it is told, or resolve its dead letter first",
+      detail: "The event is not settled: wait until it is told, or resolve it first",
       eventId
     }
   ]

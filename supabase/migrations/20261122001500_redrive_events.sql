@@ -1,6 +1,7 @@
 -- Purpose: what a person does about an event: look at it, send it again, close it, or cancel it.
 -- Locks:   pause_status.webhook_queue, share: writers wait while an index is built.
 -- Undo:    drop function pause_status.redrive(uuid, boolean, boolean), pause_status.resolve(uuid, text, boolean),
+--          pause_status.lease_left(pause_status.webhook_queue),
 --          pause_status.cancel(pause_status.webhook_queue, text),
 --          pause_status.is_superseded(pause_status.webhook_queue),
 --          pause_status.reached_nobody(pause_status.webhook_queue), pause_status.event_history(uuid);
@@ -166,6 +167,20 @@ comment on function pause_status.cancel(pause_status.webhook_queue, text) is
   'Settles a pending event, which the caller has locked, without sending it, and dispatches the mentor''s next one. A '
   'request that is under way already is answered 409 dead_letter.';
 
+create or replace function pause_status.lease_left(event pause_status.webhook_queue)
+returns integer
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  -- At most a minute, as no lease is longer: the clock may have been set back.
+  return least(60, greatest(1, ceil(extract(epoch from event.lease_expires_at - clock_timestamp()))));
+end
+$$;
+comment on function pause_status.lease_left(pause_status.webhook_queue) is
+  'Whole seconds until the claim of an event ends, from 1 to 60.';
+
 -- Its form without dry_run; beside the other, a call with two arguments would be ambiguous.
 drop function if exists pause_status.resolve(uuid, text);
 
@@ -210,13 +225,15 @@ begin
     set receipt = q.receipt || jsonb_strip_nulls(jsonb_build_object('acknowledged', true, 'notes', resolve.notes))
     where q.event_id = resolve.event_id and q.status = 'completed';
   end if;
-  return jsonb_build_object('outcome', outcome);
+  return jsonb_build_object('outcome', outcome) || case when outcome = 'in_flight' then
+    jsonb_build_object('retryAfterSeconds', pause_status.lease_left(event))
+  else '{}' end;
 end
 $$;
 comment on function pause_status.resolve(uuid, text, boolean) is
   'Closes an event without sending it, because a person has dealt with it: resolved (a dead letter, or acknowledged: it '
-  'reached nobody) or cancelled (it was pending), or with dry_run would_resolve and would_cancel; in_flight (processed at '
-  'this moment: ask again), already_resolved, not_failed or unknown.';
+  'reached nobody) or cancelled (it was pending), or with dry_run would_resolve and would_cancel; in_flight '
+  '(processed at this moment; retryAfterSeconds), already_resolved, not_failed or unknown.';
 
 create or replace function pause_status.event_history(event_id uuid)
 returns setof pause_status.webhook_attempts

@@ -102,7 +102,12 @@ describe("a pending event that a person cancels", () => {
     const { at } = await changed("paused")
     const { event_id } = await at(1)
     await claim(database, event_id)
-    assert.strictEqual(await resolve(event_id), "in_flight")
+    const answer = await database.call<{ outcome: string; retryAfterSeconds: number }>("pause_status_resolve", {
+      event_id
+    })
+    assert.strictEqual(answer.outcome, "in_flight")
+    assert.isAtLeast(answer.retryAfterSeconds, 1)
+    assert.isAtMost(answer.retryAfterSeconds, 60)
     assert.include(await at(1), { status: "processing" })
   })
 

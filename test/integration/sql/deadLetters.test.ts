@@ -187,7 +187,8 @@ describe("dead letters", () => {
         newStatus: "active",
         occurredAt: "2026-11-22T11:00:00Z"
       })
-      for (const event of [earlier, later]) await complete(database, event.eventId, (await claimOf(database, event)).token)
+      for (const event of [earlier, later])
+        await complete(database, event.eventId, (await claimOf(database, event)).token)
       await database.rows(
         "update pause_status.webhook_queue set created_at = created_at - interval '1 hour' where event_id = $1",
         [earlier.eventId]
