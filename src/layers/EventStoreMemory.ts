@@ -2,12 +2,14 @@ import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { reachedNobody, type Receipt } from "../schema/Receipt.ts"
 import type { EventHistory, PagePosition, StoredEvent } from "../schema/Events.ts"
 import type { EventId, MentorId } from "../schema/Identifiers.ts"
 import {
   type Changed,
   EventNotFailed,
   EventNotSettled,
+  EventProcessing,
   type EventSelection,
   EventStore,
   type EventStoreHealth,
@@ -39,6 +41,43 @@ const changed = <const Outcome extends string>(outcome: Outcome, event: StoredEv
 const microseconds = (time: string): number => {
   const [, seconds = "", fraction = "", zone = ""] = /^(.{19})(?:\.(\d+))?(.+)$/.exec(time) ?? []
   return Date.parse(seconds + zone) * 1000 + Number(fraction.padEnd(6, "0"))
+}
+
+const isSettled = ({ status }: StoredEvent): boolean => status === "completed" || status === "failed"
+
+/** Completed, with somebody notified. */
+const isDone = ({ receipt }: StoredEvent): boolean => receipt !== null && !reachedNobody(receipt)
+
+/** A person has dealt with it. */
+const isClosed = ({ deadLetter, receipt, status }: EventHistory): boolean =>
+  receipt?.["acknowledged"] === true || (status === "failed" && deadLetter?.resolution === "resolved")
+
+const acknowledged = (receipt: Receipt, notes: string | null): Receipt => ({
+  ...receipt,
+  acknowledged: true,
+  ...(notes !== null && { notes })
+})
+
+const cancelled = (event: EventHistory, at: string, notes: string | null): EventHistory => {
+  const lastError = "cancelled: a person withdrew it before it was processed"
+  return {
+    ...event,
+    status: "failed",
+    nextAttemptAt: null,
+    lastError,
+    deadLetter: {
+      id: event.eventId,
+      reason: "cancelled",
+      attempts: event.attemptCount,
+      firstFailedAt: at,
+      lastFailedAt: at,
+      lastError,
+      createdAt: at,
+      resolution: "resolved",
+      resolvedAt: at,
+      notes
+    }
+  }
 }
 
 const place = ({ createdAt, eventId }: PagePosition): string => `${createdAt} ${eventId.toLowerCase()}`
@@ -134,29 +173,33 @@ export const make = () => {
     }),
     redrive: Effect.fn("EventStore.redrive")(function* (eventId, { dryRun = false, force = false }) {
       const event = yield* find(eventId)
-      if (event.status === "completed") return yield* new EventNotFailed({ eventId })
-      if (event.status !== "failed") return changed("already_pending", withoutHistory(event))
+      if (isDone(event)) return yield* new EventNotFailed({ eventId })
+      if (!isSettled(event)) return changed("already_pending", withoutHistory(event))
       const told = state.notified.get(event.mentorId) ?? 0
       if (!force && told > (event.version ?? told)) return yield* new RedriveSuperseded({ eventId })
       if (dryRun) return changed("would_redrive", withoutHistory(event))
       const deadLetter = yield* close(event, "redriven", null)
-      const pending = { ...event, status: "pending" as const, failures: 0, nextAttemptAt: yield* now, deadLetter }
-      return changed("redriven", put(pending))
+      const again = { status: "pending", failures: 0, completedAt: null, receipt: null } as const
+      return changed("redriven", put({ ...event, ...again, nextAttemptAt: yield* now, deadLetter }))
     }),
     resolve: Effect.fn("EventStore.resolve")(function* (eventId, { dryRun = false, notes = null }) {
       const event = yield* find(eventId)
-      if (event.status !== "failed") return yield* new EventNotFailed({ eventId })
       const same = withoutHistory(event)
-      if (event.deadLetter?.resolution === "resolved") return changed("already_resolved", same)
-      if (dryRun) return changed("would_resolve", same)
+      if (event.status === "processing") return yield* new EventProcessing({ eventId })
+      if (isDone(event)) return yield* new EventNotFailed({ eventId })
+      if (isClosed(event)) return changed("already_resolved", same)
+      const isPending = event.status === "pending"
+      if (dryRun) return changed(isPending ? "would_cancel" : "would_resolve", same)
       state.notified.set(event.mentorId, Math.max(state.notified.get(event.mentorId) ?? 0, event.version ?? 0))
-      return changed("resolved", put({ ...event, deadLetter: yield* close(event, "resolved", notes) }))
+      if (isPending) return changed("cancelled", put(cancelled(event, yield* now, notes)))
+      return event.receipt === null
+        ? changed("resolved", put({ ...event, deadLetter: yield* close(event, "resolved", notes) }))
+        : changed("resolved", put({ ...event, receipt: acknowledged(event.receipt, notes) }))
     }),
     erase: Effect.fn("EventStore.erase")(function* (eventId) {
       if (state.erased.has(eventId)) return
-      const { deadLetter, status } = yield* find(eventId)
-      const isSettled = status === "completed" || (status === "failed" && deadLetter?.resolution === "resolved")
-      if (!isSettled) return yield* new EventNotSettled({ eventId })
+      const event = yield* find(eventId)
+      if (event.status !== "completed" && !isClosed(event)) return yield* new EventNotSettled({ eventId })
       state.erased.add(eventId)
       state.events.delete(eventId)
     }),

@@ -7,6 +7,7 @@ import type { EventId } from "../schema/Identifiers.ts"
 import {
   EventNotFailed,
   EventNotSettled,
+  EventProcessing,
   EventStore,
   EventStoreUnavailable,
   EventUnknown,
@@ -30,7 +31,10 @@ const decodeRedriven = Schema.decodeUnknownEffect(
   ])
 )
 const decodeResolved = Schema.decodeUnknownEffect(
-  Schema.Union([changed(["resolved", "would_resolve", "already_resolved"]), refused(["not_failed", "unknown"])])
+  Schema.Union([
+    changed(["resolved", "would_resolve", "already_resolved", "cancelled", "would_cancel"]),
+    refused(["in_flight", "not_failed", "unknown"])
+  ])
 )
 const decodeErased = Schema.decodeUnknownEffect(refused(["erased", "not_settled", "unknown"]))
 const decodeHealth = Schema.decodeUnknownEffect(
@@ -43,6 +47,7 @@ const decodeHealth = Schema.decodeUnknownEffect(
 const refusal = {
   unknown: (eventId: EventId) => new EventUnknown({ eventId }),
   not_failed: (eventId: EventId) => new EventNotFailed({ eventId }),
+  in_flight: (eventId: EventId) => new EventProcessing({ eventId }),
   superseded: (eventId: EventId) => new RedriveSuperseded({ eventId }),
   not_settled: (eventId: EventId) => new EventNotSettled({ eventId })
 }

@@ -10,7 +10,8 @@ export const EventPageReply = Schema.Struct({
 /**
  * 200: what became of a redrive or a resolve, or with `dryRun` would have.
  *
- * **Shape** `already_pending` and `already_resolved` say that there was nothing to do; `event` is the event after it.
+ * **Shape** `already_pending` and `already_resolved` say that there was nothing to do, `cancelled` that the event was
+ * pending and will not be sent; `event` is the event after it.
  */
 export const EventChangeReply = Schema.Struct({
   outcome: Schema.Literals([
@@ -19,7 +20,9 @@ export const EventChangeReply = Schema.Struct({
     "already_pending",
     "resolved",
     "would_resolve",
-    "already_resolved"
+    "already_resolved",
+    "cancelled",
+    "would_cancel"
   ]),
   dryRun: Schema.Boolean,
   event: StoredEvent

@@ -68,8 +68,8 @@ export const Attempt = Schema.Struct({
 /**
  * Why an event failed for good, and what a person did about it.
  *
- * **Shape** `reason` is `rejected` (by the handler), `refused` (by the orchestrator) or `exhausted`; `resolution` is null
- * while it is open; `notes` are those of who closed it.
+ * **Shape** `reason` is `rejected` (by the handler), `refused` (by the orchestrator), `exhausted` or `cancelled` (by a
+ * person); `resolution` is null while it is open; `notes` are those of who closed it.
  * **Source** pause_status.dead_letter_queue.
  */
 const DeadLetter = Schema.Struct({

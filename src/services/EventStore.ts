@@ -23,25 +23,32 @@ export class EventUnknown extends Data.TaggedError("EventUnknown")<{
   override readonly message = "There is no event with this id"
 }
 
-/** A newer event of the mentor was told: sending this one would undo it. */
+/** A later event of the mentor is settled: sending this one would undo it. */
 export class RedriveSuperseded extends Data.TaggedError("RedriveSuperseded")<{
   readonly eventId: EventId
 }> {
-  override readonly message = "A newer event of this mentor was told already; force sends this one all the same"
+  override readonly message = "A later event of this mentor is settled; force sends this one all the same"
 }
 
-/** Only a dead letter can be redriven or resolved. */
+/** The event was completed and somebody was notified: there is nothing to redrive or to resolve. */
 export class EventNotFailed extends Data.TaggedError("EventNotFailed")<{
   readonly eventId: EventId
 }> {
-  override readonly message = "The event has no open dead letter"
+  override readonly message = "The event was completed, and somebody was notified"
 }
 
-/** Only what is settled can be erased: a dead letter must be resolved first. */
+/** The event is being processed at this moment, too late to cancel it and too early to resolve it. */
+export class EventProcessing extends Data.TaggedError("EventProcessing")<{
+  readonly eventId: EventId
+}> {
+  override readonly message = "The event is being processed at this moment; ask again"
+}
+
+/** Only what is settled can be erased: what is pending must be cancelled first, and a dead letter resolved. */
 export class EventNotSettled extends Data.TaggedError("EventNotSettled")<{
   readonly eventId: EventId
 }> {
-  override readonly message = "The event is not settled: wait until it is told, or resolve its dead letter first"
+  override readonly message = "The event is not settled: wait, or resolve it first"
 }
 
 /** A page of events, newest first. **Shape** `next` is where the next page begins, null on the last one. */
@@ -66,7 +73,7 @@ export interface Changed<Outcome extends string> {
 export type Redriven = Changed<"redriven" | "would_redrive" | "already_pending">
 
 /** What a resolve can come to. */
-export type Resolved = Changed<"resolved" | "would_resolve" | "already_resolved">
+export type Resolved = Changed<"resolved" | "would_resolve" | "already_resolved" | "cancelled" | "would_cancel">
 
 /** The figures, and whether Vault holds what the outbox needs to send: booleans, never a value. */
 export interface EventStoreHealth extends QueueFigures {
@@ -76,6 +83,9 @@ export interface EventStoreHealth extends QueueFigures {
 /**
  * The outbox as people look after it. Each change is one transaction and may be asked for twice: the second time it
  * says that there is nothing to do.
+ *
+ * - `redrive` sends an event again that failed, or that was completed although it reached nobody.
+ * - `resolve` closes a dead letter, acknowledges an event that reached nobody, and cancels a pending one.
  *
  * **Fails with** EventStoreUnavailable; what else is in each type.
  */
@@ -94,7 +104,7 @@ export class EventStore extends Context.Service<
     readonly resolve: (
       eventId: EventId,
       options: Pick<Resolve, "notes" | "dryRun">
-    ) => Effect.Effect<Resolved, EventUnknown | EventNotFailed | EventStoreUnavailable>
+    ) => Effect.Effect<Resolved, EventUnknown | EventNotFailed | EventProcessing | EventStoreUnavailable>
     readonly erase: (eventId: EventId) => Effect.Effect<void, EventUnknown | EventNotSettled | EventStoreUnavailable>
     readonly health: () => Effect.Effect<EventStoreHealth, EventStoreUnavailable>
   }
