@@ -4,6 +4,7 @@ import type { AccessError } from "../services/Access.ts"
 import type {
   EventNotFailed,
   EventNotSettled,
+  EventProcessing,
   EventStoreUnavailable,
   EventUnknown,
   RedriveSuperseded
@@ -60,6 +61,7 @@ type ManagementError =
   | RedriveSuperseded
   | EventNotFailed
   | EventNotSettled
+  | EventProcessing
   | EventStoreUnavailable
 export type ReplyError = RequestError | WebhookError | OrchestrationError | ManagementError | Misconfigured | Internal
 
@@ -78,6 +80,7 @@ export const table: { readonly [Tag in ReplyError["_tag"]]: Row } = {
   InvalidQuery: { status: 400, code: "invalid_query" },
   InvalidId: { status: 400, code: "invalid_id" },
   SignatureRejected: { status: 401, code: "unauthorized" },
+  SignatureStale: { status: 401, code: "stale_signature" },
   CredentialsRejected: { status: 401, code: "unauthorized" },
   NotAllowed: { status: 403, code: "forbidden" },
   NotFound: { status: 404, code: "not_found" },
@@ -87,10 +90,12 @@ export const table: { readonly [Tag in ReplyError["_tag"]]: Row } = {
   EventInFlight: { status: 409, code: "in_flight" },
   EventDeadLettered: { status: 409, code: "dead_letter" },
   EventOutOfOrder: { status: 409, code: "out_of_order" },
+  EventNotInOutbox: { status: 409, code: "unknown_event" },
   EventSuperseded: { status: 409, code: "superseded" },
   RedriveSuperseded: { status: 409, code: "superseded" },
   EventNotFailed: { status: 409, code: "not_failed" },
   EventNotSettled: { status: 409, code: "not_settled" },
+  EventProcessing: { status: 409, code: "in_flight" },
   BodyTooLarge: { status: 413, code: "body_too_large" },
   UnsupportedMediaType: { status: 415, code: "unsupported_media_type" },
   PayloadMismatch: { status: 422, code: "payload_mismatch" },
@@ -126,7 +131,7 @@ const titles: Readonly<Record<number, string>> = {
 const detailOf = (error: ReplyError): string => {
   switch (error._tag) {
     case "SignatureRejected":
-      return "The delivery is not signed by a sender we know, or its signature is too old"
+      return "The delivery is not signed by a sender we know"
     case "Misconfigured":
       return "A setting of this function is missing or wrong; its log names it"
     case "DedupeStoreUnavailable":
@@ -148,18 +153,22 @@ const extras = (error: ReplyError): Partial<Problem> => {
       return { issues: error.issues }
     case "AlreadyProcessed":
       return { eventId: error.eventId, receipt: error.receipt }
+    case "SignatureStale":
+      return { skewSeconds: error.skewSeconds }
     case "OrchestratorRefused":
       return { eventId: error.eventId, retryable: false }
     case "OrchestratorUnavailable":
       return { eventId: error.eventId, retryable: true }
     case "EventInFlight":
     case "EventOutOfOrder":
+    case "EventNotInOutbox":
     case "EventDeadLettered":
     case "EventSuperseded":
     case "EventUnknown":
     case "RedriveSuperseded":
     case "EventNotFailed":
     case "EventNotSettled":
+    case "EventProcessing":
     case "EventUnstorable":
     case "PayloadMismatch":
     case "OrchestratorCircuitOpen":
@@ -169,13 +178,14 @@ const extras = (error: ReplyError): Partial<Problem> => {
   }
 }
 
-const secondsUntilStoreRetry = 5
+const secondsUntilRetry = 5
 
 const headersOf = (error: ReplyError): Readonly<Record<string, string>> => {
   switch (error._tag) {
     case "MethodNotAllowed":
       return { allow: error.allow }
     case "SignatureRejected":
+    case "SignatureStale":
       return { "www-authenticate": "Signature" }
     case "EventInFlight":
     case "EventOutOfOrder":
@@ -189,8 +199,9 @@ const headersOf = (error: ReplyError): Readonly<Record<string, string>> => {
     case "DedupeStoreUnavailable":
     case "NotificationStoreUnavailable":
     case "EventStoreUnavailable":
+    case "EventProcessing":
     case "Misconfigured":
-      return { "retry-after": String(secondsUntilStoreRetry) }
+      return { "retry-after": String(secondsUntilRetry) }
     default:
       return {}
   }

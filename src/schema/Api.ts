@@ -115,14 +115,15 @@ const events = HttpApiGroup.make("events", { topLevel: true })
         Problems.InvalidChange,
         Problems.UnknownEvent,
         Problems.BodyUnreadable,
-        Problems.NotRedrivable,
+        Problems.NotChangeable,
         Problems.BodyTooLarge,
         Problems.UnsupportedMediaType
       ]
     }).annotateMerge(
       about(
-        "Redrive or resolve a dead letter",
-        "pending sends it again, resolved closes it without sending. Asking twice does no more than asking once."
+        "Redrive, resolve or cancel an event",
+        "pending sends a dead letter, or an event that reached nobody, again. resolved closes it without sending, and " +
+          "cancels an event that is still pending. Asking twice does no more than asking once."
       )
     ),
     HttpApiEndpoint.delete("eraseEvent", `${eventsPath}/:eventId`, {

@@ -239,18 +239,20 @@ export const historyOf = (database: Database, eventId: string) =>
 
 /** Lets the time pass that the sweep waits for, without waiting. */
 export const makeDue = (database: Database, eventId: string): Promise<Array<QueryResultRow>> =>
-  database.rows(
-    `update pause_status.webhook_queue
+  database
+    .rows(
+      `update pause_status.webhook_queue
      set next_attempt_at = now() - interval '1 second', last_dispatched_at = last_dispatched_at - interval '1 hour'
      where event_id = $1`,
-    [eventId]
-  ).then(() =>
-    database.rows(
-      `update pause_status.deliveries d set dispatched_at = d.dispatched_at - interval '16 seconds'
-       from pause_status.webhook_queue q where q.event_id = $1 and d.id = q.delivery_id`,
       [eventId]
     )
-  )
+    .then(() =>
+      database.rows(
+        `update pause_status.deliveries d set dispatched_at = d.dispatched_at - interval '16 seconds'
+       from pause_status.webhook_queue q where q.event_id = $1 and d.id = q.delivery_id`,
+        [eventId]
+      )
+    )
 
 /** What pg_net does with its requests: they leave the queue, answered or lost. */
 export const emptyNet = (database: Database): Promise<Array<QueryResultRow>> =>
