@@ -2,7 +2,7 @@ import type { Client } from "pg"
 import { createMentors, flip, takeSent } from "./database.ts"
 
 const CLAIM = "select public.pause_status_claim($1) as answers"
-const SETTLE = "select public.pause_status_settle($1) as answers"
+const SETTLE = "select public.pause_status_settle($1) -> 'settled' as answers"
 const RECEIPT = { notified: 2, notificationIds: ["n1", "n2"] }
 
 interface Answer {

@@ -2,14 +2,13 @@ import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { reachedNobody, type Receipt } from "../schema/Receipt.ts"
 import type { EventHistory, PagePosition, StoredEvent } from "../schema/Events.ts"
 import type { EventId, MentorId } from "../schema/Identifiers.ts"
+import { EventInFlight } from "../services/DedupeStore.ts"
 import {
   type Changed,
   EventNotFailed,
   EventNotSettled,
-  EventProcessing,
   type EventSelection,
   EventStore,
   type EventStoreHealth,
@@ -43,43 +42,6 @@ const microseconds = (time: string): number => {
   return Date.parse(seconds + zone) * 1000 + Number(fraction.padEnd(6, "0"))
 }
 
-const isSettled = ({ status }: StoredEvent): boolean => status === "completed" || status === "failed"
-
-/** Completed, with somebody notified. */
-const isDone = ({ receipt }: StoredEvent): boolean => receipt !== null && !reachedNobody(receipt)
-
-/** A person has dealt with it. */
-const isClosed = ({ deadLetter, receipt, status }: EventHistory): boolean =>
-  receipt?.["acknowledged"] === true || (status === "failed" && deadLetter?.resolution === "resolved")
-
-const acknowledged = (receipt: Receipt, notes: string | null): Receipt => ({
-  ...receipt,
-  acknowledged: true,
-  ...(notes !== null && { notes })
-})
-
-const cancelled = (event: EventHistory, at: string, notes: string | null): EventHistory => {
-  const lastError = "cancelled: a person withdrew it before it was processed"
-  return {
-    ...event,
-    status: "failed",
-    nextAttemptAt: null,
-    lastError,
-    deadLetter: {
-      id: event.eventId,
-      reason: "cancelled",
-      attempts: event.attemptCount,
-      firstFailedAt: at,
-      lastFailedAt: at,
-      lastError,
-      createdAt: at,
-      resolution: "resolved",
-      resolvedAt: at,
-      notes
-    }
-  }
-}
-
 const place = ({ createdAt, eventId }: PagePosition): string => `${createdAt} ${eventId.toLowerCase()}`
 
 const newestFirst = (a: PagePosition, b: PagePosition): number =>
@@ -89,18 +51,37 @@ const now = Effect.map(Clock.currentTimeMillis, (millis) =>
   DateTime.formatIso(DateTime.makeUnsafe(millis)).replace("Z", "000Z")
 )
 
+const cancelled = ({ attemptCount, eventId }: EventHistory, at: string, notes: string | null) => ({
+  id: eventId,
+  reason: "cancelled",
+  attempts: attemptCount,
+  firstFailedAt: at,
+  lastFailedAt: at,
+  lastError: "cancelled: a person withdrew it before it was processed",
+  createdAt: at,
+  resolution: "resolved" as const,
+  resolvedAt: at,
+  notes
+})
+
 const health = (events: ReadonlyArray<EventHistory>): EventStoreHealth => {
   const countOf = (status: StoredEvent["status"]) => events.filter((event) => event.status === status).length
   return {
     oldestUnnotifiedSeconds: 0,
+    oldestUnnotifiedThreshold: 300,
     pending: countOf("pending"),
     processing: countOf("processing"),
     failed: countOf("failed"),
     deadLettersOpen: events.filter(({ deadLetter }) => deadLetter?.resolution === null).length,
+    withoutRecipients: events.filter(
+      ({ reachedNobody, receipt }) => reachedNobody && receipt?.["acknowledged"] !== true
+    ).length,
     failureRatePercent: 0,
     expiredLeases: 0,
     lastSweepAt: null,
     alertsOpen: [],
+    capture: { attached: true, enabled: true },
+    jobs: [],
     vault: { functionUrl: true, webhookSecret: true }
   }
 }
@@ -173,33 +154,43 @@ export const make = () => {
     }),
     redrive: Effect.fn("EventStore.redrive")(function* (eventId, { dryRun = false, force = false }) {
       const event = yield* find(eventId)
-      if (isDone(event)) return yield* new EventNotFailed({ eventId })
-      if (!isSettled(event)) return changed("already_pending", withoutHistory(event))
+      if (event.status === "completed" && !event.reachedNobody) return yield* new EventNotFailed({ eventId })
+      if (event.status === "pending" || event.status === "processing") {
+        return changed("already_pending", withoutHistory(event))
+      }
       const told = state.notified.get(event.mentorId) ?? 0
       if (!force && told > (event.version ?? told)) return yield* new RedriveSuperseded({ eventId })
       if (dryRun) return changed("would_redrive", withoutHistory(event))
       const deadLetter = yield* close(event, "redriven", null)
-      const again = { status: "pending", failures: 0, completedAt: null, receipt: null } as const
-      return changed("redriven", put({ ...event, ...again, nextAttemptAt: yield* now, deadLetter }))
+      const unsettled = { status: "pending", completedAt: null, receipt: null, reachedNobody: false } as const
+      return changed("redriven", put({ ...event, ...unsettled, failures: 0, nextAttemptAt: yield* now, deadLetter }))
     }),
     resolve: Effect.fn("EventStore.resolve")(function* (eventId, { dryRun = false, notes = null }) {
       const event = yield* find(eventId)
       const same = withoutHistory(event)
-      if (event.status === "processing") return yield* new EventProcessing({ eventId })
-      if (isDone(event)) return yield* new EventNotFailed({ eventId })
-      if (isClosed(event)) return changed("already_resolved", same)
-      const isPending = event.status === "pending"
-      if (dryRun) return changed(isPending ? "would_cancel" : "would_resolve", same)
+      if (event.status === "processing") return yield* new EventInFlight({ eventId, retryAfterSeconds: 30 })
+      if (event.status === "pending") {
+        if (dryRun) return changed("would_cancel", same)
+        const deadLetter = cancelled(event, yield* now, notes)
+        return changed("cancelled", put({ ...event, status: "failed", nextAttemptAt: null, deadLetter }))
+      }
+      if (event.status === "completed" && !event.reachedNobody) return yield* new EventNotFailed({ eventId })
+      if (event.deadLetter?.resolution === "resolved" || event.receipt?.["acknowledged"] === true) {
+        return changed("already_resolved", same)
+      }
+      if (dryRun) return changed("would_resolve", same)
+      if (event.status === "completed") {
+        const receipt = { ...event.receipt, acknowledged: true, ...(notes !== null && { notes }) }
+        return changed("resolved", put({ ...event, receipt }))
+      }
       state.notified.set(event.mentorId, Math.max(state.notified.get(event.mentorId) ?? 0, event.version ?? 0))
-      if (isPending) return changed("cancelled", put(cancelled(event, yield* now, notes)))
-      return event.receipt === null
-        ? changed("resolved", put({ ...event, deadLetter: yield* close(event, "resolved", notes) }))
-        : changed("resolved", put({ ...event, receipt: acknowledged(event.receipt, notes) }))
+      return changed("resolved", put({ ...event, deadLetter: yield* close(event, "resolved", notes) }))
     }),
     erase: Effect.fn("EventStore.erase")(function* (eventId) {
       if (state.erased.has(eventId)) return
-      const event = yield* find(eventId)
-      if (event.status !== "completed" && !isClosed(event)) return yield* new EventNotSettled({ eventId })
+      const { deadLetter, status } = yield* find(eventId)
+      const isSettled = status === "completed" || (status === "failed" && deadLetter?.resolution === "resolved")
+      if (!isSettled) return yield* new EventNotSettled({ eventId })
       state.erased.add(eventId)
       state.events.delete(eventId)
     }),

@@ -4,7 +4,6 @@ import type { AccessError } from "../services/Access.ts"
 import type {
   EventNotFailed,
   EventNotSettled,
-  EventProcessing,
   EventStoreUnavailable,
   EventUnknown,
   RedriveSuperseded
@@ -61,7 +60,6 @@ type ManagementError =
   | RedriveSuperseded
   | EventNotFailed
   | EventNotSettled
-  | EventProcessing
   | EventStoreUnavailable
 export type ReplyError = RequestError | WebhookError | OrchestrationError | ManagementError | Misconfigured | Internal
 
@@ -95,7 +93,6 @@ export const table: { readonly [Tag in ReplyError["_tag"]]: Row } = {
   RedriveSuperseded: { status: 409, code: "superseded" },
   EventNotFailed: { status: 409, code: "not_failed" },
   EventNotSettled: { status: 409, code: "not_settled" },
-  EventProcessing: { status: 409, code: "in_flight" },
   BodyTooLarge: { status: 413, code: "body_too_large" },
   UnsupportedMediaType: { status: 415, code: "unsupported_media_type" },
   PayloadMismatch: { status: 422, code: "payload_mismatch" },
@@ -168,7 +165,6 @@ const extras = (error: ReplyError): Partial<Problem> => {
     case "RedriveSuperseded":
     case "EventNotFailed":
     case "EventNotSettled":
-    case "EventProcessing":
     case "EventUnstorable":
     case "PayloadMismatch":
     case "OrchestratorCircuitOpen":
@@ -178,7 +174,7 @@ const extras = (error: ReplyError): Partial<Problem> => {
   }
 }
 
-const secondsUntilRetry = 5
+const secondsUntilStoreRetry = 5
 
 const headersOf = (error: ReplyError): Readonly<Record<string, string>> => {
   switch (error._tag) {
@@ -199,9 +195,8 @@ const headersOf = (error: ReplyError): Readonly<Record<string, string>> => {
     case "DedupeStoreUnavailable":
     case "NotificationStoreUnavailable":
     case "EventStoreUnavailable":
-    case "EventProcessing":
     case "Misconfigured":
-      return { "retry-after": String(secondsUntilRetry) }
+      return { "retry-after": String(secondsUntilStoreRetry) }
     default:
       return {}
   }

@@ -29,7 +29,8 @@ const completed: StoredEvent = {
   completedAt: "2026-11-22T09:30:00.171530Z",
   nextAttemptAt: null,
   lastError: null,
-  receipt
+  receipt,
+  reachedNobody: false
 }
 
 const pending: StoredEvent = {
@@ -62,15 +63,27 @@ const attempt: typeof Attempt.Type = {
 
 const figures: QueueFigures = {
   oldestUnnotifiedSeconds: 0,
+  oldestUnnotifiedThreshold: 300,
   pending: 0,
   processing: 0,
   failed: 0,
   deadLettersOpen: 0,
+  withoutRecipients: 0,
   failureRatePercent: 0,
   expiredLeases: 0,
   lastSweepAt: "2026-11-22T09:30:05.002117Z",
-  alertsOpen: []
+  alertsOpen: [],
+  capture: { attached: true, enabled: true },
+  jobs: [
+    { name: "direct", scheduled: true, lastRunAt: "2026-11-22T09:30:04.500731Z" },
+    { name: "reconcile", scheduled: true, lastRunAt: "2026-11-22T09:30:00.031277Z" },
+    { name: "retention", scheduled: true, lastRunAt: "2026-11-22T09:30:00.040019Z" },
+    { name: "sweep", scheduled: true, lastRunAt: "2026-11-22T09:30:05.002117Z" },
+    { name: "watch", scheduled: true, lastRunAt: "2026-11-22T09:30:00.018412Z" }
+  ]
 }
+
+const disabled = "alter table public.peer_mentor_profiles enable trigger, for each of: pause_status_capture_update"
 
 /** What comes with a delivery besides its body. */
 export const DeliveryHeaders = Schema.Struct({
@@ -199,7 +212,7 @@ export const Ready = ReadyReply.annotate({
     {
       status: "ready",
       live: true,
-      checks: { database: well, orchestrator: well, secrets: well, oldestUnnotified: well },
+      checks: { database: well, orchestrator: well, secrets: well, oldestUnnotified: well, capture: well, jobs: well },
       queue: figures
     }
   ]
@@ -216,9 +229,11 @@ const notReady = NotReadyReply.annotate({
         database: well,
         orchestrator: { ok: false, detail: "the orchestrator does not answer within 1 second" },
         secrets: well,
-        oldestUnnotified: well
+        oldestUnnotified: well,
+        capture: { ok: false, detail: disabled },
+        jobs: well
       },
-      queue: figures
+      queue: { ...figures, capture: { attached: true, enabled: false, problem: disabled } }
     }
   ]
 }).pipe(HttpApiSchema.status(503))

@@ -8,10 +8,10 @@ export const EventPageReply = Schema.Struct({
 })
 
 /**
- * 200: what became of a redrive or a resolve, or with `dryRun` would have.
+ * 200: what became of a redrive or a resolve, or with `dryRun` would have. `cancelled` is what a resolve does to a
+ * pending event.
  *
- * **Shape** `already_pending` and `already_resolved` say that there was nothing to do, `cancelled` that the event was
- * pending and will not be sent; `event` is the event after it.
+ * **Shape** `already_pending` and `already_resolved` say that there was nothing to do; `event` is the event after it.
  */
 export const EventChangeReply = Schema.Struct({
   outcome: Schema.Literals([

@@ -62,9 +62,9 @@ const Notes = Schema.String.check(
 )
 
 /**
- * Sends an event again that failed or reached nobody.
+ * Sends a dead letter again, or an event that reached nobody.
  *
- * **Shape** `force` although a newer event was settled; `dryRun` only says what would happen.
+ * **Shape** `force` although a newer event was told; `dryRun` only says what would happen.
  */
 export const Redrive = Schema.Struct({
   status: Schema.Literal("pending"),
@@ -74,7 +74,7 @@ export const Redrive = Schema.Struct({
 export type Redrive = typeof Redrive.Type
 
 /**
- * Closes an event without sending it: a dead letter, one that reached nobody, or a pending one.
+ * Closes a dead letter without sending it, acknowledges an event that reached nobody, or cancels a pending one.
  *
  * **Shape** `notes` of who dealt with it, up to 2000 characters.
  */

@@ -171,20 +171,20 @@ export const BodyUnreadable = problem(408, "Request Timeout", {
 })
 
 /** 409 to a change. */
-export const NotChangeable = HttpApiSchema.WithHeaders(
+export const NotRedrivable = HttpApiSchema.WithHeaders(
   problem(409, "Conflict", {
-    name: "NotChangeable",
+    name: "NotRedrivable",
     description:
-      "superseded: a later event of the mentor is settled, force overrides that. in_flight: the event is being processed, " +
-      "ask again. not_failed: it was completed, and somebody was notified",
+      "A newer event of the mentor was told (force overrides), the event has reached somebody, or it is being " +
+      "processed: see Retry-After",
     examples: [
       {
         code: "superseded",
-        detail: "A later event of this mentor is settled; force sends this one all the same",
+        detail: "A newer event of this mentor was told already; force sends this one all the same",
         eventId
       },
-      { code: "in_flight", detail: "The event is being processed at this moment; ask again", eventId },
-      { code: "not_failed", detail: "The event was completed, and somebody was notified", eventId }
+      { code: "not_failed", detail: "The event was completed: there is nothing to send again or to close", eventId },
+      { code: "in_flight", detail: "Another delivery of this event is being processed", eventId }
     ]
   }),
   perhapsRetryAfter
@@ -197,7 +197,7 @@ export const NotSettled = problem(409, "Conflict", {
   examples: [
     {
       code: "not_settled",
-      detail: "The event is not settled: wait, or resolve it first",
+      detail: "The event is not settled: wait until it is told, or resolve it first",
       eventId
     }
   ]

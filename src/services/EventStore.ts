@@ -5,6 +5,7 @@ import type { EventQuery, Redrive, Resolve } from "../schema/EventRequests.ts"
 import type { EventHistory, PagePosition, StoredEvent } from "../schema/Events.ts"
 import type { QueueFigures } from "../schema/Health.ts"
 import type { EventId } from "../schema/Identifiers.ts"
+import type { EventInFlight } from "./DedupeStore.ts"
 
 /** The outbox cannot be read or changed right now; what was asked for may or may not have happened. */
 export class EventStoreUnavailable extends Data.TaggedError("EventStoreUnavailable")<{
@@ -23,32 +24,25 @@ export class EventUnknown extends Data.TaggedError("EventUnknown")<{
   override readonly message = "There is no event with this id"
 }
 
-/** A later event of the mentor is settled: sending this one would undo it. */
+/** A newer event of the mentor was told: sending this one would undo it. */
 export class RedriveSuperseded extends Data.TaggedError("RedriveSuperseded")<{
   readonly eventId: EventId
 }> {
-  override readonly message = "A later event of this mentor is settled; force sends this one all the same"
+  override readonly message = "A newer event of this mentor was told already; force sends this one all the same"
 }
 
-/** The event was completed and somebody was notified: there is nothing to redrive or to resolve. */
+/** What was completed, and reached somebody, can be neither redriven nor resolved. */
 export class EventNotFailed extends Data.TaggedError("EventNotFailed")<{
   readonly eventId: EventId
 }> {
-  override readonly message = "The event was completed, and somebody was notified"
+  override readonly message = "The event was completed: there is nothing to send again or to close"
 }
 
-/** The event is being processed at this moment, too late to cancel it and too early to resolve it. */
-export class EventProcessing extends Data.TaggedError("EventProcessing")<{
-  readonly eventId: EventId
-}> {
-  override readonly message = "The event is being processed at this moment; ask again"
-}
-
-/** Only what is settled can be erased: what is pending must be cancelled first, and a dead letter resolved. */
+/** Only what is settled can be erased: a dead letter must be resolved first, a pending event cancelled. */
 export class EventNotSettled extends Data.TaggedError("EventNotSettled")<{
   readonly eventId: EventId
 }> {
-  override readonly message = "The event is not settled: wait, or resolve it first"
+  override readonly message = "The event is not settled: wait until it is told, or resolve it first"
 }
 
 /** A page of events, newest first. **Shape** `next` is where the next page begins, null on the last one. */
@@ -84,9 +78,6 @@ export interface EventStoreHealth extends QueueFigures {
  * The outbox as people look after it. Each change is one transaction and may be asked for twice: the second time it
  * says that there is nothing to do.
  *
- * - `redrive` sends an event again that failed, or that was completed although it reached nobody.
- * - `resolve` closes a dead letter, acknowledges an event that reached nobody, and cancels a pending one.
- *
  * **Fails with** EventStoreUnavailable; what else is in each type.
  */
 export class EventStore extends Context.Service<
@@ -104,7 +95,7 @@ export class EventStore extends Context.Service<
     readonly resolve: (
       eventId: EventId,
       options: Pick<Resolve, "notes" | "dryRun">
-    ) => Effect.Effect<Resolved, EventUnknown | EventNotFailed | EventProcessing | EventStoreUnavailable>
+    ) => Effect.Effect<Resolved, EventUnknown | EventNotFailed | EventInFlight | EventStoreUnavailable>
     readonly erase: (eventId: EventId) => Effect.Effect<void, EventUnknown | EventNotSettled | EventStoreUnavailable>
     readonly health: () => Effect.Effect<EventStoreHealth, EventStoreUnavailable>
   }

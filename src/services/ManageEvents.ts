@@ -55,7 +55,7 @@ export const getEvent = Effect.fn("getEvent")(function* (eventId: EventId) {
 /**
  * Redrives, resolves or cancels an event. A caller who hangs up does not stop it.
  *
- * **Fails with** EventUnknown, RedriveSuperseded, EventNotFailed, EventProcessing, EventStoreUnavailable.
+ * **Fails with** EventUnknown, RedriveSuperseded, EventNotFailed, EventInFlight, EventStoreUnavailable.
  */
 export const changeEvent = Effect.fn("changeEvent")(function* (eventId: EventId, change: EventChange) {
   const store = yield* EventStore

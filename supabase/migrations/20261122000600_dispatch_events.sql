@@ -104,10 +104,6 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  if to_regproc('net.http_post') is null then
-    raise exception 'pg_net is not installed: run create extension pg_net with schema extensions'
-      using errcode = 'undefined_object';
-  end if;
   function_url := pause_status.vault_secret('pause_status_function_url');
   if function_url !~* '^https?://[^/?#[:space:]]' then
     raise exception 'the Vault secret pause_status_function_url is no absolute http(s) URL: update it'
@@ -117,7 +113,7 @@ begin
 end
 $$;
 comment on function pause_status.handler_address() is
-  'Where pg_net is to send events, and the secrets to sign them with; or an error that says what is missing.';
+  'Where events are sent, and the secrets to sign them with; or an error that says what is missing.';
 
 create or replace function pause_status.post(delivery_id uuid, body jsonb)
 returns void
@@ -133,6 +129,10 @@ declare
   -- clock_timestamp(): now() is the start of a transaction that may have taken longer than a signature is good for.
   unix_seconds bigint := floor(extract(epoch from clock_timestamp()));
 begin
+  if to_regproc('net.http_post') is null then
+    raise exception 'pg_net is not installed: run create extension pg_net with schema extensions'
+      using errcode = 'undefined_object';
+  end if;
   select s.request_timeout_ms into timeout_ms from pause_status.settings s;
   if not found then
     raise exception 'the settings are gone: run insert into pause_status.settings default values'

@@ -44,9 +44,11 @@ begin
     next_attempt_at = null,
     leads = null
   where q.event_id = any(event_ids)
-    and (q.status = 'pending' or q.status = 'processing' and q.lease_expires_at <= moment)
     -- In a case, or else the planner may go through all that is pending.
-    and case when q.status in ('pending', 'processing') then pause_status.is_first_in_line(q.mentor_id, q.version) end
+    and case
+      when q.status = 'pending' or q.status = 'processing' and q.lease_expires_at <= moment
+        then pause_status.is_first_in_line(q.mentor_id, q.version)
+    end
   returning q.*;
 end
 $$;
@@ -96,8 +98,8 @@ begin
     select q.event_id
     from pause_status.webhook_queue q
     where q.event_id = any(event_ids)
-      and q.status = 'pending'
-      and q.event_id <> all(array(select h.event_id from unnest(held) h))
+      -- In a case, as above.
+      and case q.status when 'pending' then q.event_id <> all(array(select h.event_id from unnest(held) h)) end
   );
   if cardinality(left_over) > 0 then
     perform pause_status.await_settlements(left_over);

@@ -10,7 +10,6 @@ import * as Store from "../../src/services/DedupeStore.ts"
 import {
   EventNotFailed,
   EventNotSettled,
-  EventProcessing,
   EventStoreUnavailable,
   EventUnknown,
   RedriveSuperseded
@@ -78,13 +77,6 @@ const cases: ReadonlyArray<Case> = [
   { error: new RedriveSuperseded({ eventId }), status: 409, code: "superseded", members: { eventId } },
   { error: new EventNotFailed({ eventId }), status: 409, code: "not_failed", members: { eventId } },
   { error: new EventNotSettled({ eventId }), status: 409, code: "not_settled", members: { eventId } },
-  {
-    error: new EventProcessing({ eventId }),
-    status: 409,
-    code: "in_flight",
-    members: { eventId },
-    headers: again
-  },
   {
     error: new EventStoreUnavailable({ operation: "list", detail: canary }),
     status: 503,

@@ -322,10 +322,10 @@ export interface Settled {
   readonly next: ReadonlyArray<{ readonly event: GivenEvent; readonly token: number; readonly attempt: number }>
 }
 
-export const settleAll = (database: Database, settlements: ReadonlyArray<object>, take = 0): Promise<Settled> =>
+export const settleAll = (database: Database, settlements: ReadonlyArray<unknown>, take = 0): Promise<Settled> =>
   database.call<Settled>("pause_status_settle", { settlements, take })
 
-export const settleWith = async (database: Database, settlement: object): Promise<Answer> =>
+export const settleWith = async (database: Database, settlement: unknown): Promise<Answer> =>
   only((await settleAll(database, [settlement])).settled)
 
 export const complete = (database: Database, eventId: string, token: unknown, receipt: unknown = { eventId }) =>

@@ -134,7 +134,7 @@ describe("many at the same time", () => {
     assert.strictEqual(total, 10 * 6 * 5)
     const differing = await own.rows(
       `select p.id from public.peer_mentor_profiles p join pause_status.mentor_states s on s.mentor_id = p.id
-       where p.status <> s.notified_status`
+       where p.status <> s.known_status`
     )
     assert.deepStrictEqual(differing, [])
   })
