@@ -137,7 +137,7 @@ const change = async (client: Client, way: Way, mentorIds: ReadonlyArray<string>
   if (session === "vacuumed") {
     // So that no round pays for the dead rows of an earlier one.
     await client.query(`vacuum ${way.table}`)
-    if (way === OURS) await client.query("vacuum pause_status.mentor_versions")
+    if (way === OURS) await client.query("vacuum pause_status.mentor_states")
   }
   return flipped
 }

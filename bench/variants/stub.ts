@@ -23,7 +23,8 @@ const replyTo = (url: string, body: string): Reply => {
     return [200, [{ eventId, ...(claimOutcomes[script] ?? claimed) }]]
   }
   if (url === "/rest/v1/rpc/pause_status_settle") {
-    return [200, [{ eventId, outcome: body.includes('"completed"') ? "completed" : "released" }]]
+    const settled = [{ eventId, outcome: body.includes('"completed"') ? "completed" : "released" }]
+    return [200, { settled, next: [] }]
   }
   if (url === "/orchestrator") return script === "00000400" ? [400, { refused: true }] : [200, RECEIPT]
   return [404, { message: `nothing at ${url}` }]

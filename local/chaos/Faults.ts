@@ -27,13 +27,15 @@ export class Faults {
   readonly refused = new Set<string>()
   /** Which faults are injected still. Refusals alone, at the end, make dead letters that nothing has superseded. */
   active: "all" | "refusals" | "none" = "all"
+  /** What the handler accepts as a signature, once it is known. */
+  secret: string | undefined
   readonly #random: Random
   readonly #dangers = new Map<CallKind, Danger>()
   readonly copiesUnderWay: () => number
 
   constructor(random: Random, kinds: ChaosOptions["faults"], fence: Fence) {
     this.#random = random
-    const delivery = deliveryFaults(random.fork("deliveries"))
+    const delivery = deliveryFaults(random.fork("deliveries"), () => this.secret)
     this.copiesUnderWay = delivery.copiesUnderWay
     const put = (kind: CallKind, probability: number, faults: Kinds, otherwise = pass) =>
       void this.#dangers.set(kind, { faults, otherwise, probability, draw: random.drawing(Object.keys(faults)) })

@@ -15,8 +15,7 @@ export interface Ending {
 
 /**
  * Watches claims and settlements go by. What it catches may harm nobody, because the next line of defence holds:
- * a settlement that took effect although another had been granted the event before it was sent, and an event that was
- * sent while an earlier one of its mentor was unsettled.
+ * a settlement that took effect although another had been granted the event before it was sent.
  */
 export class Fence {
   readonly #sentAt = new Map<string, number>()
@@ -34,8 +33,8 @@ export class Fence {
     if (known !== undefined) this.#noteSent(call)
     const answer = await reply()
     if (answer.status !== 200) return answer
-    if (known === undefined) this.#grant(answer)
-    else this.#check(call, answer, known)
+    if (known !== undefined) this.#check(call, answer, known)
+    this.#grant(known === undefined ? objectsIn(answer.body) : handedBack(answer))
     return answer
   }
 
@@ -74,16 +73,9 @@ export class Fence {
     return new Map(eventIds.map((eventId) => [eventId, this.#newest.get(eventId) ?? 0]))
   }
 
-  #grant(answer: Reply): void {
-    for (const { eventId, outcome, token } of objectsIn(answer.body)) {
+  #grant(answers: ReadonlyArray<Record<string, unknown>>): void {
+    for (const { eventId, outcome, token } of answers) {
       const key = String(eventId)
-      if (outcome === "out_of_order") {
-        this.trespasses.push({
-          kind: "trespass",
-          eventId: key,
-          detail: "sent before its mentor's earlier event was settled"
-        })
-      }
       if (outcome !== "claimed") continue
       this.#newest.set(key, Math.max(Number(token), this.#newest.get(key) ?? 0))
     }
@@ -95,7 +87,7 @@ export class Fence {
   }
 
   #check(call: Call, answer: Reply, known: ReadonlyMap<string, number>): void {
-    const outcomes = objectsIn(answer.body).map(({ outcome }) => String(outcome))
+    const outcomes = objectsIn(answer.body, "settled").map(({ outcome }) => String(outcome))
     for (const [index, { eventId, token }] of objectsIn(call.body, "settlements").entries()) {
       const newestToken = known.get(String(eventId)) ?? 0
       if (Number(token) >= newestToken) continue
@@ -108,6 +100,10 @@ export class Fence {
     }
   }
 }
+
+/** The claims that come with the answer to a settlement. */
+const handedBack = ({ body }: Reply) =>
+  objectsIn(body, "next").map(({ event, token }) => ({ ...Object(event), outcome: "claimed", token }))
 
 const tokensIn = (call: Call): ReadonlyMap<string, number> =>
   new Map(objectsIn(call.body, "settlements").map(({ eventId, token }) => [String(eventId), Number(token)]))

@@ -15,8 +15,8 @@ export interface Session extends AsyncDisposable {
 
 const DEADLINE_MILLISECONDS = 60_000
 const PAUSE_MILLISECONDS = 50
-// Deadlocks among the writers themselves, a server that goes down or comes up, and connections that break.
-const PASSING = /^(40P01|57P0[123]|08\w{3}|ECONN\w+|EPIPE)$/
+// Conflicts and deadlocks among the writers themselves, a server that goes down or comes up, and connections that break.
+const PASSING = /^(40001|40P01|57P0[123]|08\w{3}|ECONN\w+|EPIPE)$/
 
 const passes = (cause: unknown): boolean =>
   PASSING.test(codeOf(cause) ?? "") || /terminated|not queryable|closed|timeout exceeded/i.test(messageOf(cause))

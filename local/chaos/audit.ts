@@ -5,6 +5,9 @@ import { rowsOf, type Session } from "./Session.ts"
 /** A committed change of a profile, in the order in which each mentor's were committed. */
 export interface Change {
   readonly mentorId: string
+  readonly isInsert: boolean
+  /** The id that the mentor had before, when this changed it. */
+  readonly oldMentorId: string | null
   readonly oldStatus: string | null
   readonly newStatus: string
   readonly transaction: string
@@ -51,7 +54,7 @@ export const installAudit = async (session: Session): Promise<void> => {
 const millis = (column: string): string => `(extract(epoch from ${column}) * 1000)::float8`
 
 const CHANGES = `
-  select mentor_id as "mentorId", old_status as "oldStatus", new_status as "newStatus", transaction, ${millis("at")} as at
+  select mentor_id as "mentorId", is_insert as "isInsert", old_mentor_id as "oldMentorId", old_status as "oldStatus", new_status as "newStatus", transaction, ${millis("at")} as at
   from chaos.changes order by place`
 
 const TOLD = `

@@ -67,6 +67,7 @@ export const runChaos = async (options: ChaosOptions, observer: Observer): Promi
   await using started = new AsyncDisposableStack()
   const system = started.use(await startSystem(random.fork("system"), treat, prelude, observer.log))
   const { databaseUrl, services } = system.stack
+  faults.secret = system.secret
   const session = started.use(openSession(databaseUrl, "chaos"))
   await installAudit(session)
   await system.configure(session)
@@ -88,7 +89,7 @@ export const runChaos = async (options: ChaosOptions, observer: Observer): Promi
   const loadStartedAt = performance.now()
   if (options.noNet) await services.net.stop()
   if (options.faults.includes("kill")) killer = new Killer(random.fork("kills"), services, options.noNet)
-  await runLoad({ options, random, system, session, world, load, killer, look })
+  await runLoad({ options, random, system, session, world, load, killer, look, injected: faults.injected })
   const loadSeconds = (performance.now() - loadStartedAt) / 1_000
 
   phase = "drain"
@@ -138,5 +139,7 @@ const reconcileAll = async (session: Session, quiet: () => Promise<void>): Promi
     await quiet()
     if (row?.made === 0) return
   }
-  throw new ChaosError("reconcile() finds a difference again and again: read pause_status.unexplained_profiles")
+  throw new ChaosError(
+    "reconcile() finds a difference again and again: compare public.peer_mentor_profiles with pause_status.mentor_states"
+  )
 }

@@ -1,5 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises"
 import type { Call, Forward, Treatment } from "./calls.ts"
+import { forged } from "./forge.ts"
 import type { Random } from "./random.ts"
 
 const REMEMBERED = 50
@@ -9,7 +10,7 @@ const nobody = (): void => {}
 const cut = (call: Call): Call => ({ ...call, body: call.body.subarray(0, Math.floor(call.body.length / 2)) })
 
 /** What can happen to a request between pg_net and the handler. */
-export const deliveryFaults = (random: Random) => {
+export const deliveryFaults = (random: Random, secret: () => string | undefined) => {
   const past: Array<Call> = []
   let overtaken = nobody
   let copies = 0
@@ -50,6 +51,11 @@ export const deliveryFaults = (random: Random) => {
     },
     "replayed from the past": async (call, forward) => {
       if (past.length > 0) void alsoForward(random.pick(past), forward)
+      return remember(call, forward)
+    },
+    "foreign event": async (call, forward) => {
+      const known = secret()
+      if (known !== undefined) void alsoForward(forged(call, known, random), forward)
       return remember(call, forward)
     },
     "cut short": async (call, forward) => forward(cut(call)),

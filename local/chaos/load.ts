@@ -1,4 +1,5 @@
 import { setTimeout as wait } from "node:timers/promises"
+import { refuseRequests, setClockBack } from "./databaseFaults.ts"
 import type { Killer } from "./Killer.ts"
 import type { ChaosOptions } from "./options.ts"
 import { planOperations, type World } from "./plan.ts"
@@ -6,6 +7,7 @@ import { type Backlog, readBacklog } from "./quiescence.ts"
 import type { Random } from "./random.ts"
 import { openSession, type Session } from "./Session.ts"
 import type { System } from "./system.ts"
+import type { Tally } from "./Tally.ts"
 import { type Load, write } from "./writers.ts"
 
 export interface LoadOptions {
@@ -17,6 +19,7 @@ export interface LoadOptions {
   readonly load: Load
   readonly killer: Killer | undefined
   readonly look: (backlog: Backlog) => void
+  readonly injected: Tally
 }
 
 const WRITERS = 8
@@ -29,10 +32,11 @@ const LONGEST_REST_MILLISECONDS = 1_000
 const LOOK_AGAIN_MILLISECONDS = 300
 const FEWEST_UNSETTLED = 200
 const MOST_UNSETTLED = 1_500
+const UPSETS = 6
 
 /** Changes profiles from several connections at once while processes are killed, until enough is committed. */
 export const runLoad = async (given: LoadOptions): Promise<void> => {
-  const { killer, load, look, options, random, session, system, world } = given
+  const { injected, killer, load, look, options, random, session, system, world } = given
   const { events, mentors } = options
   const ended = new AbortController()
   const kills = Math.min(MOST_KILLS, Math.max(FEWEST_KILLS, Math.floor(events / EVENTS_PER_KILL)))
@@ -79,6 +83,18 @@ export const runLoad = async (given: LoadOptions): Promise<void> => {
     }
   }
 
+  // A few times, spread over the load.
+  const upsetting = async (): Promise<void> => {
+    await using admin = openSession(system.stack.adminUrl, "chaos admin")
+    const moments = random.fork("upsets")
+    for (let part = 1; part < UPSETS && !ended.signal.aborted; part++) {
+      while (load.changes < (events * part) / UPSETS && !ended.signal.aborted) await wait(LOOK_AGAIN_MILLISECONDS)
+      if (ended.signal.aborted) return
+      if (options.faults.includes("net") && !options.noNet) await refuseRequests(admin, moments, injected)
+      if (options.faults.includes("clock")) await setClockBack(session, injected)
+    }
+  }
+
   const looking = async (): Promise<void> => {
     while (!ended.signal.aborted) {
       const backlog = await readBacklog(session)
@@ -88,7 +104,7 @@ export const runLoad = async (given: LoadOptions): Promise<void> => {
     }
   }
 
-  const parts = [writing(), killing(), rotating(), looking()]
+  const parts = [writing(), killing(), rotating(), upsetting(), looking()]
   for (const part of parts) part.catch(() => ended.abort())
   // All of them, even when one has failed: none may go on when the stack is taken down.
   await Promise.allSettled(parts)

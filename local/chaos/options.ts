@@ -3,7 +3,7 @@ import { HIGHEST_SEED, randomSeed, UsageError, wholeNumber } from "../commandLin
 import { messageOf } from "../StackError.ts"
 
 /** Kinds of fault that can be switched on by themselves. */
-export const FAULTS = ["delivery", "order", "store", "kill", "rotation", "clock"] as const
+export const FAULTS = ["delivery", "order", "store", "kill", "rotation", "clock", "net"] as const
 type FaultKind = (typeof FAULTS)[number]
 
 export interface ChaosOptions {

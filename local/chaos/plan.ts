@@ -20,7 +20,7 @@ export interface NewMentor {
 
 /** One thing a writer does. A flip makes an active mentor paused and any other active. */
 export type Operation =
-  | { readonly kind: "flip" | "unchanged" | "touch"; readonly mentor: string }
+  | { readonly kind: "flip" | "serializable" | "unchanged" | "touch"; readonly mentor: string }
   | { readonly kind: "word"; readonly mentor: string; readonly word: string }
   | { readonly kind: "insert"; readonly mentor: NewMentor; readonly flips: number }
   | {
@@ -28,6 +28,7 @@ export type Operation =
       readonly mentors: ReadonlyArray<string>
       readonly pauseSeconds: number
     }
+  | { readonly kind: "rekey"; readonly mentor: NewMentor; readonly newId: string }
   | { readonly kind: "bulk"; readonly mentors: ReadonlyArray<string> }
 
 const WORDED_SHARE = 0.1
@@ -56,7 +57,8 @@ export const planWorld = (random: Random, mentorCount: number): World => {
 }
 
 const WEIGHTS = {
-  flip: 55,
+  flip: 45,
+  serializable: 10,
   unchanged: 6,
   touch: 4,
   word: 5,
@@ -64,6 +66,7 @@ const WEIGHTS = {
   transaction: 14,
   rollback: 5,
   savepoint: 4,
+  rekey: 2,
   bulk: 2
 } as const
 
@@ -71,6 +74,8 @@ const WEIGHTS = {
 export const changesOf = (operation: Operation): number => {
   switch (operation.kind) {
     case "flip":
+    case "serializable":
+    case "rekey":
       return 1
     case "insert":
       return operation.flips
@@ -94,12 +99,16 @@ export const planOperations = function* (random: Random, world: World, largestBu
     const kind = random.weighted(WEIGHTS)
     switch (kind) {
       case "flip":
+      case "serializable":
       case "unchanged":
       case "touch":
         yield { kind, mentor: anyone() }
         break
       case "word":
         if (world.worded.length > 0) yield { kind, mentor: random.pick(world.worded), word: random.pick(WORDS) }
+        break
+      case "rekey":
+        yield { kind, mentor: newMentor(random, world.coordinators), newId: random.uuid() }
         break
       case "insert":
         yield { kind, mentor: newMentor(random, world.coordinators), flips: random.int(0, 3) }

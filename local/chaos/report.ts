@@ -27,7 +27,6 @@ export interface Report {
   /** Attempts by how they ended; all but the completed were followed by another or by a dead letter. */
   readonly attempts: Readonly<Record<string, number>>
   readonly deadLetters: Readonly<Record<string, number>>
-  readonly reconciled: number
   readonly toldWithoutNet?: number
   readonly milliseconds: { readonly p50: number; readonly p99: number; readonly max: number }
   readonly setup: Readonly<Record<string, number | boolean>>
@@ -85,7 +84,6 @@ export const makeReport = (found: Findings): Report => {
     calls: found.calls.toJSON(),
     attempts: found.attempts,
     deadLetters: { made: found.evidence.deadLetters.length, ...found.deadLetters, neverTold: verdict.superseded },
-    reconciled: verdict.reconciled,
     ...(found.toldWithoutNet !== undefined && { toldWithoutNet: found.toldWithoutNet }),
     milliseconds: {
       p50: percentile(verdict.latencies, 0.5),
@@ -120,7 +118,6 @@ const rowsOf = (report: Report): ReadonlyArray<readonly [string, string]> => {
       `${report.violations.trespass} (${report.staleSettlements} late settlements turned away)`
     ],
     ["dead letters", `${listed(report.deadLetters)}, unexplained ${report.violations["unexplained dead letter"]}`],
-    ["told by reconciliation", String(report.reconciled)],
     ["changes", listed(report.operations)],
     ["faults injected", listed(report.faults)],
     ["processes killed", listed(report.kills)],

@@ -34,6 +34,8 @@ export interface System extends AsyncDisposable {
   readonly proxy: Proxy
   readonly orchestratorTakesArrays: boolean
   readonly eventsPerRequest: number
+  /** A secret that the handler accepts all the time. */
+  readonly secret: string
   /** Makes Postgres sign with both secrets, then with the new one only. */
   readonly rotate: (session: Session, part: "both" | "new") => Promise<void>
   readonly configure: (session: Session) => Promise<void>
@@ -77,6 +79,7 @@ export const startSystem = async (
     proxy,
     orchestratorTakesArrays,
     eventsPerRequest,
+    secret: newest,
     rotate: async (session, part) => {
       await setSecret(session, "pause_status_webhook_secret", part === "both" ? `${newest} ${oldest}` : newest)
     },

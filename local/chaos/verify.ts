@@ -17,8 +17,6 @@ export interface Verdict {
   readonly notified: number
   /** Of these, how many nobody was told about because a dead letter's redrive came too late. */
   readonly superseded: number
-  /** Told by the reconciliation, about mentors whose status was set to a word of the project's own in between. */
-  readonly reconciled: number
   readonly latencies: ReadonlyArray<number>
 }
 
@@ -39,13 +37,27 @@ const groupBy = <A, Key>(items: ReadonlyArray<A>, keyOf: (item: A) => Key): Read
   return groups
 }
 
-/** What a change is to coordinators; undefined when it is nothing to them. */
-const transitionOf = ({ newStatus, oldStatus }: Change): string | undefined => {
-  if (oldStatus === "active" && newStatus === "paused") return "PAUSE"
-  return oldStatus === "paused" && newStatus === "active" ? "RESUME" : undefined
+export interface Transition extends Change {
+  readonly expected: "PAUSE" | "RESUME"
 }
 
-const isWord = ({ newStatus }: Change): boolean => newStatus !== "active" && newStatus !== "paused"
+const isKnown = (status: string | null): status is "active" | "paused" => status === "active" || status === "paused"
+
+/**
+ * The transitions among all changes, in their order: a status is compared with the last one that was active or paused,
+ * and a mentor who gets another id takes it along.
+ */
+export const transitionsIn = (changes: ReadonlyArray<Change>): ReadonlyArray<Transition> => {
+  const known = new Map<string, string | null>()
+  return changes.flatMap((change): ReadonlyArray<Transition> => {
+    const { isInsert, mentorId, newStatus, oldMentorId, oldStatus } = change
+    if (oldMentorId !== null) known.set(mentorId, isKnown(oldStatus) ? oldStatus : (known.get(oldMentorId) ?? null))
+    const before = known.has(mentorId) ? (known.get(mentorId) ?? null) : oldStatus
+    if (isInsert || isKnown(newStatus)) known.set(mentorId, newStatus)
+    if (isInsert || !isKnown(newStatus) || !isKnown(before) || before === newStatus) return []
+    return [{ ...change, expected: newStatus === "paused" ? "PAUSE" : "RESUME" }]
+  })
+}
 
 /** Rows that were inserted, or say that they were created, after one with a higher version. */
 const disorders = (told: ReadonlyArray<Told>): ReadonlyArray<Violation> => {
@@ -65,7 +77,7 @@ const disorders = (told: ReadonlyArray<Told>): ReadonlyArray<Violation> => {
 /** Compares what was committed for one mentor with what its coordinators were told. */
 const verifyMentor = (
   mentorId: string,
-  changes: ReadonlyArray<Change>,
+  transitions: ReadonlyArray<Transition>,
   told: ReadonlyArray<Told>,
   evidence: Evidence,
   superseded: ReadonlyMap<string, DeadLetter>,
@@ -74,23 +86,21 @@ const verifyMentor = (
   const violations = [...disorders(told)]
   const say = (kind: ViolationKind, version: number, detail: string) =>
     void violations.push({ kind, mentorId, version, detail })
-  const transitions = changes.filter((change) => transitionOf(change) !== undefined)
   const reconciled = evidence.reconciled.get(mentorId) ?? new Set()
   const coordinators = evidence.coordinators.get(mentorId) ?? new Set()
   const byVersion = groupBy(told, ({ version }) => version)
   const count = { notified: 0, superseded: 0 }
   const latencies: Array<number> = []
 
-  if (reconciled.size > 0 && !changes.some(isWord)) {
+  if (reconciled.size > 0) {
     say("doubled", Math.max(...reconciled), "the reconciliation told what the trigger had captured")
   }
 
   let version = 0
   for (const change of transitions) {
-    do version += 1
-    while (reconciled.has(version))
+    version += 1
     const rows = byVersion.get(version) ?? []
-    const expected = transitionOf(change)
+    const { expected } = change
     if (rows.length === 0 && superseded.has(`${mentorId} ${version}`)) {
       count.superseded += 1
       continue
@@ -111,11 +121,11 @@ const verifyMentor = (
     latencies.push(Math.max(0, first.at - (commits.get(change.transaction) ?? change.at)))
   }
   for (const known of byVersion.keys()) {
-    if (known === null || known > version + reconciled.size || (known > version && !reconciled.has(known))) {
+    if (known === null || known > version) {
       say("untrue", known ?? 0, "told, although no such transition was committed")
     }
   }
-  return { violations, committed: transitions.length, reconciled: reconciled.size, latencies, ...count }
+  return { violations, committed: transitions.length, latencies, ...count }
 }
 
 // A run is too short for the other reasons to give up.
@@ -133,7 +143,7 @@ export const verify = (evidence: Evidence, expectation: Expectation): Verdict =>
       .filter(({ resolution }) => resolution === "resolved")
       .map((letter) => [`${letter.mentorId} ${letter.version}`, letter])
   )
-  const changes = groupBy(evidence.changes, ({ mentorId }) => mentorId)
+  const changes = groupBy(transitionsIn(evidence.changes), ({ mentorId }) => mentorId)
   const told = groupBy(evidence.told, ({ mentorId }) => mentorId)
   const mentorIds = new Set([...changes.keys(), ...told.keys()])
   const mentors = [...mentorIds].map((id) =>
@@ -153,7 +163,6 @@ export const verify = (evidence: Evidence, expectation: Expectation): Verdict =>
     committed: sum(({ committed }) => committed),
     notified: sum(({ notified }) => notified),
     superseded: sum((mentor) => mentor.superseded),
-    reconciled: sum(({ reconciled }) => reconciled),
     latencies: mentors.flatMap(({ latencies }) => latencies).toSorted((one, other) => one - other)
   }
 }

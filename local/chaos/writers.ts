@@ -46,13 +46,30 @@ export const INSERT_MENTORS = `
   cross join jsonb_array_elements_text(m.coordinators) as c (id)
   on conflict do nothing`
 
+const MOVE_COORDINATORS = `
+  insert into public.mentor_coordinators (mentor_id, coordinator_id)
+  select $2, c.coordinator_id from public.mentor_coordinators c where c.mentor_id = $1
+  on conflict do nothing`
+
+// Unless it was done already, and only the answer was lost.
+const REKEY = `
+  update public.peer_mentor_profiles as profile
+  set id = $2, status = case status when 'active' then 'paused' else 'active' end
+  where id = $1 and not exists (select from public.peer_mentor_profiles taken where taken.id = $2)
+  returning pg_current_xact_id()::text as transaction`
+
 const flip = async (client: Client, mentor: string): Promise<string | undefined> => {
   const { rows } = await client.query<{ transaction: string }>({ name: "flip", text: FLIP, values: [mentor] })
   return rows[0]?.transaction
 }
 
-const within = async <A>(client: Client, end: "commit" | "rollback", work: () => Promise<A>): Promise<A> => {
-  await client.query("begin")
+const within = async <A>(
+  client: Client,
+  end: "commit" | "rollback",
+  work: () => Promise<A>,
+  isolation = "read committed"
+): Promise<A> => {
+  await client.query(`begin isolation level ${isolation}`)
   const result = await work()
   await client.query(end)
   return result
@@ -73,11 +90,22 @@ const insert = (client: Client, mentor: NewMentor, flips: number): Promise<strin
     )
   })
 
+const rekey = (client: Client, mentor: NewMentor, newId: string): Promise<string | undefined> =>
+  within(client, "commit", async () => {
+    await client.query(INSERT_MENTORS, [JSON.stringify([mentor])])
+    await client.query(MOVE_COORDINATORS, [mentor.id, newId])
+    return (await client.query<{ transaction: string }>(REKEY, [mentor.id, newId])).rows[0]?.transaction
+  })
+
 /** Does one operation; the id of its transaction when that changed something. */
 const perform = async (client: Client, operation: Operation): Promise<string | undefined> => {
   switch (operation.kind) {
     case "flip":
       return flip(client, operation.mentor)
+    case "serializable":
+      return within(client, "commit", () => flip(client, operation.mentor), "serializable")
+    case "rekey":
+      return rekey(client, operation.mentor, operation.newId)
     case "unchanged":
       return void (await client.query(UNCHANGED, [operation.mentor]))
     case "touch":

@@ -22,7 +22,13 @@ export interface QueueRow {
 const LAST_EVENT = `
   select q.event_id, q.transition, q.version::int, q.status, q.attempts, q.delivery_id, q.last_error, q.receipt,
     pause_status.payload_of(q)::text as body,
-    (select r.status_code from net._http_response r where r.id = q.request_id) as response_status
+    (
+      select r.status_code
+      from pause_status.deliveries d
+      join net._http_response r on r.id = d.request_id
+      where d.id = q.delivery_id
+      limit 1
+    ) as response_status
   from pause_status.webhook_queue q
   where q.mentor_id = $1
   order by q.version desc

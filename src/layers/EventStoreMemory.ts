@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { EventHistory, PagePosition, StoredEvent } from "../schema/Events.ts"
 import type { EventId, MentorId } from "../schema/Identifiers.ts"
+import { EventInFlight } from "../services/DedupeStore.ts"
 import {
   type Changed,
   EventNotFailed,
@@ -50,18 +51,37 @@ const now = Effect.map(Clock.currentTimeMillis, (millis) =>
   DateTime.formatIso(DateTime.makeUnsafe(millis)).replace("Z", "000Z")
 )
 
+const cancelled = ({ attemptCount, eventId }: EventHistory, at: string, notes: string | null) => ({
+  id: eventId,
+  reason: "cancelled",
+  attempts: attemptCount,
+  firstFailedAt: at,
+  lastFailedAt: at,
+  lastError: "cancelled: a person withdrew it before it was processed",
+  createdAt: at,
+  resolution: "resolved" as const,
+  resolvedAt: at,
+  notes
+})
+
 const health = (events: ReadonlyArray<EventHistory>): EventStoreHealth => {
   const countOf = (status: StoredEvent["status"]) => events.filter((event) => event.status === status).length
   return {
     oldestUnnotifiedSeconds: 0,
+    oldestUnnotifiedThreshold: 300,
     pending: countOf("pending"),
     processing: countOf("processing"),
     failed: countOf("failed"),
     deadLettersOpen: events.filter(({ deadLetter }) => deadLetter?.resolution === null).length,
+    withoutRecipients: events.filter(
+      ({ reachedNobody, receipt }) => reachedNobody && receipt?.["acknowledged"] !== true
+    ).length,
     failureRatePercent: 0,
     expiredLeases: 0,
     lastSweepAt: null,
     alertsOpen: [],
+    capture: { attached: true, enabled: true },
+    jobs: [],
     vault: { functionUrl: true, webhookSecret: true }
   }
 }
@@ -134,21 +154,35 @@ export const make = () => {
     }),
     redrive: Effect.fn("EventStore.redrive")(function* (eventId, { dryRun = false, force = false }) {
       const event = yield* find(eventId)
-      if (event.status === "completed") return yield* new EventNotFailed({ eventId })
-      if (event.status !== "failed") return changed("already_pending", withoutHistory(event))
+      if (event.status === "completed" && !event.reachedNobody) return yield* new EventNotFailed({ eventId })
+      if (event.status === "pending" || event.status === "processing") {
+        return changed("already_pending", withoutHistory(event))
+      }
       const told = state.notified.get(event.mentorId) ?? 0
       if (!force && told > (event.version ?? told)) return yield* new RedriveSuperseded({ eventId })
       if (dryRun) return changed("would_redrive", withoutHistory(event))
       const deadLetter = yield* close(event, "redriven", null)
-      const pending = { ...event, status: "pending" as const, failures: 0, nextAttemptAt: yield* now, deadLetter }
-      return changed("redriven", put(pending))
+      const unsettled = { status: "pending", completedAt: null, receipt: null, reachedNobody: false } as const
+      return changed("redriven", put({ ...event, ...unsettled, failures: 0, nextAttemptAt: yield* now, deadLetter }))
     }),
     resolve: Effect.fn("EventStore.resolve")(function* (eventId, { dryRun = false, notes = null }) {
       const event = yield* find(eventId)
-      if (event.status !== "failed") return yield* new EventNotFailed({ eventId })
       const same = withoutHistory(event)
-      if (event.deadLetter?.resolution === "resolved") return changed("already_resolved", same)
+      if (event.status === "processing") return yield* new EventInFlight({ eventId, retryAfterSeconds: 30 })
+      if (event.status === "pending") {
+        if (dryRun) return changed("would_cancel", same)
+        const deadLetter = cancelled(event, yield* now, notes)
+        return changed("cancelled", put({ ...event, status: "failed", nextAttemptAt: null, deadLetter }))
+      }
+      if (event.status === "completed" && !event.reachedNobody) return yield* new EventNotFailed({ eventId })
+      if (event.deadLetter?.resolution === "resolved" || event.receipt?.["acknowledged"] === true) {
+        return changed("already_resolved", same)
+      }
       if (dryRun) return changed("would_resolve", same)
+      if (event.status === "completed") {
+        const receipt = { ...event.receipt, acknowledged: true, ...(notes !== null && { notes }) }
+        return changed("resolved", put({ ...event, receipt }))
+      }
       state.notified.set(event.mentorId, Math.max(state.notified.get(event.mentorId) ?? 0, event.version ?? 0))
       return changed("resolved", put({ ...event, deadLetter: yield* close(event, "resolved", notes) }))
     }),

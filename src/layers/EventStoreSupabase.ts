@@ -4,6 +4,7 @@ import * as Schema from "effect/Schema"
 import { EventHistory, PagePosition, StoredEvent } from "../schema/Events.ts"
 import { QueueFigures } from "../schema/Health.ts"
 import type { EventId } from "../schema/Identifiers.ts"
+import { EventInFlight } from "../services/DedupeStore.ts"
 import {
   EventNotFailed,
   EventNotSettled,
@@ -30,7 +31,11 @@ const decodeRedriven = Schema.decodeUnknownEffect(
   ])
 )
 const decodeResolved = Schema.decodeUnknownEffect(
-  Schema.Union([changed(["resolved", "would_resolve", "already_resolved"]), refused(["not_failed", "unknown"])])
+  Schema.Union([
+    changed(["resolved", "would_resolve", "already_resolved", "cancelled", "would_cancel"]),
+    Schema.Struct({ outcome: Schema.Literal("in_flight"), retryAfterSeconds: Schema.Finite }),
+    refused(["not_failed", "unknown"])
+  ])
 )
 const decodeErased = Schema.decodeUnknownEffect(refused(["erased", "not_settled", "unknown"]))
 const decodeHealth = Schema.decodeUnknownEffect(
@@ -82,6 +87,9 @@ export const layer = Layer.effect(
       resolve: Effect.fn("EventStore.resolve")(function* (eventId, { dryRun = false, notes = null }) {
         const args = { event_id: eventId, notes, dry_run: dryRun }
         const answer = yield* call("resolve", "pause_status_resolve", args, decodeResolved)
+        if (answer.outcome === "in_flight") {
+          return yield* new EventInFlight({ eventId, retryAfterSeconds: answer.retryAfterSeconds })
+        }
         return "event" in answer ? answer : yield* refusal[answer.outcome](eventId)
       }),
       erase: Effect.fn("EventStore.erase")(function* (eventId) {

@@ -121,8 +121,9 @@ const events = HttpApiGroup.make("events", { topLevel: true })
       ]
     }).annotateMerge(
       about(
-        "Redrive or resolve a dead letter",
-        "pending sends it again, resolved closes it without sending. Asking twice does no more than asking once."
+        "Redrive, resolve or cancel an event",
+        "pending sends a dead letter, or what reached nobody, again; resolved closes it without sending, and cancels a " +
+          "pending event. Asking twice does no more than asking once."
       )
     ),
     HttpApiEndpoint.delete("eraseEvent", `${eventsPath}/:eventId`, {
@@ -146,7 +147,10 @@ const system = HttpApiGroup.make("system", { topLevel: true })
       success: Documented.Ready,
       error: Documented.NotReady
     }).annotateMerge(
-      about("See whether a change would be told now", "The checks, then the outbox's figures. No secret, no URL.")
+      about(
+        "See whether a change would be told now",
+        "The checks, then the outbox's figures, triggers and jobs. No secret, no URL. As cheap in an outage as at rest."
+      )
     ),
     HttpApiEndpoint.get("getOpenApi", "/openapi.json", { success: Documented.Document }).annotateMerge(
       about("Read this document", "OpenAPI 3.1, made from the schemas that validate.")

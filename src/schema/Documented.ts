@@ -29,7 +29,8 @@ const completed: StoredEvent = {
   completedAt: "2026-11-22T09:30:00.171530Z",
   nextAttemptAt: null,
   lastError: null,
-  receipt
+  receipt,
+  reachedNobody: false
 }
 
 const pending: StoredEvent = {
@@ -40,6 +41,13 @@ const pending: StoredEvent = {
   nextAttemptAt: "2026-11-22T10:02:11.000000Z",
   lastError: "The orchestrator is unavailable: status 503",
   receipt: null
+}
+
+const cancelled: StoredEvent = {
+  ...pending,
+  status: "failed",
+  nextAttemptAt: null,
+  lastError: "cancelled: a person withdrew it before it was processed"
 }
 
 const attempt: typeof Attempt.Type = {
@@ -55,15 +63,27 @@ const attempt: typeof Attempt.Type = {
 
 const figures: QueueFigures = {
   oldestUnnotifiedSeconds: 0,
+  oldestUnnotifiedThreshold: 300,
   pending: 0,
   processing: 0,
   failed: 0,
   deadLettersOpen: 0,
+  withoutRecipients: 0,
   failureRatePercent: 0,
   expiredLeases: 0,
   lastSweepAt: "2026-11-22T09:30:05.002117Z",
-  alertsOpen: []
+  alertsOpen: [],
+  capture: { attached: true, enabled: true },
+  jobs: [
+    { name: "direct", scheduled: true, lastRunAt: "2026-11-22T09:30:04.500731Z" },
+    { name: "reconcile", scheduled: true, lastRunAt: "2026-11-22T09:30:00.031277Z" },
+    { name: "retention", scheduled: true, lastRunAt: "2026-11-22T09:30:00.040019Z" },
+    { name: "sweep", scheduled: true, lastRunAt: "2026-11-22T09:30:05.002117Z" },
+    { name: "watch", scheduled: true, lastRunAt: "2026-11-22T09:30:00.018412Z" }
+  ]
 }
+
+const disabled = "alter table public.peer_mentor_profiles enable trigger, for each of: pause_status_capture_update"
 
 /** What comes with a delivery besides its body. */
 export const DeliveryHeaders = Schema.Struct({
@@ -108,12 +128,13 @@ export const Payloads = Schema.Array(Payload).check(Schema.isMinLength(1), Schem
 })
 
 const notified = { status: "notified", transition: "PAUSE", eventId, mentorId, receipt } as const
+const nobody = { ...notified, status: "no_recipients", receipt: { notified: 0, notificationIds: [] } } as const
 
-/** 200 to a delivery that was told. */
+/** 200 to a delivery of a PAUSE or RESUME. */
 export const Notified = NotifiedReply.annotate({
   identifier: "Notified",
-  description: "The orchestrator accepted the event",
-  examples: [notified]
+  description: "The orchestrator accepted the event; no_recipients when the mentor has nobody to notify: look into it",
+  examples: [notified, nobody]
 })
 
 /** 200 to a delivery that tells nobody anything. */
@@ -164,7 +185,7 @@ export const History = EventHistory.annotate({
 /** The body of a change. */
 export const Change = EventChange.annotate({
   identifier: "EventChange",
-  description: "pending redrives, resolved closes",
+  description: "pending redrives, resolved closes or cancels",
   examples: [
     { status: "pending", dryRun: true },
     { status: "resolved", notes: "Told by telephone" }
@@ -175,7 +196,10 @@ export const Change = EventChange.annotate({
 export const Changed = EventChangeReply.annotate({
   identifier: "EventChanged",
   description: "What became of it, or with dryRun would have",
-  examples: [{ outcome: "redriven", dryRun: false, event: pending }]
+  examples: [
+    { outcome: "redriven", dryRun: false, event: pending },
+    { outcome: "cancelled", dryRun: false, event: cancelled }
+  ]
 })
 
 const well = { ok: true }
@@ -188,7 +212,7 @@ export const Ready = ReadyReply.annotate({
     {
       status: "ready",
       live: true,
-      checks: { database: well, orchestrator: well, secrets: well, oldestUnnotified: well },
+      checks: { database: well, orchestrator: well, secrets: well, oldestUnnotified: well, capture: well, jobs: well },
       queue: figures
     }
   ]
@@ -205,9 +229,11 @@ const notReady = NotReadyReply.annotate({
         database: well,
         orchestrator: { ok: false, detail: "the orchestrator does not answer within 1 second" },
         secrets: well,
-        oldestUnnotified: well
+        oldestUnnotified: well,
+        capture: { ok: false, detail: disabled },
+        jobs: well
       },
-      queue: figures
+      queue: { ...figures, capture: { attached: true, enabled: false, problem: disabled } }
     }
   ]
 }).pipe(HttpApiSchema.status(503))

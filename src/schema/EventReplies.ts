@@ -8,7 +8,8 @@ export const EventPageReply = Schema.Struct({
 })
 
 /**
- * 200: what became of a redrive or a resolve, or with `dryRun` would have.
+ * 200: what became of a redrive or a resolve, or with `dryRun` would have. `cancelled` is what a resolve does to a
+ * pending event.
  *
  * **Shape** `already_pending` and `already_resolved` say that there was nothing to do; `event` is the event after it.
  */
@@ -19,7 +20,9 @@ export const EventChangeReply = Schema.Struct({
     "already_pending",
     "resolved",
     "would_resolve",
-    "already_resolved"
+    "already_resolved",
+    "cancelled",
+    "would_cancel"
   ]),
   dryRun: Schema.Boolean,
   event: StoredEvent

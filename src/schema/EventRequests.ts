@@ -61,7 +61,11 @@ const Notes = Schema.String.check(
   Schema.isPattern(/^[^\0\uD800-\uDFFF]*$/u, { expected: "text without NUL and lone surrogates" })
 )
 
-/** Sends a dead letter again. **Shape** `force` although a newer event was told; `dryRun` only says what would happen. */
+/**
+ * Sends a dead letter again, or an event that reached nobody.
+ *
+ * **Shape** `force` although a newer event was told; `dryRun` only says what would happen.
+ */
 export const Redrive = Schema.Struct({
   status: Schema.Literal("pending"),
   force: Schema.optionalKey(Schema.Boolean),
@@ -69,7 +73,11 @@ export const Redrive = Schema.Struct({
 })
 export type Redrive = typeof Redrive.Type
 
-/** Closes a dead letter without sending it. **Shape** `notes` of who dealt with it, up to 2000 characters. */
+/**
+ * Closes a dead letter without sending it, acknowledges an event that reached nobody, or cancels a pending one.
+ *
+ * **Shape** `notes` of who dealt with it, up to 2000 characters.
+ */
 export const Resolve = Schema.Struct({
   status: Schema.Literal("resolved"),
   notes: Schema.optionalKey(Notes),
@@ -77,6 +85,6 @@ export const Resolve = Schema.Struct({
 })
 export type Resolve = typeof Resolve.Type
 
-/** What a person does about a dead letter. */
+/** What a person does about an event. */
 export const EventChange = Schema.Union([Redrive, Resolve])
 export type EventChange = typeof EventChange.Type

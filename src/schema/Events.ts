@@ -32,14 +32,16 @@ const event = {
   completedAt: Schema.NullOr(StoredTime),
   nextAttemptAt: Schema.NullOr(StoredTime),
   lastError: Schema.NullOr(Schema.String),
-  receipt: Schema.NullOr(Receipt)
+  receipt: Schema.NullOr(Receipt),
+  reachedNobody: Schema.Boolean
 }
 
 /**
  * An event as the outbox keeps it.
  *
  * **Shape** `attemptCount` is how often it was sent, `failures` how often it failed since it was queued or redriven;
- * `receipt` is what the orchestrator answered when it accepted.
+ * `receipt` is what the orchestrator answered when it accepted, with `acknowledged` and the `notes` of a person who
+ * resolved an event that reached nobody; `reachedNobody` says that it was completed and no coordinator was notified.
  * **Source** pause_status.webhook_queue.
  */
 export const StoredEvent = Schema.Struct(event).annotate({ identifier: "Event" })
@@ -68,8 +70,8 @@ export const Attempt = Schema.Struct({
 /**
  * Why an event failed for good, and what a person did about it.
  *
- * **Shape** `reason` is `rejected` (by the handler), `refused` (by the orchestrator) or `exhausted`; `resolution` is null
- * while it is open; `notes` are those of who closed it.
+ * **Shape** `reason` is `rejected` (by the handler), `refused` (by the orchestrator), `exhausted` or `cancelled` (by a
+ * person, before it was processed); `resolution` is null while it is open; `notes` are those of who closed it.
  * **Source** pause_status.dead_letter_queue.
  */
 const DeadLetter = Schema.Struct({

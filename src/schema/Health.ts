@@ -3,31 +3,59 @@ import { StoredTime } from "./Events.ts"
 
 const count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 
-/** A threshold that is passed. **Units** `value` and `threshold` those of the kind: seconds, percent or a count. */
+/**
+ * Something that is wrong.
+ *
+ * **Shape** `lastSeenAt` is when its cause was last seen.
+ * **Units** `value` and `threshold` those of the kind: seconds, percent or a count.
+ */
 const OpenAlert = Schema.Struct({
   kind: Schema.String,
   since: StoredTime,
+  lastSeenAt: StoredTime,
   value: Schema.Finite,
   threshold: Schema.Finite,
   detail: Schema.String
 })
 
+/** Whether our triggers are on the table of profiles and enabled. **Shape** `problem` says what to do when changes are missed. */
+const Capture = Schema.Struct({
+  attached: Schema.Boolean,
+  enabled: Schema.Boolean,
+  problem: Schema.optionalKey(Schema.String)
+})
+
+/** A scheduled job. **Shape** `problem` says what is wrong: not scheduled, silent, or the error that it met last. */
+const Job = Schema.Struct({
+  name: Schema.String,
+  scheduled: Schema.Boolean,
+  lastRunAt: Schema.NullOr(StoredTime),
+  problem: Schema.optionalKey(Schema.String)
+})
+
 /**
  * How the outbox stands.
  *
- * **Units** `oldestUnnotifiedSeconds` seconds, `failureRatePercent` percent of the attempts of the last 15 minutes.
- * **Source** pause_status.health and pause_status.alerts.
+ * **Shape** `withoutRecipients` counts completed events that reached nobody, until a person redrives or resolves them.
+ * No count goes beyond 10000.
+ * **Units** `oldestUnnotifiedSeconds` and its threshold seconds, `failureRatePercent` percent of the attempts of the last
+ * 15 minutes.
+ * **Source** pause_status.health, pause_status.alerts, the triggers, and pg_cron.
  */
 export const QueueFigures = Schema.Struct({
   oldestUnnotifiedSeconds: Schema.Finite,
+  oldestUnnotifiedThreshold: Schema.Finite,
   pending: count,
   processing: count,
   failed: count,
   deadLettersOpen: count,
+  withoutRecipients: count,
   failureRatePercent: Schema.Finite,
   expiredLeases: count,
   lastSweepAt: Schema.NullOr(StoredTime),
-  alertsOpen: Schema.Array(OpenAlert)
+  alertsOpen: Schema.Array(OpenAlert),
+  capture: Capture,
+  jobs: Schema.Array(Job)
 }).annotate({ identifier: "QueueFigures" })
 export type QueueFigures = typeof QueueFigures.Type
 
@@ -39,7 +67,14 @@ export type Check = typeof Check.Type
 
 const report = {
   live: Schema.Literal(true),
-  checks: Schema.Struct({ database: Check, orchestrator: Check, secrets: Check, oldestUnnotified: Check }),
+  checks: Schema.Struct({
+    database: Check,
+    orchestrator: Check,
+    secrets: Check,
+    oldestUnnotified: Check,
+    capture: Check,
+    jobs: Check
+  }),
   queue: Schema.NullOr(QueueFigures)
 }
 

@@ -15,11 +15,18 @@ const vaultCheck = ({ vault }: EventStoreHealth): Check => {
     : ill("Vault has no pause_status_function_url that is a URL: set it to where deliveries are posted")
 }
 
-const oldestCheck = ({ alertsOpen, oldestUnnotifiedSeconds }: EventStoreHealth): Check => {
-  const alert = alertsOpen.find(({ kind }) => kind === "oldest_unnotified")
-  return alert === undefined || oldestUnnotifiedSeconds < alert.threshold
+// Without a look at the alerts: who opens them may be what is gone.
+const oldestCheck = ({ oldestUnnotifiedSeconds, oldestUnnotifiedThreshold }: EventStoreHealth): Check =>
+  oldestUnnotifiedSeconds < oldestUnnotifiedThreshold
     ? well
-    : ill(`an event has been waiting for ${oldestUnnotifiedSeconds} s; the alert is at ${alert.threshold} s`)
+    : ill(`an event has been waiting for ${oldestUnnotifiedSeconds} s; the alert is at ${oldestUnnotifiedThreshold} s`)
+
+const captureCheck = ({ capture: { problem } }: EventStoreHealth): Check =>
+  problem === undefined ? well : ill(problem)
+
+const jobsCheck = ({ jobs }: EventStoreHealth): Check => {
+  const problems = jobs.flatMap(({ problem }) => problem ?? [])
+  return problems.length === 0 ? well : ill(problems.join("; "))
 }
 
 const figuresOf = (health: EventStoreHealth): QueueFigures => {
@@ -28,8 +35,9 @@ const figuresOf = (health: EventStoreHealth): QueueFigures => {
 }
 
 /**
- * Whether a change would be told now: the database and the orchestrator answer, both ends have their secrets, and
- * nothing waits for too long. Never fails; a database that is away is one of its answers.
+ * Whether a change would be told now: the database and the orchestrator answer, both ends have their secrets, nothing
+ * waits for too long, changes are captured, and the scheduled jobs run. Never fails; a database that is away is one of
+ * its answers.
  */
 export const checkHealth = Effect.fn("checkHealth")(function* () {
   const store = yield* EventStore
@@ -43,7 +51,9 @@ export const checkHealth = Effect.fn("checkHealth")(function* () {
     database: known === undefined ? ill("the database does not answer") : well,
     orchestrator: reachable,
     secrets: !secrets.ok ? secrets : known === undefined ? unknown : vaultCheck(known),
-    oldestUnnotified: known === undefined ? unknown : oldestCheck(known)
+    oldestUnnotified: known === undefined ? unknown : oldestCheck(known),
+    capture: known === undefined ? unknown : captureCheck(known),
+    jobs: known === undefined ? unknown : jobsCheck(known)
   }
   const ready = Object.values(checks).every(({ ok }) => ok)
   const report: HealthReport = {

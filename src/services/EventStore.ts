@@ -5,6 +5,7 @@ import type { EventQuery, Redrive, Resolve } from "../schema/EventRequests.ts"
 import type { EventHistory, PagePosition, StoredEvent } from "../schema/Events.ts"
 import type { QueueFigures } from "../schema/Health.ts"
 import type { EventId } from "../schema/Identifiers.ts"
+import type { EventInFlight } from "./DedupeStore.ts"
 
 /** The outbox cannot be read or changed right now; what was asked for may or may not have happened. */
 export class EventStoreUnavailable extends Data.TaggedError("EventStoreUnavailable")<{
@@ -30,18 +31,18 @@ export class RedriveSuperseded extends Data.TaggedError("RedriveSuperseded")<{
   override readonly message = "A newer event of this mentor was told already; force sends this one all the same"
 }
 
-/** Only a dead letter can be redriven or resolved. */
+/** What was completed, and reached somebody, can be neither redriven nor resolved. */
 export class EventNotFailed extends Data.TaggedError("EventNotFailed")<{
   readonly eventId: EventId
 }> {
-  override readonly message = "The event has no open dead letter"
+  override readonly message = "The event was completed: there is nothing to send again or to close"
 }
 
-/** Only what is settled can be erased: a dead letter must be resolved first. */
+/** Only what is settled can be erased: a dead letter must be resolved first, a pending event cancelled. */
 export class EventNotSettled extends Data.TaggedError("EventNotSettled")<{
   readonly eventId: EventId
 }> {
-  override readonly message = "The event is not settled: wait until it is told, or resolve its dead letter first"
+  override readonly message = "The event is not settled: wait until it is told, or resolve it first"
 }
 
 /** A page of events, newest first. **Shape** `next` is where the next page begins, null on the last one. */
@@ -66,7 +67,7 @@ export interface Changed<Outcome extends string> {
 export type Redriven = Changed<"redriven" | "would_redrive" | "already_pending">
 
 /** What a resolve can come to. */
-export type Resolved = Changed<"resolved" | "would_resolve" | "already_resolved">
+export type Resolved = Changed<"resolved" | "would_resolve" | "already_resolved" | "cancelled" | "would_cancel">
 
 /** The figures, and whether Vault holds what the outbox needs to send: booleans, never a value. */
 export interface EventStoreHealth extends QueueFigures {
@@ -94,7 +95,7 @@ export class EventStore extends Context.Service<
     readonly resolve: (
       eventId: EventId,
       options: Pick<Resolve, "notes" | "dryRun">
-    ) => Effect.Effect<Resolved, EventUnknown | EventNotFailed | EventStoreUnavailable>
+    ) => Effect.Effect<Resolved, EventUnknown | EventNotFailed | EventInFlight | EventStoreUnavailable>
     readonly erase: (eventId: EventId) => Effect.Effect<void, EventUnknown | EventNotSettled | EventStoreUnavailable>
     readonly health: () => Effect.Effect<EventStoreHealth, EventStoreUnavailable>
   }

@@ -53,9 +53,9 @@ export const getEvent = Effect.fn("getEvent")(function* (eventId: EventId) {
 })
 
 /**
- * Redrives or resolves a dead letter. A caller who hangs up does not stop it.
+ * Redrives, resolves or cancels an event. A caller who hangs up does not stop it.
  *
- * **Fails with** EventUnknown, RedriveSuperseded, EventNotFailed, EventStoreUnavailable.
+ * **Fails with** EventUnknown, RedriveSuperseded, EventNotFailed, EventInFlight, EventStoreUnavailable.
  */
 export const changeEvent = Effect.fn("changeEvent")(function* (eventId: EventId, change: EventChange) {
   const store = yield* EventStore

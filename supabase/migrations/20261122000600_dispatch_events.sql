@@ -104,10 +104,6 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  if to_regproc('net.http_post') is null then
-    raise exception 'pg_net is not installed: run create extension pg_net with schema extensions'
-      using errcode = 'undefined_object';
-  end if;
   function_url := pause_status.vault_secret('pause_status_function_url');
   if function_url !~* '^https?://[^/?#[:space:]]' then
     raise exception 'the Vault secret pause_status_function_url is no absolute http(s) URL: update it'
@@ -117,7 +113,7 @@ begin
 end
 $$;
 comment on function pause_status.handler_address() is
-  'Where pg_net is to send events, and the secrets to sign them with; or an error that says what is missing.';
+  'Where events are sent, and the secrets to sign them with; or an error that says what is missing.';
 
 create or replace function pause_status.post(delivery_id uuid, body jsonb)
 returns void
@@ -133,6 +129,10 @@ declare
   -- clock_timestamp(): now() is the start of a transaction that may have taken longer than a signature is good for.
   unix_seconds bigint := floor(extract(epoch from clock_timestamp()));
 begin
+  if to_regproc('net.http_post') is null then
+    raise exception 'pg_net is not installed: run create extension pg_net with schema extensions'
+      using errcode = 'undefined_object';
+  end if;
   select s.request_timeout_ms into timeout_ms from pause_status.settings s;
   if not found then
     raise exception 'the settings are gone: run insert into pause_status.settings default values'
@@ -246,9 +246,13 @@ comment on function pause_status.dispatch(uuid[], text) is
 
 create or replace function pause_status.park(event_ids uuid[])
 returns void
-language sql
+language plpgsql
 set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set jit = off
 as $$
+begin
   update pause_status.webhook_queue q
   set next_attempt_at = 'infinity'
   from unnest(event_ids) as blocked (event_id)
@@ -264,7 +268,9 @@ as $$
     limit 1
     for share skip locked
   ) as held
-  where q.event_id = blocked.event_id and q.status = 'pending' and q.delivery_id is null
+  -- In a case, or else the planner may go through all that is due.
+  where q.event_id = blocked.event_id and case q.status when 'pending' then q.delivery_id is null end;
+end
 $$;
 comment on function pause_status.park(uuid[]) is
   'Takes events that wait behind an earlier one of their mentor out of what is due, until release_next() puts them back.';

@@ -1,6 +1,6 @@
 -- Purpose: the fallback for a pg_net that does not send: Postgres itself calls the handler, with the extension http.
 -- Locks:   none on existing tables.
--- Undo:    select cron.unschedule('pause-status-direct'); drop function pause_status.send_directly(),
+-- Undo:    select cron.unschedule('pause-status-direct'); drop function pause_status.send_directly(), pause_status.is_only_run(text),
 --          pause_status.send_batch(pause_status.webhook_queue[], text, text, integer),
 --          pause_status.call_handler(uuid[], jsonb, text, text, integer), pause_status.end_direct(jsonb),
 --          pause_status.keeps_requests(interval), pause_status.not_sent(boolean, interval, uuid[], integer), pause_status.pg_net_problem(),
@@ -270,6 +270,23 @@ $$;
 comment on function pause_status.send_batch(pause_status.webhook_queue[], text, text, integer) is
   'Calls the handler for these events at once; returns for each the answer, and how it was when it was sent.';
 
+create or replace function pause_status.is_only_run(job text)
+returns boolean
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  insert into pause_status.heartbeats (job)
+  select is_only_run.job
+  where not exists (select from pause_status.heartbeats h where h.job = is_only_run.job);
+  -- Any role may take an advisory lock; this row is ours.
+  perform from pause_status.heartbeats h where h.job = is_only_run.job for update skip locked;
+  return found;
+end
+$$;
+comment on function pause_status.is_only_run(text) is
+  'Whether no other run of the job is under way; then none can begin before this transaction ends.';
+
 create or replace function pause_status.send_directly()
 returns integer
 language plpgsql
@@ -294,19 +311,9 @@ begin
   select s.* into settings from pause_status.settings s;
   patience := make_interval(secs => settings.acknowledge_timeout_seconds);
   waiting := patience;
-  perform pause_status.attempt(format(
-    'select pause_status.pace(''pause-status-direct'', ''select pause_status.send_directly()'', %L)',
-    refuses or exists (select from pause_status.webhook_queue q where q.status in ('pending', 'processing'))
-  ));
-  -- One run at a time. Any role may take an advisory lock; this row is ours.
-  insert into pause_status.heartbeats (job)
-  select 'direct'
-  where not exists (select from pause_status.heartbeats h where h.job = 'direct');
-  perform from pause_status.heartbeats h where h.job = 'direct' for update skip locked;
-  if not found then
+  if not pause_status.is_only_run('direct') then
     return 0;
-  end if;
-  if pause_status.http_schema() is null
+  elsif pause_status.http_schema() is null
     or not exists (select from pause_status.not_sent(refuses, waiting, tried, 1))
   then
     perform pause_status.beat('direct');
@@ -314,8 +321,7 @@ begin
   end if;
 
   begin
-    function_url := pause_status.vault_secret('pause_status_function_url');
-    secrets := pause_status.vault_secret('pause_status_webhook_secret');
+    select a.* into function_url, secrets from pause_status.handler_address() a;
     -- What makes every event fail is no failure of the events, so it must show before they are called.
     perform pause_status.sign('check', 0, '', secrets);
   exception when others then
@@ -354,4 +360,4 @@ comment on function pause_status.send_directly() is
 
 revoke all on all functions in schema pause_status from public, anon, authenticated, service_role;
 
-select pause_status.pace('pause-status-direct', 'select pause_status.send_directly()', true);
+select pause_status.pace('pause-status-direct', 'select pause_status.send_directly()', '5 seconds');

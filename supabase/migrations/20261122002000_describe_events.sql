@@ -28,9 +28,11 @@ begin
     'failures', event.failures,
     'createdAt', pause_status.iso(event.created_at),
     'completedAt', pause_status.iso(event.completed_at),
-    'nextAttemptAt', pause_status.iso(event.next_attempt_at),
+    -- Infinity, while it waits behind another event, is no time.
+    'nextAttemptAt', pause_status.iso(nullif(event.next_attempt_at, 'infinity')),
     'lastError', event.last_error,
-    'receipt', event.receipt
+    'receipt', event.receipt,
+    'reachedNobody', pause_status.reached_nobody(event)
   );
 end
 $$;

@@ -15,12 +15,12 @@ as $$
   select pause_status.describe_event(q) || jsonb_build_object(
     'attempts', coalesce(
       (
-        select jsonb_agg(pause_status.describe_attempt(latest) order by latest.id)
+        select jsonb_agg(pause_status.describe_attempt(latest) order by latest.ended_at, latest.id)
         from (
           select a.*
           from pause_status.webhook_attempts a
           where a.event_id = q.event_id
-          order by a.id desc
+          order by a.ended_at desc, a.id desc
           -- An outage that is not the event's fault adds attempts without end.
           limit 1000
         ) as latest
@@ -31,7 +31,8 @@ as $$
       select pause_status.describe_dead_letter(d)
       from pause_status.dead_letter_queue d
       where d.event_id = q.event_id
-      order by d.created_at desc
+      -- That of a failed event is known, even if the clock was set back.
+      order by d.id is not distinct from q.dead_letter_id desc, d.created_at desc
       limit 1
     )
   )

@@ -84,7 +84,8 @@ begin
 end
 $$;
 comment on function public.pause_status_resolve(uuid, text, boolean) is
-  'pause_status.resolve(), with the event after it: resolved, would_resolve, already_resolved, not_failed or unknown.';
+  'pause_status.resolve(), with the event after it: resolved, cancelled, would_resolve, would_cancel, in_flight, '
+  'already_resolved, not_failed or unknown.';
 
 revoke all on all functions in schema pause_status from public, anon, authenticated, service_role;
 revoke all on function public.pause_status_redrive(uuid, boolean, boolean) from public, anon, authenticated;

@@ -1,6 +1,7 @@
--- Purpose: how things stand, for a health endpoint: figures, open alerts, whether the secrets are usable.
+-- Purpose: how things stand, for a health endpoint: figures, open alerts, triggers, jobs, whether the secrets are usable.
 -- Locks:   none on existing tables.
--- Undo:    drop function public.pause_status_health(), pause_status.usable_secrets().
+-- Undo:    drop function public.pause_status_health(), pause_status.describe_jobs(), pause_status.open_alerts(),
+--          pause_status.usable_secrets().
 
 -- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('pause_status migrations'));
@@ -16,7 +17,7 @@ declare
   webhook_secret boolean := false;
 begin
   begin
-    function_url := pause_status.vault_secret('pause_status_function_url') ~* '^https?://[^/?#\s]';
+    function_url := pause_status.vault_secret('pause_status_function_url') ~* '^https?://[^/?#[:space:]]';
   exception when others then
     null;
   end;
@@ -32,45 +33,101 @@ $$;
 comment on function pause_status.usable_secrets() is
   'Whether each secret that a dispatch needs is in Vault and of the right form. Never a value, nor why not.';
 
+create or replace function pause_status.open_alerts()
+returns jsonb
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return coalesce(
+    (
+      select jsonb_agg(
+        jsonb_build_object(
+          'kind', a.kind,
+          'since', pause_status.iso(a.opened_at),
+          'lastSeenAt', pause_status.iso(a.last_seen_at),
+          'value', a.value,
+          'threshold', a.threshold,
+          'detail', a.detail
+        )
+        order by a.opened_at, a.kind
+      )
+      from pause_status.alerts a
+      where a.closed_at is null
+    ),
+    '[]'
+  );
+end
+$$;
+comment on function pause_status.open_alerts() is 'The open alerts as the REST contract has them, oldest first.';
+
+create or replace function pause_status.describe_jobs()
+returns jsonb
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return (
+    select jsonb_agg(
+      jsonb_build_object(
+        'name', j.job, 'scheduled', j.is_scheduled, 'lastRunAt', pause_status.iso(j.last_run_at)
+      ) || jsonb_strip_nulls(jsonb_build_object(
+        'problem', nullif(concat_ws('; ', j.missing, j.failing, j.silent), '')
+      ))
+      order by j.job
+    )
+    from pause_status.job_states() j
+  );
+exception when others then
+  return jsonb_build_array(jsonb_build_object(
+    'name', 'all', 'scheduled', false, 'lastRunAt', null, 'problem', 'the jobs cannot be looked up: ' || sqlerrm
+  ));
+end
+$$;
+comment on function pause_status.describe_jobs() is 'pause_status.job_states() as the REST contract has it. Never raises.';
+
+-- It looks at triggers and jobs itself: when nothing runs any more, nobody opens an alert.
 create or replace function public.pause_status_health()
 returns jsonb
-language sql
+language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
+set lock_timeout = '1s'
+set enable_seqscan = off
+set jit = off
 as $$
-  select jsonb_build_object(
-    'oldestUnnotifiedSeconds', h.oldest_unnotified_seconds,
-    'pending', h.pending,
-    'processing', h.processing,
-    'failed', h.failed,
-    'deadLettersOpen', h.dead_letters_open,
-    'failureRatePercent', h.failure_rate_last_15_min,
-    'expiredLeases', h.expired_leases,
-    'lastSweepAt', pause_status.iso(h.last_sweep_at),
-    'alertsOpen', coalesce(
-      (
-        select jsonb_agg(
-          jsonb_build_object(
-            'kind', a.kind,
-            'since', pause_status.iso(a.opened_at),
-            'value', a.value,
-            'threshold', a.threshold,
-            'detail', a.detail
-          )
-          order by a.opened_at, a.kind
-        )
-        from pause_status.alerts a
-        where a.closed_at is null
+begin
+  return (
+    select jsonb_build_object(
+      'oldestUnnotifiedSeconds', h.oldest_unnotified_seconds,
+      'oldestUnnotifiedThreshold', coalesce((select s.alert_unnotified_seconds from pause_status.settings s), 300),
+      'pending', h.pending,
+      'processing', h.processing,
+      'failed', h.failed,
+      'deadLettersOpen', h.dead_letters_open,
+      'withoutRecipients', h.without_recipients,
+      'failureRatePercent', h.failure_rate_last_15_min,
+      'expiredLeases', h.expired_leases,
+      'lastSweepAt', pause_status.iso(h.last_sweep_at),
+      'alertsOpen', pause_status.open_alerts(),
+      'capture', (
+        select jsonb_build_object('attached', c.attached is true, 'enabled', c.enabled is true)
+          || jsonb_strip_nulls(jsonb_build_object('problem', c.problem))
+        from pause_status.capture_state() c
       ),
-      '[]'
-    ),
-    'vault', pause_status.usable_secrets()
-  )
-  from pause_status.health h
+      'jobs', pause_status.describe_jobs(),
+      'vault', pause_status.usable_secrets()
+    )
+    from pause_status.health h
+  );
+end
 $$;
 comment on function public.pause_status_health() is
-  'pause_status.health and the open alerts as JSON, and whether the secrets of Vault are usable; never a secret.';
+  'pause_status.health, the open alerts, triggers and jobs as JSON, and whether the secrets of Vault are usable; never a '
+  'secret. Costs the same however much is queued.';
 
 revoke all on all functions in schema pause_status from public, anon, authenticated, service_role;
 revoke all on function public.pause_status_health() from public, anon, authenticated;

@@ -65,12 +65,15 @@ const told = (version: number, transition: string, more: Partial<Told> = {}): To
   ...more
 })
 
-const change = (oldStatus: string, newStatus: string): Change => ({
+const change = (oldStatus: string, newStatus: string, more: Partial<Change> = {}): Change => ({
   mentorId: "mentor",
+  isInsert: false,
+  oldMentorId: null,
   oldStatus,
   newStatus,
   transaction: "1",
-  at: 0
+  at: 0,
+  ...more
 })
 
 const deadLetter = (more: Partial<DeadLetter> = {}): DeadLetter => ({
@@ -168,15 +171,27 @@ describe("the verdict", () => {
     }
   })
 
-  it("accepts the reconciliation only for a mentor whose status was a word of the project's own", () => {
+  it("compares with the last status that was active or paused", () => {
+    const told12 = [told(1, "PAUSE"), told(2, "RESUME")]
+    const start = change("", "active", { isInsert: true, oldStatus: null })
+    const words = [start, change("active", "on leave"), change("on leave", "paused"), change("paused", "active")]
+    assert.deepStrictEqual(violationsOf({ changes: words, told: told12 }), [])
+    const backAgain = [start, change("active", "paused"), change("paused", "on leave"), change("on leave", "paused")]
+    assert.deepStrictEqual(violationsOf({ changes: backAgain, told: told12 }), ["untrue 2"])
+  })
+
+  it("follows a mentor to another id", () => {
+    const moved = [
+      change("", "active", { mentorId: "old", isInsert: true, oldStatus: null }),
+      change("active", "paused", { oldMentorId: "old" })
+    ]
+    assert.deepStrictEqual(violationsOf({ changes: moved, told: [told(1, "PAUSE")] }), [])
+    assert.deepStrictEqual(violationsOf({ changes: moved, told: [] }), ["lost 1"])
+  })
+
+  it("accepts nothing that the reconciliation told: the trigger captures everything", () => {
     const reconciled = new Map([["mentor", new Set([1])]])
-    const words = [change("active", "on leave"), change("on leave", "paused"), change("paused", "active")]
-    const evidence = { reconciled, told: [told(1, "PAUSE"), told(2, "RESUME")] }
-    assert.deepStrictEqual(violationsOf({ ...evidence, changes: words }), [])
-    assert.deepStrictEqual(
-      violationsOf({ ...evidence, changes: words.slice(2) }).filter((it) => it === "doubled 1").length,
-      1
-    )
+    assert.deepStrictEqual(violationsOf({ reconciled, told: [told(1, "PAUSE"), told(2, "RESUME")] }), ["doubled 1"])
   })
 })
 
@@ -192,7 +207,10 @@ const call = (kind: "claim" | "settle", body: unknown) => ({
 const grant = (fence: Fence, token: number) =>
   fence.watch(call("claim", {}), reply([{ eventId: "event", outcome: "claimed", token }]))
 const settle = (fence: Fence, token: number, outcome: string) =>
-  fence.watch(call("settle", { settlements: [{ eventId: "event", token }] }), reply([{ eventId: "event", outcome }]))
+  fence.watch(
+    call("settle", { settlements: [{ eventId: "event", token }] }),
+    reply({ settled: [{ eventId: "event", outcome }], next: [] })
+  )
 
 describe("the watch over claims", () => {
   it("catches a settlement with an old token that took effect, and no other", async () => {
@@ -206,9 +224,11 @@ describe("the watch over claims", () => {
     assert.strictEqual(fence.trespasses.length, 1)
   })
 
-  it("catches an event that was sent before its turn", async () => {
+  it("knows the claims that a settlement hands back", async () => {
     const fence = new Fence()
-    await fence.watch(call("claim", {}), reply([{ eventId: "event", outcome: "out_of_order" }]))
+    const next = [{ event: { eventId: "event" }, token: 2 }]
+    await fence.watch(call("settle", { settlements: [] }), reply({ settled: [], next }))
+    await settle(fence, 1, "completed")
     assert.strictEqual(fence.trespasses.length, 1)
   })
 })

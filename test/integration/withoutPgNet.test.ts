@@ -78,7 +78,8 @@ describe("pg_net's worker off from the start", () => {
     await eventually("pg_net has sent them", async () => (await queuedRequests(database)) === 0 || undefined)
     const answers = await database.rows<{ status_code: number }>(
       `select distinct r.status_code from net._http_response r
-       join pause_status.webhook_queue q on q.request_id = r.id where q.mentor_id = $1`,
+       join pause_status.deliveries d on d.request_id = r.id
+       join pause_status.webhook_queue q on q.delivery_id = d.id where q.mentor_id = $1`,
       [mentorId]
     )
     assert.deepStrictEqual(answers, [{ status_code: 409 }])

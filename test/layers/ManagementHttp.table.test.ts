@@ -34,11 +34,21 @@ const states: Readonly<Record<string, Partial<Seed> | undefined>> = {
   processing: { status: "processing" },
   completed: { status: "completed", notifiedVersion: 1 },
   failed: { status: "failed" },
+  unreached: { status: "completed", notified: 0, notifiedVersion: 1 },
   superseded: { status: "failed", notifiedVersion: 2 },
   resolved: { status: "failed", resolved: true, notifiedVersion: 1 },
   erased: { status: "completed" }
 }
-type StateName = "unknown" | "pending" | "processing" | "completed" | "failed" | "superseded" | "resolved" | "erased"
+type StateName =
+  | "unknown"
+  | "pending"
+  | "processing"
+  | "completed"
+  | "unreached"
+  | "failed"
+  | "superseded"
+  | "resolved"
+  | "erased"
 
 interface Operation {
   readonly method: string
@@ -53,6 +63,7 @@ const always = (reply: string): Operation["replies"] => ({
   pending: reply,
   processing: reply,
   completed: reply,
+  unreached: reply,
   failed: reply,
   superseded: reply,
   resolved: reply,
@@ -75,6 +86,7 @@ const operations: Readonly<Record<string, Operation>> = {
       pending: "200 already_pending",
       processing: "200 already_pending",
       completed: "409 not_failed",
+      unreached: "200 redriven",
       failed: "200 redriven",
       superseded: "409 superseded",
       resolved: "200 redriven"
@@ -90,6 +102,7 @@ const operations: Readonly<Record<string, Operation>> = {
       pending: "200 already_pending",
       processing: "200 already_pending",
       completed: "409 not_failed",
+      unreached: "200 redriven",
       failed: "200 redriven",
       superseded: "200 redriven",
       resolved: "200 redriven"
@@ -102,9 +115,10 @@ const operations: Readonly<Record<string, Operation>> = {
     coordinators: "none of it",
     replies: {
       ...missing,
-      pending: "409 not_failed",
-      processing: "409 not_failed",
+      pending: "200 cancelled",
+      processing: "409 in_flight",
       completed: "409 not_failed",
+      unreached: "200 resolved",
       failed: "200 resolved",
       superseded: "200 resolved",
       resolved: "200 already_resolved"
@@ -119,6 +133,7 @@ const operations: Readonly<Record<string, Operation>> = {
       pending: "409 not_settled",
       processing: "409 not_settled",
       completed: "204",
+      unreached: "204",
       failed: "409 not_settled",
       superseded: "409 not_settled",
       resolved: "204",
@@ -148,6 +163,7 @@ const stateNames: ReadonlyArray<StateName> = [
   "pending",
   "processing",
   "completed",
+  "unreached",
   "failed",
   "superseded",
   "resolved",
@@ -171,7 +187,7 @@ const eventIn = async (state: StateName) => {
 
 describe("every endpoint, asked by everybody, in every state", () => {
   it("is in the table", () => {
-    assert.lengthOf(rows, 9 * 8 * 8)
+    assert.lengthOf(rows, 9 * 8 * 9)
   })
 
   it.each(rows)("$what by $who of an event that is $state: $reply", async ({ reply, state, what, who }) => {

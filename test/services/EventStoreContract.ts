@@ -42,6 +42,7 @@ const states: Readonly<Record<string, Partial<Seed>>> = {
   pending: { status: "pending" },
   processing: { status: "processing" },
   completed: { status: "completed", notifiedVersion: 1 },
+  unreached: { status: "completed", notified: 0, notifiedVersion: 1 },
   failed: { status: "failed" },
   superseded: { status: "failed", notifiedVersion: 2 },
   resolved: { status: "failed", resolved: true, notifiedVersion: 1 }
@@ -51,8 +52,9 @@ const changes: ReadonlyArray<
   readonly [state: string, redrive: string, forced: string, resolve: string, erase: string]
 > = [
   ["unknown", "EventUnknown", "EventUnknown", "EventUnknown", "EventUnknown"],
-  ["pending", "already_pending", "already_pending", "EventNotFailed", "EventNotSettled"],
-  ["processing", "already_pending", "already_pending", "EventNotFailed", "EventNotSettled"],
+  ["pending", "already_pending", "already_pending", "cancelled", "EventNotSettled"],
+  ["processing", "already_pending", "already_pending", "EventInFlight", "EventNotSettled"],
+  ["unreached", "redriven", "redriven", "resolved", "erased"],
   ["completed", "EventNotFailed", "EventNotFailed", "EventNotFailed", "erased"],
   ["failed", "redriven", "redriven", "resolved", "EventNotSettled"],
   ["superseded", "RedriveSuperseded", "redriven", "resolved", "EventNotSettled"],
@@ -60,7 +62,7 @@ const changes: ReadonlyArray<
 ]
 
 const tried = (outcome: string) =>
-  outcome === "redriven" ? "would_redrive" : outcome === "resolved" ? "would_resolve" : outcome
+  ({ redriven: "would_redrive", resolved: "would_resolve", cancelled: "would_cancel" })[outcome] ?? outcome
 
 /** What every EventStore promises. */
 export const eventStoreContract = (name: string, { assign, layer, seed }: Contract) => {
@@ -121,14 +123,48 @@ export const eventStoreContract = (name: string, { assign, layer, seed }: Contra
         yield* store.erase(eventId)
       }))
 
+    test("what was cancelled is a closed dead letter with its notes, and can be erased", () =>
+      Effect.gen(function* () {
+        const store = yield* EventStore
+        const eventId = yield* eventIn("pending")
+        const { event } = yield* store.resolve(eventId, { notes: "a mistake" })
+        assert.strictEqual(event.status, "failed")
+        const { deadLetter } = yield* store.get(eventId)
+        assert.strictEqual(deadLetter?.reason, "cancelled")
+        assert.strictEqual(deadLetter?.resolution, "resolved")
+        assert.strictEqual(deadLetter?.notes, "a mistake")
+        assert.strictEqual(yield* tagOf(store.resolve(eventId, {})), "already_resolved")
+        yield* store.erase(eventId)
+      }))
+
+    test("what reached nobody says so, and is acknowledged when it is resolved", () =>
+      Effect.gen(function* () {
+        const store = yield* EventStore
+        const eventId = yield* eventIn("unreached")
+        assert.isTrue((yield* store.get(eventId)).reachedNobody)
+        const { event } = yield* store.resolve(eventId, { notes: "they have none" })
+        assert.deepStrictEqual(event.receipt, { notified: 0, acknowledged: true, notes: "they have none" })
+        assert.isTrue(event.reachedNobody)
+        assert.strictEqual(yield* tagOf(store.resolve(eventId, {})), "already_resolved")
+        const redriven = yield* store.redrive(eventId, {})
+        assert.deepInclude(redriven.event, {
+          status: "pending",
+          receipt: null,
+          completedAt: null,
+          reachedNobody: false
+        })
+      }))
+
     test("a dry run changes nothing", () =>
       Effect.gen(function* () {
         const store = yield* EventStore
-        const eventId = yield* eventIn("failed")
-        const before = yield* store.get(eventId)
-        yield* store.redrive(eventId, { dryRun: true })
-        yield* store.resolve(eventId, { dryRun: true })
-        assert.deepStrictEqual(yield* store.get(eventId), before)
+        for (const state of ["failed", "pending", "unreached"]) {
+          const eventId = yield* eventIn(state)
+          const before = yield* store.get(eventId)
+          yield* store.redrive(eventId, { dryRun: true })
+          yield* store.resolve(eventId, { dryRun: true })
+          assert.deepStrictEqual(yield* store.get(eventId), before)
+        }
       }))
 
     test("an erased event is unknown to all but a second erasure", () =>
@@ -226,8 +262,9 @@ export const eventStoreContract = (name: string, { assign, layer, seed }: Contra
     test("its health counts what it holds", () =>
       Effect.gen(function* () {
         const store = yield* EventStore
-        yield* seed(seedOf({ status: "failed" }))
-        const { deadLettersOpen, failed } = yield* store.health()
+        yield* seed(seedOf({ status: "failed" }), seedOf({ notified: 0 }))
+        const { deadLettersOpen, failed, withoutRecipients } = yield* store.health()
+        assert.isAtLeast(withoutRecipients, 1)
         assert.isAtLeast(failed, 1)
         assert.isAtLeast(deadLettersOpen, 1)
       }))

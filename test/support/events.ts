@@ -14,6 +14,8 @@ export interface Seed {
   readonly status: EventStatus
   /** Only of a failed one: whether a person has closed its dead letter. */
   readonly resolved: boolean
+  /** Only of a completed one: how many coordinators were notified. */
+  readonly notified: number
   readonly createdAt: string
   readonly occurredAt: string
   /** What the mentor's coordinators know of; a newer one than the event's own supersedes it. */
@@ -29,6 +31,7 @@ export const seedOf = (seed: Partial<Seed> = {}): Seed => ({
   transition: "PAUSE",
   status: "completed",
   resolved: false,
+  notified: 1,
   createdAt: "2026-11-22T09:30:00.124001Z",
   occurredAt: "2026-11-22T09:30:00.123456Z",
   notifiedVersion: 0,
@@ -40,7 +43,7 @@ export const seedMemory =
   (state: State) =>
   (...seeds: ReadonlyArray<Seed>): Effect.Effect<void> =>
     Effect.sync(() => {
-      for (const { notifiedVersion, resolved, ...seed } of seeds) {
+      for (const { notified, notifiedVersion, resolved, ...seed } of seeds) {
         const [oldStatus, newStatus] = seed.transition === "PAUSE" ? ["active", "paused"] : ["paused", "active"]
         const failed = seed.status === "failed"
         const event: EventHistory = {
@@ -53,7 +56,8 @@ export const seedMemory =
           completedAt: seed.status === "completed" ? seed.createdAt : null,
           nextAttemptAt: null,
           lastError: failed ? "status 400" : null,
-          receipt: seed.status === "completed" ? { notified: 1 } : null,
+          receipt: seed.status === "completed" ? { notified } : null,
+          reachedNobody: seed.status === "completed" && notified === 0,
           attempts: [],
           deadLetter: failed
             ? {
@@ -84,7 +88,7 @@ const insert = `
       case s.transition when 'PAUSE' then 'paused' else 'active' end as new_status,
       case when s.status in ('completed', 'failed') then s.version end as own_version
     from jsonb_to_record($1::jsonb) as s (
-      "eventId" uuid, "mentorId" uuid, version bigint, transition text, status text, resolved boolean,
+      "eventId" uuid, "mentorId" uuid, version bigint, transition text, status text, resolved boolean, notified integer,
       "createdAt" timestamptz, "occurredAt" text
     )
   )
@@ -100,7 +104,7 @@ const insert = `
     case status when 'failed' then 'processing' else status end,
     1, 1,
     case when status in ('processing', 'failed') then clock_timestamp() + interval '1 hour' end,
-    case status when 'completed' then '{"notified": 1}'::jsonb end,
+    case status when 'completed' then jsonb_build_object('notified', notified) end,
     "createdAt",
     case status when 'completed' then "createdAt" end
   from given`
@@ -125,17 +129,18 @@ const fail = `
   from letter
   where q.event_id = letter.event_id`
 
-const notify = `
-  insert into pause_status.mentor_states as s (mentor_id, notified_version, notified_status)
-  values ($1, nullif($2, 0), 'active')
+// Versions that were given and are not in the queue are those of events that were completed and are forgotten.
+const giveVersions = `
+  insert into pause_status.mentor_states as s (mentor_id, version, known_status)
+  values ($1, $2, 'active')
   on conflict (mentor_id) do update
-  set notified_version = greatest(s.notified_version, excluded.notified_version)`
+  set version = greatest(s.version, excluded.version)`
 
 /** Puts events into the outbox itself. */
 export const seedDatabase = async (database: Database, ...seeds: ReadonlyArray<Seed>): Promise<void> => {
   for (const seed of seeds) {
     await database.rows(insert, [JSON.stringify(seed)])
     if (seed.status === "failed") await database.rows(fail, [seed.eventId, seed.resolved])
-    await database.rows(notify, [seed.mentorId, seed.notifiedVersion])
+    await database.rows(giveVersions, [seed.mentorId, Math.max(seed.version, seed.notifiedVersion)])
   }
 }

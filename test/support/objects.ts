@@ -14,7 +14,7 @@ export const rpcs = [
   "public.pause_status_notify(events jsonb)",
   "public.pause_status_redrive(event_id uuid, force boolean, dry_run boolean)",
   "public.pause_status_resolve(event_id uuid, notes text, dry_run boolean)",
-  "public.pause_status_settle(settlements jsonb)"
+  "public.pause_status_settle(settlements jsonb, take integer)"
 ]
 
 export const relations = [
@@ -25,7 +25,6 @@ export const relations = [
   "pause_status.health",
   "pause_status.heartbeats",
   "pause_status.mentor_states",
-  "pause_status.mentor_versions",
   "pause_status.orchestrated_mentors",
   "pause_status.orchestrations",
   "pause_status.settings",

@@ -19,14 +19,14 @@ export const patientEnv = {
 export const patientSettings = "acknowledge_timeout_seconds = 60, request_timeout_ms = 60000"
 
 /**
- * Prepares the outbox of a new stack. The jobs go that run by the clock on the wall, once in some minutes: a
- * reconciliation would tell of profiles that a test only pretends to have changed, and retention would forget what a
- * test gave a date of its own.
+ * Prepares the outbox of a new stack. The jobs wait for New Year that run by the clock on the wall, once in some minutes:
+ * a reconciliation would tell of profiles that a test only pretends to have changed, and retention would forget what a
+ * test gave a date of its own. So that health takes them for well, silence is one of days.
  */
 export const unhurried = async (databaseUrl: string): Promise<void> => {
   const client = new Client(databaseUrl)
   await client.connect()
-  await client.query(`update pause_status.settings set ${patientSettings}`)
-  await client.query("select cron.unschedule(jobname) from cron.job where schedule !~ 'seconds'")
+  await client.query(`update pause_status.settings set ${patientSettings}, alert_sweep_silent_seconds = 1000000`)
+  await client.query("select cron.schedule(jobname, '0 0 1 1 *', command) from cron.job where schedule !~ 'seconds'")
   await client.end()
 }

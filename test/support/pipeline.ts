@@ -150,9 +150,9 @@ export interface QueuedEvent {
 
 export const eventsOf = (database: Database, mentorId: string): Promise<Array<QueuedEvent>> =>
   database.rows<QueuedEvent>(
-    `select event_id, transition, version::int, status, attempts, claim_token::int as claims, request_id, last_error,
-       receipt
-     from pause_status.webhook_queue where mentor_id = $1 order by version, created_at`,
+    `select event_id, transition, version::int, status, attempts, claim_token::int as claims, last_error, receipt,
+       (select d.request_id from pause_status.deliveries d where d.id = q.delivery_id) as request_id
+     from pause_status.webhook_queue q where mentor_id = $1 order by version, created_at`,
     [mentorId]
   )
 

@@ -239,18 +239,20 @@ export const historyOf = (database: Database, eventId: string) =>
 
 /** Lets the time pass that the sweep waits for, without waiting. */
 export const makeDue = (database: Database, eventId: string): Promise<Array<QueryResultRow>> =>
-  database.rows(
-    `update pause_status.webhook_queue
+  database
+    .rows(
+      `update pause_status.webhook_queue
      set next_attempt_at = now() - interval '1 second', last_dispatched_at = last_dispatched_at - interval '1 hour'
      where event_id = $1`,
-    [eventId]
-  ).then(() =>
-    database.rows(
-      `update pause_status.deliveries d set dispatched_at = d.dispatched_at - interval '16 seconds'
-       from pause_status.webhook_queue q where q.event_id = $1 and d.id = q.delivery_id`,
       [eventId]
     )
-  )
+    .then(() =>
+      database.rows(
+        `update pause_status.deliveries d set dispatched_at = d.dispatched_at - interval '16 seconds'
+       from pause_status.webhook_queue q where q.event_id = $1 and d.id = q.delivery_id`,
+        [eventId]
+      )
+    )
 
 /** What pg_net does with its requests: they leave the queue, answered or lost. */
 export const emptyNet = (database: Database): Promise<Array<QueryResultRow>> =>
@@ -320,10 +322,10 @@ export interface Settled {
   readonly next: ReadonlyArray<{ readonly event: GivenEvent; readonly token: number; readonly attempt: number }>
 }
 
-export const settleAll = (database: Database, settlements: ReadonlyArray<object>, take = 0): Promise<Settled> =>
+export const settleAll = (database: Database, settlements: ReadonlyArray<unknown>, take = 0): Promise<Settled> =>
   database.call<Settled>("pause_status_settle", { settlements, take })
 
-export const settleWith = async (database: Database, settlement: object): Promise<Answer> =>
+export const settleWith = async (database: Database, settlement: unknown): Promise<Answer> =>
   only((await settleAll(database, [settlement])).settled)
 
 export const complete = (database: Database, eventId: string, token: unknown, receipt: unknown = { eventId }) =>

@@ -3,6 +3,7 @@ import {
   bury,
   claim,
   claimOf,
+  complete,
   createMentor,
   type Database,
   eventOf,
@@ -23,6 +24,12 @@ const buried = async (database: Database) => {
   const event = await paused(database)
   await bury(database, event.eventId)
   return event
+}
+
+const unreached = async (database: Database) => {
+  const { eventId } = await paused(database)
+  await complete(database, eventId, await claim(database, eventId), { notified: 0, notificationIds: [] })
+  return eventId
 }
 
 /** Every state that the event of an id can be in, and how it comes to be there; each answers the id. */
@@ -53,6 +60,17 @@ export const inState = {
   completed: async (database) => {
     const { eventId } = await paused(database)
     await settle(database, eventId)
+    return eventId
+  },
+  "completed, and reached nobody": unreached,
+  "acknowledged: it reached nobody": async (database) => {
+    const eventId = await unreached(database)
+    await database.rows("select pause_status.resolve($1, 'told by telephone')", [eventId])
+    return eventId
+  },
+  "pending, and cancelled": async (database) => {
+    const { eventId } = await paused(database)
+    await database.rows("select pause_status.resolve($1, 'told by telephone')", [eventId])
     return eventId
   },
   failed: async (database) => (await buried(database)).eventId,

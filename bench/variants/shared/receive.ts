@@ -25,6 +25,9 @@ const first = (answers: unknown): Answer | undefined => {
   return isAnswer(answer) ? answer : undefined
 }
 
+const settledFirst = (answer: unknown): Answer | undefined =>
+  typeof answer === "object" && answer !== null && "settled" in answer ? first(answer.settled) : undefined
+
 const unavailable = () =>
   problem(503, "store_unavailable", "The database is unavailable; try again later", {}, { "retry-after": "5" })
 
@@ -77,7 +80,9 @@ const notify = async (rpc: Rpc, event: PauseEvent): Promise<Response> => {
     "receipt" in ordered
       ? { outcome: "completed", receipt: ordered.receipt }
       : { outcome: "released", kind: isPermanent ? "permanent" : "transient", message: "the orchestrator failed" }
-  const settled = first(await rpc("pause_status_settle", { settlements: [{ eventId, token: claim.token, ...ending }] }))
+  const settled = settledFirst(
+    await rpc("pause_status_settle", { settlements: [{ eventId, token: claim.token, ...ending }] })
+  )
   if ("receipt" in ordered) {
     return settled === undefined
       ? unavailable()

@@ -51,11 +51,12 @@ describe("many at the same time", () => {
     const claims = await claimAll(events)
     const settlements = claims.map(({ eventId, token }) => ({ eventId, token, outcome: "completed", receipt: {} }))
     const answers = await Promise.all(
-      Array.from({ length: 8 }, (_, seed) =>
-        settleAll(own, shuffled(settlements, seed + 1))
-      )
+      Array.from({ length: 8 }, (_, seed) => settleAll(own, shuffled(settlements, seed + 1)))
     )
-    assert.deepStrictEqual(new Set(answers.flatMap(({ settled }) => settled).map(({ outcome }) => outcome)), new Set(["completed"]))
+    assert.deepStrictEqual(
+      new Set(answers.flatMap(({ settled }) => settled).map(({ outcome }) => outcome)),
+      new Set(["completed"])
+    )
     const { attempts } = await own.row<{ attempts: number }>(
       "select count(*)::int as attempts from pause_status.webhook_attempts"
     )

@@ -153,11 +153,49 @@ describe("dead letters", () => {
       )
       assert.strictEqual(payload.force, true)
       assert.include(await settle(database, eventId), { outcome: "completed" })
-      const state = await database.row(
-        "select notified_version::int, notified_status from pause_status.mentor_states where mentor_id = $1",
-        [mentor]
+    })
+
+    it("are refused when a newer version was completed and is forgotten since", async () => {
+      const { mentor, eventId } = await buried("active", "paused")
+      await database.rows("delete from pause_status.webhook_queue where mentor_id = $1 and version > 1", [mentor])
+      assert.deepStrictEqual(await redrive(eventId), { outcome: "superseded" })
+      assert.deepStrictEqual(await redrive(eventId, { force: true }), { outcome: "redriven" })
+    })
+
+    it("are not refused for newer versions that nobody was told about, unless a person answered for one", async () => {
+      const { mentor, eventId } = await buried()
+      await setStatus(database, mentor, "active", "paused")
+      const [second, third] = [await eventOf(database, mentor, 2), await eventOf(database, mentor, 3)]
+      await bury(database, second.event_id)
+      assert.deepStrictEqual(await redrive(eventId, { dryRun: true }), { outcome: "would_redrive" })
+      assert.deepStrictEqual(await redrive(second.event_id, { dryRun: true }), { outcome: "would_redrive" })
+      await bury(database, third.event_id)
+      await resolve(third.event_id, "told by telephone")
+      assert.deepStrictEqual(await redrive(eventId, { dryRun: true }), { outcome: "superseded" })
+      assert.deepStrictEqual(await redrive(third.event_id, { dryRun: true }), { outcome: "would_redrive" })
+    })
+
+    it("are refused without a version when another event of the mentor was completed after them", async () => {
+      const first = foreignEvent()
+      const { token } = await claimOf(database, first)
+      await release(database, first.eventId, token, { kind: "permanent", message: "refused" })
+      const earlier = foreignEvent({ mentorId: first.mentorId, occurredAt: "2026-11-22T09:00:00Z" })
+      const later = foreignEvent({
+        mentorId: first.mentorId,
+        transition: "RESUME",
+        oldStatus: "paused",
+        newStatus: "active",
+        occurredAt: "2026-11-22T11:00:00Z"
+      })
+      for (const event of [earlier, later])
+        await complete(database, event.eventId, (await claimOf(database, event)).token)
+      await database.rows(
+        "update pause_status.webhook_queue set created_at = created_at - interval '1 hour' where event_id = $1",
+        [earlier.eventId]
       )
-      assert.deepStrictEqual(state, { notified_version: 2, notified_status: "active" })
+      assert.deepStrictEqual(await redrive(first.eventId), { outcome: "superseded" })
+      await database.rows("delete from pause_status.webhook_queue where event_id = $1", [later.eventId])
+      assert.deepStrictEqual(await redrive(first.eventId), { outcome: "redriven" })
     })
 
     it("are on their way already, were not failed, or are unknown", async () => {
@@ -201,6 +239,24 @@ describe("dead letters", () => {
       assert.deepStrictEqual(await resolve(randomUUID()), { outcome: "unknown" })
     })
 
+    it("are sent again by nobody: neither the sender, nor the sweep, nor reconciliation", async () => {
+      for (const source of ["outbox", "webhook"]) {
+        await using own = await openReadyDatabase()
+        await own.rows("select pause_status.feed_by($1)", [source])
+        const mentor = await createMentor(own)
+        const event = foreignEvent({ mentorId: mentor })
+        const { token } = await claimOf(own, event)
+        await release(own, event.eventId, token, { kind: "permanent", message: "refused" })
+        await own.rows("select pause_status.resolve($1)", [event.eventId])
+        assert.strictEqual((await claimOf(own, event)).outcome, "failed")
+        await own.rows("select pause_status.sweep(), pause_status.reconcile()")
+        assert.deepStrictEqual(
+          (await eventsOf(own, mentor)).map(({ event_id, status }) => ({ event_id, status })),
+          [{ event_id: event.eventId, status: "failed" }]
+        )
+      }
+    })
+
     it("can still be redriven", async () => {
       const { eventId } = await buried()
       await resolve(eventId)
@@ -214,8 +270,6 @@ describe("dead letters", () => {
       "status_agrees_with_columns"
     ],
     ["update pause_status.webhook_queue set dead_letter_id = null where event_id = $1", "status_agrees_with_columns"],
-    ["delete from pause_status.dead_letter_queue where event_id = $1", "dead_letter_id_fkey"],
-    ["update pause_status.webhook_queue set dead_letter_id = event_id where event_id = $1", "dead_letter_id_fkey"],
     ["update pause_status.dead_letter_queue set resolution = 'redriven' where event_id = $1", "resolution_has_time"],
     [
       `insert into pause_status.dead_letter_queue

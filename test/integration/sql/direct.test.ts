@@ -202,7 +202,9 @@ describe("send_directly", () => {
     assert.strictEqual(event && (await stateOf(event)).status, "completed")
   })
 
-  const refusals: ReadonlyArray<readonly [string, (admin: Awaited<ReturnType<Database["connect"]>>) => Promise<unknown>]> = [
+  const refusals: ReadonlyArray<
+    readonly [string, (admin: Awaited<ReturnType<Database["connect"]>>) => Promise<unknown>]
+  > = [
     [
       "is not loaded",
       (admin) =>
@@ -211,7 +213,10 @@ describe("send_directly", () => {
     ],
     [
       "is not granted",
-      (admin) => admin.query("revoke all on schema net from public, postgres; revoke all on all tables in schema net from public, postgres")
+      (admin) =>
+        admin.query(
+          "revoke all on schema net from public, postgres; revoke all on all tables in schema net from public, postgres"
+        )
     ],
     [
       "raises",

@@ -4,6 +4,11 @@ import { inState } from "../../support/states.ts"
 
 interface Health extends Readonly<Record<string, unknown>> {
   readonly alertsOpen: ReadonlyArray<Readonly<Record<string, unknown>>>
+  readonly jobs: ReadonlyArray<{
+    readonly name: string
+    readonly scheduled: boolean
+    readonly lastRunAt: string | null
+  }>
   readonly vault: { readonly functionUrl: boolean; readonly webhookSecret: boolean }
 }
 
@@ -19,19 +24,30 @@ describe("the report on health", () => {
   const health = () => own.call<Health>("pause_status_health", {})
 
   it("is all zeros, and both secrets missing, before anything has happened", async () => {
-    const { lastSweepAt, ...rest } = await health()
+    const { jobs, lastSweepAt, ...rest } = await health()
     assert.match(String(lastSweepAt), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/)
     assert.deepStrictEqual<unknown>(rest, {
       oldestUnnotifiedSeconds: 0,
+      oldestUnnotifiedThreshold: 300,
       pending: 0,
       processing: 0,
       failed: 0,
       deadLettersOpen: 0,
+      withoutRecipients: 0,
       failureRatePercent: 0,
       expiredLeases: 0,
       alertsOpen: [],
+      capture: { attached: true, enabled: true },
       vault: { functionUrl: false, webhookSecret: false }
     })
+    assert.deepStrictEqual(
+      jobs.map(({ name }) => name),
+      ["direct", "reconcile", "retention", "sweep", "watch"]
+    )
+    for (const { lastRunAt, name, ...job } of jobs) {
+      assert.match(String(lastRunAt), /Z$/, name)
+      assert.deepStrictEqual(job, { scheduled: true })
+    }
   })
 
   it("counts what is pending, claimed, failed, and an open dead letter, and how long the oldest waits", async () => {
@@ -59,7 +75,7 @@ describe("the report on health", () => {
       ["oldest_unnotified", "dead_letters"]
     )
     const [alert = {}] = alertsOpen
-    assert.sameMembers(Object.keys(alert), ["kind", "since", "value", "threshold", "detail"])
+    assert.sameMembers(Object.keys(alert), ["kind", "since", "lastSeenAt", "value", "threshold", "detail"])
     await own.rows("delete from pause_status.webhook_queue")
     await own.rows("select pause_status.watch()")
     assert.deepStrictEqual((await health()).alertsOpen, [])

@@ -220,7 +220,9 @@ describe("hostile input", () => {
           name
         )
         const settlements = `[${json}, {"eventId": "${known.eventId}", "token": 1, "outcome": "completed", "receipt": {}}]`
-        const { settled } = await database.call<{ settled: Array<{ outcome: string }> }>("pause_status_settle", { settlements })
+        const { settled } = await database.call<{ settled: Array<{ outcome: string }> }>("pause_status_settle", {
+          settlements
+        })
         assert.deepStrictEqual(
           settled.map(({ outcome }) => outcome),
           ["invalid", "stale"],

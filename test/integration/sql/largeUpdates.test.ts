@@ -1,14 +1,6 @@
 import { Webhook } from "standardwebhooks"
 import { afterAll, assert, beforeEach, describe, it } from "vitest"
-import {
-  type Database,
-  emptyNet,
-  newSecret,
-  openReadyDatabase,
-  settle,
-  storeSecret,
-  sweep
-} from "../../support/sql.ts"
+import { type Database, emptyNet, newSecret, openReadyDatabase, settle, storeSecret, sweep } from "../../support/sql.ts"
 
 type Client = Awaited<ReturnType<Database["connect"]>>
 

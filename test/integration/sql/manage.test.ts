@@ -12,16 +12,38 @@ interface Expected {
   readonly erase: string
 }
 
-const underWay = { redrive: "already_pending", resolve: "not_failed", erase: "not_settled" }
+const waiting = { redrive: "already_pending", resolve: "cancelled", erase: "not_settled" }
+const claimed = { redrive: "already_pending", resolve: "in_flight", erase: "not_settled" }
 const gone = { status: null, redrive: "unknown", resolve: "unknown" }
 
 const states: ReadonlyArray<Expected> = [
-  { state: "pending", status: "pending", ...underWay },
-  { state: "processing", status: "processing", ...underWay },
-  { state: "processing, its lease ended", status: "processing", ...underWay },
-  { state: "pending again", status: "pending", ...underWay },
-  { state: "pending, and somebody else's to send", status: "pending", ...underWay },
+  { state: "pending", status: "pending", ...waiting },
+  { state: "processing", status: "processing", ...claimed },
+  { state: "processing, its lease ended", status: "processing", ...claimed },
+  { state: "pending again", status: "pending", ...waiting },
+  { state: "pending, and somebody else's to send", status: "pending", ...waiting },
   { state: "completed", status: "completed", redrive: "not_failed", resolve: "not_failed", erase: "erased" },
+  {
+    state: "completed, and reached nobody",
+    status: "completed",
+    redrive: "redriven",
+    resolve: "resolved",
+    erase: "erased"
+  },
+  {
+    state: "acknowledged: it reached nobody",
+    status: "completed",
+    redrive: "redriven",
+    resolve: "already_resolved",
+    erase: "erased"
+  },
+  {
+    state: "pending, and cancelled",
+    status: "failed",
+    redrive: "redriven",
+    resolve: "already_resolved",
+    erase: "erased"
+  },
   { state: "failed", status: "failed", redrive: "redriven", resolve: "resolved", erase: "not_settled" },
   {
     state: "failed, and superseded",
@@ -32,17 +54,17 @@ const states: ReadonlyArray<Expected> = [
     erase: "not_settled"
   },
   { state: "resolved", status: "failed", redrive: "redriven", resolve: "already_resolved", erase: "erased" },
-  { state: "redriven", status: "pending", ...underWay },
+  { state: "redriven", status: "pending", ...waiting },
   { state: "erased after it was completed", ...gone, erase: "erased" },
   { state: "erased after it was resolved", ...gone, erase: "erased" },
   { state: "unknown", ...gone, erase: "unknown" }
 ]
 
 const tried = (outcome: string): string =>
-  ({ redriven: "would_redrive", resolved: "would_resolve" })[outcome] ?? outcome
+  ({ redriven: "would_redrive", resolved: "would_resolve", cancelled: "would_cancel" })[outcome] ?? outcome
 
 const statusAfter = (outcome: string, before: string | null): string | null =>
-  outcome === "redriven" ? "pending" : before
+  ({ redriven: "pending", cancelled: "failed" })[outcome] ?? before
 
 describe("an event that is managed", () => {
   let database: Database
@@ -110,10 +132,15 @@ describe("an event that is managed", () => {
     const dry = await manage("resolve", { event_id, notes: "told", dry_run: true })
     assert.deepStrictEqual(dry, { outcome: tried(resolve), status, eventId })
     assert.deepStrictEqual(await stored(event_id), before)
-    assert.deepStrictEqual(await manage("resolve", { event_id, notes: "told" }), { outcome: resolve, status, eventId })
-    if (resolve !== "resolved") return assert.deepStrictEqual(await stored(event_id), before)
+    const after = await manage("resolve", { event_id, notes: "told" })
+    assert.deepStrictEqual(after, { outcome: resolve, status: statusAfter(resolve, status), eventId })
+    if (!["resolved", "cancelled"].includes(resolve)) return assert.deepStrictEqual(await stored(event_id), before)
     assert.strictEqual((await manage("resolve", { event_id, notes: "again" })).outcome, "already_resolved")
-    const { deadLetter } = await database.call<{ deadLetter: object }>("pause_status_get_event", { event_id })
+    const { deadLetter, receipt } = await database.call<{ deadLetter: object | null; receipt: object | null }>(
+      "pause_status_get_event",
+      { event_id }
+    )
+    if (deadLetter === null) return assert.include(receipt, { notified: 0, acknowledged: true, notes: "told" })
     assert.include(deadLetter, { resolution: "resolved", notes: "told" })
   })
 

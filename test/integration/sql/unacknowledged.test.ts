@@ -173,7 +173,10 @@ describe("a delivery that nobody claimed", () => {
     const after = await own.rows<{ id: string; headers: Record<string, string> }>(
       "select id, headers from net.http_request_queue"
     )
-    assert.lengthOf(after.filter(({ id }) => before.some((old) => old.id === id)), 0)
+    assert.lengthOf(
+      after.filter(({ id }) => before.some((old) => old.id === id)),
+      0
+    )
     const times = after.map(({ headers }) => Date.now() / 1000 - Number(headers["webhook-timestamp"]))
     for (const age of times) assert.isBelow(age, 240)
   })

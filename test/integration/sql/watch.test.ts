@@ -69,16 +69,43 @@ describe("the watchdog", () => {
     assert.deepStrictEqual(await openAlerts(), [])
   })
 
-  it("alerts of new dead letters, and closes when they are resolved", async () => {
-    const [event] = await pausedEvents(own, 1)
-    await bury(own, event?.eventId ?? "")
+  it("alerts of dead letters until the last one is closed, however old they are", async () => {
+    const events = await pausedEvents(own, 3)
+    await own.rows("update pause_status.settings set alert_dead_letters_per_hour = 3")
+    for (const { eventId } of events) {
+      await watch()
+      assert.deepStrictEqual(await openAlerts(), [])
+      await bury(own, eventId)
+    }
     await watch()
-    assert.deepStrictEqual(await openAlerts(), ["dead_letters"])
-    assert.deepInclude(await health(), { failed: "1", dead_letters_open: "1", dead_letters_last_hour: "1" })
-    await own.rows("select pause_status.resolve($1)", [event?.eventId])
+    await own.rows("update pause_status.dead_letter_queue set created_at = created_at - interval '2 days'")
+    for (const { eventId } of events) {
+      await watch()
+      assert.deepStrictEqual(await openAlerts(), ["dead_letters"])
+      await own.rows("select pause_status.resolve($1)", [eventId])
+    }
     await watch()
     assert.deepStrictEqual(await openAlerts(), [])
+    assert.deepInclude(await health(), { failed: "3", dead_letters_open: "0" })
   })
+
+  it("alerts of dead letters that are older than its last run", async () => {
+    const [event] = await pausedEvents(own, 1)
+    await bury(own, event?.eventId ?? "")
+    await own.rows("update pause_status.dead_letter_queue set created_at = created_at - interval '2 days'")
+    await watch()
+    assert.deepStrictEqual(await openAlerts(), ["dead_letters"])
+  })
+
+  /** Ten failures, a moment ago. */
+  const fail = async () => {
+    const failing = await pausedEvents(own, 10)
+    for (const { eventId } of failing) await release(own, eventId, await claim(own, eventId))
+    return failing
+  }
+
+  const age = (interval: string) =>
+    own.rows("update pause_status.webhook_attempts set ended_at = ended_at - $1::interval", [interval])
 
   it("alerts of a failure rate, but not because of a few attempts", async () => {
     const failing = await pausedEvents(own, 10)
@@ -94,6 +121,59 @@ describe("the watchdog", () => {
     assert.deepInclude(await health(), { failure_rate_last_15_min: "100.0" })
   })
 
+  it("keeps the alert of a failure rate open in the silence after it, until something succeeds", async () => {
+    const [first] = await fail()
+    await watch()
+    await age("1 day")
+    await watch()
+    assert.deepInclude(await health(), { attempts_last_15_min: "0" })
+    assert.deepStrictEqual(await openAlerts(), ["failure_rate"])
+    await settle(own, first?.eventId ?? "")
+    await watch()
+    assert.deepStrictEqual(await openAlerts(), [])
+  })
+
+  it("is not deceived by attempts from before the clock was set back", async () => {
+    const [first] = await fail()
+    await age("-1 day")
+    await settle(own, first?.eventId ?? "")
+    await watch()
+    assert.deepStrictEqual(await openAlerts(), [])
+    assert.deepInclude(await health(), { attempts_last_15_min: "1", failure_rate_last_15_min: "0.0" })
+  })
+
+  const refuse = (code: string) =>
+    own.rows(
+      `insert into pause_status.webhook_attempts (event_id, attempt, outcome, http_status, error)
+       values (gen_random_uuid(), 1, 'transient', 401, 'the handler answered 401: {"code":"' || $1 || '"}')`,
+      [code]
+    )
+
+  it("alerts of deliveries that are refused for their secret until one is claimed again", async () => {
+    await refuse("unauthorized")
+    await watch()
+    assert.deepStrictEqual(await openAlerts(), ["unauthorized"])
+    await age("1 day")
+    await own.rows(
+      `insert into pause_status.webhook_attempts (event_id, attempt, outcome, error)
+       values (gen_random_uuid(), 1, 'unacknowledged', 'no answer')`
+    )
+    await watch()
+    assert.deepStrictEqual(await openAlerts(), ["unauthorized"])
+    await own.rows(
+      `insert into pause_status.webhook_attempts (event_id, attempt, claim_token, outcome, error)
+       values (gen_random_uuid(), 1, 1, 'transient', 'refused')`
+    )
+    await watch()
+    assert.deepStrictEqual(await openAlerts(), [])
+  })
+
+  it("does not blame the secret for clocks that differ", async () => {
+    await refuse("stale_signature")
+    await watch()
+    assert.deepStrictEqual(await openAlerts(), [])
+  })
+
   it("alerts of expired leases that no sweep takes back", async () => {
     const [event] = await pausedEvents(own, 1)
     await claim(own, event?.eventId ?? "")
@@ -105,22 +185,94 @@ describe("the watchdog", () => {
     assert.deepStrictEqual(await openAlerts(), [])
   })
 
-  it("alerts when the sweep is silent, and when it has never run", async () => {
+  it("alerts when the sweep is silent, when it has never run, and when it ran long after now", async () => {
     for (const silence of [
-      "update pause_status.heartbeats set last_at = now() - interval '1 hour'",
-      "delete from pause_status.heartbeats"
+      "update pause_status.heartbeats set last_at = now() - interval '1 hour' where job = 'sweep'",
+      "update pause_status.heartbeats set last_at = now() + interval '1 hour' where job = 'sweep'",
+      "delete from pause_status.heartbeats where job = 'sweep'"
     ]) {
       await own.rows(silence)
       await watch()
-      assert.deepStrictEqual(await openAlerts(), ["sweep_silent"])
+      assert.include(await openAlerts(), "sweep_silent")
     }
   })
 
   it("is at ease again after the next sweep", async () => {
-    await own.rows("update pause_status.heartbeats set last_at = now() - interval '1 hour'")
+    await own.rows("update pause_status.heartbeats set last_at = now() - interval '1 hour' where job = 'sweep'")
     await watch()
     await sweep(own)
     await watch()
     assert.deepStrictEqual(await openAlerts(), [])
+  })
+
+  it("counts what is raised, and closes it an hour after the last time", async () => {
+    const raise = (kind: string, amount: number) =>
+      own.rows("select pause_status.raise_alert($1, $2, 'look at it')", [kind, amount])
+    const kinds = ["capture_failed", "clock_skew", "unknown_event"]
+    for (const kind of kinds) {
+      await raise(kind, 2)
+      await raise(kind, 3)
+    }
+    await own.rows(
+      `update pause_status.alerts
+       set opened_at = opened_at - interval '2 days', last_seen_at = last_seen_at - interval '59 minutes'`
+    )
+    await watch()
+    assert.deepStrictEqual(await openAlerts(), kinds)
+    assert.deepStrictEqual(await own.rows("select distinct value, threshold, detail from pause_status.alerts"), [
+      { value: "5", threshold: "1", detail: "look at it" }
+    ])
+    await raise("unknown_event", 1)
+    await own.rows("update pause_status.alerts set last_seen_at = last_seen_at - interval '2 minutes'")
+    await watch()
+    assert.deepStrictEqual(await openAlerts(), ["unknown_event"])
+  })
+
+  it("never fails or delays whoever raises an alert", async () => {
+    assert.deepStrictEqual(await own.rows("select pause_status.raise_alert('of no kind', 1, 'nothing')"), [
+      { raise_alert: "" }
+    ])
+    await own.rows("select pause_status.raise_alert('unknown_event', 1, 'first')")
+    await using other = await own.connect()
+    await other.query("begin")
+    await other.query("select pause_status.raise_alert('unknown_event', 1, 'second')")
+    await own.rows("select pause_status.raise_alert('unknown_event', 1, 'third')")
+    await other.query("rollback")
+    assert.deepStrictEqual(await own.rows("select value, detail from pause_status.alerts"), [
+      { value: "1", detail: "first" }
+    ])
+  })
+
+  it("opens and closes alerts although the clock is set back under them", async () => {
+    await own.rows("select pause_status.raise_alert(k, 1, 'now') from unnest(array['unknown_event', 'job_failing']) k")
+    await own.rows(
+      "update pause_status.alerts set opened_at = now() + interval '1 day', last_seen_at = now() + interval '1 day'"
+    )
+    const [event] = await pausedEvents(own, 1)
+    await grow("created_at", -hours)
+    await watch()
+    assert.deepInclude(await health(), { oldest_unnotified_seconds: 0 })
+    await own.rows("update pause_status.alerts set last_seen_at = last_seen_at - interval '2 hours'")
+    await settle(own, event?.eventId ?? "")
+    await watch()
+    const left = await own.rows("select kind from pause_status.alerts where closed_at < opened_at or closed_at is null")
+    assert.deepStrictEqual(left, [])
+  })
+
+  it("goes on when a measure fails, and says so", async () => {
+    const [event] = await pausedEvents(own, 1)
+    await bury(own, event?.eventId ?? "")
+    await own.rows(
+      `create or replace function pause_status.is_authorized_again() returns boolean language plpgsql
+       set search_path = pg_catalog, pg_temp as $$begin raise exception 'no such luck'; end$$;
+       create or replace function pause_status.capture_state(out attached boolean, out enabled boolean, out problem text)
+       language plpgsql set search_path = pg_catalog, pg_temp as $$begin problem := 'it is gone'; end$$`
+    )
+    await watch()
+    assert.deepStrictEqual(await openAlerts(), ["capture_missing", "dead_letters", "job_failing"])
+    const { detail } = await own.row<{ detail: string }>(
+      "select detail from pause_status.alerts where kind = 'job_failing'"
+    )
+    assert.match(detail, /^pause-status-watch: .*unauthorized.*no such luck$/)
   })
 })

@@ -1,0 +1,87 @@
+import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { type Database, openReadyDatabase } from "../../support/sql.ts"
+
+const most = 10_000
+
+/** Four times as many as are counted, of each: pending, claimed too long ago, failed, told to nobody; and attempts. */
+const fill = `
+  insert into pause_status.webhook_queue (
+    event_id, mentor_id, version, transition, old_status, new_status, occurred_at, source, fingerprint, created_at,
+    status, next_attempt_at, lease_expires_at, receipt, completed_at, dead_letter_id
+  )
+  select
+    md5('event ' || i)::uuid, md5('mentor ' || i)::uuid, 1, 'PAUSE', 'active', 'paused', t, 'outbox', '', t, status,
+    case status when 'pending' then t end,
+    case status when 'processing' then t end,
+    case status when 'completed' then '{"notified": 0}'::jsonb end,
+    case status when 'completed' then t end,
+    case status when 'failed' then md5('event ' || i)::uuid end
+  from generate_series(0, ${16 * most - 1}) as i
+  cross join lateral (
+    select
+      now() - i * interval '1 millisecond' as t,
+      (array['pending', 'processing', 'completed', 'failed'])[1 + i / ${4 * most}] as status
+  ) as row;
+
+  insert into pause_status.dead_letter_queue (
+    id, event_id, mentor_id, version, reason, payload, attempts, first_failed_at, last_failed_at, last_error
+  )
+  select q.dead_letter_id, q.event_id, q.mentor_id, q.version, 'refused', '{}', 1, q.created_at, q.created_at, 'refused'
+  from pause_status.webhook_queue q
+  where q.status = 'failed';
+
+  insert into pause_status.webhook_attempts (event_id, attempt, outcome, http_status, error)
+  select md5('event ' || i)::uuid, 1, 'transient', 401, 'refused' from generate_series(1, ${4 * most}) as i;
+  update pause_status.webhook_queue set created_at = now() - interval '1 hour' where event_id = md5('event 7')::uuid;
+  analyze pause_status.webhook_queue, pause_status.webhook_attempts, pause_status.dead_letter_queue`
+
+describe("the report on health of a long outage", () => {
+  let database: Database
+  beforeAll(async () => {
+    database = await openReadyDatabase()
+    await database.rows(fill)
+  })
+  afterAll(() => database[Symbol.asyncDispose]())
+
+  /** What a function answers, and how many rows of the three large tables it read, in whatever way. */
+  const readBy = async (call: string) => {
+    await using client = await database.connect()
+    await client.query("begin")
+    const { rows } = await client.query<{ answer: unknown }>(`select ${call} as answer`)
+    const counted = await client.query<{ read: string }>(
+      `select sum(pg_stat_get_xact_tuples_returned(c.oid) + pg_stat_get_xact_tuples_fetched(c.oid)
+         + (select sum(pg_stat_get_xact_tuples_returned(i.indexrelid)) from pg_index i where i.indrelid = c.oid)) as read
+       from pg_class c
+       where c.relnamespace = 'pause_status'::regnamespace
+         and c.relname in ('webhook_queue', 'webhook_attempts', 'dead_letter_queue')`
+    )
+    await client.query("rollback")
+    return { answer: rows[0]?.answer, read: Number(counted.rows[0]?.read) }
+  }
+
+  it("counts to ten thousand, and reads no more rows than that for each figure", async () => {
+    const { answer, read } = await readBy("public.pause_status_health()")
+    assert.deepInclude(answer, {
+      pending: most,
+      processing: most,
+      failed: most,
+      deadLettersOpen: most,
+      withoutRecipients: most,
+      expiredLeases: most,
+      failureRatePercent: 100
+    })
+    assert.isAtLeast(read, 6 * most)
+    assert.isAtMost(read, 20 * most)
+  })
+
+  it("knows the oldest all the same", async () => {
+    const { answer } = await readBy("(select h.oldest_unnotified_seconds from pause_status.health h)")
+    assert.isAtLeast(Number(answer), 3_600)
+  })
+
+  it("costs the watchdog no more", async () => {
+    const { answer, read } = await readBy("pause_status.watch()")
+    assert.isAtLeast(Number(answer), 6)
+    assert.isAtMost(read, 20 * most)
+  })
+})

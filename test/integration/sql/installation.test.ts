@@ -1,0 +1,224 @@
+import { afterAll, assert, beforeEach, describe, it } from "vitest"
+import { eventually } from "../../support/eventually.ts"
+import { createMentor, type Database, openReadyDatabase, setStatus, sweep } from "../../support/sql.ts"
+
+interface Job {
+  readonly name: string
+  readonly scheduled: boolean
+  readonly problem?: string
+}
+
+interface Health {
+  readonly capture: { readonly attached: boolean; readonly enabled: boolean; readonly problem?: string }
+  readonly jobs: ReadonlyArray<Job>
+}
+
+describe("what the outbox lives on", () => {
+  let database: Database | undefined
+  let own: Database
+  beforeEach(async () => {
+    await database?.[Symbol.asyncDispose]()
+    database = own = await openReadyDatabase()
+  })
+  afterAll(() => database?.[Symbol.asyncDispose]())
+
+  const health = () => own.call<Health>("pause_status_health", {})
+
+  const problems = async () => (await health()).jobs.flatMap(({ problem }) => problem ?? [])
+
+  const openAlerts = async () => {
+    await own.rows("select pause_status.watch()")
+    return own.rows<{ kind: string; detail: string }>(
+      "select kind, detail from pause_status.alerts where closed_at is null order by kind"
+    )
+  }
+
+  const kinds = async () => (await openAlerts()).map(({ kind }) => kind)
+
+  it("is in place", async () => {
+    assert.deepStrictEqual(await kinds(), [])
+    assert.deepStrictEqual(await problems(), [])
+    assert.deepStrictEqual((await health()).capture, { attached: true, enabled: true })
+  })
+
+  const table = "public.peer_mentor_profiles"
+
+  it.for<readonly [what: string, statement: string, attached: boolean, enabled: boolean, problem: RegExp]>([
+    [
+      "is disabled",
+      `alter table ${table} disable trigger pause_status_capture_update`,
+      true,
+      false,
+      /enable trigger.*update$/
+    ],
+    [
+      "fires on replicas only",
+      `alter table ${table} enable replica trigger pause_status_capture_key`,
+      true,
+      false,
+      /key$/
+    ],
+    [
+      "is missing",
+      `drop trigger pause_status_capture_key on ${table}`,
+      false,
+      false,
+      /lacks pause_status_capture_key:/
+    ],
+    [
+      "runs another function",
+      `create or replace trigger pause_status_capture_key before update on ${table} for each row
+       execute function suppress_redundant_updates_trigger()`,
+      false,
+      false,
+      /lacks pause_status_capture_key:/
+    ],
+    [
+      "stayed on the table that was there before",
+      `alter table ${table} rename to old_profiles; create table ${table} (id uuid primary key, status text)`,
+      false,
+      false,
+      /lacks pause_status_capture_insert, pause_status_capture_key, pause_status_capture_update:/
+    ],
+    ["went with its table", `drop table ${table}`, false, false, /there is no table/],
+    [
+      "finds no column status",
+      `alter table ${table} rename column status to state`,
+      true,
+      true,
+      /name and type for: status/
+    ],
+    ["finds no column id", `alter table ${table} rename column id to mentor_id`, true, true, /name and type for: id/]
+  ])("is not when a capture trigger %s", async ([, statement, attached, enabled, problem]) => {
+    await own.rows(statement)
+    const { capture } = await health()
+    assert.include(capture, { attached, enabled })
+    assert.match(capture.problem ?? "", problem)
+    const [alert, ...more] = await openAlerts()
+    assert.strictEqual(alert?.kind, "capture_missing")
+    assert.match(alert?.detail ?? "", problem)
+    assert.lengthOf(more, 0)
+  })
+
+  it("is again when what was missing is back", async () => {
+    await own.rows(`alter table ${table} disable trigger user`)
+    assert.deepStrictEqual(await kinds(), ["capture_missing"])
+    await own.rows(`alter table ${table} enable trigger user`)
+    assert.deepStrictEqual(await kinds(), [])
+    await own.rows(`drop trigger pause_status_capture_update on ${table}`)
+    assert.deepStrictEqual(await kinds(), ["capture_missing"])
+    await own.migrate()
+    assert.deepStrictEqual(await kinds(), [])
+    const mentor = await createMentor(own)
+    await setStatus(own, mentor, "paused")
+    assert.deepInclude(await own.row("select count(*)::int as events from pause_status.webhook_queue"), { events: 1 })
+  })
+
+  it("is not when a job is gone, or is inactive", async () => {
+    await own.rows("select cron.unschedule('pause-status-reconcile')")
+    await own.rows("select cron.alter_job(jobid, active := false) from cron.job where jobname = 'pause-status-sweep'")
+    const wrong = (await health()).jobs.filter(({ problem }) => problem !== undefined)
+    assert.deepStrictEqual(
+      wrong.map(({ name, scheduled }) => [name, scheduled]),
+      [
+        ["reconcile", false],
+        ["sweep", false]
+      ]
+    )
+    assert.match(wrong[0]?.problem ?? "", /^pause-status-reconcile is not scheduled/)
+    assert.match(wrong[1]?.problem ?? "", /^pause-status-sweep is inactive: select cron\.alter_job/)
+    const [alert, ...more] = await openAlerts()
+    assert.include(alert, {
+      kind: "job_missing",
+      detail: wrong
+        .map(({ problem }) => problem)
+        .toSorted()
+        .join("; ")
+    })
+    assert.lengthOf(more, 0)
+  })
+
+  it("is not when pg_cron is gone", async () => {
+    await using admin = await own.connect("admin")
+    await admin.query("drop extension pg_cron cascade")
+    const { jobs } = await health()
+    assert.deepStrictEqual(
+      jobs.map(({ problem, scheduled }) => [scheduled, problem?.split(":")[0]]),
+      jobs.map(() => [false, "pg_cron cannot be asked"])
+    )
+    const [alert, ...more] = await openAlerts()
+    assert.strictEqual(alert?.kind, "job_missing")
+    assert.lengthOf(more, 0)
+  })
+
+  it("is not when a job meets an error, which is named until it has run without", async () => {
+    await own.rows("alter table pause_status.rechecks rename column created_at to made_at")
+    await sweep(own)
+    const [alert, ...more] = await openAlerts()
+    assert.strictEqual(alert?.kind, "job_failing")
+    assert.lengthOf(more, 0)
+    assert.match(alert?.detail ?? "", /^pause-status-sweep: .*recheck_mentors.*created_at/)
+    assert.deepStrictEqual(await problems(), [alert?.detail])
+    await own.rows("alter table pause_status.rechecks rename column made_at to created_at")
+    await sweep(own)
+    assert.deepStrictEqual(await problems(), [])
+    assert.deepStrictEqual(await kinds(), ["job_failing"])
+    await own.rows("update pause_status.alerts set last_seen_at = last_seen_at - interval '5 minutes'")
+    assert.deepStrictEqual(await kinds(), [])
+  })
+
+  it("is not in error because of one that the clock was set back behind", async () => {
+    await own.rows("select pause_status.beat('reconcile', 'it failed')")
+    await own.rows(
+      "update pause_status.heartbeats set failed_at = failed_at + interval '1 day' where job = 'reconcile'"
+    )
+    await own.rows("select pause_status.beat('reconcile')")
+    assert.deepStrictEqual(await problems(), [])
+  })
+
+  it("is not when a job is silent for longer than its schedule explains", async () => {
+    // The shortest limit, because silence counts from the start of the server on.
+    await own.rows("update pause_status.settings set alert_sweep_silent_seconds = 1")
+    const silence = async (ago: string) => {
+      await own.rows("update pause_status.heartbeats set last_at = now() - $1::interval", [ago])
+      return (await health()).jobs.flatMap(({ name, problem }) => (problem === undefined ? [] : name))
+    }
+    await eventually(() => silence("1 day")).toHaveLength(5)
+    assert.deepStrictEqual(await silence("4 seconds"), ["direct", "sweep", "watch"])
+    assert.deepStrictEqual(await silence("7 seconds"), ["direct", "reconcile", "sweep", "watch"])
+    assert.deepStrictEqual(await silence("-1 day"), ["direct", "reconcile", "retention", "sweep", "watch"])
+    const alerts = await openAlerts()
+    assert.deepStrictEqual(
+      alerts.map(({ kind }) => kind),
+      ["job_failing", "sweep_silent"]
+    )
+    assert.match(alerts[0]?.detail ?? "", /pause-status-retention ran to its end at .* and not since/)
+  })
+
+  it("is not when a job has never run", async () => {
+    await own.rows("delete from pause_status.heartbeats where job = 'retention'")
+    assert.deepStrictEqual(await problems(), ["pause-status-retention has never run to its end"])
+  })
+
+  it("needs neither triggers nor reconciliation where only stock webhooks report changes", async () => {
+    await own.rows("select pause_status.feed_by('webhook')")
+    await own.rows("select cron.unschedule('pause-status-reconcile')")
+    assert.deepStrictEqual(await kinds(), [])
+    const { capture, jobs } = await health()
+    assert.deepStrictEqual(capture, { attached: true, enabled: false })
+    assert.notInclude(
+      jobs.map(({ name }) => name),
+      "reconcile"
+    )
+    assert.deepStrictEqual(await problems(), [])
+    await own.rows("select pause_status.feed_by('outbox')")
+    assert.deepStrictEqual(await kinds(), ["job_missing"])
+  })
+
+  it("is looked at although nobody opens an alert: all jobs are gone, and the settings too", async () => {
+    await own.rows("select cron.unschedule(jobname) from cron.job")
+    await own.rows("delete from pause_status.settings")
+    assert.lengthOf(await problems(), 5)
+    assert.deepStrictEqual(await own.rows("select from pause_status.alerts"), [])
+  })
+})
