@@ -199,12 +199,8 @@ describe("notifying the coordinators", () => {
       assert.nestedInclude(rows[0]?.answer, { replayed: false, "receipt.notified": 0 })
       await assign(mentorId)
       const second = notify(event)
-      await eventually("the second caller waits", async () => {
-        const waiting = await database.rows(
-          "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
-        )
-        return waiting.length === 1 ? waiting : undefined
-      })
+      const waiting = "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+      await eventually(() => database.rows(waiting)).toHaveLength(1)
       await first.query("commit")
       assert.nestedInclude(await second, { replayed: false, "receipt.notified": 1 })
       assert.lengthOf(await notificationsOf(mentorId), 1)
