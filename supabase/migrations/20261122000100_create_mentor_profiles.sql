@@ -3,22 +3,10 @@
 --          What would make capture or notify fail later is refused here, before anything is installed.
 -- Locks:   none on existing tables.
 -- Undo:    drop table public.mentor_coordinators, public.coordinators, public.peer_mentor_profiles (only if made here);
---          drop function pause_status.touch(), pause_status.has_unique_key(regclass, text[]).
+--          drop function pause_status.touch(), pause_status.has_unique_key(regclass, text[], boolean).
 
 -- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('pause_status migrations'));
-
-do $$
-begin
-  if current_setting('server_version_num')::integer < 150000 then
-    raise exception 'PostgreSQL 15 or newer is needed, but this is %', current_setting('server_version')
-      using errcode = 'feature_not_supported';
-  end if;
-end
-$$;
-
--- Here and not where it is first used: where it cannot be had, nothing may be captured, because nothing would be swept.
-create extension if not exists pg_cron with schema pg_catalog;
 
 create schema if not exists pause_status;
 revoke all on schema pause_status from public, anon, authenticated, service_role;
@@ -41,7 +29,7 @@ end
 $$;
 comment on function pause_status.touch() is 'Keeps updated_at current, unless the update itself changes it.';
 
-create or replace function pause_status.has_unique_key(relation regclass, columns text[])
+create or replace function pause_status.has_unique_key(relation regclass, columns text[], arbiter boolean)
 returns boolean
 language sql
 stable
@@ -53,7 +41,7 @@ as $$
     where i.indrelid = relation
       and i.indisunique
       and i.indisvalid
-      and i.indimmediate
+      and (i.indimmediate or not arbiter)
       and i.indpred is null
       and i.indexprs is null
       and array(
@@ -65,8 +53,8 @@ as $$
       ) = array(select c collate "C" from unnest(columns) c order by 1)
   )
 $$;
-comment on function pause_status.has_unique_key(regclass, text[]) is
-  'Whether exactly these columns are unique, in every row and at every moment.';
+comment on function pause_status.has_unique_key(regclass, text[], boolean) is
+  'Whether exactly these columns are unique; as an arbiter of on conflict, also at every moment of a transaction.';
 
 revoke all on all functions in schema pause_status from public, anon, authenticated, service_role;
 
@@ -201,7 +189,7 @@ begin
   ) then
     problem := 'must stand for itself, but it is a partition, or it inherits, or it is inherited';
     cure := 'Changes by the other table''s name would go unnoticed: give this name to the table that is written to.';
-  elsif not (found.id_is_not_null and pause_status.has_unique_key(relation, array['id'])) then
+  elsif not (found.id_is_not_null and pause_status.has_unique_key(relation, array['id'], false)) then
     problem := 'must have a key of id alone, but an id may be null, or may be there twice';
     cure := case found.relkind
       when 'p' then 'In a partitioned table only the partition key can be unique: partition it by hash (id).'
@@ -209,10 +197,10 @@ begin
     end;
   elsif found.attgenerated = 'v' then
     problem := 'must store its status, but the column is a virtual one, which no trigger can read';
-    cure := 'Make it generated always as (…) stored.';
+    cure := 'Generate it as stored.';
   elsif not labels @> array['active', 'paused'] then
     problem := 'has a status that cannot be both active and paused, only ' || array_to_string(labels, ', ');
-    cure := format('Run: alter type %s add value … for each that is missing', found.status_type::regtype);
+    cure := 'Add the missing ones with alter type, or rename those that mean the same.';
   end if;
 
   if problem is not null then
@@ -269,7 +257,7 @@ begin
   elsif obliged is not null then
     problem := 'asks for what is not always known: ' || obliged;
     cure := 'Give these columns a default, or drop their not null.';
-  elsif not pause_status.has_unique_key(relation, array['event_id', 'coordinator_id']) then
+  elsif not pause_status.has_unique_key(relation, array['event_id', 'coordinator_id'], true) then
     problem := 'does not keep a coordinator from being told twice';
     cure := 'Run: alter table public.notifications add unique (event_id, coordinator_id)';
   elsif exists (

@@ -2,13 +2,13 @@
 -- Locks:   none on existing tables.
 -- Undo:    drop function public.pause_status_notify(jsonb), pause_status.notify(pause_status.reading[]),
 --          pause_status.take_turns(pause_status.reading[]), pause_status.receipt(pause_status.reading, uuid[]),
---          pause_status.notification_id(uuid, uuid); drop table public.notifications, pause_status.orchestrations,
---          pause_status.orchestrated_mentors.
+--          pause_status.notification_id(uuid, uuid); drop table public.notifications,
+--          pause_status.orchestrations, pause_status.orchestrated_mentors.
 
 -- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('pause_status migrations'));
 
--- What a table of that name must be like is checked by the first migration.
+-- A table of that name that was there before is checked by the first migration.
 do $$
 begin
   if to_regclass('public.notifications') is null then
@@ -39,15 +39,12 @@ create table if not exists pause_status.orchestrations (
   fingerprint text not null,
   receipt jsonb not null,
   created_at timestamptz not null default clock_timestamp(),
-  constraint orchestrations_pkey primary key (event_id),
-  constraint orchestrations_conceal_what_is_erased check (
-    not receipt ? 'erased' or fingerprint ~ '^sha256:[0-9a-f]{32}:[0-9a-f]{64}$'
-  )
+  constraint orchestrations_pkey primary key (event_id)
 );
 create index if not exists orchestrations_created_at_idx on pause_status.orchestrations (created_at);
 comment on table pause_status.orchestrations is
   'The orchestrator''s idempotency keys: what was answered to each event, so that a repetition gets the same answer. '
-  'The key of an event that nobody was told about hides nothing: a repetition tells those who are there by then.';
+  'Where nobody was notified, a repetition notifies the coordinators that the mentor has by then.';
 
 create table if not exists pause_status.orchestrated_mentors (
   mentor_id uuid,
@@ -88,15 +85,15 @@ begin
     'transition', event.transition,
     'notified', cardinality(coordinator_ids),
     'notificationIds', to_jsonb(array(
-      select pause_status.notification_id(event.event_id, told.coordinator_id) as id
-      from unnest(coordinator_ids) as told (coordinator_id)
+      select pause_status.notification_id(event.event_id, c.id) as id
+      from unnest(coordinator_ids) as c (id)
       order by id
     ))
   );
 end
 $$;
 comment on function pause_status.receipt(pause_status.reading, uuid[]) is
-  'What the orchestrator answers when it tells these coordinators about an event.';
+  'What the orchestrator answers when it notifies these coordinators of an event.';
 
 create or replace function pause_status.take_turns(readings pause_status.reading[])
 returns void
@@ -124,7 +121,7 @@ begin
 end
 $$;
 comment on function pause_status.take_turns(pause_status.reading[]) is
-  'Lets one caller at a time tell about a mentor: the order of two would be nobody''s.';
+  'Lets one caller at a time notify about a mentor; otherwise two could write in either order.';
 
 create or replace function pause_status.notify(readings pause_status.reading[])
 returns uuid[]
@@ -140,9 +137,12 @@ declare
   told_event_ids uuid[];
 begin
   perform pause_status.take_turns(readings);
+
   -- One statement, so that a receipt names exactly those who are told: coordinators may come and go between two.
   with given as materialized (
-    select distinct on (r.event_id) r as event, r.event_id, r.mentor_id, r.version, r.transition, array(
+    select distinct on (r.event_id)
+      r as event, r.event_id, r.mentor_id, r.transition, r.version, r.forced, r.fingerprint,
+      array(
         select distinct c.id
         from public.mentor_coordinators mc
         join public.coordinators c on c.id = mc.coordinator_id
@@ -152,17 +152,17 @@ begin
     where r.problem is null
     order by r.event_id, r.place
   ), kept as (
-    -- A second caller with the same key waits here for the first one's commit, and answers the first one's receipt,
-    -- unless that says that nobody was told.
+    -- A second caller with the same key waits here for the first one's commit. Its answer is the first one's receipt,
+    -- unless that one notified nobody.
     insert into pause_status.orchestrations as o (event_id, fingerprint, receipt)
-    select g.event_id, (g.event).fingerprint, pause_status.receipt(g.event, g.coordinator_ids)
+    select g.event_id, g.fingerprint, pause_status.receipt(g.event, g.coordinator_ids)
     from given g
     where g.version is null
-      or (g.event).forced
+      or g.forced
       or g.version >= (select m.version from pause_status.orchestrated_mentors m where m.mentor_id = g.mentor_id)
     order by g.event_id
     on conflict (event_id) do update
-    set receipt = excluded.receipt, created_at = clock_timestamp()
+    set receipt = excluded.receipt, created_at = excluded.created_at
     where o.fingerprint = excluded.fingerprint
       and o.receipt -> 'notified' = '0'
       and excluded.receipt -> 'notified' <> '0'
@@ -191,8 +191,8 @@ begin
 end
 $$;
 comment on function pause_status.notify(pause_status.reading[]) is
-  'Tells the coordinators of each event that nobody was told about, unless it is superseded; returns those events, also '
-  'when there was nobody to tell.';
+  'Notifies the coordinators of each event that nobody was notified of, unless it is superseded. Returns the events '
+  'whose receipts it wrote.';
 
 create or replace function public.pause_status_notify(events jsonb)
 returns jsonb
@@ -217,7 +217,7 @@ begin
           'outcome', 'notified', 'receipt', o.receipt, 'replayed', told.event_id is null or told.place <> r.place
         )
         -- An erased event's key is kept, but says nothing by itself.
-        when pause_status.is_concealed_as(r.fingerprint, o.fingerprint) then
+        when o.fingerprint = pause_status.conceal(r.fingerprint) then
           jsonb_build_object('outcome', 'notified', 'receipt', o.receipt, 'replayed', true)
         else jsonb_build_object('outcome', 'payload_mismatch')
       end
@@ -243,7 +243,8 @@ $$;
 comment on function public.pause_status_notify(jsonb) is
   'Tells the coordinators about an array of PauseEvents, in one transaction and once per event id; answers in the same '
   'order, each with its eventId: notified (receipt, replayed), payload_mismatch (same key, other payload), superseded '
-  '(they were told about a later version of the mentor, and the event has no force) or invalid (message).';
+  '(they were told about a later version of the mentor, and the event has no force) or invalid (message). A receipt that '
+  'says notified 0 is replaced once there is somebody to notify.';
 
 revoke all on all functions in schema pause_status from public, anon, authenticated, service_role;
 revoke all on function public.pause_status_notify(jsonb) from public, anon, authenticated;
