@@ -3,7 +3,7 @@ import { randomUUID, type UUID } from "node:crypto"
 import { openapiText } from "../../local/openapi.ts"
 import { MentorId } from "../../src/schema/Identifiers.ts"
 import { type Contract, observe, openContract } from "../support/contract.ts"
-import { deliver, pausePayload, verdict } from "../support/deliveries.ts"
+import { deliver, pausePayload, queue, verdict } from "../support/deliveries.ts"
 import { newMentorId, seedDatabase, seedOf } from "../support/events.ts"
 import { createMentor, type Database, eventually, eventsOf, openDatabase } from "../support/pipeline.ts"
 import { sharedStack } from "../support/stack.ts"
@@ -175,7 +175,7 @@ describe("a dead letter", () => {
 it("an event that was erased is not told again when its delivery comes back", async () => {
   const mentorId = await createMentor(database)
   const eventId = randomUUID()
-  const payload = pausePayload(mentorId, eventId)
+  const payload = await queue(database, pausePayload(mentorId, eventId))
   assert.strictEqual((await deliver(stack, payload, eventId)).status, 200)
   assert.strictEqual((await ask("DELETE", `${base}/${eventId}`)).word, "204")
   assert.strictEqual(await verdict(await deliver(stack, payload, eventId)), "409 already_processed")
