@@ -123,7 +123,8 @@ describe("the list of events", () => {
       completedAt: null,
       nextAttemptAt: null,
       lastError: null,
-      receipt: null
+      receipt: null,
+      reachedNobody: false
     })
   })
 
