@@ -12,7 +12,8 @@ const QUESTIONS: Readonly<Record<string, () => Promise<{ readonly ask: Ask }>>> 
   tableSize: () => import("./tableSize.ts"),
   queues: () => import("./queues.ts"),
   latency: () => import("./latency.ts"),
-  burst: () => import("./burst.ts")
+  burst: () => import("./burst.ts"),
+  recovery: () => import("./recovery.ts")
 }
 
 const USAGE = `Usage: npm run bench -- [--quick] [--write] [${Object.keys(QUESTIONS).join("] [")}]

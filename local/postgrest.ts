@@ -13,6 +13,8 @@ export interface PostgrestOptions {
   /** The database, as the role authenticator. */
   readonly databaseUrl: string
   readonly jwtSecret: string
+  /** The schemas that are served, the default one first; public when absent. */
+  readonly schemas?: string | undefined
   readonly home: string
   readonly log: Log
   readonly reaper: Reaper
@@ -37,7 +39,7 @@ export const postgrest = (options: PostgrestOptions): { service: Service; upstre
           HOME: options.home,
           PGRST_SERVER_UNIX_SOCKET: socketPath,
           PGRST_DB_URI: options.databaseUrl,
-          PGRST_DB_SCHEMAS: "public",
+          PGRST_DB_SCHEMAS: options.schemas ?? "public",
           PGRST_DB_EXTRA_SEARCH_PATH: "public, extensions",
           PGRST_DB_ANON_ROLE: "anon",
           PGRST_DB_CHANNEL_ENABLED: "true",

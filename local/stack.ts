@@ -39,6 +39,8 @@ export interface StackOptions {
   readonly orchestratorUrl?: string
   /** Whether supabase/migrations is applied; true when absent. */
   readonly migrate?: boolean
+  /** The schemas that the Data API serves, the default one first; public when absent. */
+  readonly schemas?: string
   readonly log?: Log
 }
 
@@ -151,7 +153,8 @@ export const startStack = async (options: StackOptions = {}, places: StackPlaces
       ...common,
       program: postgrestPath,
       databaseUrl: postgres.urlOf("authenticator"),
-      jwtSecret: keys.jwtSecret
+      jwtSecret: keys.jwtSecret,
+      schemas: options.schemas
     })
     started.defer(() => takeDown(net, http, cron, rest.service))
     await inParallel(

@@ -100,7 +100,7 @@ const project = { SUPABASE_URL: "https://abcdefgh.supabase.co", SUPABASE_SERVICE
 const delivered = Effect.fnUntraced(function* (body: unknown, events: number, receipt: unknown) {
   const database = rpcClient(
     answered(Array.from({ length: events }, () => claimed)),
-    answered(Array.from({ length: events }, () => completed))
+    answered({ settled: Array.from({ length: events }, () => completed), next: [] })
   )
   const orchestrator = fetchOf({ status: 200, body: JSON.stringify(receipt) })
   const outside = Layer.mergeAll(

@@ -47,7 +47,7 @@ const QUEUE = "pause_status.webhook_queue"
 const ATTEMPTS = "pause_status.webhook_attempts"
 
 const multiply = async (client: Client, mentorId: string, count: number): Promise<void> => {
-  const own = { event_id: "gen_random_uuid()", mentor_id: "gen_random_uuid()" }
+  const own = { event_id: "gen_random_uuid()", mentor_id: "gen_random_uuid()", leads: "null" }
   await client.query(
     `${await copiesOf(client, QUEUE, own)}
      from ${QUEUE} model cross join generate_series(1, $2) where model.mentor_id = $1`,
@@ -76,6 +76,5 @@ export const fillPending = async (client: Client, count: number): Promise<void> 
   const mentorIds = await createMentors(client, 1)
   await flip(client, "public.peer_mentor_profiles", mentorIds)
   await takeSent(client)
-  await client.query("set pause_status.dispatched_until = '9'")
   await multiply(client, mentorIds[0] ?? "", count)
 }

@@ -209,6 +209,14 @@ export const orchestratorRetries = withDefault(
   "set a whole number from 0 to 10"
 )
 
+/** How long after its start a delivery takes further events; below pg_net's 5 s and the lease. Milliseconds. */
+export const continueMillis = withDefault(
+  "CONTINUE_MS",
+  numberIf((value) => value >= 0 && value <= 10_000),
+  1_500,
+  "set a number of milliseconds from 0, which switches it off, to 10000"
+)
+
 /** How many calls in a row must fail for the circuit to open. */
 export const circuitFailures = positive("CIRCUIT_FAILURES", 5, "failed calls")
 

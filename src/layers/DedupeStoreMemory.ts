@@ -11,6 +11,8 @@ import {
   DedupeStore,
   EventDeadLettered,
   EventInFlight,
+  EventNotInOutbox,
+  EventOutOfOrder,
   fingerprint,
   PayloadMismatch,
   type Settled,
@@ -33,30 +35,53 @@ export type State = Map<string, Entry>
 /**
  * Keeps claims in the process, with the semantics of the database: for tests and for apps that run as one process.
  *
+ * With an `outbox`, whose events may be added while the store is used, it claims no other ones that say they are from an
+ * outbox, keeps each mentor's in order, and hands out what was never claimed. Without one it cannot tell a foreign event:
+ * it takes all of them, in any order, and has none to hand out.
+ *
  * **Units** `leaseSeconds` defaults to the database's 30.
  */
-export const make = (options?: { readonly leaseSeconds?: number }) => {
+export const make = (options: { readonly leaseSeconds?: number; readonly outbox?: ReadonlySet<PauseEvent> } = {}) => {
   const state: State = new Map()
-  const leaseSeconds = options?.leaseSeconds ?? 30
+  const { leaseSeconds = 30, outbox } = options
 
-  const claim = (event: PauseEvent, now: number): Result.Result<Claim, ClaimRefused> => {
+  const isUnsettled = ({ eventId }: PauseEvent): boolean => {
+    const tag = state.get(eventId)?.state._tag
+    return tag !== "Completed" && tag !== "Dead"
+  }
+
+  const isFirstInLine = ({ mentorId, source, version = 0 }: PauseEvent): boolean =>
+    source === "webhook" ||
+    [...(outbox ?? [])].every(
+      (other) => other.mentorId !== mentorId || (other.version ?? 0) >= version || !isUnsettled(other)
+    )
+
+  const grant = (event: PauseEvent, now: number): Claim => {
+    const token = (state.get(event.eventId)?.token ?? 0) + 1
+    const leaseEndsAt = now + leaseSeconds * 1000
+    state.set(event.eventId, { fingerprint: fingerprint(event), token, state: { _tag: "Processing", leaseEndsAt } })
+    return { event, token, attempt: token, leaseSeconds }
+  }
+
+  const refusal = (event: PauseEvent, now: number): ClaimRefused | undefined => {
     const { eventId } = event
     const entry = state.get(eventId)
-    if (entry !== undefined && entry.fingerprint !== fingerprint(event)) {
-      return Result.fail(new PayloadMismatch({ eventId }))
-    }
-    if (entry?.state._tag === "Dead") return Result.fail(new EventDeadLettered({ eventId }))
-    if (entry?.state._tag === "Completed") {
-      return Result.fail(new AlreadyProcessed({ eventId, receipt: entry.state.receipt }))
-    }
+    const queued = [...(outbox ?? [])].find((other) => other.eventId === eventId)
+    const known = entry?.fingerprint ?? (queued && fingerprint(queued))
+    if (known === undefined && outbox !== undefined && event.source === "outbox")
+      return new EventNotInOutbox({ eventId })
+    if (known !== undefined && known !== fingerprint(event)) return new PayloadMismatch({ eventId })
+    if (entry?.state._tag === "Dead") return new EventDeadLettered({ eventId })
+    if (entry?.state._tag === "Completed") return new AlreadyProcessed({ eventId, receipt: entry.state.receipt })
     if (entry?.state._tag === "Processing" && entry.state.leaseEndsAt > now) {
-      const retryAfterSeconds = Math.ceil((entry.state.leaseEndsAt - now) / 1000)
-      return Result.fail(new EventInFlight({ eventId, retryAfterSeconds }))
+      return new EventInFlight({ eventId, retryAfterSeconds: Math.ceil((entry.state.leaseEndsAt - now) / 1000) })
     }
-    const token = (entry?.token ?? 0) + 1
-    const leaseEndsAt = now + leaseSeconds * 1000
-    state.set(eventId, { fingerprint: fingerprint(event), token, state: { _tag: "Processing", leaseEndsAt } })
-    return Result.succeed({ event, token, attempt: token, leaseSeconds })
+    return isFirstInLine(event) ? undefined : new EventOutOfOrder({ eventId, retryAfterSeconds: 1 })
+  }
+
+  const claim = (event: PauseEvent, now: number): Result.Result<Claim, ClaimRefused> => {
+    const refused = refusal(event, now)
+    return refused === undefined ? Result.succeed(grant(event, now)) : Result.fail(refused)
   }
 
   const settle = (settlement: Settlement): Settled => {
@@ -76,12 +101,26 @@ export const make = (options?: { readonly leaseSeconds?: number }) => {
     return dead ? "dead" : "released"
   }
 
+  const handOut = (settlements: ReadonlyArray<Settlement>, take: number, now: number): ReadonlyArray<Claim> => {
+    const mentorIds = new Set(settlements.map(({ claim }) => claim.event.mentorId))
+    const waited = ({ mentorId }: PauseEvent): number => (mentorIds.has(mentorId) ? 0 : 1)
+    return [...(outbox ?? [])]
+      .filter((event) => !state.has(event.eventId) && isFirstInLine(event))
+      .toSorted((one, other) => waited(one) - waited(other))
+      .slice(0, take)
+      .map((event) => grant(event, now))
+  }
+
   const layer = Layer.succeed(DedupeStore, {
     claim: Effect.fn("DedupeStore.claim")((events: ReadonlyArray<PauseEvent>) =>
       Effect.map(Clock.currentTimeMillis, (now) => events.map((event) => claim(event, now)))
     ),
-    settle: Effect.fn("DedupeStore.settle")((settlements: ReadonlyArray<Settlement>) =>
-      Effect.sync(() => settlements.map(settle))
+    settle: Effect.fn("DedupeStore.settle")(
+      (settlements: ReadonlyArray<Settlement>, { take }: { readonly take: number }) =>
+        Effect.map(Clock.currentTimeMillis, (now) => ({
+          settled: settlements.map(settle),
+          next: handOut(settlements, take, now)
+        }))
     )
   })
   return { layer, state }

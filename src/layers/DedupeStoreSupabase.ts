@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import type { PauseEvent, PauseEvents } from "../schema/PauseEvent.ts"
+import { PauseEvent, type PauseEvents } from "../schema/PauseEvent.ts"
 import { Receipt } from "../schema/Receipt.ts"
 import {
   AlreadyProcessed,
@@ -13,31 +13,36 @@ import {
   DedupeStoreUnavailable,
   EventDeadLettered,
   EventInFlight,
+  EventNotInOutbox,
   EventOutOfOrder,
   EventUnstorable,
   PayloadMismatch,
+  type Settled,
   type Settlement
 } from "../services/DedupeStore.ts"
 import { SupabaseRest } from "./SupabaseRest.ts"
 
 const outcome = <const Tag extends string>(tag: Tag) => Schema.Struct({ outcome: Schema.Literal(tag) })
 
+const granted = { token: Schema.Int, attempt: Schema.Int, leaseSeconds: Schema.Finite }
+
 const ClaimAnswer = Schema.Union([
-  Schema.Struct({
-    outcome: Schema.Literal("claimed"),
-    token: Schema.Int,
-    attempt: Schema.Int,
-    leaseSeconds: Schema.Finite
-  }),
+  Schema.Struct({ outcome: Schema.Literal("claimed"), ...granted }),
   Schema.Struct({ outcome: Schema.Literals(["in_flight", "out_of_order"]), retryAfterSeconds: Schema.Int }),
   Schema.Struct({ outcome: Schema.Literal("completed"), receipt: Receipt }),
   outcome("payload_mismatch"),
   outcome("failed"),
+  outcome("unknown_event"),
   outcome("invalid")
 ])
 const decodeClaims = Schema.decodeUnknownEffect(Schema.Array(ClaimAnswer))
 const decodeSettled = Schema.decodeUnknownEffect(
-  Schema.Array(Schema.Struct({ outcome: Schema.Literals(["completed", "released", "dead", "stale", "invalid"]) }))
+  Schema.Struct({
+    settled: Schema.Array(
+      Schema.Struct({ outcome: Schema.Literals(["completed", "released", "dead", "stale", "invalid"]) })
+    ),
+    next: Schema.Array(Schema.Struct({ event: PauseEvent, ...granted }))
+  })
 )
 
 const toClaim = (event: PauseEvent, answer: typeof ClaimAnswer.Type): Result.Result<Claim, ClaimRefused> => {
@@ -60,10 +65,14 @@ const toClaim = (event: PauseEvent, answer: typeof ClaimAnswer.Type): Result.Res
       return Result.fail(new PayloadMismatch({ eventId }))
     case "failed":
       return Result.fail(new EventDeadLettered({ eventId }))
+    case "unknown_event":
+      return Result.fail(new EventNotInOutbox({ eventId }))
     case "invalid":
       return Result.fail(new EventUnstorable({ eventId }))
   }
 }
+
+const toSettled = (_: Settlement, { outcome }: { readonly outcome: Settled }): Settled => outcome
 
 const encodeSettlement = (settlement: Settlement) => ({
   eventId: settlement.claim.event.eventId,
@@ -96,12 +105,14 @@ export const layer = Layer.effect(
         database
           .rpc("pause_status_claim", { events: events satisfies typeof PauseEvents.Encoded }, decodeClaims)
           .pipe(Effect.mapError(unavailable("claim")), Effect.flatMap(pair("claim", events, toClaim))),
-      settle: (settlements) =>
+      settle: (settlements, { take }) =>
         database
-          .rpc("pause_status_settle", { settlements: settlements.map(encodeSettlement) }, decodeSettled)
+          .rpc("pause_status_settle", { settlements: settlements.map(encodeSettlement), take }, decodeSettled)
           .pipe(
             Effect.mapError(unavailable("settle")),
-            Effect.flatMap(pair("settle", settlements, (_, { outcome }) => outcome))
+            Effect.flatMap(({ next, settled }) =>
+              Effect.map(pair("settle", settlements, toSettled)(settled), (settled) => ({ settled, next }))
+            )
           )
     })
   })

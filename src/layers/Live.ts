@@ -1,4 +1,5 @@
 import * as Layer from "effect/Layer"
+import { ContinueMillis } from "../services/Continue.ts"
 import * as Config from "./Config.ts"
 import * as DedupeStoreSupabase from "./DedupeStoreSupabase.ts"
 import { HttpLimits } from "./Http.ts"
@@ -15,6 +16,7 @@ export const layer = HttpLimits.layer.pipe(
   Layer.provideMerge(OrchestratorClientHttp.layer),
   Layer.provideMerge(Layer.provide(DedupeStoreSupabase.layer, SupabaseRest.layer)),
   Layer.provideMerge(SignatureVerifierWebCrypto.layer),
+  Layer.provideMerge(Layer.effect(ContinueMillis, Config.continueMillis)),
   Layer.provideMerge(Logging.layer),
   Layer.provide(Config.fromEnvironment)
 )

@@ -26,6 +26,7 @@ const decodeReceipt = Schema.decodeEffect(Schema.fromJsonString(Receipt))
 const decodeBatch = Schema.decodeEffect(Schema.fromJsonString(OrchestratorBatchReply))
 
 const mostCallsAtOnce = 16
+const mostEventsInOneCall = 100
 
 // The project's key is for the project: an orchestrator elsewhere gets its own key or none.
 const credentials = Effect.gen(function* () {
@@ -110,6 +111,7 @@ export const layer = Layer.effect(
     })
 
     return OrchestratorClient.of({
+      atOnce: takesArrays ? mostEventsInOneCall : mostCallsAtOnce,
       notify: (events) => (takesArrays && events.length > 1 ? notifyTogether(events) : notifyOneByOne(events))
     })
   })

@@ -54,6 +54,7 @@ export const make = (...behaviours: ReadonlyArray<Behaviour>) => {
   })
 
   const layer = Layer.succeed(OrchestratorClient, {
+    atOnce: 100,
     notify: Effect.fn("OrchestratorClient.notify")((events: ReadonlyArray<PauseEvent>) =>
       Effect.forEach(events, (event) => Effect.result(answer(event)))
     )

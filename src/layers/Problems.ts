@@ -78,6 +78,7 @@ export const table: { readonly [Tag in ReplyError["_tag"]]: Row } = {
   InvalidQuery: { status: 400, code: "invalid_query" },
   InvalidId: { status: 400, code: "invalid_id" },
   SignatureRejected: { status: 401, code: "unauthorized" },
+  SignatureStale: { status: 401, code: "stale_signature" },
   CredentialsRejected: { status: 401, code: "unauthorized" },
   NotAllowed: { status: 403, code: "forbidden" },
   NotFound: { status: 404, code: "not_found" },
@@ -87,6 +88,7 @@ export const table: { readonly [Tag in ReplyError["_tag"]]: Row } = {
   EventInFlight: { status: 409, code: "in_flight" },
   EventDeadLettered: { status: 409, code: "dead_letter" },
   EventOutOfOrder: { status: 409, code: "out_of_order" },
+  EventNotInOutbox: { status: 409, code: "unknown_event" },
   EventSuperseded: { status: 409, code: "superseded" },
   RedriveSuperseded: { status: 409, code: "superseded" },
   EventNotFailed: { status: 409, code: "not_failed" },
@@ -126,7 +128,7 @@ const titles: Readonly<Record<number, string>> = {
 const detailOf = (error: ReplyError): string => {
   switch (error._tag) {
     case "SignatureRejected":
-      return "The delivery is not signed by a sender we know, or its signature is too old"
+      return "The delivery is not signed by a sender we know"
     case "Misconfigured":
       return "A setting of this function is missing or wrong; its log names it"
     case "DedupeStoreUnavailable":
@@ -148,12 +150,15 @@ const extras = (error: ReplyError): Partial<Problem> => {
       return { issues: error.issues }
     case "AlreadyProcessed":
       return { eventId: error.eventId, receipt: error.receipt }
+    case "SignatureStale":
+      return { skewSeconds: error.skewSeconds }
     case "OrchestratorRefused":
       return { eventId: error.eventId, retryable: false }
     case "OrchestratorUnavailable":
       return { eventId: error.eventId, retryable: true }
     case "EventInFlight":
     case "EventOutOfOrder":
+    case "EventNotInOutbox":
     case "EventDeadLettered":
     case "EventSuperseded":
     case "EventUnknown":
@@ -176,6 +181,7 @@ const headersOf = (error: ReplyError): Readonly<Record<string, string>> => {
     case "MethodNotAllowed":
       return { allow: error.allow }
     case "SignatureRejected":
+    case "SignatureStale":
       return { "www-authenticate": "Signature" }
     case "EventInFlight":
     case "EventOutOfOrder":

@@ -6,7 +6,13 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Base64 from "effect/encoding/Base64"
 import * as Hex from "effect/encoding/Hex"
-import { type Delivery, SignatureRejected, SignatureVerifier, type Verified } from "../services/SignatureVerifier.ts"
+import {
+  type Delivery,
+  SignatureRejected,
+  SignatureStale,
+  SignatureVerifier,
+  type Verified
+} from "../services/SignatureVerifier.ts"
 import * as Config from "./Config.ts"
 import * as Hmac from "./Hmac.ts"
 
@@ -32,29 +38,29 @@ const concat = (prefix: string, body: Uint8Array): Uint8Array<ArrayBuffer> => {
   return whole
 }
 
-/** The place of the first key that made one of the signatures. */
+/** How far the time that the sender gives is from ours. */
+const readSkew = (timestamp: string): Effect.Effect<number, SignatureRejected> =>
+  Effect.clockWith((clock: Clock.Clock) =>
+    /^\d{1,12}$/.test(timestamp)
+      ? Effect.succeed(Math.trunc(clock.currentTimeMillisUnsafe() / 1000) - Number(timestamp))
+      : new SignatureRejected({ reason: "malformed" })
+  )
+
+/** The place of the first key that made one of the signatures. Only whoever has a key learns that the time is wrong. */
 const findSigner = Effect.fnUntraced(function* (
   keys: ReadonlyArray<CryptoKey>,
   signatures: ReadonlyArray<Uint8Array<ArrayBuffer>>,
   signed: Uint8Array<ArrayBuffer>,
-  skewSeconds: number
+  { skewSeconds, tolerance }: { readonly skewSeconds: number; readonly tolerance: number }
 ) {
   for (const [index, key] of keys.entries()) {
     for (const signature of signatures) {
-      if (yield* Hmac.verify(key, signature, signed)) return index
+      if (!(yield* Hmac.verify(key, signature, signed))) continue
+      return Math.abs(skewSeconds) <= tolerance ? index : yield* new SignatureStale({ skewSeconds })
     }
   }
   return yield* new SignatureRejected({ reason: "mismatch", skewSeconds })
 })
-
-const checkTimestamp = (timestamp: string, toleranceSeconds: number): Effect.Effect<number, SignatureRejected> =>
-  Effect.clockWith((clock: Clock.Clock) => {
-    if (!/^\d{1,12}$/.test(timestamp)) return new SignatureRejected({ reason: "malformed" })
-    const skewSeconds = Math.trunc(clock.currentTimeMillisUnsafe() / 1000) - Number(timestamp)
-    return Math.abs(skewSeconds) <= toleranceSeconds
-      ? Effect.succeed(skewSeconds)
-      : new SignatureRejected({ reason: "expired", skewSeconds })
-  })
 
 const isPowerOfTwo = (count: number): boolean => (count & (count - 1)) === 0
 
@@ -69,7 +75,7 @@ const standardWebhooks = (keys: ReadonlyArray<CryptoKey>, tolerance: number) => 
   return Effect.fnUntraced(function* (
     { body, header }: Delivery,
     signatureHeader: string
-  ): Effect.fn.Return<Verified, SignatureRejected> {
+  ): Effect.fn.Return<Verified, SignatureRejected | SignatureStale> {
     const id = header("webhook-id")
     const timestamp = header("webhook-timestamp")
     if (id === undefined || timestamp === undefined) return yield* new SignatureRejected({ reason: "missing" })
@@ -80,8 +86,9 @@ const standardWebhooks = (keys: ReadonlyArray<CryptoKey>, tolerance: number) => 
     if (signatures.length === 0 || id === "" || id.length > 256) {
       return yield* new SignatureRejected({ reason: "malformed" })
     }
-    const skewSeconds = yield* checkTimestamp(timestamp, tolerance)
-    const signer = yield* findSigner(keys, signatures, concat(`${id}.${timestamp}.`, body), skewSeconds)
+    const skewSeconds = yield* readSkew(timestamp)
+    const signed = concat(`${id}.${timestamp}.`, body)
+    const signer = yield* findSigner(keys, signatures, signed, { skewSeconds, tolerance })
     if (signer === 0) return { scheme: "standard-webhooks", webhookId: id }
     yield* warn
     return { scheme: "standard-webhooks", webhookId: id, olderSecret: signer + 1 }
@@ -92,13 +99,13 @@ const hexSignature = (key: CryptoKey, tolerance: number) =>
   Effect.fnUntraced(function* (
     { body, header }: Delivery,
     signatureHeader: string
-  ): Effect.fn.Return<Verified, SignatureRejected> {
+  ): Effect.fn.Return<Verified, SignatureRejected | SignatureStale> {
     const timestamp = header("x-webhook-timestamp")
     if (timestamp === undefined) return yield* new SignatureRejected({ reason: "missing" })
     const signatures = fromHex(signatureHeader)
     if (signatures.length === 0) return yield* new SignatureRejected({ reason: "malformed" })
-    const skewSeconds = yield* checkTimestamp(timestamp, tolerance)
-    yield* findSigner([key], signatures, concat(`${timestamp}.`, body), skewSeconds)
+    const skewSeconds = yield* readSkew(timestamp)
+    yield* findSigner([key], signatures, concat(`${timestamp}.`, body), { skewSeconds, tolerance })
     return { scheme: "hex" }
   })
 

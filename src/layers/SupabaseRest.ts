@@ -8,14 +8,19 @@ import type * as Schema from "effect/Schema"
 import * as Config from "./Config.ts"
 import { promiseWithin } from "./Deadline.ts"
 
-/** What we use of a SupabaseClient or a PostgrestClient: `rpc`, which answers instead of throwing. */
-export interface RpcClient {
+/** Calls functions of one schema; answers instead of throwing. */
+interface RpcClient {
   readonly rpc: (
     name: string,
     args: Record<string, unknown>
   ) => {
     readonly abortSignal: (signal: AbortSignal) => PromiseLike<RpcAnswer>
   }
+}
+
+/** What we use of a SupabaseClient or a PostgrestClient, whichever schema is its default. */
+export interface SchemaClient {
+  readonly schema: (name: "public") => RpcClient
 }
 
 interface RpcAnswer {
@@ -75,17 +80,21 @@ const make = (client: RpcClient) =>
   )
 
 /** For a larger app that has a SupabaseClient (or a PostgrestClient) of its own. */
-export const fromClient = (client: RpcClient) => Layer.effect(SupabaseRest, make(client))
+export const fromClient = (client: SchemaClient) => Layer.effect(SupabaseRest, make(client.schema("public")))
 
 class RpcRequest extends PostgrestBuilder<Record<string, never>, unknown> {}
 
 // supabase-js's own request without its query builders, which are half of its PostgREST part and build no RPC.
 const clientOf = (url: URL, key: string): RpcClient => {
-  const headers = { apikey: key, authorization: `Bearer ${key}` }
+  // Without the schema's name PostgREST takes the first one that the project exposes.
+  const builder = {
+    method: "POST",
+    schema: "public",
+    headers: { apikey: key, authorization: `Bearer ${key}` }
+  } as const
   return {
     rpc: (name, body) => ({
-      abortSignal: (signal) =>
-        new RpcRequest({ method: "POST", url: new URL(`/rest/v1/rpc/${name}`, url), headers, body, signal })
+      abortSignal: (signal) => new RpcRequest({ ...builder, url: new URL(`/rest/v1/rpc/${name}`, url), body, signal })
     })
   }
 }

@@ -1,5 +1,6 @@
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import { reachedNobody } from "../schema/Receipt.ts"
 import type { BatchReply, NoChangeReply, NotifiedReply } from "../schema/Replies.ts"
 import type { DedupeStore } from "../services/DedupeStore.ts"
 import type { OrchestratorClient } from "../services/OrchestratorClient.ts"
@@ -22,7 +23,7 @@ const toReply = (handled: Handled): typeof NotifiedReply.Type | typeof NoChangeR
   handled.transition === "NO_CHANGE"
     ? { status: "no_change", ...handled }
     : {
-        status: "notified",
+        status: reachedNobody(handled.receipt) ? "no_recipients" : "notified",
         transition: handled.transition,
         eventId: handled.event.eventId,
         mentorId: handled.event.mentorId,

@@ -43,6 +43,13 @@ const pending: StoredEvent = {
   receipt: null
 }
 
+const cancelled: StoredEvent = {
+  ...pending,
+  status: "failed",
+  nextAttemptAt: null,
+  lastError: "cancelled: a person withdrew it before it was processed"
+}
+
 const attempt: typeof Attempt.Type = {
   attempt: 1,
   why: "commit",
@@ -121,12 +128,13 @@ export const Payloads = Schema.Array(Payload).check(Schema.isMinLength(1), Schem
 })
 
 const notified = { status: "notified", transition: "PAUSE", eventId, mentorId, receipt } as const
+const nobody = { ...notified, status: "no_recipients", receipt: { notified: 0, notificationIds: [] } } as const
 
-/** 200 to a delivery that was told. */
+/** 200 to a delivery of a PAUSE or RESUME. */
 export const Notified = NotifiedReply.annotate({
   identifier: "Notified",
-  description: "The orchestrator accepted the event",
-  examples: [notified]
+  description: "The orchestrator accepted the event; no_recipients when the mentor has nobody to notify: look into it",
+  examples: [notified, nobody]
 })
 
 /** 200 to a delivery that tells nobody anything. */
@@ -188,7 +196,10 @@ export const Change = EventChange.annotate({
 export const Changed = EventChangeReply.annotate({
   identifier: "EventChanged",
   description: "What became of it, or with dryRun would have",
-  examples: [{ outcome: "redriven", dryRun: false, event: pending }]
+  examples: [
+    { outcome: "redriven", dryRun: false, event: pending },
+    { outcome: "cancelled", dryRun: false, event: cancelled }
+  ]
 })
 
 const well = { ok: true }

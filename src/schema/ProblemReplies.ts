@@ -73,11 +73,15 @@ export const InvalidDelivery = problem(400, "Bad Request", {
 export const NotSigned = HttpApiSchema.WithHeaders(
   problem(401, "Unauthorized", {
     name: "NotSigned",
-    description: "No signature of a sender we know, or one that is too old: alarm",
+    description:
+      "unauthorized: no signature of a sender we know, alarm. stale_signature: right, but made at another time, see " +
+      "skewSeconds (our clock minus the signed time); sign again, or correct a clock",
     examples: [
+      { code: "unauthorized", detail: "The delivery is not signed by a sender we know" },
       {
-        code: "unauthorized",
-        detail: "The delivery is not signed by a sender we know, or its signature is too old"
+        code: "stale_signature",
+        detail: "The signature is right, but its time is too far from ours: skewSeconds says how far",
+        skewSeconds: 412
       }
     ]
   }),
@@ -205,7 +209,7 @@ export const NotNow = HttpApiSchema.WithHeaders(
     name: "NotNow",
     description:
       "already_processed: acknowledged, the receipt comes along. in_flight, out_of_order: later, see Retry-After. " +
-      "dead_letter: a person redrives it",
+      "dead_letter: a person redrives it. unknown_event: the outbox of this project does not have it, stop, alarm",
     examples: [
       {
         code: "already_processed",
@@ -215,7 +219,8 @@ export const NotNow = HttpApiSchema.WithHeaders(
       },
       { code: "in_flight", detail: "Another delivery of this event is being processed", eventId },
       { code: "out_of_order", detail: "An earlier event of this mentor is not settled yet", eventId },
-      { code: "dead_letter", detail: "This event is a dead letter; redrive it to have it processed again", eventId }
+      { code: "dead_letter", detail: "This event is a dead letter; redrive it to have it processed again", eventId },
+      { code: "unknown_event", detail: "The outbox of this project has no event with this id", eventId }
     ]
   }),
   perhapsRetryAfter

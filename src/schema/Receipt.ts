@@ -7,3 +7,6 @@ import * as Schema from "effect/Schema"
  */
 export const Receipt = Schema.Record(Schema.String, Schema.Unknown)
 export type Receipt = typeof Receipt.Type
+
+/** Whether nobody was notified. A receipt of another orchestrator, without the number `notified`, says nothing of that. */
+export const reachedNobody = (receipt: Receipt): boolean => receipt["notified"] === 0

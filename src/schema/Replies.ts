@@ -10,9 +10,9 @@ export const Issue = Schema.Struct({
 })
 export type Issue = typeof Issue.Type
 
-/** 200: the orchestrator accepted the event. */
+/** 200: the orchestrator accepted the event. **Shape** `status` is `no_recipients` when there was nobody to notify. */
 export const NotifiedReply = Schema.Struct({
-  status: Schema.Literal("notified"),
+  status: Schema.Literals(["notified", "no_recipients"]),
   transition: Direction,
   eventId: EventId,
   mentorId: MentorId,
@@ -35,6 +35,7 @@ export const ProblemCode = Schema.Literals([
   "invalid_query",
   "invalid_id",
   "unauthorized",
+  "stale_signature",
   "forbidden",
   "not_found",
   "method_not_allowed",
@@ -49,6 +50,7 @@ export const ProblemCode = Schema.Literals([
   "orchestrator_unavailable",
   "circuit_open",
   "out_of_order",
+  "unknown_event",
   "superseded",
   "not_failed",
   "not_settled",
@@ -63,7 +65,9 @@ export type ProblemCode = typeof ProblemCode.Type
  * Every error reply: RFC 9457 `application/problem+json`.
  *
  * **Shape** the RFC's members, then ours: `code`, and where they apply `eventId`, `issues` (400), `receipt` (409
- * already_processed), `retryable` (502). Never a stack, a secret or a payload.
+ * already_processed), `retryable` (502), `skewSeconds` (401 stale_signature). Never a stack, a secret or a payload.
+ *
+ * **Units** `skewSeconds` is our clock minus the signed time.
  */
 export const Problem = Schema.Struct({
   type: Schema.Literal("about:blank"),
@@ -74,7 +78,8 @@ export const Problem = Schema.Struct({
   eventId: Schema.optionalKey(Schema.String),
   issues: Schema.optionalKey(Schema.Array(Issue)),
   receipt: Schema.optionalKey(Receipt),
-  retryable: Schema.optionalKey(Schema.Boolean)
+  retryable: Schema.optionalKey(Schema.Boolean),
+  skewSeconds: Schema.optionalKey(Schema.Int)
 })
 export type Problem = typeof Problem.Type
 

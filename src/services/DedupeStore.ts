@@ -44,6 +44,12 @@ export type Settlement = { readonly claim: Claim } & (
  */
 export type Settled = "completed" | "released" | "dead" | "stale" | "invalid"
 
+/** What settlements came to, in their order. **Shape** `next` are further events, claimed already. */
+export interface SettledBatch {
+  readonly settled: ReadonlyArray<Settled>
+  readonly next: ReadonlyArray<Claim>
+}
+
 /** The orchestrator accepted this event before; its receipt comes along. */
 export class AlreadyProcessed extends Data.TaggedError("AlreadyProcessed")<{
   readonly eventId: EventId
@@ -73,6 +79,16 @@ export class EventOutOfOrder extends Data.TaggedError("EventOutOfOrder")<{
   readonly retryAfterSeconds: number
 }> {
   override readonly message = "An earlier event of this mentor is not settled yet"
+}
+
+/**
+ * The event says that it is from the outbox, which does not have it: it comes from a copy of this project, or a crash of
+ * the database took its transaction back. Nobody may be notified of it.
+ */
+export class EventNotInOutbox extends Data.TaggedError("EventNotInOutbox")<{
+  readonly eventId: EventId
+}> {
+  override readonly message = "The outbox of this project has no event with this id"
 }
 
 /** The store cannot hold this event, and never will. */
@@ -105,6 +121,7 @@ export type ClaimRefused =
   | EventInFlight
   | EventDeadLettered
   | EventOutOfOrder
+  | EventNotInOutbox
   | EventUnstorable
   | PayloadMismatch
 
@@ -117,10 +134,10 @@ export type ClaimError = ClaimRefused | DedupeStoreUnavailable
  * its own, in the order given.
  *
  * - `claim` is atomic: of any number of simultaneous claims of one event exactly one succeeds. An expired lease can
- *   be claimed again, with a higher token.
+ *   be claimed again, with a higher token. An event from an outbox is granted only if this store's outbox has it.
  * - `settle` keeps the receipt, or gives the event back so that a retry is not a duplicate. With an old token it
  *   answers `stale` and changes nothing. Completing twice with one token is `completed`: the first answer may have been
- *   lost.
+ *   lost. It also claims at most `take` further events for the caller, those first that were waiting for the settled ones.
  *
  * **Fails with** DedupeStoreUnavailable, for all of them.
  */
@@ -131,8 +148,9 @@ export class DedupeStore extends Context.Service<
       events: ReadonlyArray<PauseEvent>
     ) => Effect.Effect<ReadonlyArray<Result.Result<Claim, ClaimRefused>>, DedupeStoreUnavailable>
     readonly settle: (
-      settlements: ReadonlyArray<Settlement>
-    ) => Effect.Effect<ReadonlyArray<Settled>, DedupeStoreUnavailable>
+      settlements: ReadonlyArray<Settlement>,
+      options: { readonly take: number }
+    ) => Effect.Effect<SettledBatch, DedupeStoreUnavailable>
   }
 >()("pause-status-webhook-handler/services/DedupeStore") {}
 

@@ -7,7 +7,7 @@ import { EventId } from "../schema/Identifiers.ts"
 import type { PauseEvent } from "../schema/PauseEvent.ts"
 import { WebhookBatch } from "../schema/WebhookPayload.ts"
 import type { DedupeStore, DedupeStoreUnavailable } from "./DedupeStore.ts"
-import { notifyAll } from "./NotifyOnce.ts"
+import { notifyAll, type NotifiedAll } from "./NotifyOnce.ts"
 import type { OrchestratorClient } from "./OrchestratorClient.ts"
 import type { BatchItem, HandledBatch, PayloadError } from "./Outcome.ts"
 import { extractPauseEvent, type NoChange } from "./PauseEvents.ts"
@@ -30,6 +30,8 @@ const read = (payload: unknown): Effect.Effect<Read> =>
     event
   }))
 
+const noEvents: NotifiedAll = { results: [], continued: [] }
+
 const toNotify = ({ event }: Read): ReadonlyArray<PauseEvent> =>
   Result.isSuccess(event) && event.success.transition !== "NO_CHANGE" ? [event.success] : []
 
@@ -48,11 +50,12 @@ export const handleBatch = Effect.fnUntraced(function* (
   )
   const reads = yield* Effect.forEach(payloads, read)
   const events = reads.flatMap(toNotify)
-  const ends = (events.length === 0 ? [] : yield* notifyAll(events)).values()
+  const { continued, results } = events.length === 0 ? noEvents : yield* notifyAll(events)
+  const ends = results.values()
   const items = reads.flatMap(({ event, eventId }): ReadonlyArray<BatchItem> => {
     if (Result.isFailure(event)) return [{ eventId, result: Result.fail(event.failure) }]
     if (event.success.transition === "NO_CHANGE") return [{ eventId, result: Result.succeed(event.success) }]
     return [...ends.take(1)].map((result) => ({ eventId, result }))
   })
-  return { transition: "BATCH", items }
+  return { transition: "BATCH", items, continued }
 })

@@ -53,10 +53,13 @@ export type OrchestratorError = OrchestratorRefused | OrchestratorUnavailable | 
  * Hands events to the pause-notification-orchestrator. Calling twice with one event is safe: the event id travels as
  * the idempotency key and the second call gets the first one's receipt. Each event is answered on its own, in the order
  * given.
+ *
+ * **Shape** `atOnce` is how many events it handles about as fast as one.
  */
 export class OrchestratorClient extends Context.Service<
   OrchestratorClient,
   {
+    readonly atOnce: number
     readonly notify: (
       events: ReadonlyArray<PauseEvent>
     ) => Effect.Effect<ReadonlyArray<Result.Result<Receipt, OrchestratorError>>>

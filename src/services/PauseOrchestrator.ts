@@ -2,6 +2,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { PauseEvent, PauseEvents } from "../schema/PauseEvent.ts"
+import { reachedNobody } from "../schema/Receipt.ts"
 import {
   NotificationStore,
   type NotificationStoreUnavailable,
@@ -23,16 +24,18 @@ const decodeEvent = Schema.decodeUnknownEffect(PauseEvent, { errors: "all" })
 const decodeEvents = Schema.decodeUnknownEffect(PauseEvents, { errors: "all" })
 const invalid = Effect.mapError((error: Schema.SchemaError) => new InvalidPayload({ issues: toIssues(error) }))
 
-const untold = (written: Written): boolean => written.receipt["notified"] === 0
-
 const logTold = (
   { eventId, mentorId, transition }: PauseEvent,
   { receipt, replayed }: Written
 ): Effect.Effect<void> => {
-  const line = { outcome: "notified", eventId, mentorId, transition, notified: receipt["notified"], replayed }
-  return untold({ receipt, replayed })
-    ? Effect.logWarning({ ...line, detail: "no row of mentor_coordinators names this mentor, so nobody was told" })
-    : Effect.logInfo(line)
+  const line = { eventId, mentorId, transition, notified: receipt["notified"], replayed }
+  return reachedNobody(receipt)
+    ? Effect.logWarning({
+        outcome: "no_recipients",
+        ...line,
+        detail: "mentor_coordinators links no coordinator to them"
+      })
+    : Effect.logInfo({ outcome: "notified", ...line })
 }
 
 const logAllTold = (told: ReadonlyArray<Orchestrated>): Effect.Effect<void> => {
@@ -40,13 +43,14 @@ const logAllTold = (told: ReadonlyArray<Orchestrated>): Effect.Effect<void> => {
   const refused = told.flatMap(({ event, result }) =>
     Result.isFailure(result) ? [{ eventId: event.eventId, outcome: result.failure._tag }] : []
   )
+  const noRecipients = written.filter(({ receipt }) => reachedNobody(receipt)).length
   const line = {
     outcome: "batch",
     events: told.length,
-    notified: written.length,
-    untold: written.filter(untold).length
+    notified: written.length - noRecipients,
+    noRecipients
   }
-  return refused.length === 0 && line.untold === 0
+  return refused.length === 0 && noRecipients === 0
     ? Effect.logInfo(line)
     : Effect.logWarning({ ...line, refused: refused.slice(0, 10) })
 }

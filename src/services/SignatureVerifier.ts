@@ -27,10 +27,10 @@ export interface Verified {
 /**
  * The delivery is not vouched for; nothing was read or written.
  *
- * **Units** `skewSeconds` is our clock minus the sender's, when it gave a time that can be read.
+ * **Units** `skewSeconds` is our clock minus the time that the sender gave, when it can be read.
  */
 export class SignatureRejected extends Data.TaggedError("SignatureRejected")<{
-  readonly reason: "missing" | "malformed" | "expired" | "mismatch"
+  readonly reason: "missing" | "malformed" | "mismatch"
   readonly skewSeconds?: number
 }> {
   override get message(): string {
@@ -39,8 +39,6 @@ export class SignatureRejected extends Data.TaggedError("SignatureRejected")<{
         return "The delivery carries no signature in a scheme that is switched on"
       case "malformed":
         return "The signature headers cannot be read"
-      case "expired":
-        return `The signature's timestamp is outside the tolerance (skew ${this.skewSeconds ?? "?"} s)`
       case "mismatch":
         return "No configured secret made this signature"
     }
@@ -48,14 +46,25 @@ export class SignatureRejected extends Data.TaggedError("SignatureRejected")<{
 }
 
 /**
+ * The sender is who it says, but signed too long ago, or in the future: the delivery was held up, or a clock is wrong.
+ *
+ * **Units** `skewSeconds` is our clock minus the signed time.
+ */
+export class SignatureStale extends Data.TaggedError("SignatureStale")<{
+  readonly skewSeconds: number
+}> {
+  override readonly message = "The signature is right, but its time is too far from ours: skewSeconds says how far"
+}
+
+/**
  * Tells whether a delivery comes from our sender, before its body is parsed.
  *
- * **Fails with** SignatureRejected.
+ * **Fails with** SignatureRejected, SignatureStale.
  * **Source** Standard Webhooks 1.0.0: base64 HMAC-SHA256 over `id.timestamp.body`.
  */
 export class SignatureVerifier extends Context.Service<
   SignatureVerifier,
   {
-    readonly verify: (delivery: Delivery) => Effect.Effect<Verified, SignatureRejected>
+    readonly verify: (delivery: Delivery) => Effect.Effect<Verified, SignatureRejected | SignatureStale>
   }
 >()("pause-status-webhook-handler/services/SignatureVerifier") {}

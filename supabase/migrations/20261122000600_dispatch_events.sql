@@ -246,9 +246,13 @@ comment on function pause_status.dispatch(uuid[], text) is
 
 create or replace function pause_status.park(event_ids uuid[])
 returns void
-language sql
+language plpgsql
 set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set jit = off
 as $$
+begin
   update pause_status.webhook_queue q
   set next_attempt_at = 'infinity'
   from unnest(event_ids) as blocked (event_id)
@@ -264,7 +268,9 @@ as $$
     limit 1
     for share skip locked
   ) as held
-  where q.event_id = blocked.event_id and q.status = 'pending' and q.delivery_id is null
+  -- In a case, or else the planner may go through all that is due.
+  where q.event_id = blocked.event_id and case q.status when 'pending' then q.delivery_id is null end;
+end
 $$;
 comment on function pause_status.park(uuid[]) is
   'Takes events that wait behind an earlier one of their mentor out of what is due, until release_next() puts them back.';

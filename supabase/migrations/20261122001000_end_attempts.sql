@@ -84,9 +84,13 @@ comment on function pause_status.outage_backoff(integer, timestamptz) is
 
 create or replace function pause_status.release_next(mentor_ids uuid[])
 returns void
-language sql
+language plpgsql
 set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set jit = off
 as $$
+begin
   with parked as materialized (
     select q.event_id
     from unnest(mentor_ids) as mentor (id)
@@ -105,7 +109,8 @@ as $$
   update pause_status.webhook_queue q
   set next_attempt_at = clock_timestamp()
   from parked p
-  where q.event_id = p.event_id
+  where q.event_id = p.event_id;
+end
 $$;
 comment on function pause_status.release_next(uuid[]) is
   'Makes the next event of each of these mentors due, if it was parked behind one that is settled now.';

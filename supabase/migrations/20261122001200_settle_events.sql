@@ -104,8 +104,10 @@ begin
   );
 
   held := array(select h from pause_status.hold(ids) h);
-  -- What waits behind others would be found again and again.
-  perform pause_status.park(array(select unnest(ids) except select h.event_id from unnest(held) h));
+  if cardinality(held) < cardinality(ids) then
+    -- What waits behind others would be found again and again.
+    perform pause_status.park(array(select unnest(ids) except select h.event_id from unnest(held) h));
+  end if;
 
   return coalesce((
     select jsonb_agg(jsonb_build_object(

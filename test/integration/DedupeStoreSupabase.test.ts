@@ -6,11 +6,12 @@ import { dedupeStoreContract } from "../services/DedupeStoreContract.ts"
 import { config } from "../support/layers.ts"
 import { type Pipeline, startPipeline } from "../support/pipeline.ts"
 
-// A stack of its own, in which nobody else claims what is released, or whose lease has ended.
+// A stack of its own, in which nobody else claims what is queued or released, or whose lease has ended.
 let pipeline: Pipeline
 beforeAll(async () => {
   pipeline = await startPipeline()
   await pipeline.stack.services.cron.stop()
+  await pipeline.stack.services.net.stop()
 })
 afterAll(() => pipeline?.[Symbol.asyncDispose]())
 
@@ -22,6 +23,25 @@ dedupeStoreContract("DedupeStoreSupabase, on Postgres through PostgREST and the 
       Layer.provide(config({ SUPABASE_URL: apiUrl, SUPABASE_SECRET_KEYS: JSON.stringify({ default: serviceKey }) }))
     )
   },
+  // As captured; what is first in line is as if its request were under way.
+  queue: (...events) =>
+    Effect.promise(() =>
+      pipeline.database.rows(
+        `insert into pause_status.webhook_queue (
+           event_id, mentor_id, version, transition, old_status, new_status, occurred_at, source, fingerprint,
+           next_attempt_at
+         )
+         select
+           "eventId", "mentorId", version, transition, "oldStatus", "newStatus", "occurredAt"::timestamptz, source,
+           pause_status.fingerprint("mentorId", transition, "occurredAt", version),
+           case version when 1 then now() + interval '1 hour' else 'infinity' end
+         from jsonb_to_recordset($1::jsonb) as e (
+           "eventId" uuid, "mentorId" uuid, version bigint, transition text, "oldStatus" text, "newStatus" text,
+           "occurredAt" text, source text
+         )`,
+        [JSON.stringify(events)]
+      )
+    ),
   // The database's clock cannot be moved; where the lease ends can.
   expireLease: (claim) =>
     Effect.promise(() =>

@@ -139,6 +139,16 @@ const cases: ReadonlyArray<Case> = [
     illegal: ["canary", "2"]
   },
   {
+    key: "CONTINUE_MS",
+    setting: Config.continueMillis,
+    fallback: 1_500,
+    legal: [
+      ["0", 0],
+      ["10000", 10_000]
+    ],
+    illegal: ["-1", "10001", "NaN", "Infinity", "canary", "1 second"]
+  },
+  {
     key: "CIRCUIT_FAILURES",
     setting: Config.circuitFailures,
     fallback: 5,

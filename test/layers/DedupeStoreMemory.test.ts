@@ -2,11 +2,17 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { TestClock } from "effect/testing"
 import * as DedupeStoreMemory from "../../src/layers/DedupeStoreMemory.ts"
-import { dedupeStoreContract, newEvent } from "../services/DedupeStoreContract.ts"
+import type { PauseEvent } from "../../src/schema/PauseEvent.ts"
+import { dedupeStoreContract } from "../services/DedupeStoreContract.ts"
+import { DedupeStore } from "../../src/services/DedupeStore.ts"
 import { claimOne } from "../support/layers.ts"
+import { newEvent } from "../support/payloads.ts"
+
+const outbox = new Set<PauseEvent>()
 
 dedupeStoreContract("DedupeStoreMemory", {
-  layer: () => DedupeStoreMemory.layer,
+  layer: () => DedupeStoreMemory.make({ outbox }).layer,
+  queue: (...events) => Effect.sync(() => events.forEach((event) => outbox.add(event))),
   expireLease: (claim) => TestClock.adjust(`${claim.leaseSeconds} seconds`)
 })
 
@@ -37,6 +43,15 @@ describe("DedupeStoreMemory", () => {
       yield* claim.pipe(Effect.provide(DedupeStoreMemory.layer))
       yield* claim.pipe(Effect.provide(DedupeStoreMemory.layer))
     })
+  )
+
+  it.effect("without an outbox it takes every event for its outbox's, and hands out none", () =>
+    Effect.gen(function* () {
+      const claim = yield* claimOne({ ...newEvent(), version: 50 })
+      const store = yield* DedupeStore
+      const batch = yield* store.settle([{ claim, outcome: "completed", receipt: {} }], { take: 100 })
+      assert.deepStrictEqual(batch, { settled: ["completed"], next: [] })
+    }).pipe(Effect.provide(DedupeStoreMemory.layer))
   )
 
   it.effect("what it holds can be looked at", () =>

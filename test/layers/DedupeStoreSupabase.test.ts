@@ -26,17 +26,18 @@ const claimedAll = (step: RpcStep, events: ReadonlyArray<PauseEvent>) =>
     step,
     DedupeStore.use((store) => store.claim(events))
   )
-const settledAll = (step: RpcStep, settlements: ReadonlyArray<Settlement>) =>
+const settledAll = (step: RpcStep, settlements: ReadonlyArray<Settlement>, take = 0) =>
   ask(
     step,
-    DedupeStore.use((store) => store.settle(settlements))
+    DedupeStore.use((store) => store.settle(settlements, { take }))
   )
 const completion: Settlement = { claim, outcome: "completed", receipt }
 const settled = (step: RpcStep) => settledAll(step, [completion])
 const transient = { kind: "transient", message: "status 503", status: 503, retryAfterSeconds: 7 } as const
 
-// A legal answer of both functions.
+// A legal answer to one event, of both functions.
 const completedBefore = { eventId, outcome: "completed", receipt }
+const settling = (settled: unknown, next: unknown = []) => ({ settled, next })
 
 const refused = (status: number, code?: string): RpcStep => ({
   data: null,
@@ -65,23 +66,53 @@ describe("DedupeStoreSupabase", () => {
 
   it.effect("settles with pause_status_settle(settlements), in one call", () =>
     Effect.gen(function* () {
-      const { asked, outcome } = yield* settledAll(answered([{ eventId, outcome: "completed" }, { outcome: "dead" }]), [
-        completion,
-        { claim: { ...claim, token: 42 }, outcome: "released", reason: transient }
-      ])
-      assert.deepStrictEqual<unknown>(outcome, ["completed", "dead"])
+      const { asked, outcome } = yield* settledAll(
+        answered(settling([{ eventId, outcome: "completed" }, { outcome: "dead" }])),
+        [completion, { claim: { ...claim, token: 42 }, outcome: "released", reason: transient }]
+      )
+      assert.deepStrictEqual<unknown>(outcome, { settled: ["completed", "dead"], next: [] })
       const settlements = [
         { eventId, token: 41, outcome: "completed", receipt },
         { eventId, token: 42, outcome: "released", ...transient }
       ]
-      assert.deepStrictEqual(asked, [{ name: "pause_status_settle", args: { settlements } }])
+      assert.deepStrictEqual(asked, [{ name: "pause_status_settle", args: { settlements, take: 0 } }])
     })
   )
 
   it.effect.each(["completed", "released", "dead", "stale", "invalid"])("passes on that a claim was %s", (outcome) =>
     Effect.gen(function* () {
-      const answer = yield* settled(answered([{ eventId, outcome }]))
-      assert.deepStrictEqual<unknown>(answer.outcome, [outcome])
+      const answer = yield* settled(answered(settling([{ eventId, outcome }])))
+      assert.deepStrictEqual<unknown>(answer.outcome, { settled: [outcome], next: [] })
+    })
+  )
+
+  it.effect("takes further events when it is told to, as claims", () =>
+    Effect.gen(function* () {
+      const { version: _, ...stock } = { ...pauseEvent, source: "webhook" as const }
+      const next = [claim, { event: { ...pauseEvent, force: true }, token: 3, attempt: 4, leaseSeconds: 5 }]
+      const others = [...next, { event: stock, token: 1, attempt: 1, leaseSeconds: 30 }]
+      const { asked, outcome } = yield* settledAll(
+        answered(settling([{ eventId, outcome: "completed" }], others)),
+        [completion],
+        100
+      )
+      assert.deepStrictEqual<unknown>(outcome, { settled: ["completed"], next: others })
+      assert.strictEqual(asked[0]?.args["take"], 100)
+    })
+  )
+
+  it.effect.each([
+    { why: "no id", wrong: { eventId: undefined } },
+    { why: "an id that is none", wrong: { eventId: "canary" } },
+    { why: "no time", wrong: { occurredAt: "canary" } },
+    { why: "another transition", wrong: { transition: "canary" } },
+    { why: "another source", wrong: { source: "canary" } }
+  ])("is unavailable when it is handed an event with $why", ({ wrong }) =>
+    Effect.gen(function* () {
+      const next = [{ ...claim, event: { ...pauseEvent, ...wrong } }]
+      const { outcome } = yield* settled(answered(settling([{ eventId, outcome: "completed" }], next)))
+      assert.deepInclude<unknown>(outcome, { _tag: "DedupeStoreUnavailable", operation: "settle" })
+      assert.notInclude(JSON.stringify(outcome), "canary")
     })
   )
 
@@ -91,6 +122,7 @@ describe("DedupeStoreSupabase", () => {
     { answer: { outcome: "payload_mismatch" }, tag: "PayloadMismatch" },
     { answer: { outcome: "failed" }, tag: "EventDeadLettered" },
     { answer: { outcome: "out_of_order", retryAfterSeconds: 4 }, tag: "EventOutOfOrder", retryAfterSeconds: 4 },
+    { answer: { outcome: "unknown_event" }, tag: "EventNotInOutbox" },
     { answer: { outcome: "invalid", message: "canary" }, tag: "EventUnstorable" }
   ])("an answer keeps an event from being claimed: $tag", ({ answer, tag, ...members }) =>
     Effect.gen(function* () {
@@ -112,9 +144,9 @@ describe("DedupeStoreSupabase", () => {
     })
   )
 
-  for (const [operation, attempt] of [
-    ["claim", claimed],
-    ["settle", settled]
+  for (const [operation, attempt, shape] of [
+    ["claim", claimed, (answers: ReadonlyArray<unknown>) => answers],
+    ["settle", settled, settling]
   ] as const) {
     it.effect.each([
       ["a connection that fails", "rejects", /no connection/],
@@ -124,12 +156,12 @@ describe("DedupeStoreSupabase", () => {
       ["a missing function", refused(404, "PGRST202"), new RegExp(`pause_status_${operation}.*supabase/migrations`)],
       ["an SQL error", refused(400, "22023"), /400 \(22023\)/],
       ["a gateway's error", refused(503), /503/],
-      ["an answer of another shape", answered([{ outcome: "maybe" }]), /supabase\/migrations/],
-      ["an answer without its members", answered([{ outcome: "claimed", token: "41" }]), /supabase\/migrations/],
+      ["an answer of another shape", answered(shape([{ outcome: "maybe" }])), /supabase\/migrations/],
+      ["an answer without its members", answered(shape([{ outcome: "claimed", token: "41" }])), /supabase\/migrations/],
       ["an empty answer", answered(null), /supabase\/migrations/],
-      ["an answer that is no array", answered({ outcome: "completed", receipt: {} }), /supabase\/migrations/],
-      ["no answer for the event", answered([]), /fewer events/],
-      ["an answer too many", answered([completedBefore, completedBefore]), /events/]
+      ["an answer of no events", answered({ outcome: "completed", receipt: {} }), /supabase\/migrations/],
+      ["no answer for the event", answered(shape([])), /fewer events/],
+      ["an answer too many", answered(shape([completedBefore, completedBefore])), /events/]
     ] as const)(`${operation} is unavailable after %s, and says what to do`, ([, step, detail]) =>
       Effect.gen(function* () {
         const { asked, outcome } = yield* attempt(step)

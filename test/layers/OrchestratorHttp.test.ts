@@ -92,6 +92,7 @@ describe("the orchestrator", () => {
       assert.strictEqual((yield* replyTo(order())).status, 200)
       const [line] = yield* logLines
       assert.strictEqual(line?.level, "WARN")
+      assert.strictEqual(line?.message["outcome"], "no_recipients")
       assert.include(String(line?.message["detail"]), "mentor_coordinators")
     }).pipe(Effect.provide(world(undefined, 0).layer))
   )
@@ -192,7 +193,7 @@ describe("the orchestrator, told of several events at once", () => {
       assert.deepStrictEqual<unknown>(body, { results })
       assert.deepStrictEqual(written, both)
       assert.deepStrictEqual<unknown>(yield* logLines, [
-        { level: "INFO", message: { outcome: "batch", events: 2, notified: 2, untold: 0 } }
+        { level: "INFO", message: { outcome: "batch", events: 2, notified: 2, noRecipients: 0 } }
       ])
     }).pipe(Effect.provide(layer))
   })
@@ -225,7 +226,7 @@ describe("the orchestrator, told of several events at once", () => {
       yield* replyTo(order(both))
       const [line] = yield* logLines
       assert.strictEqual(line?.level, "WARN")
-      assert.deepInclude(line?.message, { untold: 2 })
+      assert.deepInclude(line?.message, { notified: 0, noRecipients: 2 })
     }).pipe(Effect.provide(world(undefined, 0).layer))
   )
 

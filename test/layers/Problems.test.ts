@@ -22,7 +22,7 @@ import {
 } from "../../src/services/OrchestratorClient.ts"
 import { NoEventTime } from "../../src/services/PauseEvents.ts"
 import { InvalidPayload, MalformedBody } from "../../src/services/Payload.ts"
-import { SignatureRejected } from "../../src/services/SignatureVerifier.ts"
+import { SignatureRejected, SignatureStale } from "../../src/services/SignatureVerifier.ts"
 import { eventId } from "../support/payloads.ts"
 
 const issues = [{ path: ["record", "id"], message: "Expected a UUID" }]
@@ -45,9 +45,16 @@ const cases: ReadonlyArray<Case> = [
   { error: new InvalidPayload({ issues }), status: 400, code: "invalid_payload", members: { issues } },
   { error: new NoEventTime(), status: 400, code: "no_event_time" },
   {
-    error: new SignatureRejected({ reason: "expired", skewSeconds: 301 }),
+    error: new SignatureRejected({ reason: "mismatch", skewSeconds: 301 }),
     status: 401,
     code: "unauthorized",
+    headers: { "www-authenticate": "Signature" }
+  },
+  {
+    error: new SignatureStale({ skewSeconds: -301 }),
+    status: 401,
+    code: "stale_signature",
+    members: { skewSeconds: -301 },
     headers: { "www-authenticate": "Signature" }
   },
   {
@@ -103,6 +110,7 @@ const cases: ReadonlyArray<Case> = [
     members: { eventId },
     headers: { "retry-after": "3" }
   },
+  { error: new Store.EventNotInOutbox({ eventId }), status: 409, code: "unknown_event", members: { eventId } },
   { error: new EventSuperseded({ eventId }), status: 409, code: "superseded", members: { eventId } },
   { error: new Problems.BodyTooLarge({ maxBytes: 10 }), status: 413, code: "body_too_large" },
   { error: new Problems.UnsupportedMediaType(), status: 415, code: "unsupported_media_type" },
@@ -203,11 +211,13 @@ describe("Problems", () => {
 
   it.effect("a stranger does not learn why a signature was not accepted", () =>
     Effect.gen(function* () {
-      const details = new Set<string>()
-      for (const reason of ["missing", "malformed", "expired", "mismatch"] as const) {
-        details.add((yield* read(Problems.toResponse(new SignatureRejected({ reason })))).detail)
+      const texts = new Set<string>()
+      for (const reason of ["missing", "malformed", "mismatch"] as const) {
+        for (const skew of [{}, { skewSeconds: 301 }]) {
+          texts.add(JSON.stringify(yield* read(Problems.toResponse(new SignatureRejected({ reason, ...skew })))))
+        }
       }
-      assert.strictEqual(details.size, 1)
+      assert.strictEqual(texts.size, 1)
     })
   )
 

@@ -36,6 +36,7 @@ const fate = Effect.fnUntraced(function* (
     Effect.result
   )
   if (Result.isSuccess(verified)) return verified.success.scheme
+  if (verified.failure._tag === "SignatureStale") return "stale"
   return verified.failure._tag === "SignatureRejected" ? verified.failure.reason : verified.failure._tag
 })
 
@@ -92,8 +93,8 @@ describe("Standard Webhooks", () => {
   it.effect.each([
     { skew: 300, expected: "standard-webhooks" },
     { skew: -300, expected: "standard-webhooks" },
-    { skew: 301, expected: "expired" },
-    { skew: -301, expected: "expired" }
+    { skew: 301, expected: "stale" },
+    { skew: -301, expected: "stale" }
   ])("a signature $skew seconds from our clock is $expected", ({ expected, skew }) =>
     Effect.gen(function* () {
       assert.strictEqual(yield* fate(standardHeaders(body, { ...signing, seconds: now + skew })), expected)
@@ -107,10 +108,28 @@ describe("Standard Webhooks", () => {
         yield* fate(standardHeaders(body, { ...signing, seconds: now - 10 }), settings),
         "standard-webhooks"
       )
-      const error = yield* SignatureVerifier.use((verifier) =>
-        verifier.verify(deliveryOf(body, standardHeaders(body, { ...signing, seconds: now - 11 })))
-      ).pipe(Effect.provide(SignatureVerifierWebCrypto.layer), Effect.provide(config(settings)), Effect.flip)
-      assert.strictEqual(error._tag === "SignatureRejected" && error.skewSeconds, 11)
+      for (const skewSeconds of [11, -11, 86_400]) {
+        const held = standardHeaders(body, { ...signing, seconds: now - skewSeconds })
+        const error = yield* SignatureVerifier.use((verifier) => verifier.verify(deliveryOf(body, held))).pipe(
+          Effect.provide(SignatureVerifierWebCrypto.layer),
+          Effect.provide(config(settings)),
+          Effect.flip
+        )
+        assert.deepInclude(error, { _tag: "SignatureStale", skewSeconds })
+      }
+    })
+  )
+
+  it.effect("a wrong signature of another time is wrong, and not called stale", () =>
+    Effect.gen(function* () {
+      const both = { WEBHOOK_SECRETS: `${otherSecret} ${secret}` }
+      for (const seconds of [now - 301, now + 301, 0]) {
+        const held = { ...signing, seconds }
+        assert.strictEqual(yield* fate(standardHeaders(body, { ...held, secret: otherSecret })), "mismatch")
+        assert.strictEqual(yield* fate(standardHeaders(body, held), standardOnly, bytesOf({})), "mismatch")
+        // An older secret tells as much as the newest.
+        assert.strictEqual(yield* fate(standardHeaders(body, held), both), "stale")
+      }
     })
   )
 
@@ -170,7 +189,7 @@ describe("Standard Webhooks", () => {
           part === "body"
             ? fate(headers, standardOnly, changed)
             : fate({ ...headers, [part]: new TextDecoder().decode(changed) })
-        assert.include(["mismatch", "malformed", "expired", "missing"], yield* outcome)
+        assert.include(["mismatch", "malformed", "missing"], yield* outcome)
       }),
     { timeout: 30_000, arbitrary: { runs: 200 } }
   )
@@ -285,7 +304,8 @@ describe("other schemes", () => {
       assert.strictEqual(yield* fate(headers, allOn, bytesOf({})), "mismatch")
       assert.strictEqual(yield* fate(hexHeaders(body, now, "another secret"), allOn), "mismatch")
       assert.strictEqual(yield* fate({ ...headers, "x-webhook-timestamp": String(now + 1) }, allOn), "mismatch")
-      assert.strictEqual(yield* fate(hexHeaders(body, now - 301), allOn), "expired")
+      assert.strictEqual(yield* fate(hexHeaders(body, now - 301), allOn), "stale")
+      assert.strictEqual(yield* fate(hexHeaders(body, now - 301, "another secret"), allOn), "mismatch")
       assert.strictEqual(yield* fate(without(headers, "x-webhook-timestamp"), allOn), "missing")
       assert.strictEqual(yield* fate({ ...headers, "x-webhook-timestamp": "soon" }, allOn), "malformed")
       assert.strictEqual(yield* fate({ ...headers, "x-webhook-signature": "not hex" }, allOn), "malformed")

@@ -1,5 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schema } from "effect"
+import { createClient } from "@supabase/supabase-js"
+import { PostgrestClient } from "@supabase/postgrest-js"
+import { Effect, Layer, Schema } from "effect"
 import * as SupabaseRest from "../../src/layers/SupabaseRest.ts"
 import { answered, config, rpcClient, throughTime } from "../support/layers.ts"
 
@@ -42,6 +44,31 @@ describe("SupabaseRest", () => {
         calls.map(({ signal }) => signal.aborted),
         [true]
       )
+    })
+  )
+
+  it.effect("names the schema public, whatever schema the Data API serves first", () =>
+    Effect.gen(function* () {
+      const profiles: Array<string | null> = []
+      yield* Effect.acquireRelease(
+        Effect.sync(() => {
+          const { fetch } = globalThis
+          globalThis.fetch = (_, init) => {
+            profiles.push(new Headers(init?.headers).get("content-profile"))
+            return Promise.resolve(Response.json({ answer: 42 }))
+          }
+          return fetch
+        }),
+        (fetch) => Effect.sync(() => (globalThis.fetch = fetch))
+      )
+      const url = "http://127.0.0.1:54321"
+      const layers = [
+        Layer.provide(SupabaseRest.layer, config({ SUPABASE_URL: url, SUPABASE_SERVICE_ROLE_KEY: "eyJ.legacy" })),
+        SupabaseRest.fromClient(createClient(url, "eyJ.legacy", { db: { schema: "api" } })),
+        SupabaseRest.fromClient(new PostgrestClient(url))
+      ]
+      for (const layer of layers) yield* Effect.provide(SupabaseRest.SupabaseRest.use(ask), layer)
+      assert.deepStrictEqual(profiles, ["public", "public", "public"])
     })
   )
 

@@ -150,12 +150,14 @@ describe("WebHandler", () => {
             DedupeStore,
             Effect.map(DedupeStore, (inner) => ({
               claim: (events) => Effect.andThen(hangUp("at the claim"), inner.claim(events)),
-              settle: (settlements) => Effect.andThen(hangUp("at the settlement"), inner.settle(settlements))
+              settle: (settlements, options) =>
+                Effect.andThen(hangUp("at the settlement"), inner.settle(settlements, options))
             }))
           ),
           Layer.effect(
             OrchestratorClient,
             Effect.map(OrchestratorClient, (inner) => ({
+              ...inner,
               notify: (events) => Effect.andThen(hangUp("at the orchestrator"), inner.notify(events))
             }))
           )

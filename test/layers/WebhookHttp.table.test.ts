@@ -17,16 +17,16 @@ beforeAll(async () => {
 const body = bytesOf(outboxPause)
 const adminToken = userToken(newSigningKey("now"), { app_metadata: { role: "admin" } })
 
-/** Each credential, and whether it vouches for a delivery: only what was signed by its sender does. */
-const credentials: Readonly<Record<string, readonly [headers: Headers, vouches: boolean]>> = {
-  "nothing at all": [{}, false],
-  "the project's secret key": [{ apikey: "sb_secret_1", authorization: "Bearer sb_secret_1" }, false],
-  "an admin's token": [{ authorization: `Bearer ${adminToken}` }, false],
-  "another's signature": [standardHeaders(body, { id: eventId, seconds: 0, secret: otherSecret }), false],
-  "a signature of another time": [standardHeaders(body, { id: eventId, seconds: 301 }), false],
-  "a wrong static secret": [{ "x-webhook-secret": `${staticSecret}.` }, false],
-  "the static secret": [{ "x-webhook-secret": staticSecret }, true],
-  "the outbox's signature": [standardHeaders(body, { id: eventId, seconds: 0 }), true]
+/** Each credential, and how it is turned away; nothing, when it vouches for a delivery. */
+const credentials: Readonly<Record<string, readonly [headers: Headers, refusal?: string]>> = {
+  "nothing at all": [{}, "401 unauthorized"],
+  "the project's secret key": [{ apikey: "sb_secret_1", authorization: "Bearer sb_secret_1" }, "401 unauthorized"],
+  "an admin's token": [{ authorization: `Bearer ${adminToken}` }, "401 unauthorized"],
+  "another's signature": [standardHeaders(body, { id: eventId, seconds: 0, secret: otherSecret }), "401 unauthorized"],
+  "a signature of another time": [standardHeaders(body, { id: eventId, seconds: 301 }), "401 stale_signature"],
+  "a wrong static secret": [{ "x-webhook-secret": `${staticSecret}.` }, "401 unauthorized"],
+  "the static secret": [{ "x-webhook-secret": staticSecret }],
+  "the outbox's signature": [standardHeaders(body, { id: eventId, seconds: 0 })]
 }
 
 /** Each state of the event: what the orchestrator did to it before, and what a delivery is answered then. */
@@ -41,13 +41,13 @@ const states: Readonly<Record<string, readonly [before: ReadonlyArray<Behaviour>
 const deliver = (headers: Headers) =>
   receive(new Request(url, { method: "POST", body, headers: { "content-type": "application/json", ...headers } }))
 
-const rows = Object.entries(credentials).flatMap(([who, [headers, vouches]]) =>
+const rows = Object.entries(credentials).flatMap(([who, [headers, refusal]]) =>
   Object.entries(states).map(([state, [before, reply]]) => ({
     who,
     headers,
     state,
     before,
-    reply: vouches ? reply : "401 unauthorized"
+    reply: refusal ?? reply
   }))
 )
 

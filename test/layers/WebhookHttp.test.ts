@@ -1,11 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Result, Schema } from "effect"
 import { TestClock } from "effect/testing"
+import * as DedupeStoreMemory from "../../src/layers/DedupeStoreMemory.ts"
 import * as Problems from "../../src/layers/Problems.ts"
 import { receive } from "../../src/layers/WebhookHttp.ts"
+import type { Receipt } from "../../src/schema/Receipt.ts"
 import { DedupeStore, DedupeStoreUnavailable, EventDeadLettered } from "../../src/services/DedupeStore.ts"
 import { heldOrchestrator, logLines, orchestratorOf } from "../support/layers.ts"
-import { bytesOf, eventId, outboxPause, RoughPayload, roughJson } from "../support/payloads.ts"
+import { bytesOf, eventId, newPause, outboxPause, RoughPayload, roughJson } from "../support/payloads.ts"
 import { HeaderText, otherSecret, standardHeaders, staticSecret } from "../support/signing.ts"
 import { replyTo, signed, unsigned, url, webhookWorld } from "./webhookWorld.ts"
 
@@ -30,6 +32,61 @@ describe("replies", () => {
       assert.strictEqual(second.status, 409)
       assert.deepInclude(second.body, { code: "already_processed", eventId, receipt: first.body["receipt"] })
     }).pipe(Effect.provide(webhookWorld().layer))
+  )
+
+  it.effect(
+    "200 that says so when there was nobody to notify, and nothing of it when the orchestrator does not count",
+    () =>
+      Effect.gen(function* () {
+        const statusOf = (receipt: Receipt) =>
+          Effect.map(
+            Effect.provide(
+              replyTo(signed(bytesOf({ ...newPause(), event_id: eventId }))),
+              Layer.merge(
+                orchestratorOf(() => Effect.succeed(receipt)),
+                DedupeStoreMemory.make().layer
+              )
+            ),
+            ({ body, status }) => `${status} ${String(body["status"])}`
+          )
+        assert.strictEqual(yield* statusOf({ notified: 0, notificationIds: [] }), "200 no_recipients")
+        assert.strictEqual(yield* statusOf({ notified: 2 }), "200 notified")
+        assert.strictEqual(yield* statusOf({}), "200 notified")
+      }).pipe(Effect.provide(webhookWorld().layer))
+  )
+
+  it.effect("409 for an event that the outbox does not have, and nobody is notified", () => {
+    const { isUntouched, layer } = webhookWorld()
+    const empty = DedupeStoreMemory.make({ outbox: new Set() })
+    return Effect.gen(function* () {
+      const { body, headers, status } = yield* Effect.provide(replyTo(pause()), empty.layer)
+      assert.strictEqual(status, 409)
+      assert.isNull(headers.get("retry-after"))
+      assert.deepInclude(body, { code: "unknown_event", eventId })
+      assert.strictEqual(empty.state.size, 0)
+      assert.isTrue(isUntouched())
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect(
+    "401 that says how old it is for a right signature of another time, and no more than 401 for a wrong one",
+    () => {
+      const { isUntouched, layer } = webhookWorld()
+      return Effect.gen(function* () {
+        yield* TestClock.adjust("301 seconds")
+        const stale = yield* replyTo(pause())
+        assert.strictEqual(stale.status, 401)
+        assert.deepInclude(stale.body, { code: "stale_signature", skewSeconds: 301 })
+        const body = bytesOf(outboxPause)
+        const forged = yield* replyTo(
+          signed(body, standardHeaders(body, { id: eventId, seconds: 0, secret: otherSecret }))
+        )
+        assert.strictEqual(forged.status, 401)
+        assert.strictEqual(forged.body["code"], "unauthorized")
+        assert.notInclude(JSON.stringify(forged.body), "301")
+        assert.isTrue(isUntouched())
+      }).pipe(Effect.provide(layer))
+    }
   )
 
   it.effect("409 with a Retry-After while another delivery is being processed", () =>

@@ -56,6 +56,7 @@ describe("WebhookRouter", () => {
       const client = Layer.effect(
         OrchestratorClient,
         Effect.map(OrchestratorClient, (inner) => ({
+          ...inner,
           notify: (events) => Effect.andThen(hangUp("after the claim"), inner.notify(events))
         }))
       ).pipe(Layer.provide(orchestrator.layer))

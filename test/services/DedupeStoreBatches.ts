@@ -13,10 +13,11 @@ const completed = (claim: Claim, receipt = {}): Settlement => ({ claim, outcome:
 /** Takes an array as its events one by one: each answered for itself, in the order given. */
 export const answersEachEvent = ({
   layer,
-  newEvent
+  queued
 }: {
   readonly layer: () => Layer.Layer<DedupeStore, unknown>
-  readonly newEvent: () => PauseEvent
+  /** A new event of the outbox. */
+  readonly queued: Effect.Effect<PauseEvent>
 }) => {
   const test = <E>(sentence: string, body: () => Effect.Effect<void, E, DedupeStore>) =>
     it.effect(sentence, () => Effect.provide(body(), layer()))
@@ -24,21 +25,21 @@ export const answersEachEvent = ({
   test("claims of many events are answered each for itself, in the order given", () =>
     Effect.gen(function* () {
       const store = yield* DedupeStore
-      const done = yield* claimOne(newEvent())
+      const done = yield* claimOne(yield* queued)
       yield* complete(done, { notified: 3 })
-      const dead = yield* claimOne(newEvent())
+      const dead = yield* claimOne(yield* queued)
       yield* release(dead, permanent)
-      const held = yield* claimOne(newEvent())
-      const freed = yield* claimOne(newEvent())
+      const held = yield* claimOne(yield* queued)
+      const freed = yield* claimOne(yield* queued)
       yield* release(freed, transient)
       const events = [
-        newEvent(),
+        yield* queued,
         done.event,
         { ...held.event, version: 2 },
         dead.event,
         freed.event,
         held.event,
-        newEvent()
+        yield* queued
       ]
       const claims = yield* store.claim(events)
       assert.deepStrictEqual(claims.map(tagOf), [
@@ -59,15 +60,15 @@ export const answersEachEvent = ({
   test("the same event twice in one array is granted once", () =>
     Effect.gen(function* () {
       const store = yield* DedupeStore
-      const event = newEvent()
-      const claims = yield* store.claim([event, newEvent(), event])
+      const event = yield* queued
+      const claims = yield* store.claim([event, yield* queued, event])
       assert.deepStrictEqual(claims.map(tagOf), ["Claimed", "Claimed", "EventInFlight"])
     }))
 
   test("of overlapping arrays at once each event is granted once, whatever their order", () =>
     Effect.gen(function* () {
       const store = yield* DedupeStore
-      const events = Array.from({ length: 8 }, newEvent)
+      const events = yield* Effect.replicateEffect(queued, 8)
       const orders = Array.from({ length: 8 }, (_, turn) => [...events.slice(turn), ...events.slice(0, turn)])
       const claims = yield* Effect.forEach(
         orders.flatMap((order) => [order, order.toReversed()]),
@@ -81,18 +82,21 @@ export const answersEachEvent = ({
   test("settlements of many claims are answered each for itself, in the order given", () =>
     Effect.gen(function* () {
       const store = yield* DedupeStore
-      const claim = () => claimOne(newEvent())
+      const claim = () => Effect.flatMap(queued, claimOne)
       const lost = yield* claim()
       yield* release(lost, transient)
       const current = yield* claimOne(lost.event)
       const [one, two, three] = [yield* claim(), yield* claim(), yield* claim()]
-      const settled = yield* store.settle([
-        completed(lost),
-        { claim: two, outcome: "released", reason: transient },
-        completed(one, { notified: 1 }),
-        { claim: three, outcome: "released", reason: permanent },
-        { claim: { ...one, event: newEvent() }, outcome: "released", reason: transient }
-      ])
+      const { settled } = yield* store.settle(
+        [
+          completed(lost),
+          { claim: two, outcome: "released", reason: transient },
+          completed(one, { notified: 1 }),
+          { claim: three, outcome: "released", reason: permanent },
+          { claim: { ...one, event: yield* queued }, outcome: "released", reason: transient }
+        ],
+        { take: 0 }
+      )
       assert.deepStrictEqual(settled, ["stale", "released", "completed", "dead", "stale"])
       const claims = yield* store.claim([one.event, two.event, three.event, current.event])
       assert.deepStrictEqual(claims.map(tagOf), ["AlreadyProcessed", "Claimed", "EventDeadLettered", "EventInFlight"])
@@ -105,6 +109,7 @@ export const answersEachEvent = ({
   test("none is answered with none", () =>
     Effect.gen(function* () {
       const store = yield* DedupeStore
-      assert.deepStrictEqual([yield* store.claim([]), yield* store.settle([])], [[], []])
+      assert.isEmpty(yield* store.claim([]))
+      assert.deepStrictEqual(yield* store.settle([], { take: 0 }), { settled: [], next: [] })
     }))
 }

@@ -1,32 +1,24 @@
 import { assert, describe, it } from "@effect/vitest"
 import { randomUUID } from "node:crypto"
 import { Effect, Exit, type Layer } from "effect"
-import { EventId, EventTime, MentorId } from "../../src/schema/Identifiers.ts"
+import { EventTime, MentorId } from "../../src/schema/Identifiers.ts"
 import type { PauseEvent } from "../../src/schema/PauseEvent.ts"
 import type { Claim, DedupeStore } from "../../src/services/DedupeStore.ts"
 import { claimOne, complete, release } from "../support/layers.ts"
-import { occurredAt } from "../support/payloads.ts"
+import { newEvent } from "../support/payloads.ts"
 import { answersEachEvent } from "./DedupeStoreBatches.ts"
 import { followsTheModel } from "./DedupeStoreModel.ts"
+import { knowsItsOutbox } from "./DedupeStoreOutbox.ts"
 
-interface Contract {
+/** What the suites need of a store. */
+export interface Contract {
   /** A store that may hold anything but events of these tests, which are all new. */
   readonly layer: () => Layer.Layer<DedupeStore, unknown>
+  /** Puts events into its outbox, as if their mentors had changed in this order. Nobody else sends them. */
+  readonly queue: (...events: ReadonlyArray<PauseEvent>) => Effect.Effect<void>
   /** Lets the lease of a claim end, by moving whichever clock the store goes by. */
   readonly expireLease: (claim: Claim) => Effect.Effect<void>
 }
-
-/** A PAUSE of a new mentor, so that stores may be shared by tests. */
-export const newEvent = (): PauseEvent => ({
-  eventId: EventId.make(randomUUID()),
-  mentorId: MentorId.make(randomUUID()),
-  transition: "PAUSE",
-  oldStatus: "active",
-  newStatus: "paused",
-  occurredAt,
-  version: 1,
-  source: "outbox"
-})
 
 const receipt = { notified: 2, notificationIds: ["a", "ü"], nested: { deep: [null, 1.5, { "": false }] } }
 const transient = { kind: "transient", message: "status 503", retryAfterSeconds: 1 } as const
@@ -37,14 +29,19 @@ const tagOf = (event: PauseEvent) =>
   Effect.match(claimOne(event), { onSuccess: () => "Claimed", onFailure: (error) => error._tag })
 
 /** What every DedupeStore promises. */
-export const dedupeStoreContract = (name: string, { expireLease, layer }: Contract) => {
+export const dedupeStoreContract = (name: string, contract: Contract) => {
+  const { expireLease, layer, queue } = contract
+  const queued = Effect.suspend(() => {
+    const event = newEvent()
+    return Effect.as(queue(event), event)
+  })
   const test = <E>(sentence: string, body: () => Effect.Effect<void, E, DedupeStore>) =>
     it.effect(sentence, () => Effect.provide(body(), layer()))
 
   describe(`${name} keeps the contract of DedupeStore`, () => {
     test("the first claim of an event is granted, for a lease of at most a minute", () =>
       Effect.gen(function* () {
-        const event = newEvent()
+        const event = yield* queued
         const claim = yield* claimOne(event)
         assert.deepStrictEqual(claim.event, event)
         assert.strictEqual(claim.attempt, 1)
@@ -54,7 +51,7 @@ export const dedupeStoreContract = (name: string, { expireLease, layer }: Contra
 
     test("a second claim is told how long the first one's lease lasts", () =>
       Effect.gen(function* () {
-        const claim = yield* claimOne(newEvent())
+        const claim = yield* claimOne(yield* queued)
         const error = yield* Effect.flip(claimOne(claim.event))
         assert.strictEqual(error._tag, "EventInFlight")
         const seconds = error._tag === "EventInFlight" ? error.retryAfterSeconds : 0
@@ -64,7 +61,7 @@ export const dedupeStoreContract = (name: string, { expireLease, layer }: Contra
 
     test("of 20 claims at once exactly one is granted", () =>
       Effect.gen(function* () {
-        const event = newEvent()
+        const event = yield* queued
         const tags = yield* Effect.all(
           Array.from({ length: 20 }, () => tagOf(event)),
           { concurrency: "unbounded" }
@@ -74,13 +71,13 @@ export const dedupeStoreContract = (name: string, { expireLease, layer }: Contra
 
     test("events do not get in each other's way", () =>
       Effect.gen(function* () {
-        assert.strictEqual(yield* tagOf(newEvent()), "Claimed")
-        assert.strictEqual(yield* tagOf(newEvent()), "Claimed")
+        assert.strictEqual(yield* tagOf(yield* queued), "Claimed")
+        assert.strictEqual(yield* tagOf(yield* queued), "Claimed")
       }))
 
     test("a completed event is never granted again, and its receipt is returned unchanged", () =>
       Effect.gen(function* () {
-        const claim = yield* claimOne(newEvent())
+        const claim = yield* claimOne(yield* queued)
         assert.strictEqual(yield* complete(claim, receipt), "completed")
         yield* expireLease(claim)
         const error = yield* Effect.flip(claimOne(claim.event))
@@ -90,7 +87,7 @@ export const dedupeStoreContract = (name: string, { expireLease, layer }: Contra
 
     test("an event released for a transient failure can be claimed at once, with a higher token", () =>
       Effect.gen(function* () {
-        const first = yield* claimOne(newEvent())
+        const first = yield* claimOne(yield* queued)
         assert.strictEqual(yield* release(first, transient), "released")
         const second = yield* claimOne(first.event)
         assert.isAbove(second.token, first.token)
@@ -98,7 +95,7 @@ export const dedupeStoreContract = (name: string, { expireLease, layer }: Contra
 
     test("a parked event can be claimed again, however often it is parked", () =>
       Effect.gen(function* () {
-        const event = newEvent()
+        const event = yield* queued
         for (let turn = 0; turn < 15; turn++) {
           assert.strictEqual(yield* release(yield* claimOne(event), parked), "released")
         }
@@ -107,7 +104,7 @@ export const dedupeStoreContract = (name: string, { expireLease, layer }: Contra
 
     test("an event released for a permanent failure is a dead letter, and never granted again", () =>
       Effect.gen(function* () {
-        const claim = yield* claimOne(newEvent())
+        const claim = yield* claimOne(yield* queued)
         assert.strictEqual(yield* release(claim, permanent), "dead")
         assert.strictEqual(yield* tagOf(claim.event), "EventDeadLettered")
         yield* expireLease(claim)
@@ -116,13 +113,13 @@ export const dedupeStoreContract = (name: string, { expireLease, layer }: Contra
 
     test("a settlement that is asked again gets the first one's end, whatever it asks for", () =>
       Effect.gen(function* () {
-        const dead = yield* claimOne(newEvent())
+        const dead = yield* claimOne(yield* queued)
         assert.strictEqual(yield* release(dead, permanent), "dead")
         assert.strictEqual(yield* release(dead, permanent), "dead")
         assert.strictEqual(yield* release(dead, transient), "dead")
         assert.strictEqual(yield* complete(dead, receipt), "dead")
         assert.strictEqual(yield* tagOf(dead.event), "EventDeadLettered")
-        const completed = yield* claimOne(newEvent())
+        const completed = yield* claimOne(yield* queued)
         assert.strictEqual(yield* complete(completed, receipt), "completed")
         assert.strictEqual(yield* release(completed, permanent), "completed")
         assert.strictEqual(yield* tagOf(completed.event), "AlreadyProcessed")
@@ -142,7 +139,7 @@ export const dedupeStoreContract = (name: string, { expireLease, layer }: Contra
 
     test("an expired lease can be claimed by exactly one of many, with a higher token", () =>
       Effect.gen(function* () {
-        const first = yield* claimOne(newEvent())
+        const first = yield* claimOne(yield* queued)
         yield* expireLease(first)
         const exits = yield* Effect.all(
           Array.from({ length: 10 }, () => Effect.exit(claimOne(first.event))),
@@ -155,7 +152,7 @@ export const dedupeStoreContract = (name: string, { expireLease, layer }: Contra
 
     test("who lost the claim is stale and changes nothing", () =>
       Effect.gen(function* () {
-        const late = yield* claimOne(newEvent())
+        const late = yield* claimOne(yield* queued)
         yield* expireLease(late)
         const current = yield* claimOne(late.event)
         assert.strictEqual(yield* complete(late, { notified: 0 }), "stale")
@@ -170,7 +167,7 @@ export const dedupeStoreContract = (name: string, { expireLease, layer }: Contra
 
     test("a claim can still be settled after its lease, as long as nobody else claimed", () =>
       Effect.gen(function* () {
-        const claim = yield* claimOne(newEvent())
+        const claim = yield* claimOne(yield* queued)
         yield* expireLease(claim)
         assert.strictEqual(yield* complete(claim, receipt), "completed")
         assert.strictEqual(yield* tagOf(claim.event), "AlreadyProcessed")
@@ -178,7 +175,7 @@ export const dedupeStoreContract = (name: string, { expireLease, layer }: Contra
 
     test("completing again after a lost answer is settled, and the first receipt stays", () =>
       Effect.gen(function* () {
-        const claim = yield* claimOne(newEvent())
+        const claim = yield* claimOne(yield* queued)
         yield* complete(claim, receipt)
         assert.strictEqual(yield* complete(claim, { notified: 99 }), "completed")
         const error = yield* Effect.flip(claimOne(claim.event))
@@ -187,19 +184,19 @@ export const dedupeStoreContract = (name: string, { expireLease, layer }: Contra
 
     test("what was completed cannot be released, and what was released cannot be completed", () =>
       Effect.gen(function* () {
-        const completed = yield* claimOne(newEvent())
+        const completed = yield* claimOne(yield* queued)
         yield* complete(completed, receipt)
         assert.strictEqual(yield* release(completed, transient), "completed")
         assert.strictEqual(yield* tagOf(completed.event), "AlreadyProcessed")
-        const released = yield* claimOne(newEvent())
+        const released = yield* claimOne(yield* queued)
         yield* release(released, transient)
         assert.strictEqual(yield* complete(released, receipt), "stale")
         assert.strictEqual(yield* tagOf(released.event), "Claimed")
       }))
 
-    test("a claim of an event that the store does not know is stale", () =>
+    test("a claim that the store never granted is stale", () =>
       Effect.gen(function* () {
-        const unknown = { event: newEvent(), token: 1, attempt: 1, leaseSeconds: 30 }
+        const unknown = { event: yield* queued, token: 1, attempt: 1, leaseSeconds: 30 }
         assert.strictEqual(yield* complete(unknown, receipt), "stale")
         assert.strictEqual(yield* release(unknown, transient), "stale")
         assert.strictEqual(yield* tagOf(unknown.event), "Claimed")
@@ -207,7 +204,7 @@ export const dedupeStoreContract = (name: string, { expireLease, layer }: Contra
 
     test("another event under the same id is a mismatch in every state, and changes nothing", () =>
       Effect.gen(function* () {
-        const claim = yield* claimOne(newEvent())
+        const claim = yield* claimOne(yield* queued)
         const { event } = claim
         const others: ReadonlyArray<PauseEvent> = [
           { ...event, mentorId: MentorId.make(randomUUID()) },
@@ -223,7 +220,7 @@ export const dedupeStoreContract = (name: string, { expireLease, layer }: Contra
         assert.strictEqual(yield* complete(yield* claimOne(event), receipt), "completed")
         assert.deepStrictEqual(yield* mismatches, expected)
         assert.strictEqual(yield* tagOf(event), "AlreadyProcessed")
-        const dead = yield* claimOne(newEvent())
+        const dead = yield* claimOne(yield* queued)
         assert.strictEqual(yield* release(dead, permanent), "dead")
         assert.strictEqual(yield* tagOf({ ...dead.event, version: 2 }), "PayloadMismatch")
         assert.strictEqual(yield* tagOf(dead.event), "EventDeadLettered")
@@ -231,13 +228,14 @@ export const dedupeStoreContract = (name: string, { expireLease, layer }: Contra
 
     test("what is not part of the fingerprint makes no mismatch", () =>
       Effect.gen(function* () {
-        const event = newEvent()
+        const event = yield* queued
         assert.strictEqual(yield* tagOf(event), "Claimed")
         const upper = { ...event, mentorId: MentorId.make(event.mentorId.toUpperCase()) }
         assert.strictEqual(yield* tagOf(upper), "EventInFlight")
       }))
 
-    answersEachEvent({ layer, newEvent })
-    followsTheModel({ expireLease, layer, newEvent })
+    answersEachEvent({ layer, queued })
+    followsTheModel({ expireLease, layer, queued })
+    knowsItsOutbox(contract)
   })
 }

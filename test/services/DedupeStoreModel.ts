@@ -46,18 +46,19 @@ const settlementOf = {
 export const followsTheModel = ({
   expireLease,
   layer,
-  newEvent
+  queued
 }: {
   readonly layer: () => Layer.Layer<DedupeStore, unknown>
   readonly expireLease: (claim: Claim) => Effect.Effect<void>
-  readonly newEvent: () => PauseEvent
+  /** A new event of the outbox. */
+  readonly queued: Effect.Effect<PauseEvent>
 }) => {
   it.effect.prop(
     "any order of claims, settlements and expiries ends as the model says",
     [Steps],
     ([steps]) =>
       Effect.gen(function* () {
-        const event = newEvent()
+        const event = yield* queued
         const claims: Array<Claim> = []
         let model: Model = { is: "new" }
         for (const step of steps) {

@@ -25,12 +25,14 @@ const counting = (calls: Array<readonly [string, number]>) => {
       DedupeStore,
       Effect.map(DedupeStore, (inner) => ({
         claim: (events) => Effect.andThen(count("claim", events), inner.claim(events)),
-        settle: (settlements) => Effect.andThen(count("settle", settlements), inner.settle(settlements))
+        settle: (settlements, options) =>
+          Effect.andThen(count("settle", settlements), inner.settle(settlements, options))
       }))
     ),
     Layer.effect(
       OrchestratorClient,
       Effect.map(OrchestratorClient, (inner) => ({
+        ...inner,
         notify: (events) => Effect.andThen(count("notify", events), inner.notify(events))
       }))
     )

@@ -6,7 +6,7 @@ import * as Logging from "../../src/layers/Logging.ts"
 import * as OrchestratorClientMemory from "../../src/layers/OrchestratorClientMemory.ts"
 import { DedupeStore } from "../../src/services/DedupeStore.ts"
 import { handleWebhookEvent } from "../../src/services/PauseWebhook.ts"
-import { SignatureRejected, SignatureVerifier } from "../../src/services/SignatureVerifier.ts"
+import { SignatureRejected, SignatureStale, SignatureVerifier } from "../../src/services/SignatureVerifier.ts"
 import { claimOne, heldOrchestrator, logLines, orchestratorOf, verifierThatTrusts } from "../support/layers.ts"
 import {
   bytesOf,
@@ -41,6 +41,45 @@ describe("the log line of a delivery", () => {
       assert.deepStrictEqual<unknown>(yield* linesOf(world(), pause), [
         { level: "INFO", message: { outcome: "notified", ...about } }
       ])
+    })
+  )
+
+  it.effect("is a warning of its own when nobody was there to be notified", () =>
+    Effect.gen(function* () {
+      const toNobody = orchestratorOf(() => Effect.succeed({ notified: 0, notificationIds: [] }))
+      assert.deepStrictEqual<unknown>(yield* linesOf(Layer.merge(world(), toNobody), pause), [
+        { level: "WARN", message: { outcome: "no_recipients", ...about } }
+      ])
+    })
+  )
+
+  it.effect.each([{}, { notified: null }, { notified: "0" }, { notified: [] }, { accepted: 0 }])(
+    "takes an orchestrator at its word that does not count whom it notified: %j",
+    (receipt) =>
+      Effect.gen(function* () {
+        const another = orchestratorOf(() => Effect.succeed(receipt))
+        assert.deepStrictEqual<unknown>(yield* linesOf(Layer.merge(world(), another), pause), [
+          { level: "INFO", message: { outcome: "notified", ...about } }
+        ])
+      })
+  )
+
+  it.effect("of an event that the outbox does not have is a warning that names it", () =>
+    Effect.gen(function* () {
+      const empty = DedupeStoreMemory.make({ outbox: new Set() }).layer
+      const [line, ...others] = yield* linesOf(Layer.merge(world(), empty), pause)
+      assert.isEmpty(others)
+      assert.deepInclude<unknown>(line, { level: "WARN" })
+      assert.deepInclude(line?.message, { outcome: "EventNotInOutbox", ...about })
+    })
+  )
+
+  it.effect("of a stale signature says how far the clocks are apart", () =>
+    Effect.gen(function* () {
+      const held = Layer.succeed(SignatureVerifier, { verify: () => new SignatureStale({ skewSeconds: 412 }) })
+      const [line] = yield* linesOf(Layer.merge(world(), held), pause)
+      assert.strictEqual(line?.level, "WARN")
+      assert.deepInclude(line?.message, { outcome: "SignatureStale", skewSeconds: 412 })
     })
   )
 
@@ -190,7 +229,24 @@ describe("the log line of a batch", () => {
   it.effect("is one, and counts how its payloads ended", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual<unknown>(yield* linesOf(world(), deliver(bytesOf([newPause(), unchanged, newPause()]))), [
-        { level: "INFO", message: { outcome: "batch", events: 3, notified: 2, noChange: 1, durationMs: 0 } }
+        {
+          level: "INFO",
+          message: { outcome: "batch", events: 3, notified: 2, noRecipients: 0, noChange: 1, durationMs: 0 }
+        }
+      ])
+    })
+  )
+
+  it.effect("is a warning when nobody was there to be notified, and counts those events apart", () =>
+    Effect.gen(function* () {
+      const [lonely, other] = [newPause(), newPause()]
+      const answers = orchestratorOf(({ eventId }) => Effect.succeed({ notified: eventId === lonely.event_id ? 0 : 2 }))
+      const lines = yield* linesOf(Layer.merge(world(), answers), deliver(bytesOf([lonely, unchanged, other])))
+      assert.deepStrictEqual<unknown>(lines, [
+        {
+          level: "WARN",
+          message: { outcome: "batch", events: 3, notified: 1, noRecipients: 1, noChange: 1, durationMs: 0 }
+        }
       ])
     })
   )
@@ -206,6 +262,7 @@ describe("the log line of a batch", () => {
         outcome: "batch",
         events: 4,
         notified: 1,
+        noRecipients: 0,
         noChange: 0,
         failed: 3,
         durationMs: 0

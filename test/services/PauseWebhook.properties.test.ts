@@ -95,8 +95,13 @@ const stepByStep = <R>(layer: Layer.Layer<R | DedupeStore | OrchestratorClient>)
       const { step } = yield* Caller
       return Context.make(DedupeStore, {
         claim: (events) => Effect.andThen(step, store.claim(events)),
-        settle: (settlements) => Effect.andThen(step, store.settle(settlements))
-      }).pipe(Context.add(OrchestratorClient, { notify: (events) => Effect.andThen(step, client.notify(events)) }))
+        settle: (settlements, options) => Effect.andThen(step, store.settle(settlements, options))
+      }).pipe(
+        Context.add(OrchestratorClient, {
+          ...client,
+          notify: (events) => Effect.andThen(step, client.notify(events))
+        })
+      )
     })
   ).pipe(Layer.provideMerge(layer))
 

@@ -27,10 +27,10 @@ const forgetful = (failures: number, when: "before" | "after") => {
     DedupeStore,
     Effect.map(DedupeStore, (inner) => ({
       ...inner,
-      settle: (settlements: ReadonlyArray<Settlement>) =>
+      settle: (settlements: ReadonlyArray<Settlement>, options: { readonly take: number }) =>
         Effect.suspend(() => {
-          if (left-- <= 0) return inner.settle(settlements)
-          return when === "before" ? unavailable : Effect.andThen(inner.settle(settlements), unavailable)
+          if (left-- <= 0) return inner.settle(settlements, options)
+          return when === "before" ? unavailable : Effect.andThen(inner.settle(settlements, options), unavailable)
         })
     }))
   ).pipe(Layer.provide(store.layer))
@@ -108,10 +108,10 @@ describe("a failed call", () => {
       DedupeStore,
       Effect.map(DedupeStore, (inner) => ({
         ...inner,
-        settle: (settlements) =>
+        settle: (settlements, options) =>
           Effect.andThen(
             Effect.sync(() => given.push(...settlements)),
-            inner.settle(settlements)
+            inner.settle(settlements, options)
           )
       }))
     ).pipe(Layer.provide(DedupeStoreMemory.layer))

@@ -3,10 +3,10 @@ import { type Clock, Deferred, Duration, Effect, Fiber, Layer, Schema } from "ef
 import { TestClock, TestConsole } from "effect/testing"
 import { Environment } from "../../src/layers/Config.ts"
 import { Fetch } from "../../src/layers/Fetch.ts"
-import type { RpcClient } from "../../src/layers/SupabaseRest.ts"
+import type { SchemaClient } from "../../src/layers/SupabaseRest.ts"
 import type { PauseEvent } from "../../src/schema/PauseEvent.ts"
 import type { Receipt } from "../../src/schema/Receipt.ts"
-import { type Claim, DedupeStore, type ReleaseReason } from "../../src/services/DedupeStore.ts"
+import { type Claim, DedupeStore, type ReleaseReason, type Settlement } from "../../src/services/DedupeStore.ts"
 import { OrchestratorClient, type OrchestratorError } from "../../src/services/OrchestratorClient.ts"
 import { SignatureVerifier, type Verified } from "../../src/services/SignatureVerifier.ts"
 
@@ -26,11 +26,15 @@ export const only = <A>(answers: ReadonlyArray<A>): A => {
 export const claimOne = (event: PauseEvent) =>
   DedupeStore.use((store) => store.claim([event])).pipe(Effect.flatMap((answers) => Effect.fromResult(only(answers))))
 
-export const complete = (claim: Claim, receipt: Receipt) =>
-  DedupeStore.use((store) => store.settle([{ claim, outcome: "completed", receipt }])).pipe(Effect.map(only))
+const settleOne = (settlement: Settlement) =>
+  Effect.map(
+    DedupeStore.use((store) => store.settle([settlement], { take: 0 })),
+    ({ settled }) => only(settled)
+  )
 
-export const release = (claim: Claim, reason: ReleaseReason) =>
-  DedupeStore.use((store) => store.settle([{ claim, outcome: "released", reason }])).pipe(Effect.map(only))
+export const complete = (claim: Claim, receipt: Receipt) => settleOne({ claim, outcome: "completed", receipt })
+
+export const release = (claim: Claim, reason: ReleaseReason) => settleOne({ claim, outcome: "released", reason })
 
 /** Tells the orchestrator of one event, and fails with its error. */
 export const notifyOne = (event: PauseEvent) =>
@@ -41,6 +45,7 @@ export const notifyOne = (event: PauseEvent) =>
 /** An orchestrator that answers each event by itself, one after the other. */
 export const orchestratorOf = (answer: (event: PauseEvent) => Effect.Effect<Receipt, OrchestratorError>) =>
   Layer.succeed(OrchestratorClient, {
+    atOnce: 100,
     notify: (events) => Effect.forEach(events, (event) => Effect.result(answer(event)))
   })
 
@@ -50,6 +55,7 @@ export const heldOrchestrator = Effect.gen(function* () {
   const called = yield* Deferred.make<void>()
   const mayAnswer = yield* Deferred.make<void>()
   const layer = Layer.succeed(OrchestratorClient, {
+    atOnce: client.atOnce,
     notify: (events) =>
       Deferred.succeed(called, undefined).pipe(
         Effect.andThen(Deferred.await(mayAnswer)),
@@ -96,6 +102,7 @@ export const countingClock = Effect.clockWith((clock) =>
   })
 )
 
+type RpcClient = ReturnType<SchemaClient["schema"]>
 type Rpc = ReturnType<RpcClient["rpc"]>
 export type RpcAnswer = Awaited<ReturnType<Rpc["abortSignal"]>>
 export type RpcStep = RpcAnswer | "rejects" | "hangs"
@@ -105,7 +112,7 @@ export const rpcClient = (...steps: ReadonlyArray<RpcStep>) => {
   const left = [...steps]
   const calls: Array<{ readonly name: string; readonly args: Record<string, unknown>; readonly signal: AbortSignal }> =
     []
-  const client: RpcClient = {
+  const inPublic: RpcClient = {
     rpc: (name, args) => ({
       abortSignal: (signal) => {
         calls.push({ name, args, signal })
@@ -115,6 +122,7 @@ export const rpcClient = (...steps: ReadonlyArray<RpcStep>) => {
       }
     })
   }
+  const client: SchemaClient = { schema: () => inPublic }
   return { client, calls }
 }
 

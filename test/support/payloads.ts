@@ -67,6 +67,18 @@ export const pauseEvent: PauseEvent = {
   source: "outbox"
 }
 
+/** A PAUSE of a new mentor, so that stores may be shared by tests. */
+export const newEvent = (): PauseEvent => ({
+  eventId: EventId.make(randomUUID()),
+  mentorId: MentorId.make(randomUUID()),
+  transition: "PAUSE",
+  oldStatus: "active",
+  newStatus: "paused",
+  occurredAt,
+  version: 1,
+  source: "outbox"
+})
+
 const oneIn = (sides: number) => Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: sides }))
 const activeOrPaused = Schema.Literals(["active", "paused"])
 const oddStatus = Schema.Union([Schema.Literals(["retired", "Paused", " active"]), Schema.String])
