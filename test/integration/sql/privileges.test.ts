@@ -137,6 +137,7 @@ describe("privileges", () => {
        where ${ours} and p.prosecdef order by n.nspname || '.' || p.proname collate "C"`
     )
     const triggers = [
+      "pause_status.capture_key",
       "pause_status.capture_mentors",
       "pause_status.capture_transitions",
       "pause_status.dispatch_at_commit"
