@@ -217,7 +217,7 @@ begin
           'outcome', 'notified', 'receipt', o.receipt, 'replayed', told.event_id is null or told.place <> r.place
         )
         -- An erased event's key is kept, but says nothing by itself.
-        when o.fingerprint = pause_status.conceal(r.fingerprint) then
+        when pause_status.is_concealed_as(r.fingerprint, o.fingerprint) then
           jsonb_build_object('outcome', 'notified', 'receipt', o.receipt, 'replayed', true)
         else jsonb_build_object('outcome', 'payload_mismatch')
       end
