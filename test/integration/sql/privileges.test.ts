@@ -122,7 +122,7 @@ describe("privileges", () => {
     )
   })
 
-  it("pin the search path of every function to nothing", async () => {
+  it("pin the search path of every function to pg_catalog, with pg_temp last", async () => {
     const loose = await database.rows(
       `select p.oid::regprocedure from pg_proc p join pg_namespace n on n.oid = p.pronamespace
        where ${ours} and not coalesce(p.proconfig, '{}') @> array['search_path=pg_catalog, pg_temp']`
