@@ -117,7 +117,7 @@ comment on table pause_status.heartbeats is 'When each scheduled job last ran to
 comment on column pause_status.heartbeats.failed_at is
   'When last_error was met. A later last_at means that the job has run without an error since.';
 
--- The migrations make these rows, and a data-only restore brings them again.
+-- What is there once the migrations have run, a data-only restore brings again.
 create or replace function pause_status.replace_row()
 returns trigger
 language plpgsql
@@ -126,8 +126,10 @@ as $$
 begin
   if tg_table_name = 'settings' then
     delete from pause_status.settings s where s.singleton = new.singleton;
-  else
+  elsif tg_table_name = 'heartbeats' then
     delete from pause_status.heartbeats h where h.job = new.job;
+  else
+    delete from pause_status.alerts a where a.kind = new.kind and a.closed_at is null;
   end if;
   return new;
 end
@@ -195,13 +197,4 @@ comment on function pause_status.attempt(text) is
 alter table pause_status.settings enable row level security;
 alter table pause_status.heartbeats enable row level security;
 revoke all on all tables in schema pause_status from public, anon, authenticated, service_role;
-revoke all on all functions in schema pause_status from public, anon, authenticated, service_role;
-
-create or replace function pause_status.is_uuid(value text) returns boolean language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
-begin return value ~* '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'; end $$;
-create or replace function pause_status.is_bigint(value text) returns boolean language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
-begin perform value::bigint; return true; exception when others then return false; end $$;
-create or replace function pause_status.parse_object(value text) returns jsonb language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
-begin return case when jsonb_typeof(value::jsonb) = 'object' then value::jsonb end; exception when others then return null; end $$;
-comment on function pause_status.is_uuid(text) is 'x'; comment on function pause_status.is_bigint(text) is 'x'; comment on function pause_status.parse_object(text) is 'x';
 revoke all on all functions in schema pause_status from public, anon, authenticated, service_role;
