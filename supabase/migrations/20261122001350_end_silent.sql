@@ -136,6 +136,7 @@ returns pause_status.webhook_queue[]
 language plpgsql
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
+set jit = off
 set lock_timeout = '100ms'
 as $$
 declare
@@ -203,6 +204,7 @@ returns setof pause_status.net_answer
 language plpgsql
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
+set jit = off
 set lock_timeout = '100ms'
 as $$
 begin

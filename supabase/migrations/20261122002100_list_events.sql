@@ -84,6 +84,7 @@ set timezone = 'UTC'
 set datestyle = 'ISO, MDY'
 -- Filters that are not given are null: only a plan for these values leaves them out and picks the index of the others.
 set plan_cache_mode = force_custom_plan
+set jit = off
 as $$
 declare
   wanted_status text := query ->> 'status';

@@ -133,6 +133,18 @@ describe("the migrations", () => {
     ])
   })
 
+  // A switched-off kind of scan costs 10^10, for which a PostgreSQL with LLVM would compile every plan.
+  it("switch just-in-time compilation off in each function that tells the planner what to do", async () => {
+    await using database = await openDatabase()
+    const compiled = await database.rows(`
+      select oid::regprocedure::text as name
+      from pg_proc
+      where pronamespace in ('public'::regnamespace, 'pause_status'::regnamespace)
+        and array_to_string(proconfig, ' ') ~ 'enable_|plan_cache_mode'
+        and not proconfig @> '{jit=off}'`)
+    assert.deepStrictEqual(compiled, [])
+  })
+
   it("use the syntax and functions of PostgreSQL 17", async () => {
     await using database = await openDatabase()
     const { major } = await database.row<{ major: number }>(

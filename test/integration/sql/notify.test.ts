@@ -165,9 +165,18 @@ describe("notifying the coordinators", () => {
     await assign(mentorId)
     await notify(second)
     assert.nestedInclude(await notify(first), { replayed: true, "receipt.notified": 0 })
-    assert.deepStrictEqual((await notificationsOf(mentorId)).map(({ version }) => version), [2])
-    assert.nestedInclude(await notify({ ...first, force: true } as GivenEvent), { replayed: false, "receipt.notified": 1 })
-    assert.sameMembers((await notificationsOf(mentorId)).map(({ version }) => version), [1, 2])
+    assert.deepStrictEqual(
+      (await notificationsOf(mentorId)).map(({ version }) => version),
+      [2]
+    )
+    assert.nestedInclude(await notify({ ...first, force: true } as GivenEvent), {
+      replayed: false,
+      "receipt.notified": 1
+    })
+    assert.sameMembers(
+      (await notificationsOf(mentorId)).map(({ version }) => version),
+      [1, 2]
+    )
   })
 
   it.for([{}, { source: "outbox", version: 1 }])(
