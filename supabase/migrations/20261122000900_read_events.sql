@@ -85,7 +85,6 @@ create or replace function pause_status.parse_timestamp(value text)
 returns timestamptz
 language plpgsql
 stable
-strict
 set search_path = pg_catalog, pg_temp
 set timezone = 'UTC'
 set datestyle = 'ISO, MDY'
@@ -103,7 +102,6 @@ create or replace function pause_status.parse_object(value text)
 returns jsonb
 language plpgsql
 immutable
-strict
 set search_path = pg_catalog, pg_temp
 as $$
 begin

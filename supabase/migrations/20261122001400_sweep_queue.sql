@@ -124,15 +124,19 @@ set jit = off
 as $$
 declare
   batch integer := coalesce((select s.sweep_batch_size from pause_status.settings s), 1000);
+  part text;
+  failure text;
   problem text;
   sent integer;
 begin
   -- A part that fails does not stop the others.
-  problem := pause_status.attempt('select pause_status.undo_future()');
-  problem := coalesce(problem, pause_status.attempt(format('select pause_status.postpone_refused(%s)', batch)));
-  problem := coalesce(problem, pause_status.attempt(format('select pause_status.end_leases(%s)', batch)));
-  problem := coalesce(problem, pause_status.attempt(format('select pause_status.end_unacknowledged(%s)', batch)));
-  problem := coalesce(problem, pause_status.attempt(format('select pause_status.recheck_mentors(%s)', batch)));
+  foreach part in array array[
+    'undo_future()', format('postpone_refused(%s)', batch), format('end_leases(%s)', batch),
+    format('end_unacknowledged(%s)', batch), format('recheck_mentors(%s)', batch), 'pace_jobs()'
+  ] loop
+    failure := pause_status.attempt('select pause_status.' || part);
+    problem := coalesce(problem, failure);
+  end loop;
 
   begin
     -- One is always sent, so that other users of pg_net cannot silence the sweep.
@@ -140,8 +144,6 @@ begin
   exception when others then
     problem := coalesce(problem, 'pause_status.dispatch_due(): ' || sqlerrm);
   end;
-
-  perform pause_status.attempt('select pause_status.pace_jobs()');
   perform pause_status.beat('sweep', problem);
   return coalesce(sent, 0);
 end

@@ -93,14 +93,13 @@ describe("an array that is refused as a whole", () => {
     const stale = Math.floor(Date.now() / 1000) - 360
     const { "webhook-signature": _, ...unsigned } = signedHeaders(body, { secret })
     const another = signedHeaders(bytesOf([pause?.payload, pause?.payload]), { secret })
-    for (const headers of [
-      signedHeaders(body, { secret: otherSecret }),
-      signedHeaders(body, { secret, seconds: stale }),
-      another,
-      unsigned
-    ]) {
+    for (const headers of [signedHeaders(body, { secret: otherSecret }), another, unsigned]) {
       assert.strictEqual(await verdict(await post(body, headers)), "401 unauthorized")
     }
+    assert.strictEqual(
+      await verdict(await post(body, signedHeaders(body, { secret, seconds: stale }))),
+      "401 stale_signature"
+    )
     assert.lengthOf(pipeline.proxy.seen("", pause?.eventId), 0)
     await expectTold(pipeline.database, pause?.mentorId ?? "")
   })

@@ -1,6 +1,6 @@
 import { assert, afterAll, beforeAll, describe, it } from "@effect/vitest"
 import { randomUUID } from "node:crypto"
-import { deliver, pausePayload, verdict } from "../support/deliveries.ts"
+import { deliver, pausePayload, queue, verdict } from "../support/deliveries.ts"
 import {
   createMentor,
   eventsOf,
@@ -31,9 +31,10 @@ const keepInVault = (...secrets: ReadonlyArray<string>) =>
 
 const refusals = () => pipeline.log.filter(({ text }) => text.includes("SignatureRejected"))
 
-const deliverSignedWith = (webhookSecret: string) => {
+const deliverSignedWith = async (webhookSecret: string) => {
   const eventId = randomUUID()
-  return deliver({ ...pipeline.stack, webhookSecret }, pausePayload(randomUUID(), eventId), eventId)
+  const payload = await queue(pipeline.database, pausePayload(randomUUID(), eventId))
+  return deliver({ ...pipeline.stack, webhookSecret }, payload, eventId)
 }
 
 describe("rotating the webhook secret", () => {
