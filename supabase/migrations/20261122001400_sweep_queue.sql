@@ -59,6 +59,7 @@ declare
   mentor_ids uuid[];
   reason text;
   failures integer;
+  queued integer := 0;
 begin
   with taken as (
     delete from pause_status.rechecks r
@@ -71,13 +72,22 @@ begin
   into mentor_ids, reason, failures
   from taken t;
 
+  begin
+    if mentor_ids is not null then
+      queued := pause_status.reconcile_mentors(mentor_ids);
+    end if;
+  exception when others then
+    reason := coalesce(reason, sqlerrm);
+    failures := failures + 1;
+  end;
+
   if failures > 0 then
     perform pause_status.raise_alert(
       'capture_failed', failures,
       'changes of public.peer_mentor_profiles could not be read, and are found by reconcile() once this is right: ' || reason
     );
   end if;
-  return pause_status.reconcile_mentors(mentor_ids);
+  return queued;
 end
 $$;
 comment on function pause_status.recheck_mentors(integer) is
