@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto"
 import { deliver, deliverMany, newPause, pausePayload, problemOf, queue } from "../support/deliveries.ts"
 import {
   claimPath,
+  createMentor,
   expectTold,
   orchestratorPath,
   type Pipeline,
@@ -143,8 +144,7 @@ describe("an array of payloads", () => {
   })
 
   it("of stock webhooks is told by mentor, time and direction, once", async () => {
-    const [pause] = await newPauses(1)
-    const { mentorId = "" } = pause ?? {}
+    const mentorId = await createMentor(pipeline.database)
     const stock = (oldStatus: string, newStatus: string, at: string) => ({
       type: "UPDATE",
       table: "peer_mentor_profiles",

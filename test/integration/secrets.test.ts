@@ -81,7 +81,9 @@ describe("rotating the webhook secret", () => {
     await keepInVault("whsec_not-base64!")
     const mentorId = await createMentor(database)
     await setStatus(database, mentorId, "paused")
-    const [event] = await eventsOf(database, mentorId)
+    const event = await eventually("the error", async () =>
+      (await eventsOf(database, mentorId)).find(({ last_error }) => last_error !== null)
+    )
     assert.include(event?.last_error ?? "", "pause_status_webhook_secret")
     assert.notInclude(event?.last_error ?? "", "not-base64")
     await keepInVault(newer)
