@@ -89,8 +89,11 @@ set search_path = pg_catalog, pg_temp
 set timezone = 'UTC'
 set datestyle = 'ISO, MDY'
 as $$
+declare
+  moment timestamptz;
 begin
-  return value;
+  moment := value;
+  return moment;
 exception when data_exception then
   return null;
 end

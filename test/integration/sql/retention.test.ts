@@ -198,7 +198,15 @@ describe("retention", () => {
     await using admin = await own.connect("admin")
     await seed("pause_status.erased_events", "event_id, fingerprint", "gen_random_uuid(), pause_status.conceal('x')")
     await own.rows("update pause_status.erased_events set erased_at = erased_at - interval '31 days'")
-    await admin.query("begin; lock table cron.job_run_details, pause_status.webhook_attempts in access exclusive mode")
+    await everyKind()
+    await age(31)
+    await own.rows("update pause_status.settings set retention_days = 32")
+    await own.rows("update pause_status.webhook_attempts set ended_at = ended_at - interval '2 days'")
+    await own.rows("update pause_status.erased_events set erased_at = erased_at - interval '2 days'")
+    await admin.query(
+      `begin; lock table pause_status.webhook_attempts in share mode;
+       lock table cron.job_run_details in access exclusive mode`
+    )
     assert.strictEqual(await forget(), 1)
     assert.include(await lastError(), "pause_status.webhook_attempts: canceling statement due to lock timeout")
     await admin.query("rollback")
