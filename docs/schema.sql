@@ -572,7 +572,7 @@ comment on function pause_status.dispatch_due(text,integer) is 'Dispatches the h
 
 create function pause_status.dispatch_next(mentor_ids uuid[])
   returns integer
-  language plpgsql volatile set search_path=pg_catalog, pg_temp;
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
 comment on function pause_status.dispatch_next(uuid[]) is 'Dispatches the event that is first in line of each of these mentors; returns how many.';
 
 create function pause_status.end_attempts(endings jsonb)
@@ -1067,7 +1067,7 @@ comment on function pause_status.why_given_up(uuid,bigint,integer,integer,timest
 
 create function pause_status.withdraw(event_ids uuid[])
   returns void
-  language plpgsql volatile set search_path=pg_catalog, pg_temp;
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
 comment on function pause_status.withdraw(uuid[]) is 'Makes events due again whose delivery came to nothing through no fault of anybody: it counts as no attempt.';
 
 create function public.pause_status_claim(events jsonb)
