@@ -100,15 +100,13 @@ const lifeIn = async (database: Database, settings: Readonly<Record<string, stri
   }
   const claims = await call("public.pause_status_claim($1)", JSON.stringify([...events, stock]))
   await call("public.pause_status_notify($1)", JSON.stringify(events))
-  const settlements = claims.map(({ eventId, token }, place) => ({
-    eventId,
-    token,
-    ...[
-      { outcome: "completed", receipt: { notified: 1 } },
-      { outcome: "released", kind: "permanent", message: "no \\ such 'mentor'" },
-      { outcome: "released", kind: "transient", message: "later", retryAfterSeconds: 1.5 }
-    ][place]
-  }))
+  const settlements = [
+    { outcome: "completed", receipt: { notified: 1 } },
+    { outcome: "released", kind: "permanent", message: "no \\ such 'mentor'" },
+    { outcome: "released", kind: "transient", message: "later", retryAfterSeconds: 1.5 }
+  ].map((settlement, place) =>
+    Object.assign(settlement, { eventId: claims[place]?.["eventId"], token: claims[place]?.["token"] })
+  )
   await call("public.pause_status_settle($1, 10)", JSON.stringify(settlements))
   await call("public.pause_status_redrive($1, false, false)", events[1]?.["eventId"])
   await call(
