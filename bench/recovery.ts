@@ -91,7 +91,12 @@ export const ask: Ask = async ({ quick, say }) => {
   const largest = figures.at(-1)
   return {
     budgets: [
-      { what: "events a second from the largest backlog", found: largest?.perSecond ?? 0, atLeast: 2_000, unit: "rows" },
+      {
+        what: "events a second from the largest backlog",
+        found: largest?.perSecond ?? 0,
+        atLeast: 2_000,
+        unit: "rows"
+      },
       {
         what: "a sweep, largest backlog ÷ smallest",
         found: (largest?.sweepMs ?? Number.NaN) / (smallest?.sweepMs ?? Number.NaN),

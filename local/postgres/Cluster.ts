@@ -6,6 +6,7 @@ import { LOOPBACK } from "../ports.ts"
 import type { Reaper } from "../Reaper.ts"
 import { messageOf, StackError } from "../StackError.ts"
 import { temporaryDirectory, userId } from "../temporary.ts"
+import type { PostgresBinaries } from "./binaries.ts"
 
 // PostgreSQL refuses to run as root. This is nobody's number everywhere; the user need not exist by name.
 const NOBODY = 65_534
@@ -27,8 +28,10 @@ const SETTINGS = {
 }
 
 export interface ClusterOptions {
-  readonly binaries: string
+  readonly binaries: PostgresBinaries
   readonly password: string
+  /** Settings of the server, beside ours. */
+  readonly settings?: Readonly<Record<string, string>> | undefined
   readonly reaper: Reaper
 }
 
@@ -39,7 +42,7 @@ export interface Cluster {
 }
 
 /** A new, empty database cluster in a directory of its own, whose superuser is supabase_admin. */
-export const createCluster = async ({ binaries, password, reaper }: ClusterOptions): Promise<Cluster> => {
+export const createCluster = async ({ binaries, password, reaper, settings }: ClusterOptions): Promise<Cluster> => {
   const directory = await mkdtemp(join(temporaryDirectory(), "pause-status-data-"))
   reaper.removeAtEnd(directory)
   const remove = (): Promise<void> => rm(directory, { recursive: true, force: true, maxRetries: 5 })
@@ -58,7 +61,11 @@ export const createCluster = async ({ binaries, password, reaper }: ClusterOptio
       await chown(directory, NOBODY, NOBODY)
       await chown(passwordFile, NOBODY, NOBODY)
     }
-    const initdb = spawn(join(binaries, "bin", "initdb"), initdbArguments(data, passwordFile), options)
+    const initdb = spawn(
+      join(binaries.directory, "bin", "initdb"),
+      initdbArguments(binaries, data, passwordFile),
+      options
+    )
     await finished(initdb, reaper)
     await rm(passwordFile)
     // The server's HOME is this directory, so a session of its own finds the password here, and nobody else does.
@@ -72,7 +79,11 @@ export const createCluster = async ({ binaries, password, reaper }: ClusterOptio
   return {
     remove,
     spawn: (port) =>
-      spawn(join(binaries, "bin", "postgres"), ["-D", data, "-p", `${port}`, ...settingArguments()], options)
+      spawn(
+        join(binaries.directory, "bin", "postgres"),
+        ["-D", data, "-p", `${port}`, ...settingArguments({ ...SETTINGS, ...settings })],
+        options
+      )
   }
 }
 
@@ -86,19 +97,18 @@ const finished = async (program: ChildProcess, reaper: Reaper): Promise<void> =>
   if (code !== 0) throw new Error(`initdb ended with ${String(signal ?? code)}: ${printed.trim()}`)
 }
 
-const initdbArguments = (data: string, passwordFile: string): ReadonlyArray<string> => [
+const initdbArguments = ({ version }: PostgresBinaries, data: string, passwordFile: string): ReadonlyArray<string> => [
   `--pgdata=${data}`,
   "--username=supabase_admin",
   `--pwfile=${passwordFile}`,
   "--auth=scram-sha-256",
   "--encoding=UTF8",
-  // Built into PostgreSQL, hence the same order and case rules on every system.
-  "--locale-provider=builtin",
-  "--builtin-locale=C.UTF-8",
+  // Built into PostgreSQL, hence the same order and case rules on every system. Before 17 that is plain C.
+  ...(version < "17" ? [] : ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]),
   "--locale=C",
   "--no-sync",
   "--no-instructions"
 ]
 
-const settingArguments = (): ReadonlyArray<string> =>
-  Object.entries(SETTINGS).flatMap(([name, value]) => ["-c", `${name}=${value}`])
+const settingArguments = (settings: Readonly<Record<string, string>>): ReadonlyArray<string> =>
+  Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`])

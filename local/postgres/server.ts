@@ -5,13 +5,15 @@ import { choosePort, freePort, LOOPBACK } from "../ports.ts"
 import type { Reaper } from "../Reaper.ts"
 import { type Service, supervise } from "../Service.ts"
 import { StackError } from "../StackError.ts"
+import type { PostgresBinaries } from "./binaries.ts"
 import { createCluster } from "./Cluster.ts"
 import { answers, withClient } from "./connect.ts"
 
 export interface PostgresOptions {
-  readonly binaries: string
+  readonly binaries: PostgresBinaries
   readonly port: number | undefined
   readonly password: string
+  readonly settings?: Readonly<Record<string, string>>
   readonly log: Log
   readonly reaper: Reaper
 }

@@ -5,6 +5,17 @@
 -- Undo:    drop table public.mentor_coordinators, public.coordinators, public.peer_mentor_profiles (only if made here);
 --          drop function pause_status.touch(), pause_status.has_unique_key(regclass, text[], boolean).
 
+-- Before anything is installed: the first half without the second would capture, and send nothing again.
+do $$
+begin
+  if current_setting('server_version_num')::integer < 150000 then
+    raise exception 'PostgreSQL 15 or later is needed, but this is PostgreSQL %', current_setting('server_version')
+      using errcode = 'feature_not_supported',
+      hint = 'Nothing has been installed. Upgrade the database, then apply the migrations.';
+  end if;
+end
+$$;
+
 -- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('pause_status migrations'));
 

@@ -198,12 +198,3 @@ alter table pause_status.settings enable row level security;
 alter table pause_status.heartbeats enable row level security;
 revoke all on all tables in schema pause_status from public, anon, authenticated, service_role;
 revoke all on all functions in schema pause_status from public, anon, authenticated, service_role;
-
-create or replace function pause_status.is_uuid(value text) returns boolean language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
-begin return value ~* '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'; end $$;
-create or replace function pause_status.is_bigint(value text) returns boolean language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
-begin perform value::bigint; return true; exception when others then return false; end $$;
-create or replace function pause_status.parse_object(value text) returns jsonb language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
-begin return case when jsonb_typeof(value::jsonb) = 'object' then value::jsonb end; exception when others then return null; end $$;
-comment on function pause_status.is_uuid(text) is 'x'; comment on function pause_status.is_bigint(text) is 'x'; comment on function pause_status.parse_object(text) is 'x';
-revoke all on all functions in schema pause_status from public, anon, authenticated, service_role;

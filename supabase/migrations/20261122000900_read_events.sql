@@ -2,7 +2,9 @@
 --          handler's results.
 -- Locks:   none on existing tables.
 -- Undo:    drop function pause_status.result_of(text, uuid), pause_status.read_events(jsonb);
---          drop type pause_status.reading; drop function pause_status.require_array(jsonb, text).
+--          drop type pause_status.reading; drop function pause_status.require_array(jsonb, text),
+--          pause_status.parse_object(text), pause_status.parse_timestamp(text), pause_status.is_bigint(text),
+--          pause_status.is_uuid(text).
 
 -- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('pause_status migrations'));
@@ -50,6 +52,77 @@ $$;
 comment on function pause_status.require_array(jsonb, text) is
   'Refuses an argument that is no array, or one so long that its locks would be held for seconds.';
 
+-- What PostgreSQL asks of a text before it takes it for a value, because pg_input_is_valid() came with 16 only.
+
+create or replace function pause_status.is_uuid(value text)
+returns boolean
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return coalesce(value ~* '^([0-9a-f]{4}-?){7}[0-9a-f]{4}$|^[{]([0-9a-f]{4}-?){7}[0-9a-f]{4}[}]$', false);
+end
+$$;
+comment on function pause_status.is_uuid(text) is 'Whether the text can be cast to uuid.';
+
+create or replace function pause_status.is_bigint(value text)
+returns boolean
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return coalesce(
+    case when value ~ '^-?[0-9]{1,19}$' then value::numeric between -9223372036854775808 and 9223372036854775807 end,
+    false
+  );
+end
+$$;
+comment on function pause_status.is_bigint(text) is 'Whether the text is a whole number that can be cast to bigint.';
+
+create or replace function pause_status.parse_timestamp(value text)
+returns timestamptz
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+set timezone = 'UTC'
+set datestyle = 'ISO, MDY'
+as $$
+declare
+  moment timestamptz;
+begin
+  moment := value;
+  return moment;
+exception when data_exception then
+  return null;
+end
+$$;
+comment on function pause_status.parse_timestamp(text) is
+  'The point in time, in UTC without an offset; null when the text is none.';
+
+create or replace function pause_status.parse_object(value text)
+returns jsonb
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  -- Of a key that comes twice, jsonb would keep the last.
+  if json_typeof(value::json) = 'object'
+    and (select count(*) = count(distinct key) from json_object_keys(value::json) key)
+  then
+    return value::jsonb;
+  end if;
+  return null;
+exception when others then
+  -- Also what is nested too deeply to be read.
+  return null;
+end
+$$;
+comment on function pause_status.parse_object(text) is
+  'The JSON object; null when it is no JSON, no object, has a key twice, or holds what jsonb cannot.';
+
 create or replace function pause_status.read_events(events jsonb)
 returns pause_status.reading[]
 language plpgsql
@@ -67,9 +140,9 @@ begin
         e.event,
         case when jsonb_typeof(e.event) <> 'object' then 'it must be a JSON object' else nullif(concat_ws('; ',
           case when jsonb_typeof(e.event -> 'eventId') is distinct from 'string'
-            or not pg_input_is_valid(e.event ->> 'eventId', 'uuid') then 'eventId must be a uuid' end,
+            or not pause_status.is_uuid(e.event ->> 'eventId') then 'eventId must be a uuid' end,
           case when jsonb_typeof(e.event -> 'mentorId') is distinct from 'string'
-            or not pg_input_is_valid(e.event ->> 'mentorId', 'uuid') then 'mentorId must be a uuid' end,
+            or not pause_status.is_uuid(e.event ->> 'mentorId') then 'mentorId must be a uuid' end,
           case when (e.event -> 'transition', e.event -> 'oldStatus', e.event -> 'newStatus') not in (
             ('"PAUSE"', '"active"', '"paused"'), ('"RESUME"', '"paused"', '"active"')
           ) is not false then 'transition must be PAUSE (active to paused) or RESUME (paused to active)' end,
@@ -80,7 +153,7 @@ begin
           case
             when coalesce(jsonb_typeof(e.event -> 'version'), 'null') = 'null' then
               case when e.event ->> 'source' = 'outbox' then 'version must be given when source is outbox' end
-            when jsonb_typeof(e.event -> 'version') <> 'number' or e.event ->> 'version' !~ '^[1-9]\d{0,17}$'
+            when jsonb_typeof(e.event -> 'version') <> 'number' or e.event ->> 'version' !~ '^[1-9][0-9]{0,17}$'
               then 'version must be a whole number from 1'
           end,
           case when coalesce(jsonb_typeof(e.event -> 'force'), 'null') not in ('boolean', 'null')
@@ -109,9 +182,8 @@ begin
       j.event ->> 'newStatus',
       -- The pattern keeps out words such as now and infinity, which Postgres takes for timestamps.
       case
-        when r.occurred_at_text ~ '^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}'
-          and pg_input_is_valid(r.occurred_at_text, 'timestamptz')
-        then r.occurred_at_text::timestamptz
+        when r.occurred_at_text ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}'
+        then pause_status.parse_timestamp(r.occurred_at_text)
       end,
       j.event ->> 'source',
       -- Only our trigger gives versions; a number from elsewhere would take a place in the mentor's line.
@@ -141,16 +213,14 @@ language plpgsql
 immutable
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  -- Whoever answered may not have been the handler: nothing is taken for granted.
+  results jsonb := pause_status.parse_object(content) -> 'results';
 begin
-  -- Whoever answered may not have been the handler: nothing is taken for granted. What is JSON may still hold a
-  -- character that jsonb cannot.
-  if content is json object with unique keys
-    and pg_input_is_valid(content, 'jsonb')
-    and jsonb_typeof(content::jsonb -> 'results') = 'array'
-  then
+  if jsonb_typeof(results) = 'array' then
     return (
       select result
-      from jsonb_array_elements(content::jsonb -> 'results') as result
+      from jsonb_array_elements(results) as result
       where result ->> 'eventId' = result_of.event_id::text
       limit 1
     );

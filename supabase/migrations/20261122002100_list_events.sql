@@ -24,7 +24,7 @@ as $$
 declare
   -- With an offset, or else in UTC. Also keeps out words such as now and infinity.
   time_pattern constant text :=
-    '^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?( ?(Z|[+-]\d{2}(:?\d{2})?))?$';
+    '^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?( ?(Z|[+-][0-9]{2}(:?[0-9]{2})?))?$';
   after jsonb := coalesce(query -> 'after', 'null');
 begin
   if jsonb_typeof(query) is distinct from 'object' then
@@ -42,7 +42,7 @@ begin
       -- Null for a coordinator would show everything to somebody who may see little.
       where query ? name
         and (name = 'coordinatorId' or jsonb_typeof(query -> name) <> 'null')
-        and not (jsonb_typeof(query -> name) = 'string' and pg_input_is_valid(query ->> name, 'uuid'))
+        and not (jsonb_typeof(query -> name) = 'string' and pause_status.is_uuid(query ->> name))
     ),
     (
       select string_agg(name || ' must be an ISO 8601 timestamp', '; ')
@@ -51,7 +51,7 @@ begin
         and not (
           jsonb_typeof(query -> name) = 'string'
           and query ->> name ~ time_pattern
-          and pg_input_is_valid(query ->> name, 'timestamptz')
+          and pause_status.parse_timestamp(query ->> name) is not null
         )
     ),
     case when after <> 'null' and not coalesce(
@@ -59,8 +59,8 @@ begin
         and jsonb_typeof(after -> 'createdAt') = 'string'
         and jsonb_typeof(after -> 'eventId') = 'string'
         and after ->> 'createdAt' ~ time_pattern
-        and pg_input_is_valid(after ->> 'createdAt', 'timestamptz')
-        and pg_input_is_valid(after ->> 'eventId', 'uuid')
+        and pause_status.parse_timestamp(after ->> 'createdAt') is not null
+        and pause_status.is_uuid(after ->> 'eventId')
         and after - array['createdAt', 'eventId'] = '{}',
       false
     ) then 'after must be the next of an earlier answer: createdAt and eventId' end,

@@ -55,7 +55,7 @@ describe("a private copy", () => {
 
 describe("the copy of PostgreSQL", () => {
   it("has the links that npm cannot carry, and the stand-in extensions", async () => {
-    const copy = await postgresBinaries()
+    const { directory: copy } = await postgresBinaries()
     const links: ReadonlyArray<{ readonly target: string }> = JSON.parse(
       await readFile(join(copy, "pg-symlinks.json"), "utf8")
     )

@@ -19,17 +19,18 @@ export const rpcs = [
 
 export const relations = [
   "pause_status.alerts",
-  "pause_status.alerts_id_seq",
   "pause_status.dead_letter_queue",
+  "pause_status.deliveries",
   "pause_status.erased_events",
   "pause_status.health",
   "pause_status.heartbeats",
+  "pause_status.latest_attempts",
   "pause_status.mentor_states",
   "pause_status.orchestrated_mentors",
   "pause_status.orchestrations",
+  "pause_status.rechecks",
   "pause_status.settings",
   "pause_status.webhook_attempts",
-  "pause_status.webhook_attempts_id_seq",
   "pause_status.webhook_queue",
   "public.coordinators",
   "public.mentor_coordinators",
@@ -64,7 +65,8 @@ export const routinesOf = (database: Database): Promise<Array<Routine>> =>
     `select * from (
        select n.nspname || '.' || p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')' as name,
        format('%I.%I(%s)', n.nspname, p.proname, (
-         select string_agg('null::' || format_type(t.oid, null), ', ' order by t.place)
+         -- Not a constant: a strict function of a constant null is never called, nor is its privilege looked at.
+         select string_agg(format('(select null::%s)', format_type(t.oid, null)), ', ' order by t.place)
          from unnest(p.proargtypes::oid[]) with ordinality as t (oid, place)
        )) as call
      from pg_proc p join pg_namespace n on n.oid = p.pronamespace

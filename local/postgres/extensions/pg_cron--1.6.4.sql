@@ -44,7 +44,7 @@ alter table cron.job_run_details enable row level security;
 create policy cron_job_run_details_policy on cron.job_run_details using (username = current_user);
 
 create function cron._field_is_valid(field text, low int, high int) returns bool
-language plpgsql immutable as $$
+language plpgsql immutable set standard_conforming_strings = on as $$
 declare
   item text;
   bounds text[];
@@ -65,7 +65,7 @@ end
 $$;
 
 create function cron._number_names(field text, names text[], low int) returns text
-language plpgsql immutable as $$
+language plpgsql immutable set standard_conforming_strings = on as $$
 begin
   for position in 1 .. cardinality(names) loop
     field := regexp_replace(field, '\m' || names[position] || '\M', (low + position - 1)::text, 'gi');
@@ -75,7 +75,7 @@ end
 $$;
 
 create function cron._require_schedule(schedule text) returns void
-language plpgsql immutable as $$
+language plpgsql immutable set standard_conforming_strings = on as $$
 declare
   fields text[] := regexp_split_to_array(trim(schedule, E' \t'), '\s+');
   seconds int := substring(lower(schedule) from '^\s*(\d{1,9})\s+seconds?\s*$');

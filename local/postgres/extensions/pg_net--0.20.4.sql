@@ -69,7 +69,7 @@ language sql immutable as $$
 $$;
 
 create function net._url_problem(url text) returns text
-language plpgsql immutable as $$
+language plpgsql immutable set standard_conforming_strings = on as $$
 declare
   scheme text := lower(substring(url from '^([A-Za-z0-9]+)://'));
   authority text := substring(url from '^[A-Za-z0-9]+://(?:[^/?#]*@)?([^/?#]*)');
@@ -89,7 +89,7 @@ end
 $$;
 
 create function net._encode_url_with_params_array(url text, params_array text[]) returns text
-language plpgsql immutable strict as $$
+language plpgsql immutable strict set standard_conforming_strings = on as $$
 declare
   problem text := net._url_problem(url);
   address text := split_part(url, '#', 1);
@@ -130,7 +130,7 @@ language sql as $$
 $$;
 
 create function net._worker_is_up() returns bool
-language sql as $$
+language sql set standard_conforming_strings = on as $$
   select exists (select from pg_stat_activity as session where session.application_name like 'pg\_net %')
 $$;
 

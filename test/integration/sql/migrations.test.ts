@@ -145,11 +145,11 @@ describe("the migrations", () => {
     assert.deepStrictEqual(compiled, [])
   })
 
-  it("use the syntax and functions of PostgreSQL 17", async () => {
-    await using database = await openDatabase()
-    const { major } = await database.row<{ major: number }>(
-      "select current_setting('server_version_num')::int / 10000 as major"
-    )
-    assert.strictEqual(major, 17)
+  it("refuse a PostgreSQL that is too old before they leave anything behind", async () => {
+    await using database = await openDatabase({ migrate: false })
+    const work = database.migrate({ replace: [/current_setting\('server_version_num'\)/, "'140018'"] })
+    assert.include(await failureOf(work), "0A000: PostgreSQL 15 or later is needed")
+    const left = "select from pg_class where relnamespace = 'public'::regnamespace or relname = 'settings'"
+    assert.deepStrictEqual(await database.rows(left), [])
   })
 })

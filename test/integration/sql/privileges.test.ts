@@ -122,12 +122,38 @@ describe("privileges", () => {
     )
   })
 
-  it("pin the search path of every function to nothing", async () => {
+  it("reach no temporary object of the caller: every function looks pg_temp up last", async () => {
+    // Also what our triggers call, and every other function that runs with its owner's rights.
     const loose = await database.rows(
-      `select p.oid::regprocedure from pg_proc p join pg_namespace n on n.oid = p.pronamespace
-       where ${ours} and not coalesce(p.proconfig, '{}') @> array['search_path=pg_catalog, pg_temp']`
+      `select p.oid::regprocedure::text as name, p.proconfig
+       from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+       where (
+           ${ours}
+           or p.oid in (select t.tgfoid from pg_trigger t where not t.tgisinternal)
+           or p.prosecdef and n.nspname not in ('pg_catalog', 'information_schema')
+         )
+         and array(select setting from unnest(p.proconfig) as setting where setting ~* '^search_path=')
+           is distinct from array['search_path=pg_catalog, pg_temp']`
     )
     assert.deepStrictEqual(loose, [])
+  })
+
+  it("come with no machine code: every function that steers the planner keeps the compiler off", async () => {
+    // What is switched off counts as 10^10, which makes a plan for one row look worth compiling at each execution.
+    const compiled = await database.rows(
+      `select p.oid::regprocedure::text as name, p.proconfig
+       from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+       where ${ours} and p.proconfig::text ~ '[{,"](enable_|plan_cache_mode)' and not p.proconfig @> array['jit=off']`
+    )
+    assert.deepStrictEqual(compiled, [])
+  })
+
+  it("depend on no setting of how texts are written: no function has a backslash", async () => {
+    const found = await database.rows(
+      `select p.oid::regprocedure::text as name from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+       where ${ours} and strpos(p.prosrc, chr(92)) > 0`
+    )
+    assert.deepStrictEqual(found, [])
   })
 
   it("are the owner's in these functions, and in no other", async () => {
@@ -137,6 +163,7 @@ describe("privileges", () => {
        where ${ours} and p.prosecdef order by n.nspname || '.' || p.proname collate "C"`
     )
     const triggers = [
+      "pause_status.capture_key",
       "pause_status.capture_mentors",
       "pause_status.capture_transitions",
       "pause_status.dispatch_at_commit"

@@ -41,6 +41,7 @@ describe("the handler's result for one event of several", () => {
     ["results without an event id", answerOf({ status: 400 }, { eventId: null, status: 400 })],
     ["a result of another event only", answerOf({ eventId: randomUUID(), status: 400 })],
     ["two lists of results", `{"results": [], ${answerOf({ eventId, status: 400 }).slice(1)}`],
+    ["brackets without an end", "[".repeat(100_000)],
     ["a character that jsonb cannot hold", answerOf({ eventId, status: 400, detail: "\u0000" })]
   ] as const)("is none in %s", async ([, content]) => {
     assert.isNull(await resultIn(content))
