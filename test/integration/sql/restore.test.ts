@@ -132,20 +132,23 @@ describe("a data-only restore into a migrated database", () => {
     assert.deepStrictEqual(await own.rows("select from net.http_request_queue"), [])
   })
 
-  it.for(["origin", "replica"] as const)("goes on where the other database was, as %s: the next version", async (role) => {
-    const mentors = await fill()
-    await restore(old, own, role)
-    const { reconciled } = await own.row<{ reconciled: number }>("select pause_status.reconcile() as reconciled")
-    assert.strictEqual(reconciled, 0)
-    for (const [word, mentor] of Object.entries(mentors)) {
-      const highest = Math.max(0, ...(await eventsOf(old, mentor)).map(({ version }) => version ?? 0))
-      const before = word === "erased" ? 1 : highest
-      await setStatus(own, mentor, word === "new" ? "paused" : "active")
-      await setStatus(own, mentor, word === "new" ? "active" : "paused")
-      const versions = (await eventsOf(own, mentor)).map(({ version }) => version ?? 0)
-      assert.deepStrictEqual(versions.toSorted().slice(-2), [before + 1, before + 2], word)
+  it.for(["origin", "replica"] as const)(
+    "goes on where the other database was, as %s: the next version",
+    async (role) => {
+      const mentors = await fill()
+      await restore(old, own, role)
+      const { reconciled } = await own.row<{ reconciled: number }>("select pause_status.reconcile() as reconciled")
+      assert.strictEqual(reconciled, 0)
+      for (const [word, mentor] of Object.entries(mentors)) {
+        const highest = Math.max(0, ...(await eventsOf(old, mentor)).map(({ version }) => version ?? 0))
+        const before = word === "erased" ? 1 : highest
+        await setStatus(own, mentor, word === "new" ? "paused" : "active")
+        await setStatus(own, mentor, word === "new" ? "active" : "paused")
+        const versions = (await eventsOf(own, mentor)).map(({ version }) => version ?? 0)
+        assert.deepStrictEqual(versions.toSorted().slice(-2), [before + 1, before + 2], word)
+      }
     }
-  })
+  )
 
   it("sends what was pending, and takes back what was being processed", async () => {
     const mentors = await fill()
