@@ -158,7 +158,7 @@ const lifeWith = async (settings: Readonly<Record<string, string>>): Promise<unk
   await storeSecret(database, "pause_status_function_url", URL)
   await storeSecret(database, "pause_status_webhook_secret", SECRET)
   await database.rows("insert into public.coordinators (name) values ('Ada')")
-  return lifeIn(database, settings)
+  return await lifeIn(database, settings)
 }
 
 describe("what a session has set", () => {
