@@ -675,6 +675,11 @@ create function pause_status.handler_address(OUT function_url text, OUT secrets 
   language plpgsql stable set search_path=pg_catalog, pg_temp;
 comment on function pause_status.handler_address() is 'Where events are sent, and the secrets to sign them with; or an error that says what is missing.';
 
+create function pause_status.has_key_twice(part json)
+  returns boolean
+  language plpgsql immutable set search_path=pg_catalog, pg_temp;
+comment on function pause_status.has_key_twice(json) is 'Whether it is an object with a key twice, of which jsonb would keep the last. Objects inside it are not looked at.';
+
 create function pause_status.has_unique_key(relation regclass, columns text[])
   returns boolean
   language sql stable set search_path=pg_catalog, pg_temp;
@@ -833,7 +838,7 @@ comment on function pause_status.park(uuid[]) is 'Takes events that wait behind 
 create function pause_status.parse_object(value text)
   returns jsonb
   language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function pause_status.parse_object(text) is 'The JSON object; null when it is no JSON, no object, has a key twice, or holds what jsonb cannot.';
+comment on function pause_status.parse_object(text) is 'The JSON object; null when it is no JSON, no object, has a key twice itself, or holds what jsonb cannot.';
 
 create function pause_status.parse_timestamp(value text)
   returns timestamp with time zone

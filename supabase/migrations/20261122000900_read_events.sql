@@ -3,8 +3,8 @@
 -- Locks:   none on existing tables.
 -- Undo:    drop function pause_status.result_of(text, uuid), pause_status.read_events(jsonb);
 --          drop type pause_status.reading; drop function pause_status.require_array(jsonb, text),
---          pause_status.parse_object(text), pause_status.parse_timestamp(text), pause_status.is_bigint(text),
---          pause_status.is_uuid(text).
+--          pause_status.parse_object(text), pause_status.has_key_twice(json), pause_status.parse_timestamp(text),
+--          pause_status.is_bigint(text), pause_status.is_uuid(text).
 
 -- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('pause_status migrations'));
@@ -101,6 +101,22 @@ $$;
 comment on function pause_status.parse_timestamp(text) is
   'The point in time, in UTC without an offset; null when the text is none.';
 
+create or replace function pause_status.has_key_twice(part json)
+returns boolean
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if json_typeof(part) is distinct from 'object' then
+    return false;
+  end if;
+  return (select count(*) > count(distinct key) from json_object_keys(part) key);
+end
+$$;
+comment on function pause_status.has_key_twice(json) is
+  'Whether it is an object with a key twice, of which jsonb would keep the last. Objects inside it are not looked at.';
+
 create or replace function pause_status.parse_object(value text)
 returns jsonb
 language plpgsql
@@ -108,10 +124,7 @@ immutable
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  -- Of a key that comes twice, jsonb would keep the last.
-  if json_typeof(value::json) = 'object'
-    and (select count(*) = count(distinct key) from json_object_keys(value::json) key)
-  then
+  if json_typeof(value::json) = 'object' and not pause_status.has_key_twice(value::json) then
     return value::jsonb;
   end if;
   return null;
@@ -121,7 +134,7 @@ exception when others then
 end
 $$;
 comment on function pause_status.parse_object(text) is
-  'The JSON object; null when it is no JSON, no object, has a key twice, or holds what jsonb cannot.';
+  'The JSON object; null when it is no JSON, no object, has a key twice itself, or holds what jsonb cannot.';
 
 create or replace function pause_status.read_events(events jsonb)
 returns pause_status.reading[]
@@ -216,16 +229,23 @@ as $$
 declare
   -- Whoever answered may not have been the handler: nothing is taken for granted.
   results jsonb := pause_status.parse_object(content) -> 'results';
+  own record;
+  own_text json;
 begin
-  if jsonb_typeof(results) = 'array' then
-    return (
-      select result
-      from jsonb_array_elements(results) as result
-      where result ->> 'eventId' = result_of.event_id::text
-      limit 1
-    );
+  if jsonb_typeof(results) is distinct from 'array' then
+    return null;
   end if;
-  return null;
+  select r.result, r.place::integer - 1 as place into own
+  from jsonb_array_elements(results) with ordinality as r (result, place)
+  where r.result ->> 'eventId' = result_of.event_id::text
+  order by r.place
+  limit 1;
+  -- What is read of it must not be there twice. The whole answer is not searched: it may be nested without end.
+  own_text := content::json -> 'results' -> own.place;
+  if pause_status.has_key_twice(own_text) or pause_status.has_key_twice(own_text -> 'problem') then
+    return null;
+  end if;
+  return own.result;
 end
 $$;
 comment on function pause_status.result_of(text, uuid) is

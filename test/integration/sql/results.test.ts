@@ -29,6 +29,13 @@ describe("the handler's result for one event of several", () => {
     assert.deepStrictEqual(await resultIn(answerOf(first, second)), first)
   })
 
+  it("is found beside what another event's result has twice, and beside what is nested deeply", async () => {
+    const own = { eventId, status: 422 }
+    const deep = `${"[".repeat(3_000)}${"]".repeat(3_000)}`
+    const content = `{"extra": ${deep}, "results": [{"status": 1, "status": 2}, ${JSON.stringify(own)}]}`
+    assert.deepStrictEqual(await resultIn(content), own)
+  })
+
   it.for([
     ["no answer", null],
     ["an empty one", ""],
@@ -41,6 +48,10 @@ describe("the handler's result for one event of several", () => {
     ["results without an event id", answerOf({ status: 400 }, { eventId: null, status: 400 })],
     ["a result of another event only", answerOf({ eventId: randomUUID(), status: 400 })],
     ["two lists of results", `{"results": [], ${answerOf({ eventId, status: 400 }).slice(1)}`],
+    ["a result with two statuses", `{"results": [{"eventId": "${eventId}", "status": 200, "status": 422}]}`],
+    ["a result with two event ids", `{"results": [{"eventId": "${randomUUID()}", "eventId": "${eventId}"}]}`],
+    ["a key twice, once escaped", `{"results": [{"event\\u0049d": 1, "eventId": "${eventId}"}]}`],
+    ["a problem with two codes", `{"results": [{"eventId": "${eventId}", "problem": {"code": 1, "code": 2}}]}`],
     ["brackets without an end", "[".repeat(100_000)],
     ["a character that jsonb cannot hold", answerOf({ eventId, status: 400, detail: "\u0000" })]
   ] as const)("is none in %s", async ([, content]) => {
