@@ -19,15 +19,6 @@ $$;
 -- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('pause_status migrations'));
 
-do $$
-begin
-  if current_setting('server_version_num')::integer < 150000 then
-    raise exception 'PostgreSQL 15 or newer is needed, but this is %', current_setting('server_version')
-      using errcode = 'feature_not_supported';
-  end if;
-end
-$$;
-
 -- Here and not where it is first used: where it cannot be had, nothing may be captured, because nothing would be swept.
 create extension if not exists pg_cron with schema pg_catalog;
 
