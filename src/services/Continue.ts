@@ -8,7 +8,7 @@ import type { BatchItem } from "./Outcome.ts"
 import { notifyHeld, type Round, type Take } from "./Round.ts"
 
 /**
- * How long after its start a delivery may still take further events; 0 switches that off.
+ * How long after its start a delivery may still take further events; 0 disables this.
  *
  * **Units** milliseconds.
  */
@@ -16,15 +16,15 @@ export const ContinueMillis = Context.Reference("pause-status-webhook-handler/se
   defaultValue: () => 1_500
 })
 
-// 40 rounds of 100 events take 0.2 s of CPU in a cold isolate. The Edge allows a request 2 s, on a slower machine.
+// 40 rounds of 100 events take 0.2 s of CPU in a cold isolate. An Edge Function may use 2 s, on a slower machine.
 const mostRounds = 40
 const nothing: Round = { results: [], next: [] }
 
-/** Begins to count the time and the rounds of a delivery. */
+/** Starts counting the time and the rounds of a delivery. */
 export const startTaking: Effect.Effect<Take, never, OrchestratorClient> = Effect.gen(function* () {
   const clock = yield* Clock.Clock
   const { atOnce } = yield* OrchestratorClient
-  // Not the time of day, which somebody may set back.
+  // Not the wall clock, which may be set back.
   const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
   const endsAt = now() + (yield* ContinueMillis)
   let rounds = 0
@@ -32,8 +32,8 @@ export const startTaking: Effect.Effect<Take, never, OrchestratorClient> = Effec
 })
 
 /**
- * Handles the events that a settlement handed back, round by round, so that a mentor's events stay in order. Each round's
- * settlement hands back the next ones, until there are none or they may not be taken.
+ * Handles the events that a settlement returned, round by round, so that a mentor's events stay in order. Each round's
+ * settlement returns the next ones, until none are left or no more may be taken.
  */
 export const continueWith = Effect.fnUntraced(function* (
   claims: ReadonlyArray<Claim>,
@@ -42,7 +42,7 @@ export const continueWith = Effect.fnUntraced(function* (
   const handled: Array<ReadonlyArray<BatchItem>> = []
   let held = claims
   while (held.length > 0) {
-    // The delivery's own events are settled: their reply does not depend on this.
+    // The delivery's own events are already settled, so its reply does not depend on this.
     const round = yield* Effect.catchCause(notifyHeld(held, take), (cause) =>
       Effect.as(Effect.logError({ outcome: "defect", continued: held.length }, cause), nothing)
     )

@@ -9,7 +9,8 @@ import type { PauseEvent } from "../schema/PauseEvent.ts"
 /**
  * The right to process an event until the lease ends.
  *
- * **Shape** `token` fences: it grows with every claim, so a late finisher's is old. `attempt` counts from 1.
+ * **Shape** `token` is a fencing token: it grows with every claim, so a late handler's token is outdated. `attempt` counts
+ * from 1.
  * **Units** `leaseSeconds` from the moment of the claim.
  */
 export interface Claim {
@@ -20,8 +21,8 @@ export interface Claim {
 }
 
 /**
- * Why a claim is given back: `permanent` will fail again however often it is tried, `transient` may not, `parked` was
- * not tried at all and does not count.
+ * Why a claim is released: `permanent`, a retry cannot succeed; `transient`, a retry may succeed; `parked`, nothing was
+ * tried, so it does not count as a failure.
  *
  * **Units** `retryAfterSeconds` is the orchestrator's own Retry-After; `status` its HTTP status.
  */
@@ -32,25 +33,25 @@ export interface ReleaseReason {
   readonly retryAfterSeconds?: number
 }
 
-/** How a claim ends: with the orchestrator's receipt, or given back. */
+/** How a claim ends: completed with the orchestrator's receipt, or released. */
 export type Settlement = { readonly claim: Claim } & (
   | { readonly outcome: "completed"; readonly receipt: Receipt }
   | { readonly outcome: "released"; readonly reason: ReleaseReason }
 )
 
 /**
- * What a settlement came to: `dead` when the event failed for good, `stale` when a later claim holds or settled the
- * event and nothing was changed, `invalid` when the store cannot keep it.
+ * The result of a settlement: `dead` if the event failed for good, `stale` if a later claim holds or settled the event
+ * and nothing was changed, `invalid` if the store cannot save it.
  */
 export type Settled = "completed" | "released" | "dead" | "stale" | "invalid"
 
-/** What settlements came to, in their order. **Shape** `next` are further events, claimed already. */
+/** The results of settlements, in their order. **Shape** `next` are further events, already claimed. */
 export interface SettledBatch {
   readonly settled: ReadonlyArray<Settled>
   readonly next: ReadonlyArray<Claim>
 }
 
-/** The orchestrator accepted this event before; its receipt comes along. */
+/** The orchestrator accepted this event before; its receipt is attached. */
 export class AlreadyProcessed extends Data.TaggedError("AlreadyProcessed")<{
   readonly eventId: EventId
   readonly receipt: Receipt
@@ -66,14 +67,14 @@ export class EventInFlight extends Data.TaggedError("EventInFlight")<{
   override readonly message = "Another delivery of this event is being processed"
 }
 
-/** The event failed for good; a person redrives it. */
+/** The event failed for good; a person has to redrive it. */
 export class EventDeadLettered extends Data.TaggedError("EventDeadLettered")<{
   readonly eventId: EventId
 }> {
   override readonly message = "This event is a dead letter; redrive it to have it processed again"
 }
 
-/** An earlier version of the same mentor is not settled yet. **Units** `retryAfterSeconds` until it is worth a try. */
+/** An earlier version of the same mentor is not settled yet. **Units** `retryAfterSeconds` until a retry makes sense. */
 export class EventOutOfOrder extends Data.TaggedError("EventOutOfOrder")<{
   readonly eventId: EventId
   readonly retryAfterSeconds: number
@@ -82,8 +83,8 @@ export class EventOutOfOrder extends Data.TaggedError("EventOutOfOrder")<{
 }
 
 /**
- * The event says that it is from the outbox, which does not have it: it comes from a copy of this project, or a crash of
- * the database took its transaction back. Nobody may be notified of it.
+ * The event claims to come from the outbox, but the outbox does not have it. It comes from a copy of this project, or a
+ * crash of the database lost its transaction. Nobody may be notified of it.
  */
 export class EventNotInOutbox extends Data.TaggedError("EventNotInOutbox")<{
   readonly eventId: EventId
@@ -91,7 +92,7 @@ export class EventNotInOutbox extends Data.TaggedError("EventNotInOutbox")<{
   override readonly message = "The outbox of this project has no event with this id"
 }
 
-/** The store cannot hold this event, and never will. */
+/** The store can never hold this event. */
 export class EventUnstorable extends Data.TaggedError("EventUnstorable")<{
   readonly eventId: EventId
 }> {
@@ -105,7 +106,7 @@ export class PayloadMismatch extends Data.TaggedError("PayloadMismatch")<{
   override readonly message = "This event id was used before with a different payload"
 }
 
-/** The store did not answer, or not in words we know. */
+/** The store did not answer, or its answer could not be read. */
 export class DedupeStoreUnavailable extends Data.TaggedError("DedupeStoreUnavailable")<{
   readonly operation: "claim" | "settle"
   readonly detail: string
@@ -115,7 +116,7 @@ export class DedupeStoreUnavailable extends Data.TaggedError("DedupeStoreUnavail
   }
 }
 
-/** All that keeps one event from being claimed. */
+/** Every reason why one event cannot be claimed. */
 export type ClaimRefused =
   | AlreadyProcessed
   | EventInFlight
@@ -125,21 +126,22 @@ export type ClaimRefused =
   | EventUnstorable
   | PayloadMismatch
 
-/** All that keeps an event from being claimed, the store's own absence included. */
+/** Every reason why an event cannot be claimed, including a store that is unavailable. */
 export type ClaimError = ClaimRefused | DedupeStoreUnavailable
 
 /**
- * Remembers which events are being processed and which are done. Two states: a claim with a lease, then completed
- * with a receipt; nothing is done before the orchestrator accepted it. Takes many events at once, and answers each on
- * its own, in the order given.
+ * Remembers which events are being processed and which are done. An event is first claimed with a lease, then completed
+ * with a receipt, and it is completed only after the orchestrator accepted it. Both methods take many events at once and
+ * answer each separately, in the order given.
  *
- * - `claim` is atomic: of any number of simultaneous claims of one event exactly one succeeds. An expired lease can
- *   be claimed again, with a higher token. An event from an outbox is granted only if this store's outbox has it.
- * - `settle` keeps the receipt, or gives the event back so that a retry is not a duplicate. With an old token it
- *   answers `stale` and changes nothing. Completing twice with one token is `completed`: the first answer may have been
- *   lost. It also claims at most `take` further events for the caller, those first that were waiting for the settled ones.
+ * - `claim` is atomic: of any number of simultaneous claims of one event, exactly one succeeds. After the lease has
+ *   expired, the event can be claimed again, with a higher token. An outbox event can be claimed only if this store's
+ *   outbox has it.
+ * - `settle` saves the receipt, or releases the event so that a retry is not a duplicate. With an old token it answers
+ *   `stale` and changes nothing. Completing twice with one token is `completed`, because the first answer may have been
+ *   lost. It also claims up to `take` further events for the caller, first those that waited for the settled ones.
  *
- * **Fails with** DedupeStoreUnavailable, for all of them.
+ * **Fails with** DedupeStoreUnavailable, for all events of the call.
  */
 export class DedupeStore extends Context.Service<
   DedupeStore,
@@ -155,7 +157,7 @@ export class DedupeStore extends Context.Service<
 >()("pause-status-webhook-handler/services/DedupeStore") {}
 
 /**
- * What must be equal for two deliveries of one event id to be the same event.
+ * Two deliveries with one event id are the same event only if their fingerprints are equal.
  *
  * **Shape** mentor id, transition, raw event time and version (or `-`), joined by spaces; the SQL function
  * pause_status.fingerprint writes the same text.

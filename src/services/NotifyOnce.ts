@@ -13,7 +13,7 @@ import type { OrchestratorClient, OrchestratorError } from "./OrchestratorClient
 import type { BatchItem } from "./Outcome.ts"
 import { type EventResult, type Notified, notifyHeld } from "./Round.ts"
 
-/** How events ended. **Shape** `results` in their order; `continued` of the further ones that settling handed back. */
+/** How events ended. **Shape** `results` in their order; `continued` for the further events that settling returned. */
 export interface NotifiedAll {
   readonly results: ReadonlyArray<EventResult>
   readonly continued: ReadonlyArray<BatchItem>
@@ -23,10 +23,10 @@ const failures = (claims: ReadonlyArray<Result.Result<Claim, ClaimRefused>>): Re
   claims.flatMap((claim) => (Result.isFailure(claim) ? [Result.fail(claim.failure)] : []))
 
 /**
- * Claims events, notifies the orchestrator of them and settles them, then goes on with the events that the settlement
- * hands back. One event's end never touches another's.
+ * Claims events, passes them to the orchestrator and settles them, then continues with the events that the settlement
+ * returns. How one event ends never affects another.
  *
- * Uninterruptible: a caller that hangs up changes nothing.
+ * Uninterruptible: a caller who hangs up does not stop it.
  *
  * **Shape** `results` in the order of the events.
  * **Fails with** DedupeStoreUnavailable when nothing could be claimed.

@@ -16,9 +16,9 @@ import { OrchestratorClient, type OrchestratorError } from "./OrchestratorClient
 import type { BatchItem } from "./Outcome.ts"
 
 /**
- * The orchestrator accepted the event, now.
+ * The orchestrator has just accepted the event.
  *
- * **Shape** `continued` says how the events ended that the delivery of this one went on with, if there were any.
+ * **Shape** `continued` lists the further events that the same delivery handled, if any, and how each ended.
  */
 export interface Notified {
   readonly transition: PauseEvent["transition"]
@@ -30,13 +30,13 @@ export interface Notified {
 /** How one event ended. */
 export type EventResult = Result.Result<Notified, ClaimError | OrchestratorError>
 
-/** How a round ended. **Shape** `results` in the order of its claims; `next` are the claims of the round after it. */
+/** How a round ended. **Shape** `results` in the order of its claims; `next` are the claims of the next round. */
 export interface Round {
   readonly results: ReadonlyArray<EventResult>
   readonly next: ReadonlyArray<Claim>
 }
 
-/** Says how many events the next settlement may take; 0 when there is no time left to handle them. */
+/** Returns how many events the next settlement may take; 0 when there is no time left to handle them. */
 export type Take = () => number
 
 const settlePauses: ReadonlyArray<number> = [50, 100]
@@ -63,7 +63,7 @@ const toSettlement = (claim: Claim, answer: Result.Result<Receipt, OrchestratorE
     ? { claim, outcome: "completed", receipt: answer.success }
     : { claim, outcome: "released", reason: releaseReason(answer.failure) }
 
-// One line, however many: Supabase keeps 100 lines per ten seconds.
+// One line for all of them: Supabase keeps 100 lines per ten seconds.
 const mostNamed = 10
 
 const warnOfUnsettled = (settlements: ReadonlyArray<Settlement>, { settled }: SettledBatch) => {
@@ -74,8 +74,8 @@ const warnOfUnsettled = (settlements: ReadonlyArray<Settlement>, { settled }: Se
     : Effect.logWarning({ outcome: "settled_nothing", events: unsettled.length, eventIds })
 }
 
-// By hand: a Schedule is set up before the first try, which hardly ever fails, and brings 6 KB. Only the first try takes
-// events: what it took may be lost with its answer.
+// By hand: a Schedule adds 6 KB and is set up before the first try, which hardly ever fails. Only the first try takes
+// events, because they may be lost with its answer.
 const persist = (
   store: DedupeStore["Service"],
   settlements: ReadonlyArray<Settlement>,
@@ -92,14 +92,14 @@ const persist = (
       )
 }
 
-// A settle that fails is not lost: the lease ends, and the orchestrator answers a second call with its first receipt.
+// A failed settle loses nothing: the lease expires, and the orchestrator answers a second call with its first receipt.
 const settleAll = (store: DedupeStore["Service"], settlements: ReadonlyArray<Settlement>, take: number) =>
   Effect.tap(persist(store, settlements, take), (batch) => warnOfUnsettled(settlements, batch))
 
 /**
- * Hands claimed events to the orchestrator and settles the claims, which may take further ones. Nothing is completed
- * before the orchestrator accepted it, a failure gives the claim back, and a crash in between is recovered by the lease.
- * After a failure nothing is taken: an outage must not use up the attempts of all that waits.
+ * Hands claimed events to the orchestrator, then settles the claims, which may take further events. An event is completed
+ * only after the orchestrator accepted it. A failure releases the claim, and the lease recovers from a crash in between.
+ * After a failure nothing is taken, so that an outage does not use up the attempts of every waiting event.
  */
 export const notifyHeld = Effect.fnUntraced(function* (
   held: ReadonlyArray<Claim>,
