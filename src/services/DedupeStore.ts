@@ -9,8 +9,8 @@ import type { PauseEvent } from "../schema/PauseEvent.ts"
 /**
  * The right to process an event until the lease ends.
  *
- * **Shape** `token` is a fencing token: it grows with every claim, so a late handler's token is outdated. `attempt` counts
- * from 1.
+ * **Shape** `token` is a fencing token: it grows with every claim, so a late handler's token is outdated. `attempt`
+ * counts from 1.
  * **Units** `leaseSeconds` from the moment of the claim.
  */
 export interface Claim {
@@ -74,7 +74,7 @@ export class EventDeadLettered extends Data.TaggedError("EventDeadLettered")<{
   override readonly message = "This event is a dead letter; redrive it to have it processed again"
 }
 
-/** An earlier version of the same mentor is not settled yet. **Units** `retryAfterSeconds` until a retry makes sense. */
+/** An earlier version of the same mentor is not settled yet. **Units** `retryAfterSeconds` until a retry is useful. */
 export class EventOutOfOrder extends Data.TaggedError("EventOutOfOrder")<{
   readonly eventId: EventId
   readonly retryAfterSeconds: number
@@ -131,8 +131,8 @@ export type ClaimError = ClaimRefused | DedupeStoreUnavailable
 
 /**
  * Remembers which events are being processed and which are done. An event is first claimed with a lease, then completed
- * with a receipt, and it is completed only after the orchestrator accepted it. Both methods take many events at once and
- * answer each separately, in the order given.
+ * with a receipt, but only after the orchestrator accepted it. Both methods take many events at once and answer each
+ * separately, in the order given.
  *
  * - `claim` is atomic: of any number of simultaneous claims of one event, exactly one succeeds. After the lease has
  *   expired, the event can be claimed again, with a higher token. An outbox event can be claimed only if this store's

@@ -97,9 +97,9 @@ const settleAll = (store: DedupeStore["Service"], settlements: ReadonlyArray<Set
   Effect.tap(persist(store, settlements, take), (batch) => warnOfUnsettled(settlements, batch))
 
 /**
- * Hands claimed events to the orchestrator, then settles the claims, which may take further events. An event is completed
- * only after the orchestrator accepted it. A failure releases the claim, and the lease recovers from a crash in between.
- * After a failure nothing is taken, so that an outage does not use up the attempts of every waiting event.
+ * Hands claimed events to the orchestrator, then settles the claims, which may take further events. An event is
+ * completed only after the orchestrator accepted it. A failure releases the claim, and the lease covers a crash in
+ * between. After a failure nothing is taken, so that an outage does not use up the attempts of every waiting event.
  */
 export const notifyHeld = Effect.fnUntraced(function* (
   held: ReadonlyArray<Claim>,
