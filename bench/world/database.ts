@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto"
 import { join } from "node:path"
 import { type Client, Pool } from "pg"
 import { connect } from "../../local/postgres/connect.ts"
-import { postgresBinaries } from "../../local/postgres/binaries.ts"
+import { type PostgresBinaries, postgresBinaries } from "../../local/postgres/binaries.ts"
 import { migrate } from "../../local/postgres/migrate.ts"
 import { seedVault } from "../../local/postgres/seedVault.ts"
 import { startPostgres } from "../../local/postgres/server.ts"
@@ -22,13 +22,24 @@ const SECRET_BYTES = 32
 
 const inDatabase = (url: string, name: string): string => Object.assign(new URL(url), { pathname: `/${name}` }).href
 
+interface Server {
+  readonly binaries?: PostgresBinaries
+  readonly settings?: Readonly<Record<string, string>>
+}
+
 /** Each of the databases has migrations of its own. */
-export const startDatabase = async (...names: ReadonlyArray<string>): Promise<Database> => {
+export const startDatabase = (...names: ReadonlyArray<string>): Promise<Database> => startDatabaseOn({}, ...names)
+
+export const startDatabaseOn = async (
+  { binaries, settings = {} }: Server,
+  ...names: ReadonlyArray<string>
+): Promise<Database> => {
   await using started = new AsyncDisposableStack()
   const reaper = started.use(startReaper())
   const postgres = started.use(
     await startPostgres({
-      binaries: await postgresBinaries(),
+      binaries: binaries ?? (await postgresBinaries()),
+      settings,
       port: undefined,
       password: "postgres",
       log: () => {},
