@@ -110,6 +110,8 @@ export const ask: Ask = async ({ quick, say }) => {
   }
   const figures = WAYS.map((way) => Object.assign(mediansOf(way), way))
   const [without, found] = [mediansOf(OFF), mediansOf(ON)]
+  const shown = (row: (typeof figures)[number], of: keyof typeof without) =>
+    row.triggers === "none" && of === "claimsMs" ? ["–", "–"] : [`${figure(row[of])} ms`, ratio(row[of], without[of])]
   return {
     budgets: MEASURES.map(({ of, what }) => ({
       what: `${what}: jit on ÷ off`,
@@ -121,16 +123,8 @@ export const ask: Ask = async ({ quick, say }) => {
     tables: [
       {
         title: "On Debian's PostgreSQL 15, which has LLVM: medians",
-        head: ["jit", "triggers", ...MEASURES.flatMap(({ what }) => [what, "× jit off"])],
-        rows: figures.map((row) => [
-          row.jit,
-          row.triggers,
-          ...MEASURES.flatMap(({ of }) =>
-            row.triggers === "none" && of === "claimsMs"
-              ? ["–", "–"]
-              : [`${figure(row[of])} ms`, ratio(row[of], without[of])]
-          )
-        ])
+        head: ["jit", "triggers"].concat(MEASURES.flatMap(({ what }) => [what, "× jit off"])),
+        rows: figures.map((row) => [row.jit, row.triggers].concat(MEASURES.flatMap(({ of }) => shown(row, of))))
       }
     ]
   }

@@ -50,7 +50,7 @@ declare
   bounds text[];
 begin
   foreach item in array string_to_array(field, ',') loop
-    bounds := regexp_match(item, '^(?:(\d{1,2})|(?:\*|(\d{1,2})-(\d{1,2}))(?:/(\d{1,2}))?)$');
+    bounds := regexp_match(item, '^(?:([0-9]{1,2})|(?:[*]|([0-9]{1,2})-([0-9]{1,2}))(?:/([0-9]{1,2}))?)$');
     if bounds is null
       or bounds[1]::int not between low and high
       or bounds[2]::int not between low and bounds[3]::int
@@ -68,7 +68,7 @@ create function cron._number_names(field text, names text[], low int) returns te
 language plpgsql immutable as $$
 begin
   for position in 1 .. cardinality(names) loop
-    field := regexp_replace(field, '\m' || names[position] || '\M', (low + position - 1)::text, 'gi');
+    field := regexp_replace(field, '[[:<:]]' || names[position] || '[[:>:]]', (low + position - 1)::text, 'gi');
   end loop;
   return field;
 end
@@ -77,8 +77,8 @@ $$;
 create function cron._require_schedule(schedule text) returns void
 language plpgsql immutable as $$
 declare
-  fields text[] := regexp_split_to_array(trim(schedule, E' \t'), '\s+');
-  seconds int := substring(lower(schedule) from '^\s*(\d{1,9})\s+seconds?\s*$');
+  fields text[] := regexp_split_to_array(trim(schedule, E' \t'), '[[:space:]]+');
+  seconds int := substring(lower(schedule) from '^[[:space:]]*([0-9]{1,9})[[:space:]]+seconds?[[:space:]]*$');
 begin
   if seconds between 1 and 59 then
     return;

@@ -73,7 +73,7 @@ language plpgsql immutable as $$
 declare
   scheme text := lower(substring(url from '^([A-Za-z0-9]+)://'));
   authority text := substring(url from '^[A-Za-z0-9]+://(?:[^/?#]*@)?([^/?#]*)');
-  port text := substring(authority from '^(?:\[.*\]|[^:]*):(.*)$');
+  port text := substring(authority from '^(?:[[].*[]]|[^:]*):(.*)$');
 begin
   if scheme is null or scheme <> all (net._known_schemes()) then
     return 'Unsupported URL scheme';
@@ -99,7 +99,7 @@ begin
   if problem is not null then
     raise exception using errcode = 'XX000', message = format('invalid URL "%s": %s', url, problem);
   end if;
-  address := regexp_replace(address, '^([A-Za-z0-9]+://[^/?]*)(\?|$)', '\1/\2');
+  address := regexp_replace(address, '^([A-Za-z0-9]+://[^/?]*)([?]|$)', E'\\1/\\2');
   foreach parameter in array params_array loop
     if parameter is not null then
       address := address || case
@@ -131,7 +131,7 @@ $$;
 
 create function net._worker_is_up() returns bool
 language sql as $$
-  select exists (select from pg_stat_activity as session where session.application_name like 'pg\_net %')
+  select exists (select from pg_stat_activity as session where session.application_name like 'pg^_net %' escape '^')
 $$;
 
 create function net.check_worker_is_up() returns void
