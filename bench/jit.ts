@@ -124,7 +124,9 @@ export const ask: Ask = async ({ quick, say }) => {
       {
         title: "On Debian's PostgreSQL 15, which has LLVM: medians",
         head: ["jit", "triggers"].concat(MEASURES.flatMap(({ what }) => [what, "× jit off"])),
-        rows: figures.map((row) => [row.jit, row.triggers].concat(MEASURES.flatMap(({ of }) => shown(row, of))))
+        rows: figures.map((row) =>
+          Array.of<string>(row.jit, row.triggers).concat(MEASURES.flatMap(({ of }) => shown(row, of)))
+        )
       }
     ]
   }
