@@ -48,7 +48,7 @@ const recipes: ReadonlyArray<Recipe> = [
     name: "pause-status-webhook-handler, management",
     entry: "src/management.ts",
     outfile: `${handler}/dist/management.mjs`,
-    budget: { bytes: 343_000, gzipBytes: 114_000 }
+    budget: { bytes: 345_000, gzipBytes: 114_500 }
   },
   {
     name: "pause-notification-orchestrator",

@@ -4,6 +4,8 @@ import { defineConfig } from "vitest/config"
 export default defineConfig({
   test: {
     teardownTimeout: 120_000,
+    // Files wait for timers more than they compute, so two at a time even on two cores.
+    maxWorkers: 2,
     projects: [
       {
         test: {

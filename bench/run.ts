@@ -22,7 +22,7 @@ const ONLY_WHEN_NAMED = "jit"
 const USUAL = Object.keys(QUESTIONS).filter((name) => name !== ONLY_WHEN_NAMED)
 
 const USAGE = `Usage: npm run bench -- [--quick] [--write] [${Object.keys(QUESTIONS).join("] [")}]
-Without names all questions are asked except ${ONLY_WHEN_NAMED}. The results are written to bench/results.json, docs/benchmarks.md and docs/plots;
+Without names all questions are asked, but ${ONLY_WHEN_NAMED}. The results are written to bench/results.json, docs/benchmarks.md and docs/plots;
 with --quick they are only printed, unless --write says otherwise.`
 
 const readArguments = () => {

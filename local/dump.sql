@@ -129,7 +129,7 @@ with
     from pg_proc p
     join pg_namespace n on n.oid = p.pronamespace
     join pg_language l on l.oid = p.prolang
-    where n.nspname = 'pause_status' or (n.nspname = 'public' and p.proname ~ '^pause_status_')
+    where n.nspname = 'pause_status' or (n.nspname = 'public' and p.proname like 'pause\_status\_%')
     union all
     select 5, j.jobname,
       'select cron.schedule(' || quote_literal(j.jobname) || ', ' || quote_literal(j.schedule) || ', '

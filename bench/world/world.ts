@@ -39,7 +39,8 @@ const SEED = `
 
 // NOTIFY is delivered at the commit: the moment from which a coordinator can see the notification.
 const ANNOUNCE = `
-  create function public.bench_announce() returns trigger language plpgsql security definer as $$
+  create function public.bench_announce() returns trigger language plpgsql security definer
+    set search_path = pg_catalog, pg_temp as $$
   begin
     perform pg_notify('bench_told', (select string_agg(distinct mentor_id::text, ' ') from told));
     return null;

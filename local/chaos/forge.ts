@@ -6,11 +6,9 @@ const SIGNED = new Set(["webhook-id", "webhook-timestamp", "webhook-signature", 
 
 /** The same delivery as an outbox would send it that has other events: a clone of the project, or what a crash lost. */
 export const forged = (call: Call, secret: string, random: Random): Call => {
-  const payloads = objectsIn(call.body).map((payload) => ({
-    ...payload,
-    event_id: random.uuid(),
-    version: random.pick([1, Number(payload["version"]) + 1, 50])
-  }))
+  const payloads = objectsIn(call.body).map((payload) =>
+    Object.assign(payload, { event_id: random.uuid(), version: random.pick([1, Number(payload["version"]) + 1, 50]) })
+  )
   const [first] = payloads
   const body = Buffer.from(JSON.stringify(payloads.length === 1 ? first : payloads))
   const id = payloads.length === 1 ? String(first?.event_id) : random.uuid()
@@ -22,8 +20,14 @@ export const forged = (call: Call, secret: string, random: Random): Call => {
   const kept = call.headers.filter((_, index) => !SIGNED.has(String(call.headers[index - (index % 2)]).toLowerCase()))
   const headers = [
     ...kept,
-    ...["webhook-id", id, "webhook-timestamp", seconds, "webhook-signature", `v1,${signature}`],
-    ...["content-length", String(body.length)]
+    "webhook-id",
+    id,
+    "webhook-timestamp",
+    seconds,
+    "webhook-signature",
+    `v1,${signature}`,
+    "content-length",
+    String(body.length)
   ]
   return { ...call, headers, body }
 }

@@ -37,7 +37,7 @@ const groupBy = <A, Key>(items: ReadonlyArray<A>, keyOf: (item: A) => Key): Read
   return groups
 }
 
-export interface Transition extends Change {
+interface Transition extends Change {
   readonly expected: "PAUSE" | "RESUME"
 }
 
@@ -47,7 +47,7 @@ const isKnown = (status: string | null): status is "active" | "paused" => status
  * The transitions among all changes, in their order: a status is compared with the last one that was active or paused,
  * and a mentor who gets another id takes it along.
  */
-export const transitionsIn = (changes: ReadonlyArray<Change>): ReadonlyArray<Transition> => {
+const transitionsIn = (changes: ReadonlyArray<Change>): ReadonlyArray<Transition> => {
   const known = new Map<string, string | null>()
   return changes.flatMap((change): ReadonlyArray<Transition> => {
     const { isInsert, mentorId, newStatus, oldMentorId, oldStatus } = change

@@ -26,7 +26,8 @@ const LAST_EVENT = `
       select r.status_code
       from pause_status.deliveries d
       join net._http_response r on r.id = d.request_id
-      where d.id = q.delivery_id
+      -- One that was given back is on its way no longer: a delivery of one event has its id.
+      where d.id = coalesce(q.delivery_id, q.event_id)
       limit 1
     ) as response_status
   from pause_status.webhook_queue q

@@ -149,7 +149,7 @@ const system = HttpApiGroup.make("system", { topLevel: true })
     }).annotateMerge(
       about(
         "See whether a change would be told now",
-        "The checks, then the outbox's figures, triggers and jobs. No secret, no URL. As cheap in an outage as at rest."
+        "The checks, then the outbox's figures, triggers and jobs. No secret, no URL."
       )
     ),
     HttpApiEndpoint.get("getOpenApi", "/openapi.json", { success: Documented.Document }).annotateMerge(

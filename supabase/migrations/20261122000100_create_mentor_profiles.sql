@@ -1,7 +1,9 @@
 -- Purpose: the mentors whose status is watched, and the coordinators who are told about them. A project that has
 --          these tables already keeps its own: they are checked, never altered, and their security stays theirs.
+--          What would make capture or notify fail later is refused here, before anything is installed.
 -- Locks:   none on existing tables.
--- Undo:    drop table public.mentor_coordinators, public.coordinators, public.peer_mentor_profiles (only if made here).
+-- Undo:    drop table public.mentor_coordinators, public.coordinators, public.peer_mentor_profiles (only if made here);
+--          drop function pause_status.touch(), pause_status.has_unique_key(regclass, text[], boolean).
 
 -- Before anything is installed: the first half without the second would capture, and send nothing again.
 do $$
@@ -17,11 +19,57 @@ $$;
 -- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('pause_status migrations'));
 
+create schema if not exists pause_status;
+revoke all on schema pause_status from public, anon, authenticated, service_role;
+
+create or replace function pause_status.touch()
+returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  -- clock_timestamp(): two changes of one transaction have two times.
+  if new.updated_at is not distinct from old.updated_at then
+    new.updated_at := clock_timestamp();
+  end if;
+  return new;
+exception when others then
+  -- Somebody renamed or retyped the column. Their updates must not fail for it.
+  return new;
+end
+$$;
+comment on function pause_status.touch() is 'Keeps updated_at current, unless the update itself changes it.';
+
+create or replace function pause_status.has_unique_key(relation regclass, columns text[], arbiter boolean)
+returns boolean
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+  select exists (
+    select
+    from pg_index i
+    where i.indrelid = relation
+      and i.indisunique
+      and i.indisvalid
+      and (i.indimmediate or not arbiter)
+      and i.indpred is null
+      and i.indexprs is null
+      and array(
+        select a.attname::text collate "C"
+        from unnest(i.indkey) with ordinality as k (attnum, place)
+        join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
+        where k.place <= i.indnkeyatts
+        order by 1
+      ) = array(select c collate "C" from unnest(columns) c order by 1)
+  )
+$$;
+comment on function pause_status.has_unique_key(regclass, text[], boolean) is
+  'Whether exactly these columns are unique; as an arbiter of on conflict, also at every moment of a transaction.';
+
+revoke all on all functions in schema pause_status from public, anon, authenticated, service_role;
+
 do $$
-declare
-  wanted record;
-  found_type text;
-  found_category "char";
 begin
   if to_regclass('public.peer_mentor_profiles') is null then
     create table public.peer_mentor_profiles (
@@ -31,6 +79,12 @@ begin
       updated_at timestamptz not null default now(),
       constraint peer_mentor_profiles_pkey primary key (id)
     );
+    -- A stock webhook is told apart from the next one by it.
+    create trigger peer_mentor_profiles_touch
+      before update on public.peer_mentor_profiles
+      for each row
+      execute function pause_status.touch();
+    comment on trigger peer_mentor_profiles_touch on public.peer_mentor_profiles is 'Keeps updated_at current.';
     alter table public.peer_mentor_profiles enable row level security;
     revoke all on table public.peer_mentor_profiles from public, anon, authenticated, service_role;
     comment on table public.peer_mentor_profiles is
@@ -64,7 +118,15 @@ begin
     revoke all on table public.mentor_coordinators from public, anon, authenticated, service_role;
     comment on table public.mentor_coordinators is 'Which coordinators are told about which mentor.';
   end if;
+end
+$$;
 
+-- The columns that are read.
+do $$
+declare
+  wanted record;
+  found record;
+begin
   for wanted in
     select *
     from (
@@ -76,8 +138,17 @@ begin
         ('public.mentor_coordinators', 'coordinator_id', 'uuid')
     ) as requirement (table_name, column_name, type_name)
   loop
-    select format_type(a.atttypid, a.atttypmod), t.typcategory
-    into found_type, found_category
+    select
+      format_type(a.atttypid, a.atttypmod) || case t.typtype
+        when 'd' then ', a domain over ' || format_type(t.typbasetype, null)
+        else ''
+      end as type_name,
+      case wanted.type_name
+        when 'uuid' then a.atttypid = 'pg_catalog.uuid'::regtype
+        -- Two values of a domain over an enum cannot be compared.
+        else t.typcategory = 'S' or t.typtype = 'e'
+      end as fits
+    into found
     from pg_attribute a
     join pg_type t on t.oid = a.atttypid
     where a.attrelid = to_regclass(wanted.table_name)
@@ -85,21 +156,136 @@ begin
       and a.attnum > 0
       and not a.attisdropped;
 
-    if found_type is null
-      or (wanted.type_name = 'uuid' and found_type <> 'uuid')
-      or (wanted.type_name <> 'uuid' and found_category not in ('S', 'E'))
-    then
+    if found.fits is not true then
       raise exception '%.% must be of type %, but %', wanted.table_name, wanted.column_name, wanted.type_name,
-        coalesce('it is of type ' || found_type, 'there is no such column')
+        coalesce('it is of type ' || found.type_name, 'there is no such column')
         using errcode = 'datatype_mismatch',
         hint = 'Change or rename the column, then apply the migrations again.';
+    elsif not has_table_privilege(wanted.table_name, 'select') then
+      raise exception '% may not read %', current_user, wanted.table_name
+        using errcode = 'insufficient_privilege',
+        hint = format('Run: grant select on %s to %I', wanted.table_name, current_user);
     end if;
   end loop;
+end
+$$;
 
-  if (select relkind from pg_class where oid = to_regclass('public.peer_mentor_profiles')) not in ('r', 'p') then
-    raise exception 'public.peer_mentor_profiles must be a table, but it is a view or a foreign table'
-      using errcode = 'wrong_object_type',
-      hint = 'Row triggers need a table: rename the view and give the table behind it this name.';
+-- The profiles: they get triggers, and a change is found by the id.
+do $$
+declare
+  relation constant regclass := 'public.peer_mentor_profiles';
+  found record;
+  labels text[];
+  problem text;
+  cure text;
+begin
+  select c.relkind, c.relowner, id.attnotnull as id_is_not_null, status.attgenerated, status.atttypid as status_type
+  into strict found
+  from pg_class c
+  join pg_attribute id on id.attrelid = c.oid and id.attname = 'id'
+  join pg_attribute status on status.attrelid = c.oid and status.attname = 'status'
+  where c.oid = relation;
+  select array_agg(e.enumlabel order by e.enumsortorder) into labels
+  from pg_enum e
+  where e.enumtypid = found.status_type;
+
+  if found.relkind not in ('r', 'p') then
+    problem := 'must be a table, but it is a view or a foreign table';
+    cure := 'Row triggers need a table: rename the view and give the table behind it this name.';
+  elsif not pg_has_role(found.relowner, 'usage') then
+    problem := format('must belong to %s, but it belongs to %s', current_user, pg_get_userbyid(found.relowner));
+    cure := format('Run: alter table public.peer_mentor_profiles owner to %I', current_user);
+  elsif exists (
+    select from pg_inherits i where i.inhrelid = relation or i.inhparent = relation and found.relkind = 'r'
+  ) then
+    problem := 'must stand for itself, but it is a partition, or it inherits, or it is inherited';
+    cure := 'Changes by the other table''s name would go unnoticed: give this name to the table that is written to.';
+  elsif not (found.id_is_not_null and pause_status.has_unique_key(relation, array['id'], false)) then
+    problem := 'must have a key of id alone, but an id may be null, or may be there twice';
+    cure := case found.relkind
+      when 'p' then 'In a partitioned table only the partition key can be unique: partition it by hash (id).'
+      else 'Run: alter table public.peer_mentor_profiles alter id set not null, add unique (id)'
+    end;
+  elsif found.attgenerated = 'v' then
+    problem := 'must store its status, but the column is a virtual one, which no trigger can read';
+    cure := 'Generate it as stored.';
+  elsif not labels @> array['active', 'paused'] then
+    problem := 'has a status that cannot be both active and paused, only ' || array_to_string(labels, ', ');
+    cure := 'Add the missing ones with alter type, or rename those that mean the same.';
+  end if;
+
+  if problem is not null then
+    raise exception 'public.peer_mentor_profiles %', problem using errcode = 'wrong_object_type', hint = cure;
+  end if;
+end
+$$;
+
+-- Notifications that are there already: they get a row for each event and coordinator.
+do $$
+declare
+  relation constant regclass := to_regclass('public.notifications');
+  ours constant text[] := '{id,event_id,mentor_id,coordinator_id,transition,version}';
+  types constant regtype[] := '{uuid,uuid,uuid,uuid,text,bigint}';
+  lacks text;
+  obliged text;
+  problem text;
+  cure text;
+begin
+  if relation is null then
+    return;
+  end if;
+
+  select string_agg(format('%s %s', wanted.name, wanted.type), ', ') into lacks
+  from unnest(ours, types) as wanted (name, type)
+  where not exists (
+    select
+    from pg_attribute a
+    where a.attrelid = relation
+      and a.attname = wanted.name
+      and a.atttypid = wanted.type
+      and a.attgenerated = ''
+      and not a.attisdropped
+  );
+  -- A stock webhook has no version.
+  select string_agg(a.attname, ', ' order by a.attnum) into obliged
+  from pg_attribute a
+  join pg_type t on t.oid = a.atttypid
+  where a.attrelid = relation
+    and a.attnum > 0
+    and not a.attisdropped
+    and (a.attnotnull or t.typnotnull)
+    and case
+      when a.attname = any(ours) then a.attname = 'version'
+      else not a.atthasdef and a.attidentity = '' and t.typdefault is null
+    end;
+
+  if lacks is not null then
+    problem := 'is a table of another purpose: it lacks ' || lacks;
+    cure := 'Rename that table or move it to another schema, then try again.';
+  elsif (select c.relkind not in ('r', 'p') or c.relhasrules from pg_class c where c.oid = relation) then
+    problem := 'must be a table without rules, but it has some, or is a view';
+    cure := 'Rename it or move it to another schema, then try again.';
+  elsif obliged is not null then
+    problem := 'asks for what is not always known: ' || obliged;
+    cure := 'Give these columns a default, or drop their not null.';
+  elsif not pause_status.has_unique_key(relation, array['event_id', 'coordinator_id'], true) then
+    problem := 'does not keep a coordinator from being told twice';
+    cure := 'Run: alter table public.notifications add unique (event_id, coordinator_id)';
+  elsif exists (
+    select
+    from pg_constraint k
+    join pg_attribute a on a.attrelid = k.conrelid and a.attnum = any(k.conkey)
+    where k.conrelid = relation and k.contype = 'f' and a.attname in ('id', 'event_id', 'mentor_id')
+  ) then
+    problem := 'refers to other tables, but a mentor or an event may be gone when coordinators are told';
+    cure := 'Drop the foreign keys of id, event_id and mentor_id.';
+  elsif not (has_table_privilege(relation, 'select') and has_table_privilege(relation, 'insert')) then
+    problem := format('may not be written by %s', current_user);
+    cure := format('Run: grant select, insert on public.notifications to %I', current_user);
+  end if;
+
+  if problem is not null then
+    raise exception 'public.notifications %', problem using errcode = 'wrong_object_type', hint = cure;
   end if;
 end
 $$;

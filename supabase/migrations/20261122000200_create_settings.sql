@@ -117,7 +117,7 @@ comment on table pause_status.heartbeats is 'When each scheduled job last ran to
 comment on column pause_status.heartbeats.failed_at is
   'When last_error was met. A later last_at means that the job has run without an error since.';
 
--- The migrations make these rows, and a data-only restore brings them again.
+-- What is there once the migrations have run, a data-only restore brings again.
 create or replace function pause_status.replace_row()
 returns trigger
 language plpgsql
@@ -126,8 +126,10 @@ as $$
 begin
   if tg_table_name = 'settings' then
     delete from pause_status.settings s where s.singleton = new.singleton;
-  else
+  elsif tg_table_name = 'heartbeats' then
     delete from pause_status.heartbeats h where h.job = new.job;
+  else
+    delete from pause_status.alerts a where a.kind = new.kind and a.closed_at is null;
   end if;
   return new;
 end

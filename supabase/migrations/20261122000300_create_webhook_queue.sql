@@ -3,7 +3,7 @@
 -- Undo:    drop table pause_status.webhook_queue, pause_status.mentor_states, pause_status.deliveries,
 --          pause_status.rechecks cascade;
 --          drop function pause_status.fingerprint(uuid, text, text, bigint), pause_status.iso(timestamptz),
---          pause_status.payload(uuid, uuid, text, text, bigint, text).
+--          pause_status.payload(uuid, uuid, text, text, bigint, text), pause_status.skip_row().
 
 -- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('pause_status migrations'));
@@ -171,6 +171,24 @@ comment on column pause_status.deliveries.id is 'The webhook-id of the request.'
 comment on column pause_status.deliveries.request_id is 'pg_net''s id of the request.';
 comment on column pause_status.deliveries.error is 'Why it could not be handed over.';
 comment on column pause_status.deliveries.event_ids is 'The events of a request that could not be handed over.';
+
+create or replace function pause_status.skip_row()
+returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return null;
+end
+$$;
+comment on function pause_status.skip_row() is 'Leaves a row out that a restore brings and that means nothing here.';
+
+-- Under that number pg_net has somebody else's request here, which must not be withdrawn or taken for an answer.
+create or replace trigger deliveries_skip_restored
+  before insert on pause_status.deliveries
+  for each row
+  when (new.dispatched_at < now())
+  execute function pause_status.skip_row();
 
 create table if not exists pause_status.rechecks (
   id uuid default gen_random_uuid(),

@@ -170,7 +170,7 @@ begin
     from new_profiles n
     join old_profiles o on o.id = n.id
     where n.status is distinct from o.status;
-  exception when undefined_column or undefined_function or datatype_mismatch or cannot_coerce then
+  exception when undefined_column or undefined_function or datatype_mismatch or cannot_coerce or invalid_text_representation then
     -- Somebody renamed or retyped a column. Better late than refused: what is known still tells what was missed.
     perform pause_status.recheck(null, sqlerrm);
     raise warning 'pause-status misses changes of %: %', tg_relid::regclass, sqlerrm;
@@ -215,7 +215,7 @@ begin
   where s.known_status is distinct from excluded.known_status;
   return null;
 exception
-  when undefined_column or undefined_function or datatype_mismatch or cannot_coerce then
+  when undefined_column or undefined_function or datatype_mismatch or cannot_coerce or invalid_text_representation then
     perform pause_status.recheck(null, sqlerrm);
     return null;
   when serialization_failure then
@@ -234,11 +234,17 @@ set search_path = pg_catalog, pg_temp
 set jit = off
 as $$
 declare
-  known_status text := old.status::text;
+  known_status text;
 begin
+  known_status := old.status::text;
   -- Under the new id the mentor starts as they were known under the old one.
   if known_status in ('active', 'paused') is not true then
-    select s.known_status into known_status from pause_status.mentor_states s where s.mentor_id = old.id;
+    -- Written to be read: serializable transactions conflict over what they read.
+    insert into pause_status.mentor_states as s (mentor_id)
+    values (old.id)
+    on conflict (mentor_id) do update
+    set known_status = s.known_status
+    returning s.known_status into known_status;
   end if;
   insert into pause_status.mentor_states as s (mentor_id, known_status)
   values (new.id, known_status)
@@ -252,7 +258,7 @@ begin
   );
   return null;
 exception
-  when undefined_column or undefined_function or datatype_mismatch or cannot_coerce then
+  when undefined_column or undefined_function or datatype_mismatch or cannot_coerce or invalid_text_representation then
     perform pause_status.recheck(null, sqlerrm);
     return null;
   when serialization_failure then

@@ -138,10 +138,16 @@ create or replace function pause_status.dispatch_next(mentor_ids uuid[])
 returns integer
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set jit = off
 as $$
 declare
   ids uuid[] := array(select n.event_id from pause_status.next_of(mentor_ids) n);
 begin
+  if cardinality(ids) = 0 then
+    return 0;
+  end if;
   -- One that was posted at its commit has been answered that it comes too early.
   with early as (
     select q.event_id

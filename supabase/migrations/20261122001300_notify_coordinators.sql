@@ -1,15 +1,15 @@
 -- Purpose: the orchestrator's transaction: one notification per coordinator, once per event, in order per mentor.
 -- Locks:   none on existing tables.
 -- Undo:    drop function public.pause_status_notify(jsonb), pause_status.notify(pause_status.reading[]),
+--          pause_status.take_turns(pause_status.reading[]), pause_status.receipt(pause_status.reading, uuid[]),
 --          pause_status.notification_id(uuid, uuid); drop table public.notifications,
 --          pause_status.orchestrations, pause_status.orchestrated_mentors.
 
 -- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('pause_status migrations'));
 
+-- A table of that name that was there before is checked by the first migration.
 do $$
-declare
-  missing text;
 begin
   if to_regclass('public.notifications') is null then
     create table public.notifications (
@@ -31,26 +31,6 @@ begin
       'No foreign key: that somebody was told stays true after the coordinator is gone.';
     comment on column public.notifications.version is 'The mentor''s version; null for a webhook from elsewhere.';
   end if;
-
-  select string_agg(format('%s %s', column_name, type_name), ', ')
-  into missing
-  from (
-    values
-      ('id', 'uuid'), ('event_id', 'uuid'), ('mentor_id', 'uuid'), ('coordinator_id', 'uuid'),
-      ('transition', 'text'), ('version', 'bigint')
-  ) as wanted (column_name, type_name)
-  where not exists (
-    select
-    from pg_attribute a
-    where a.attrelid = to_regclass('public.notifications')
-      and a.attname = wanted.column_name
-      and a.atttypid = to_regtype(wanted.type_name)
-      and not a.attisdropped
-  );
-  if missing is not null then
-    raise exception 'public.notifications is a table of another purpose: it lacks %', missing
-      using errcode = 'duplicate_table', hint = 'Rename that table or move it to another schema, then try again.';
-  end if;
 end
 $$;
 
@@ -63,7 +43,8 @@ create table if not exists pause_status.orchestrations (
 );
 create index if not exists orchestrations_created_at_idx on pause_status.orchestrations (created_at);
 comment on table pause_status.orchestrations is
-  'The orchestrator''s idempotency keys: what was answered to each event, so that a repetition gets the same answer.';
+  'The orchestrator''s idempotency keys: what was answered to each event, so that a repetition gets the same answer. '
+  'Where nobody was notified, a repetition notifies the coordinators that the mentor has by then.';
 
 create table if not exists pause_status.orchestrated_mentors (
   mentor_id uuid,
@@ -91,6 +72,57 @@ $$;
 comment on function pause_status.notification_id(uuid, uuid) is
   'The id of what a coordinator is told about an event: the same each time, so a receipt can name it beforehand.';
 
+create or replace function pause_status.receipt(event pause_status.reading, coordinator_ids uuid[])
+returns jsonb
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return jsonb_build_object(
+    'eventId', event.event_id,
+    'mentorId', event.mentor_id,
+    'transition', event.transition,
+    'notified', cardinality(coordinator_ids),
+    'notificationIds', to_jsonb(array(
+      select pause_status.notification_id(event.event_id, c.id) as id
+      from unnest(coordinator_ids) as c (id)
+      order by id
+    ))
+  );
+end
+$$;
+comment on function pause_status.receipt(pause_status.reading, uuid[]) is
+  'What the orchestrator answers when it notifies these coordinators of an event.';
+
+create or replace function pause_status.take_turns(readings pause_status.reading[])
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
+as $$
+begin
+  insert into pause_status.orchestrated_mentors (mentor_id, version)
+  select distinct r.mentor_id, 0
+  from unnest(readings) r
+  where r.version is not null
+  order by r.mentor_id
+  on conflict do nothing;
+
+  perform
+  from pause_status.orchestrated_mentors m
+  where m.mentor_id = any(array(select r.mentor_id from unnest(readings) r where r.version is not null))
+  order by m.mentor_id
+  for update;
+end
+$$;
+comment on function pause_status.take_turns(pause_status.reading[]) is
+  'Lets one caller at a time notify about a mentor; otherwise two could write in either order.';
+
 create or replace function pause_status.notify(readings pause_status.reading[])
 returns uuid[]
 language plpgsql
@@ -104,23 +136,13 @@ as $$
 declare
   told_event_ids uuid[];
 begin
-  insert into pause_status.orchestrated_mentors (mentor_id, version)
-  select distinct r.mentor_id, 0
-  from unnest(readings) r
-  where r.version is not null
-  order by r.mentor_id
-  on conflict do nothing;
-
-  -- One caller at a time for each mentor, or the order of two would be nobody's.
-  perform
-  from pause_status.orchestrated_mentors m
-  where m.mentor_id = any(array(select r.mentor_id from unnest(readings) r where r.version is not null))
-  order by m.mentor_id
-  for update;
+  perform pause_status.take_turns(readings);
 
   -- One statement, so that a receipt names exactly those who are told: coordinators may come and go between two.
   with given as materialized (
-    select distinct on (r.event_id) r.*, array(
+    select distinct on (r.event_id)
+      r as event, r.event_id, r.mentor_id, r.transition, r.version, r.forced, r.fingerprint,
+      array(
         select distinct c.id
         from public.mentor_coordinators mc
         join public.coordinators c on c.id = mc.coordinator_id
@@ -130,25 +152,20 @@ begin
     where r.problem is null
     order by r.event_id, r.place
   ), kept as (
-    -- A second caller with the same key waits here for the first one's commit; its answer is the first one's receipt.
-    insert into pause_status.orchestrations (event_id, fingerprint, receipt)
-    select g.event_id, g.fingerprint, jsonb_build_object(
-      'eventId', g.event_id,
-      'mentorId', g.mentor_id,
-      'transition', g.transition,
-      'notified', cardinality(g.coordinator_ids),
-      'notificationIds', to_jsonb(array(
-        select pause_status.notification_id(g.event_id, told.coordinator_id) as id
-        from unnest(g.coordinator_ids) as told (coordinator_id)
-        order by id
-      ))
-    )
+    -- A second caller with the same key waits here for the first one's commit. Its answer is the first one's receipt,
+    -- unless that one notified nobody.
+    insert into pause_status.orchestrations as o (event_id, fingerprint, receipt)
+    select g.event_id, g.fingerprint, pause_status.receipt(g.event, g.coordinator_ids)
     from given g
     where g.version is null
       or g.forced
       or g.version >= (select m.version from pause_status.orchestrated_mentors m where m.mentor_id = g.mentor_id)
     order by g.event_id
-    on conflict do nothing
+    on conflict (event_id) do update
+    set receipt = excluded.receipt, created_at = excluded.created_at
+    where o.fingerprint = excluded.fingerprint
+      and o.receipt -> 'notified' = '0'
+      and excluded.receipt -> 'notified' <> '0'
     returning event_id
   ), told as materialized (
     select g.* from given g where g.event_id = any(array(select k.event_id from kept k))
@@ -174,7 +191,8 @@ begin
 end
 $$;
 comment on function pause_status.notify(pause_status.reading[]) is
-  'Tells the coordinators of each event that nobody was told about, unless it is superseded; returns those events.';
+  'Notifies the coordinators of each event that nobody was notified of, unless it is superseded. Returns the events '
+  'whose receipts it wrote.';
 
 create or replace function public.pause_status_notify(events jsonb)
 returns jsonb
@@ -199,7 +217,7 @@ begin
           'outcome', 'notified', 'receipt', o.receipt, 'replayed', told.event_id is null or told.place <> r.place
         )
         -- An erased event's key is kept, but says nothing by itself.
-        when o.fingerprint = pause_status.conceal(r.fingerprint) then
+        when pause_status.is_concealed_as(r.fingerprint, o.fingerprint) then
           jsonb_build_object('outcome', 'notified', 'receipt', o.receipt, 'replayed', true)
         else jsonb_build_object('outcome', 'payload_mismatch')
       end
@@ -225,7 +243,8 @@ $$;
 comment on function public.pause_status_notify(jsonb) is
   'Tells the coordinators about an array of PauseEvents, in one transaction and once per event id; answers in the same '
   'order, each with its eventId: notified (receipt, replayed), payload_mismatch (same key, other payload), superseded '
-  '(they were told about a later version of the mentor, and the event has no force) or invalid (message).';
+  '(they were told about a later version of the mentor, and the event has no force) or invalid (message). A receipt that '
+  'says notified 0 is replaced once there is somebody to notify.';
 
 revoke all on all functions in schema pause_status from public, anon, authenticated, service_role;
 revoke all on function public.pause_status_notify(jsonb) from public, anon, authenticated;

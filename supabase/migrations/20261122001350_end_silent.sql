@@ -57,13 +57,23 @@ begin
     + greatest(interval '1 hour', make_interval(secs => settings.retry_cap_seconds));
   update pause_status.webhook_queue q
   set next_attempt_at = moment
-  where q.event_id = any(array(
-    select late.event_id
-    from pause_status.webhook_queue late
-    where late.status = 'pending' and late.next_attempt_at > latest and late.next_attempt_at < 'infinity'
-    limit settings.sweep_batch_size
-    for update skip locked
-  ));
+  where q.event_id = any(
+    -- One look into each of the two indexes.
+    array(
+      select late.event_id
+      from pause_status.webhook_queue late
+      where late.status = 'pending' and late.delivery_id is null
+        and late.next_attempt_at > latest and late.next_attempt_at < 'infinity'
+      limit settings.sweep_batch_size
+      for update skip locked
+    ) || array(
+      select late.event_id
+      from pause_status.webhook_queue late
+      where late.status = 'pending' and late.delivery_id is not null and late.next_attempt_at > latest
+      limit settings.sweep_batch_size
+      for update skip locked
+    )
+  );
   get diagnostics total = row_count;
   update pause_status.webhook_queue q
   set lease_expires_at = moment
@@ -85,6 +95,9 @@ create or replace function pause_status.withdraw(event_ids uuid[])
 returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set jit = off
 as $$
 begin
   update pause_status.webhook_queue q
@@ -155,6 +168,10 @@ begin
     limit at_most
     for update skip locked
   );
+
+  if cardinality(silent) = 0 then
+    return silent;
+  end if;
 
   -- The commit of a long transaction posts later than its statement said.
   early := array(

@@ -59,6 +59,7 @@ declare
   mentor_ids uuid[];
   reason text;
   failures integer;
+  queued integer := 0;
 begin
   with taken as (
     delete from pause_status.rechecks r
@@ -71,13 +72,22 @@ begin
   into mentor_ids, reason, failures
   from taken t;
 
+  begin
+    if mentor_ids is not null then
+      queued := pause_status.reconcile_mentors(mentor_ids);
+    end if;
+  exception when others then
+    reason := coalesce(reason, sqlerrm);
+    failures := failures + 1;
+  end;
+
   if failures > 0 then
     perform pause_status.raise_alert(
       'capture_failed', failures,
       'changes of public.peer_mentor_profiles could not be read, and are found by reconcile() once this is right: ' || reason
     );
   end if;
-  return pause_status.reconcile_mentors(mentor_ids);
+  return queued;
 end
 $$;
 comment on function pause_status.recheck_mentors(integer) is
@@ -114,15 +124,19 @@ set jit = off
 as $$
 declare
   batch integer := coalesce((select s.sweep_batch_size from pause_status.settings s), 1000);
+  part text;
+  failure text;
   problem text;
   sent integer;
 begin
   -- A part that fails does not stop the others.
-  problem := pause_status.attempt('select pause_status.undo_future()');
-  problem := coalesce(problem, pause_status.attempt(format('select pause_status.postpone_refused(%s)', batch)));
-  problem := coalesce(problem, pause_status.attempt(format('select pause_status.end_leases(%s)', batch)));
-  problem := coalesce(problem, pause_status.attempt(format('select pause_status.end_unacknowledged(%s)', batch)));
-  problem := coalesce(problem, pause_status.attempt(format('select pause_status.recheck_mentors(%s)', batch)));
+  foreach part in array array[
+    'undo_future()', format('postpone_refused(%s)', batch), format('end_leases(%s)', batch),
+    format('end_unacknowledged(%s)', batch), format('recheck_mentors(%s)', batch), 'pace_jobs()'
+  ] loop
+    failure := pause_status.attempt('select pause_status.' || part);
+    problem := coalesce(problem, failure);
+  end loop;
 
   begin
     -- One is always sent, so that other users of pg_net cannot silence the sweep.
@@ -130,8 +144,6 @@ begin
   exception when others then
     problem := coalesce(problem, 'pause_status.dispatch_due(): ' || sqlerrm);
   end;
-
-  perform pause_status.attempt('select pause_status.pace_jobs()');
   perform pause_status.beat('sweep', problem);
   return coalesce(sent, 0);
 end

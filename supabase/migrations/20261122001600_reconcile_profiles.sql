@@ -79,7 +79,7 @@ set jit = off
 as $$
 declare
   settings pause_status.settings;
-  suspects uuid[];
+  suspects uuid[] := '{}';
   suspect uuid;
   queued integer := 0;
   problem text;

@@ -31,6 +31,13 @@ create table if not exists pause_status.alerts (
 );
 create unique index if not exists alerts_one_open_per_kind_idx on pause_status.alerts (kind) where closed_at is null;
 alter table pause_status.alerts enable row level security;
+
+-- A restored alert takes the place of the one that is open here. Those of our own are not older than their transaction.
+create or replace trigger alerts_replace_row
+  before insert on pause_status.alerts
+  for each row
+  when (new.closed_at is null and new.opened_at < now())
+  execute function pause_status.replace_row();
 comment on table pause_status.alerts is 'One row from the moment something is wrong until it no longer is.';
 comment on column pause_status.alerts.last_seen_at is 'When the cause was last seen.';
 comment on column pause_status.alerts.value is

@@ -211,7 +211,7 @@ export const timeless = (random: Random, world: World): Payload => {
   return { text: assemble(random, decorate(random, draft)), words: ["400 no_event_time"] }
 }
 
-/** A pause that is to be told of, written as oddly as JSON allows. */
+/** A pause that is to be told of, written as oddly as JSON allows. Without a version, which says it is the outbox's. */
 export const genuine = (random: Random, eventId: string, mentorId: string): string => {
   const id = uuidText(random, mentorId)
   const draft = decorate(random, {
@@ -220,7 +220,6 @@ export const genuine = (random: Random, eventId: string, mentorId: string): stri
       ["table", '"peer_mentor_profiles"'],
       ["schema", '"public"'],
       ["timestamp", quoted(random.pick([...TIMES, ...IMPOSSIBLE_TIMES]))],
-      ["version", "1"],
       ["event_id", uuidText(random, eventId)]
     ],
     record: [

@@ -1,7 +1,7 @@
 import type { Random } from "../../local/chaos/random.ts"
 import { anyBody, type Body } from "./bodies.ts"
 import type { Expected, Input, World } from "./Input.ts"
-import { anySignature, type Headers, signed } from "./signatures.ts"
+import { anySignature, type Headers, signed, type Signature } from "./signatures.ts"
 import { genuine } from "./payloads.ts"
 
 /** A request as bytes on the wire; Latin-1, because a header may hold any byte. */
@@ -150,10 +150,10 @@ export interface Exchange {
 }
 
 // The checks in the order in which the function makes them: the first that fails is the answer.
-const answerTo = (place: Place, media: Media, body: Body, accepted: boolean): ReadonlyArray<string> =>
+const answerTo = (place: Place, media: Media, body: Body, { refusal }: Signature): ReadonlyArray<string> =>
   place.words ??
   media.words ??
-  (body.words.includes("413 body_too_large") ? body.words : accepted ? body.words : ["401 unauthorized"])
+  (body.words.includes("413 body_too_large") || refusal === undefined ? body.words : [refusal])
 
 /** A well-formed request with something, or nothing, wrong at each step of its way. */
 export const anyExchange = (random: Random, world: World): Exchange => {
@@ -161,7 +161,7 @@ export const anyExchange = (random: Random, world: World): Exchange => {
   const media = anyMedia(random)
   const body = anyBody(random, world)
   const signature = anySignature(random, world.secret, body.bytes)
-  const words = answerTo(place, media, body, signature.accepted)
+  const words = answerTo(place, media, body, signature)
   const odd = random.chance(0.3) ? random.sample(ODD_HEADERS, random.int(1, 6)) : []
   const headers = [HOST, ...random.shuffled([...media.headers, ...signature.headers, ...odd, lengthOf(body.bytes)])]
   const faults = [place, media, signature].flatMap(({ kind }) => (kind === "right" || kind === "signed" ? [] : [kind]))

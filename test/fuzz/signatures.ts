@@ -3,11 +3,12 @@ import type { Random } from "../../local/chaos/random.ts"
 
 export type Headers = ReadonlyArray<readonly [name: string, value: string]>
 
-/** The headers that vouch for a body, or do not: then the reply is always the same. */
+/** The headers that vouch for a body, or do not. */
 export interface Signature {
   readonly kind: string
   readonly headers: Headers
-  readonly accepted: boolean
+  /** What it is answered with; absent when it is accepted. */
+  readonly refusal?: string
   /** Absent when it comes in more than one header, or holds what comes back in another spelling. */
   readonly id?: string
 }
@@ -57,7 +58,7 @@ const good = (random: Random, secret: string, body: Buffer): Signature => {
     `v1a,${CANONICAL} v2,!! ${right}`,
     [...Array.from({ length: 7 }, () => wrong), right].join(" ")
   ])
-  return { kind: "signed", headers: headersOf(id, timestamp, signature), accepted: true, id }
+  return { kind: "signed", headers: headersOf(id, timestamp, signature), id }
 }
 
 const CANONICAL = Buffer.alloc(32).toString("base64")
@@ -66,7 +67,7 @@ const bad = (random: Random, secret: string, body: Buffer): Signature => {
   const id = random.uuid()
   const timestamp = String(now())
   const right = mac(secret, `${id}.${timestamp}.`, body)
-  const refused = (kind: string, ...headers: Headers): Signature => ({ kind, headers, accepted: false })
+  const refused = (kind: string, ...headers: Headers): Signature => ({ kind, headers, refusal: "401 unauthorized" })
   const resigned = (otherTimestamp: string) =>
     headersOf(id, otherTimestamp, mac(secret, `${id}.${otherTimestamp}.`, body))
   const withSignature = (signature: string) => headersOf(id, timestamp, signature)
@@ -75,7 +76,11 @@ const bad = (random: Random, secret: string, body: Buffer): Signature => {
     () => refused("another secret", ...signed(OTHER_SECRET, body, id)),
     () => refused("another body", ...signed(secret, Buffer.concat([body, Buffer.from(" ")]), id)),
     () => refused("another id", ...signed(secret, body, id).with(0, ["webhook-id", random.uuid()])),
-    () => refused("stale", ...resigned(String(now() + random.pick([-310, 310, -86_400, 1e9])))),
+    () => ({
+      kind: "stale",
+      headers: resigned(String(now() + random.pick([-310, 310, -86_400, 1e9]))),
+      refusal: "401 stale_signature"
+    }),
     () =>
       refused(
         "no time",

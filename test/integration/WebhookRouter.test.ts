@@ -10,7 +10,7 @@ import * as SupabaseRest from "../../src/layers/SupabaseRest.ts"
 import * as WebhookRouter from "../../src/layers/WebhookRouter.ts"
 import { config } from "../support/layers.ts"
 import { bytesOf } from "../support/payloads.ts"
-import { pausePayload, signedHeaders, verdict } from "../support/deliveries.ts"
+import { pausePayload, queue, signedHeaders, verdict } from "../support/deliveries.ts"
 import {
   claimPath,
   createMentor,
@@ -64,7 +64,7 @@ afterAll(async () => {
 const newPause = async () => {
   const mentorId = await createMentor(database)
   const eventId = randomUUID()
-  return { mentorId, eventId, body: bytesOf(pausePayload(mentorId, eventId)) }
+  return { mentorId, eventId, body: bytesOf(await queue(database, pausePayload(mentorId, eventId))) }
 }
 
 const request = (body: Uint8Array<ArrayBuffer>, id: string, signal?: AbortSignal) =>

@@ -1,8 +1,9 @@
 import { assert, afterAll, beforeAll, describe, it } from "@effect/vitest"
 import { randomUUID } from "node:crypto"
-import { deliver, deliverMany, newPause, pausePayload, problemOf } from "../support/deliveries.ts"
+import { deliver, deliverMany, newPause, pausePayload, problemOf, queue } from "../support/deliveries.ts"
 import {
   claimPath,
+  createMentor,
   expectTold,
   orchestratorPath,
   type Pipeline,
@@ -98,11 +99,11 @@ describe("an array of payloads", () => {
     const [early, neighbour] = await newPauses(2)
     if (!early || !neighbour) throw new Error("two pauses were expected")
     const lateId = randomUUID()
-    const late = {
+    const late = await queue(pipeline.database, {
       ...pausePayload(early.mentorId, lateId, 2),
       record: { id: early.mentorId, status: "active" },
       old_record: { id: early.mentorId, status: "paused" }
-    }
+    })
     const held = gate()
     pipeline.proxy.next(orchestratorPath, early.eventId, held.step)
     const first = send(early.payload)
@@ -143,8 +144,7 @@ describe("an array of payloads", () => {
   })
 
   it("of stock webhooks is told by mentor, time and direction, once", async () => {
-    const [pause] = await newPauses(1)
-    const { mentorId = "" } = pause ?? {}
+    const mentorId = await createMentor(pipeline.database)
     const stock = (oldStatus: string, newStatus: string, at: string) => ({
       type: "UPDATE",
       table: "peer_mentor_profiles",

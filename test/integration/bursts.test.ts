@@ -137,13 +137,17 @@ describe("a burst", () => {
   })
 })
 
-/** Pauses mentors in one transaction, which ends with a statement about what it queued for the first of them. */
+/**
+ * Pauses mentors in one transaction, which ends with a statement about what it queued for the first of them. It posts
+ * nothing: the sweep sends them, as they are then.
+ */
 const pauseAndSpoil = async (spoil: string) => {
   const { database } = pipeline
   await makePatient(database)
   const [bad = "", ...others] = await createMentors(database, 10)
   await database.transaction(
     "commit",
+    "set local pause_status.statements = '|||||'",
     `update public.peer_mentor_profiles set status = 'paused' where id in ('${[bad, ...others].join("', '")}')`,
     `${spoil} where mentor_id = '${bad}'`
   )

@@ -71,6 +71,16 @@ describe("a webhook made in Supabase's dashboard, with a static secret", () => {
     await expectTold(pipeline.database, mentorId, "PAUSE", "RESUME")
   })
 
+  it("tells a second pause, too, though nobody writes updated_at: our own table keeps it current", async () => {
+    const mentorId = await newMentor()
+    const answers: Array<string> = []
+    for (const status of ["paused", "active", "paused"]) {
+      answers.push(...(await answersTo(() => change(mentorId, `status = '${status}'`))))
+    }
+    assert.deepStrictEqual(answers, ["200 notified PAUSE", "200 notified RESUME", "200 notified PAUSE"])
+    await expectTold(pipeline.database, mentorId, "PAUSE", "RESUME", "PAUSE")
+  })
+
   it("is known by the mentor, the raw time with its microseconds, and the transition", async () => {
     const mentorId = await newMentor()
     await answersTo(() => change(mentorId, "status = 'paused', updated_at = '2026-11-22 10:30:00.120456+01'"))
@@ -97,7 +107,7 @@ describe("a webhook made in Supabase's dashboard, with a static secret", () => {
     await admin.transaction(
       "commit",
       "set local session_replication_role = replica",
-      `update public.peer_mentor_profiles set status = 'active' where id = '${mentorId}'`
+      `update public.peer_mentor_profiles set status = 'active', updated_at = now() where id = '${mentorId}'`
     )
     assert.deepStrictEqual(await answersTo(() => change(mentorId, pause)), ["409 already_processed"])
     await expectTold(pipeline.database, mentorId, "PAUSE")
@@ -112,7 +122,7 @@ describe("a webhook made in Supabase's dashboard, with a static secret", () => {
         "commit",
         pause,
         "set local session_replication_role = replica",
-        set("status = 'active'"),
+        set("status = 'active', updated_at = now()"),
         "set local session_replication_role = origin",
         pause
       )

@@ -1,6 +1,6 @@
 import { assert, afterAll, beforeAll, describe, it } from "@effect/vitest"
 import { randomUUID } from "node:crypto"
-import { deliver, pausePayload, problemOf, verdict } from "../support/deliveries.ts"
+import { deliver, pausePayload, problemOf, queue, verdict } from "../support/deliveries.ts"
 import {
   createMentor,
   eventsOf,
@@ -27,11 +27,11 @@ beforeAll(async () => {
 })
 afterAll(() => pipeline?.[Symbol.asyncDispose]())
 
-/** A pause that only its deliveries know of, and the function that delivers it. */
+/** A pause that waits in the outbox, and the function that delivers it by hand. */
 const newPause = async () => {
   const mentorId = await createMentor(pipeline.database)
   const eventId = randomUUID()
-  const payload = pausePayload(mentorId, eventId)
+  const payload = await queue(pipeline.database, pausePayload(mentorId, eventId))
   return { mentorId, eventId, payload, send: (body: unknown = payload) => deliver(pipeline.stack, body, eventId) }
 }
 
@@ -127,12 +127,14 @@ describe("an event id that is used for another event", () => {
     await expectTold(pipeline.database, mentorId, "PAUSE")
   })
 
-  it("is answered 422 when the mentor's version belongs to an event of another id", async () => {
+  it("is answered 409 unknown_event when the outbox has none of its id, and nothing is written or told", async () => {
     const { mentorId, send } = await newPause()
     assert.strictEqual((await send()).status, 200)
     const eventId = randomUUID()
     const usurper = await deliver(pipeline.stack, pausePayload(mentorId, eventId), eventId)
-    assert.strictEqual(await verdict(usurper), "422 payload_mismatch")
+    assert.strictEqual(await verdict(usurper), "409 unknown_event")
+    const kept = await pipeline.database.rows("select from pause_status.webhook_queue where event_id = $1", [eventId])
+    assert.lengthOf(kept, 0)
     await expectTold(pipeline.database, mentorId, "PAUSE")
   })
 })

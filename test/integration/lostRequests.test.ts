@@ -115,7 +115,10 @@ describe("pg_net that loses requests", () => {
     await database.rows("drop extension pg_net")
     const mentorId = await createMentor(database)
     await setStatus(database, mentorId, "paused", "active")
-    assert.match((await eventsOf(database, mentorId))[0]?.last_error ?? "", /create extension pg_net/)
+    const event = await eventually("the error", async () =>
+      (await eventsOf(database, mentorId)).find(({ last_error }) => last_error !== null)
+    )
+    assert.match(event.last_error ?? "", /create extension pg_net/)
     await database.rows("create extension pg_net with schema extensions")
     await expectTold(database, mentorId, "PAUSE", "RESUME")
   })

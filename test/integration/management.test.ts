@@ -3,9 +3,17 @@ import { randomUUID, type UUID } from "node:crypto"
 import { openapiText } from "../../local/openapi.ts"
 import { MentorId } from "../../src/schema/Identifiers.ts"
 import { type Contract, observe, openContract } from "../support/contract.ts"
-import { deliver, pausePayload, verdict } from "../support/deliveries.ts"
+import { deliver, verdict } from "../support/deliveries.ts"
 import { newMentorId, seedDatabase, seedOf } from "../support/events.ts"
-import { createMentor, type Database, eventually, eventsOf, openDatabase } from "../support/pipeline.ts"
+import {
+  createMentor,
+  type Database,
+  eventually,
+  eventsOf,
+  expectTold,
+  openDatabase,
+  setStatus
+} from "../support/pipeline.ts"
 import { sharedStack } from "../support/stack.ts"
 
 const stack = sharedStack()
@@ -130,14 +138,8 @@ describe("the running function, asked by", () => {
 })
 
 describe("a dead letter", () => {
-  const failed = async () => {
-    const event = seedOf({ status: "failed" })
-    await seedDatabase(database, event)
-    return event
-  }
-
   it("is listed and shown, tried, sent again and told, and needs no second redrive", async () => {
-    const { eventId, mentorId } = await failed()
+    const { eventId, mentorId } = (await coordinated()).event
     const path = `${base}/${eventId}`
     const { value: page } = await ask("GET", `${base}?status=failed&mentorId=${mentorId}`)
     assert.deepStrictEqual(
@@ -159,7 +161,7 @@ describe("a dead letter", () => {
   })
 
   it("is resolved with notes, twice at no harm, and erased, twice at no harm", async () => {
-    const { eventId } = await failed()
+    const { eventId } = (await coordinated()).event
     const path = `${base}/${eventId}`
     const resolve = { status: "resolved", notes: "told by telephone; ünïcödé ✓" }
     assert.strictEqual((await ask("DELETE", path)).word, "409 not_settled")
@@ -172,11 +174,39 @@ describe("a dead letter", () => {
   })
 })
 
+it("a pending event is tried, cancelled with notes, and erased; one that is being processed is not", async () => {
+  const [pending, processing] = [seedOf({ status: "pending" }), seedOf({ status: "processing" })]
+  await seedDatabase(database, pending, processing)
+  const path = `${base}/${pending.eventId}`
+  const cancel = { status: "resolved", notes: "a mistake" }
+  assert.strictEqual((await ask("PUT", path, project, { ...cancel, dryRun: true })).word, "200 would_cancel")
+  assert.strictEqual((await ask("PUT", path, project, cancel)).word, "200 cancelled")
+  const { deadLetter } = (await ask("GET", path)).value
+  assert.deepInclude(deadLetter, { reason: "cancelled", resolution: "resolved", notes: "a mistake" })
+  assert.strictEqual((await ask("DELETE", path)).word, "204")
+  assert.strictEqual((await ask("PUT", `${base}/${processing.eventId}`, project, cancel)).word, "409 in_flight")
+})
+
+it("an event that reached nobody says so, is redriven, or acknowledged", async () => {
+  const event = seedOf({ notified: 0 })
+  await seedDatabase(database, event)
+  const path = `${base}/${event.eventId}`
+  assert.isTrue((await ask("GET", path)).value.reachedNobody)
+  assert.isTrue((await ask("GET", `${base}?mentorId=${event.mentorId}`)).value.events[0].reachedNobody)
+  assert.strictEqual((await ask("PUT", path, project, { status: "pending", dryRun: true })).word, "200 would_redrive")
+  assert.strictEqual((await ask("PUT", path, project, { status: "resolved" })).word, "200 resolved")
+  assert.strictEqual((await ask("PUT", path, project, { status: "resolved" })).word, "200 already_resolved")
+  assert.isTrue((await ask("GET", path)).value.receipt.acknowledged)
+})
+
 it("an event that was erased is not told again when its delivery comes back", async () => {
   const mentorId = await createMentor(database)
-  const eventId = randomUUID()
-  const payload = pausePayload(mentorId, eventId)
-  assert.strictEqual((await deliver(stack, payload, eventId)).status, 200)
+  await setStatus(database, mentorId, "paused")
+  const [{ event_id: eventId } = assert.fail("no event")] = await expectTold(database, mentorId, "PAUSE")
+  const [{ payload } = assert.fail("no payload")] = await database.rows<{ readonly payload: object }>(
+    "select pause_status.payload_of(q) as payload from pause_status.webhook_queue q where event_id = $1",
+    [eventId]
+  )
   assert.strictEqual((await ask("DELETE", `${base}/${eventId}`)).word, "204")
   assert.strictEqual(await verdict(await deliver(stack, payload, eventId)), "409 already_processed")
   const told = await database.rows("select from public.notifications where event_id = $1", [eventId])

@@ -53,10 +53,11 @@ describe("a committed change of status", () => {
     await expectTold(database, mentorId)
   })
 
-  it("a change to or from any other status, and no change at all, is told to nobody", async () => {
+  it("any other status, and no change at all, is told to nobody: only what differs from what is known", async () => {
     const mentorId = await createMentor(database)
-    await setStatus(database, mentorId, "active", "retired", "paused", "paused", "on leave", "active", "paused")
-    await expectTold(database, mentorId, "PAUSE")
+    await setStatus(database, mentorId, "active", "retired", "active", "paused", "paused", "on leave", "paused")
+    await setStatus(database, mentorId, "retired", "on leave", "active", "retired", "paused", "retired")
+    await expectTold(database, mentorId, "PAUSE", "RESUME", "PAUSE")
   })
 
   it("a pause that nobody is to be told about is completed too", async () => {

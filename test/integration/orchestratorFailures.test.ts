@@ -144,8 +144,8 @@ describe.concurrent("an orchestrator that is not well", () => {
     await expectTold(database, other, "PAUSE", "RESUME")
     const waiting = (await eventsOf(database, mentorId)).slice(1)
     assert.deepStrictEqual(
-      waiting.map(({ attempts, status }) => ({ attempts, status })),
-      waiting.map(() => ({ attempts: 0, status: "pending" }))
+      waiting.map(({ claims, status }) => ({ claims, status })),
+      waiting.map(() => ({ claims: 0, status: "pending" }))
     )
     isWell = true
     await expectTold(database, mentorId, "PAUSE", "RESUME", "PAUSE")

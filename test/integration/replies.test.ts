@@ -2,11 +2,12 @@ import { assert, describe, it } from "@effect/vitest"
 import { randomUUID } from "node:crypto"
 import { readdirSync } from "node:fs"
 import { eventId, fixture, mentorId } from "../support/payloads.ts"
-import { pausePayload, problemOf, signedHeaders, verdict } from "../support/deliveries.ts"
+import { pausePayload, problemOf, queue, signedHeaders, verdict } from "../support/deliveries.ts"
+import { createMentor, openDatabase } from "../support/pipeline.ts"
 import { standardHeaders } from "../support/signing.ts"
 import { sharedStack } from "../support/stack.ts"
 
-const { apiUrl, functionUrl, webhookSecret } = sharedStack()
+const { apiUrl, databaseUrl, functionUrl, webhookSecret } = sharedStack()
 const functionRoot = `${apiUrl}/functions/v1/pause-status-webhook-handler`
 
 const post = (
@@ -67,8 +68,10 @@ describe("the reply, through the gateway, to", () => {
 
   for (const [name, expected] of Object.entries(fixtures)) {
     it(`${name} is ${expected}`, async () => {
-      const [newMentorId, newEventId] = [randomUUID(), randomUUID()]
+      await using database = openDatabase(databaseUrl)
+      const [newMentorId, newEventId] = [await createMentor(database), randomUUID()]
       const body = withIds(fixture(name), newMentorId, newEventId)
+      if (name.startsWith("outbox-")) await queue(database, JSON.parse(Buffer.from(body).toString()))
       const response = await post(body, { id: newEventId })
       assert.strictEqual(await summary(response), expected)
     })
@@ -79,6 +82,17 @@ describe("the reply, through the gateway, to", () => {
     const paths = (problem.issues ?? []).map((issue) => issue.path.join("."))
     assert.includeMembers(paths, ["table", "schema", "record.id", "record.status", "old_record.status", "version"])
     assert.notInclude(JSON.stringify(problem), "yesterday")
+  })
+
+  it("an event of another outbox is 409 unknown_event", async () => {
+    const eventId = randomUUID()
+    const body = Buffer.from(JSON.stringify(pausePayload(randomUUID(), eventId)))
+    assert.strictEqual(await verdict(await post(body, { id: eventId })), "409 unknown_event")
+  })
+
+  it("a mentor without coordinators is 200 no_recipients", async () => {
+    const body = withIds(fixture("dashboard-pause.json"), randomUUID(), randomUUID())
+    assert.strictEqual(await summary(await post(body)), "200 no_recipients PAUSE")
   })
 
   it("an event_id that is not the signed webhook-id is 400", async () => {
@@ -134,7 +148,8 @@ describe("a request that is no delivery", () => {
 describe("a delivery that others sign", () => {
   it("is accepted when it is signed by the standardwebhooks library", async () => {
     const id = randomUUID()
-    const body = Buffer.from(JSON.stringify(pausePayload(randomUUID(), id)))
+    await using database = openDatabase(databaseUrl)
+    const body = Buffer.from(JSON.stringify(await queue(database, pausePayload(await createMentor(database), id))))
     const headers = standardHeaders(body, { id, secret: webhookSecret, seconds: Math.floor(Date.now() / 1000) })
     const response = await fetch(functionUrl, {
       method: "POST",

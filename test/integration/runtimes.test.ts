@@ -3,7 +3,7 @@ import { execFile } from "node:child_process"
 import { randomUUID } from "node:crypto"
 import { promisify } from "node:util"
 import { denoProgram } from "../../local/programs.ts"
-import { deliver, pausePayload, problemOf, verdict } from "../support/deliveries.ts"
+import { deliver, pausePayload, problemOf, queue, verdict } from "../support/deliveries.ts"
 import { createMentor, expectTold, type Pipeline, setStatus, startPipeline } from "../support/pipeline.ts"
 
 const run = promisify(execFile)
@@ -33,7 +33,7 @@ describe.each([
   it("hold the same conversation", async () => {
     const mentorId = await createMentor(pipeline.database)
     const eventId = randomUUID()
-    const payload = pausePayload(mentorId, eventId)
+    const payload = await queue(pipeline.database, pausePayload(mentorId, eventId))
     const first = await deliver(pipeline.stack, payload, eventId)
     assert.strictEqual(first.status, 200)
     const { receipt } = await first.json()

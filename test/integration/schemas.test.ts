@@ -1,6 +1,5 @@
 import { assert, it } from "@effect/vitest"
 import { createMentor, expectTold, setStatus, startPipeline } from "../support/pipeline.ts"
-import { verdict } from "../support/deliveries.ts"
 
 it("a project whose Data API serves another schema first is notified, and managed, as any other", async () => {
   await using pipeline = await startPipeline({ schemas: "extensions, public" })
@@ -10,5 +9,6 @@ it("a project whose Data API serves another schema first is notified, and manage
   const [event] = await expectTold(database, mentorId, "PAUSE")
   assert.strictEqual(event?.attempts, 1)
   const response = await fetch(stack.functionUrl, { headers: { apikey: stack.serviceKey } })
-  assert.strictEqual((await verdict(response)).slice(0, 3), "200")
+  assert.strictEqual(response.status, 200)
+  assert.include(await response.text(), mentorId)
 })

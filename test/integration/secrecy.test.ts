@@ -152,6 +152,7 @@ describe("a secret in Vault", () => {
   it("is not told by the errors and warnings about it when it is malformed", async () => {
     await keep("pause_status_webhook_secret", malformed)
     const eventId = await pause()
+    await rows("select pause_status.sweep()")
     assert.include(await errorOf(eventId), "is not of the form whsec_<base64>")
     await failing("select pause_status.sign('id', 0, '', pause_status.vault_secret('pause_status_webhook_secret'))")
     await failing("select pause_status.vault_secret('no such secret')")

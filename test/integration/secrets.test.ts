@@ -1,6 +1,6 @@
 import { assert, afterAll, beforeAll, describe, it } from "@effect/vitest"
 import { randomUUID } from "node:crypto"
-import { deliver, pausePayload, verdict } from "../support/deliveries.ts"
+import { deliver, pausePayload, queue, verdict } from "../support/deliveries.ts"
 import {
   createMentor,
   eventsOf,
@@ -31,9 +31,10 @@ const keepInVault = (...secrets: ReadonlyArray<string>) =>
 
 const refusals = () => pipeline.log.filter(({ text }) => text.includes("SignatureRejected"))
 
-const deliverSignedWith = (webhookSecret: string) => {
+const deliverSignedWith = async (webhookSecret: string) => {
   const eventId = randomUUID()
-  return deliver({ ...pipeline.stack, webhookSecret }, pausePayload(randomUUID(), eventId), eventId)
+  const payload = await queue(pipeline.database, pausePayload(randomUUID(), eventId))
+  return deliver({ ...pipeline.stack, webhookSecret }, payload, eventId)
 }
 
 describe("rotating the webhook secret", () => {
@@ -80,7 +81,9 @@ describe("rotating the webhook secret", () => {
     await keepInVault("whsec_not-base64!")
     const mentorId = await createMentor(database)
     await setStatus(database, mentorId, "paused")
-    const [event] = await eventsOf(database, mentorId)
+    const event = await eventually("the error", async () =>
+      (await eventsOf(database, mentorId)).find(({ last_error }) => last_error !== null)
+    )
     assert.include(event?.last_error ?? "", "pause_status_webhook_secret")
     assert.notInclude(event?.last_error ?? "", "not-base64")
     await keepInVault(newer)

@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import * as Live from "../../src/layers/Live.ts"
 import * as WebHandler from "../../src/layers/WebHandler.ts"
 import { handler } from "../../src/main.ts"
+import { ContinueMillis } from "../../src/services/Continue.ts"
 import { handler as orchestrator } from "../../src/orchestrator.ts"
 import { bytesOf, outboxPause } from "../support/payloads.ts"
 import { secret } from "../support/signing.ts"
@@ -39,6 +40,21 @@ describe("the functions as they are deployed", () => {
       assert.strictEqual((yield* Effect.promise(() => handler(forged()))).status, 401)
       assert.lengthOf(lines, 2)
       assert.include(lines[1], "SignatureRejected")
+    })
+  )
+
+  it.live("the environment says how long a delivery goes on", () =>
+    Effect.gen(function* () {
+      yield* capturedConsole()
+      const ask = Effect.promise(() =>
+        WebHandler.make(Live.layer, () => Effect.map(ContinueMillis, (millis) => new Response(String(millis))))(
+          new Request("http://localhost")
+        ).then((response) => response.text())
+      )
+      yield* environment({ ...project, WEBHOOK_SECRETS: secret, CONTINUE_MS: "0" })
+      assert.strictEqual(yield* ask, "0")
+      yield* environment({ CONTINUE_MS: "" })
+      assert.strictEqual(yield* ask, "1500")
     })
   )
 

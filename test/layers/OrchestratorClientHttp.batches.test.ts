@@ -43,6 +43,12 @@ const notify = Effect.fnUntraced(function* (
   return { calls: server.calls, answers }
 })
 
+const atOnceWith = (settings: Settings) =>
+  OrchestratorClient.use(({ atOnce }) => Effect.succeed(atOnce)).pipe(
+    Effect.provide(OrchestratorClientHttp.layer),
+    Effect.provide([fetchOf().layer, config({ ...project, ...settings })])
+  )
+
 const summary = (answer: Result.Result<unknown, OrchestratorError>) => {
   if (Result.isSuccess(answer)) return answer.success
   const { failure } = answer
@@ -243,6 +249,14 @@ describe("an orchestrator that takes no arrays", () => {
       assert.lengthOf(calls, 1)
       const apart = yield* notify([], { ORCHESTRATOR_BATCH: "false", ORCHESTRATOR_RETRIES: "0" })
       assert.lengthOf(apart.calls, 3)
+    })
+  )
+
+  it.effect("are a hundred at once where it takes them, else as many as there are calls at once", () =>
+    Effect.gen(function* () {
+      assert.strictEqual(yield* atOnceWith({}), 100)
+      assert.strictEqual(yield* atOnceWith(elsewhere), 16)
+      assert.strictEqual(yield* atOnceWith({ ...elsewhere, ORCHESTRATOR_BATCH: "true" }), 100)
     })
   )
 })

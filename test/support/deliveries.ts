@@ -18,10 +18,31 @@ export const pausePayload = (mentorId: string, eventId: string, version = 1) => 
   old_record: { id: mentorId, status: "active" }
 })
 
-/** A pause that only its deliveries know of, of a new mentor. */
+type Payload = ReturnType<typeof pausePayload>
+
+const QUEUE = `
+  insert into pause_status.webhook_queue (
+    event_id, mentor_id, version, transition, old_status, new_status, occurred_at, source, payload, fingerprint,
+    next_attempt_at
+  )
+  select
+    (p ->> 'event_id')::uuid, (p -> 'record' ->> 'id')::uuid, (p ->> 'version')::bigint, t.transition,
+    p -> 'old_record' ->> 'status', p -> 'record' ->> 'status', (p ->> 'timestamp')::timestamptz, 'outbox', p,
+    pause_status.fingerprint((p -> 'record' ->> 'id')::uuid, t.transition, p ->> 'timestamp', (p ->> 'version')::bigint),
+    now() + interval '50 minutes'
+  from (select $1::jsonb as p) as given
+  cross join lateral (select case p -> 'record' ->> 'status' when 'paused' then 'PAUSE' else 'RESUME' end) t (transition)`
+
+/** Puts an event into the outbox that nobody sends: it comes by hand. Returns its body. */
+export const queue = async (database: Pick<Database, "rows">, payload: Payload): Promise<Payload> => {
+  await database.rows(QUEUE, [JSON.stringify(payload)])
+  return payload
+}
+
+/** A pause of a new mentor that waits in the outbox and comes by hand. */
 export const newPause = async (database: Database, eventId: string = randomUUID()) => {
   const mentorId = await createMentor(database)
-  return { mentorId, eventId, payload: pausePayload(mentorId, eventId) }
+  return { mentorId, eventId, payload: await queue(database, pausePayload(mentorId, eventId)) }
 }
 
 export interface Signing {

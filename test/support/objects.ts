@@ -65,7 +65,8 @@ export const routinesOf = (database: Database): Promise<Array<Routine>> =>
     `select * from (
        select n.nspname || '.' || p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')' as name,
        format('%I.%I(%s)', n.nspname, p.proname, (
-         select string_agg('null::' || format_type(t.oid, null), ', ' order by t.place)
+         -- Not a constant: a strict function of a constant null is never called, nor is its privilege looked at.
+         select string_agg(format('(select null::%s)', format_type(t.oid, null)), ', ' order by t.place)
          from unnest(p.proargtypes::oid[]) with ordinality as t (oid, place)
        )) as call
      from pg_proc p join pg_namespace n on n.oid = p.pronamespace

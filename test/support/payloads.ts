@@ -6,7 +6,7 @@ import type { PauseEvent } from "../../src/schema/PauseEvent.ts"
 
 export const mentorId = MentorId.make("3f2b8c1e-5a47-4d0b-9c6e-7a1d2e3f4a5b")
 export const eventId = EventId.make("0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d")
-export const occurredAt = EventTime.make("2026-11-22T09:30:00.123456Z")
+const occurredAt = EventTime.make("2026-11-22T09:30:00.123456Z")
 
 const utf8 = new TextEncoder()
 

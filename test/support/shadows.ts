@@ -1,92 +1,72 @@
 import type { Client } from "pg"
 import type { Database } from "./sql.ts"
 
-export const WARNING = "a shadow ran as"
+/** What the shadow of a name says when it runs, so that a caller that catches errors hears it too. */
+const SHOUT = "a shadow runs as"
 
-/** Says who runs it, whatever becomes of the transaction: a message to the client is not rolled back. */
-const ALARM = `
-  set search_path = pg_catalog, pg_temp;
-  create function pg_temp.alarm(value anyelement, name text) returns boolean language plpgsql as $$
-  begin
-    raise warning '${WARNING} %: %', current_user, name;
-    return true;
-  end $$`
+const BETRAY = `create function pg_temp.betray(value anyelement) returns boolean language plpgsql as $$
+begin raise notice '${SHOUT} %', current_user; return true; end$$`
 
-/** Names that the bodies use without a schema, and what in the catalogs has such a name. */
-const NAMES = `
-  with words as (
-    select distinct word[2] as name
-    from pg_proc p
-    cross join regexp_matches(p.prosrc, '(^|[^a-zA-Z0-9_.$])([a-z_][a-z0-9_]*)', 'g') as word
-    where p.pronamespace = 'pause_status'::regnamespace
-      or p.pronamespace = 'public'::regnamespace and p.proname like 'pause_status_%'
-  ), types as (
-    select t.typname as name
-    from words w join pg_type t on t.typname = w.name and t.typnamespace = 'pg_catalog'::regnamespace
-    where t.typtype in ('b', 'e', 'r') and t.typelem = 0
-  ), relations as (
-    select c.relname as name, c.relnamespace = 'pg_catalog'::regnamespace as is_public
-    from words w join pg_class c on c.relname = w.name and c.relkind in ('r', 'v', 'p')
-    union
-    select unnest(array['new_profiles', 'old_profiles']), false
-  ), functions as (
-    select distinct on (p.proname, p.proargtypes) p.oid, p.proname as name
-    from words w join pg_proc p on p.proname = w.name
-    where p.prokind = 'f' and p.pronamespace in (
-      'pg_catalog'::regnamespace, 'pause_status'::regnamespace, 'net'::regnamespace, 'extensions'::regnamespace
-    )
-  )
-  select 'type' as kind, name, format(
-    'create domain pg_temp.%1$I as pg_catalog.%1$I check (pg_temp.alarm(value, %2$L))', name, 'type ' || name
-  ) as statement
-  from types
-  union all
-  select 'relation', name, case when is_public
-    then format('create view pg_temp.%1$I as select * from pg_catalog.%1$I where pg_temp.alarm(1, %2$L)', name,
-      'relation ' || name)
-    else format('create view pg_temp.%1$I as select null::uuid as id, ''paused''::text as status where pg_temp.alarm(1, %2$L)',
-      name, 'relation ' || name)
-  end
-  from relations
-  union all
-  select 'function', name, format(
-    'create function pg_temp.%I(%s) returns %s language plpgsql as $f$begin perform pg_temp.alarm(1, %L); return null; end$f$',
-    name, pg_get_function_identity_arguments(oid), pg_get_function_result(oid), 'function ' || name
-  )
-  from functions`
-
-export interface Shadow {
-  readonly kind: "type" | "relation" | "function"
-  readonly name: string
-  readonly statement: string
-}
-
-export const shadowsOf = async (database: Database): Promise<ReadonlyArray<Shadow>> => {
-  await using admin = await database.connect("admin")
-  return (await admin.query<Shadow>(NAMES)).rows
-}
-
-/** Puts a temporary object of the session's role in front of each; what Postgres allows none for is left out. */
-export const castShadows = async (client: Client, shadows: ReadonlyArray<Shadow>): Promise<ReadonlyArray<Shadow>> => {
-  await client.query(ALARM)
-  const cast: Array<Shadow> = []
-  for (const kind of ["relation", "function", "type"] as const) {
-    for (const shadow of shadows.filter((one) => one.kind === kind)) {
-      await client.query(shadow.statement).then(
-        () => cast.push(shadow),
-        () => {}
+/**
+ * Statements that make, in pg_temp, a type, function or view of each name that a function's body or signature may mean
+ * when it says it without a schema. Not each of them can be made, of which none matters.
+ */
+const shadowsOf = async (database: Database): Promise<ReadonlyArray<string>> =>
+  (
+    await database.rows<{ statement: string }>(`
+      with words as (
+        select distinct word.parts[1] as word
+        from pg_proc p join pg_namespace n on n.oid = p.pronamespace,
+          regexp_matches(lower(p.prosrc || ' ' || pg_get_function_arguments(p.oid)), '[a-z_][a-z0-9_]*', 'g') as word (parts)
+        where n.nspname in ('public', 'pause_status', 'net', 'vault', 'extensions')
       )
-    }
+      select format('create domain pg_temp.%1$I as pg_catalog.%1$I check (pg_temp.betray(1))', t.typname) as statement
+      from pg_type t join words w on w.word = t.typname
+      where t.typnamespace = 'pg_catalog'::regnamespace and t.typtype <> 'p' and t.typrelid = 0
+      union all
+      select format(
+        'create function pg_temp.%I(%s) returns %s language plpgsql as $$begin perform pg_temp.betray(1); return null; end$$',
+        p.proname, pg_get_function_identity_arguments(p.oid), pg_get_function_result(p.oid)
+      )
+      from pg_proc p join words w on w.word = p.proname
+      where p.pronamespace = 'pg_catalog'::regnamespace
+      union all
+      select format('create view pg_temp.%I as select %s where pg_temp.betray(1)', c.relname, (
+        select string_agg(format('null::%s as %I', format_type(a.atttypid, a.atttypmod), a.attname), ', ')
+        from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+      ))
+      from pg_class c join words w on w.word = c.relname
+      where c.relkind in ('r', 'v')
+        and c.relnamespace = any (array['pg_catalog', 'public', 'pause_status', 'net', 'vault']::regnamespace[])`)
+  ).map(({ statement }) => statement)
+
+/** Shadows every such name in the client's session, with the rights that it has. Returns how many it could. */
+export const castShadows = async (database: Database, client: Client): Promise<number> => {
+  await client.query(BETRAY)
+  let made = 0
+  for (const statement of await shadowsOf(database)) {
+    // With a search path of its own, or each type that is made would be meant by the next statement.
+    made += await client.query(`begin; set local search_path = pg_catalog, pg_temp; ${statement}; commit`).then(
+      () => 1,
+      () => client.query("rollback").then(() => 0)
+    )
   }
-  await client.query("reset search_path")
-  return cast
+  return made
 }
 
-/** Everything that a shadow says in this session from now on. */
-export const listen = (client: Client): ReadonlyArray<string> => {
-  const heard: Array<string> = []
-  client.on("notice", ({ message }) => {
-    if (message?.includes(WARNING) === true) heard.push(message)
-  })
-  return heard
+/** The roles, other than the client's own, that have run a shadow of this client since. */
+export const betrayedBy = async (client: Client, work: () => Promise<void>): Promise<ReadonlyArray<string>> => {
+  const { rows } = await client.query<{ role: string }>("select current_user::pg_catalog.text as role")
+  const roles = new Set<string>()
+  const listen = ({ message = "" }: { readonly message?: string | undefined }) => {
+    if (message.startsWith(SHOUT)) roles.add(message.slice(SHOUT.length + 1))
+  }
+  client.on("notice", listen)
+  try {
+    await work()
+  } finally {
+    client.off("notice", listen)
+  }
+  for (const { role } of rows) roles.delete(role)
+  return [...roles]
 }

@@ -40,6 +40,14 @@ const opened = async (url: string): Promise<Client & AsyncDisposable> => {
   return Object.assign(client, { [Symbol.asyncDispose]: () => client.end() })
 }
 
+/** As a login role of the test's own. */
+export const openAs = (database: Database, role: string, password: string): Promise<Client & AsyncDisposable> => {
+  const url = new URL(database.url)
+  url.username = role
+  url.password = encodeURIComponent(password)
+  return opened(url.href)
+}
+
 interface MigrateOptions {
   readonly replace?: readonly [pattern: RegExp, replacement: string]
 }

@@ -10,7 +10,7 @@
 \echo Use "create extension http" to load this file. \quit
 
 create domain http_method as text;
-create domain content_type as text check (value ~ '^[^[:space:]]+/[^[:space:]]+');
+create domain content_type as text check (value ~ '^\S+/\S+');
 create type http_header as (field varchar, value varchar);
 create type http_request as (
   method http_method, uri varchar, headers http_header[], content_type varchar, content varchar

@@ -44,13 +44,13 @@ alter table cron.job_run_details enable row level security;
 create policy cron_job_run_details_policy on cron.job_run_details using (username = current_user);
 
 create function cron._field_is_valid(field text, low int, high int) returns bool
-language plpgsql immutable as $$
+language plpgsql immutable set standard_conforming_strings = on as $$
 declare
   item text;
   bounds text[];
 begin
   foreach item in array string_to_array(field, ',') loop
-    bounds := regexp_match(item, '^(?:([0-9]{1,2})|(?:[*]|([0-9]{1,2})-([0-9]{1,2}))(?:/([0-9]{1,2}))?)$');
+    bounds := regexp_match(item, '^(?:(\d{1,2})|(?:\*|(\d{1,2})-(\d{1,2}))(?:/(\d{1,2}))?)$');
     if bounds is null
       or bounds[1]::int not between low and high
       or bounds[2]::int not between low and bounds[3]::int
@@ -65,20 +65,20 @@ end
 $$;
 
 create function cron._number_names(field text, names text[], low int) returns text
-language plpgsql immutable as $$
+language plpgsql immutable set standard_conforming_strings = on as $$
 begin
   for position in 1 .. cardinality(names) loop
-    field := regexp_replace(field, '[[:<:]]' || names[position] || '[[:>:]]', (low + position - 1)::text, 'gi');
+    field := regexp_replace(field, '\m' || names[position] || '\M', (low + position - 1)::text, 'gi');
   end loop;
   return field;
 end
 $$;
 
 create function cron._require_schedule(schedule text) returns void
-language plpgsql immutable as $$
+language plpgsql immutable set standard_conforming_strings = on as $$
 declare
-  fields text[] := regexp_split_to_array(trim(schedule, E' \t'), '[[:space:]]+');
-  seconds int := substring(lower(schedule) from '^[[:space:]]*([0-9]{1,9})[[:space:]]+seconds?[[:space:]]*$');
+  fields text[] := regexp_split_to_array(trim(schedule, E' \t'), '\s+');
+  seconds int := substring(lower(schedule) from '^\s*(\d{1,9})\s+seconds?\s*$');
 begin
   if seconds between 1 and 59 then
     return;

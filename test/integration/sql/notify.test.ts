@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { eventually } from "../../support/eventually.ts"
 import {
   createMentor,
   type Database,
@@ -107,6 +108,113 @@ describe("notifying the coordinators", () => {
     const answer = await notify(foreignEvent({ mentorId: randomUUID() }))
     assert.deepNestedInclude(answer, { "receipt.notified": 0, "receipt.notificationIds": [] })
   })
+
+  const assign = (mentorId: string) =>
+    database.rows(
+      `with c as (insert into public.coordinators (name) values ('Ada') returning id)
+       insert into public.mentor_coordinators (mentor_id, coordinator_id) select $1, id from c`,
+      [mentorId]
+    )
+
+  it.for<readonly [what: string, links: string]>([
+    ["when the mentor had no coordinators", "select 1 where $1::uuid is null"],
+    [
+      "when every link named a coordinator who does not exist",
+      "insert into public.mentor_coordinators values ($1, gen_random_uuid()), ($1, gen_random_uuid())"
+    ]
+  ])("replaces a receipt for nobody as soon as there is somebody, %s", async ([, links]) => {
+    for (const changes of [{}, { source: "outbox", version: 3 }]) {
+      const mentorId = await createMentor(database)
+      await database.rows(links, [mentorId])
+      const event = foreignEvent({ mentorId, ...changes })
+      assert.nestedInclude(await notify(event), { replayed: false, "receipt.notified": 0 })
+      assert.nestedInclude(await notify(event), { replayed: true, "receipt.notified": 0 })
+      await assign(mentorId)
+      const told = await notify(event)
+      const written = await notificationsOf(mentorId)
+      assert.lengthOf(written, 1)
+      assert.deepNestedInclude(told, {
+        outcome: "notified",
+        replayed: false,
+        "receipt.notified": 1,
+        "receipt.notificationIds": written.map(({ id }) => id)
+      })
+      assert.deepStrictEqual(await notify(event), { ...told, replayed: true })
+      await assign(mentorId)
+      assert.deepStrictEqual(await notify(event), { ...told, replayed: true })
+      assert.lengthOf(await notificationsOf(mentorId), 1)
+    }
+  })
+
+  it("does not replace a receipt for nobody by another payload's", async () => {
+    const mentorId = await createMentor(database)
+    const event = foreignEvent({ mentorId })
+    await notify(event)
+    await assign(mentorId)
+    const resume = { ...event, transition: "RESUME", oldStatus: "paused", newStatus: "active" }
+    assert.deepStrictEqual(await notify(resume), { outcome: "payload_mismatch" })
+    assert.lengthOf(await notificationsOf(mentorId), 0)
+  })
+
+  it("does not notify of what reached nobody after a later version did reach somebody, unless it is forced", async () => {
+    const mentorId = await createMentor(database)
+    const [first, second] = versions(mentorId, 1, 2)
+    assert.isDefined(first)
+    assert.isDefined(second)
+    await notify(first)
+    await assign(mentorId)
+    await notify(second)
+    assert.nestedInclude(await notify(first), { replayed: true, "receipt.notified": 0 })
+    assert.deepStrictEqual(
+      (await notificationsOf(mentorId)).map(({ version }) => version),
+      [2]
+    )
+    assert.nestedInclude(await notify({ ...first, force: true } as GivenEvent), {
+      replayed: false,
+      "receipt.notified": 1
+    })
+    assert.sameMembers(
+      (await notificationsOf(mentorId)).map(({ version }) => version),
+      [1, 2]
+    )
+  })
+
+  it.for([{}, { source: "outbox", version: 1 }])(
+    "notifies once when many repeat %j, which reached nobody, at the same time",
+    async (changes) => {
+      const mentorId = await createMentor(database)
+      const event = foreignEvent({ mentorId, ...changes })
+      await notify(event)
+      await assign(mentorId)
+      const answers = await Promise.all(Array.from({ length: 16 }, () => notify(event)))
+      assert.lengthOf(
+        answers.filter((answer) => answer["replayed"] === false),
+        1
+      )
+      assert.deepStrictEqual(new Set(answers.map((answer) => JSON.stringify(answer["receipt"]))).size, 1)
+      assert.lengthOf(await notificationsOf(mentorId), 1)
+    }
+  )
+
+  it.for([{}, { source: "outbox", version: 1 }])(
+    "lets a second caller of %j wait for the first, and notify the coordinator whom the first could not see",
+    async (changes) => {
+      const mentorId = await createMentor(database)
+      const event = foreignEvent({ mentorId, ...changes })
+      await using first = await database.connect()
+      await first.query("begin")
+      const call = "select public.pause_status_notify($1) -> 0 as answer"
+      const { rows } = await first.query(call, [JSON.stringify([event])])
+      assert.nestedInclude(rows[0]?.answer, { replayed: false, "receipt.notified": 0 })
+      await assign(mentorId)
+      const second = notify(event)
+      const waiting = "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+      await eventually(() => database.rows(waiting)).toHaveLength(1)
+      await first.query("commit")
+      assert.nestedInclude(await second, { replayed: false, "receipt.notified": 1 })
+      assert.lengthOf(await notificationsOf(mentorId), 1)
+    }
+  )
 
   it("passes over a coordinator who is gone, and keeps what was told to them", async () => {
     const mentorId = await mentorWith(2)

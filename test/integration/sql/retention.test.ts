@@ -1,10 +1,12 @@
 import { afterAll, assert, beforeEach, describe, it } from "vitest"
-import { bury, type Database, openReadyDatabase, pausedEvents, settle } from "../../support/sql.ts"
+import { bury, type Database, foreignEvent, openReadyDatabase, pausedEvents, settle } from "../../support/sql.ts"
+import { inState } from "../../support/states.ts"
 
 describe("retention", () => {
   let database: Database | undefined
   let own: Database
   beforeEach(async () => {
+    await database?.[Symbol.asyncDispose]()
     database = own = await openReadyDatabase()
   })
   afterAll(() => database?.[Symbol.asyncDispose]())
@@ -71,17 +73,196 @@ describe("retention", () => {
     assert.deepInclude(await left(), { events: 0, attempts: 0 })
   })
 
-  it("deletes the old runs of our own jobs and of nobody else's", async () => {
-    await using admin = await own.connect("admin")
-    await admin.query("select cron.schedule('somebody-elses', '* * * * *', 'select 1')")
-    await admin.query(
-      `insert into cron.job_run_details (jobid, username, status, end_time)
-       select jobid, 'postgres', 'succeeded', now() - interval '40 days' from cron.job`
+  const seed = (table: string, columns: string, rows: string) =>
+    own.rows(`insert into ${table} (${columns}) select ${rows}`)
+
+  const lastError = async (): Promise<string | null> =>
+    (
+      await own.row<{ error: string | null }>(
+        "select last_error as error from pause_status.heartbeats where job = 'retention'"
+      )
+    ).error
+
+  it("deletes an alert by when it was closed, and no open one", async () => {
+    const age = (days: number) => `now() - interval '${days} days'`
+    await seed(
+      "pause_status.alerts",
+      "kind, opened_at, closed_at, value, threshold, detail",
+      `'unauthorized', ${age(50)}, closed_at, 1, 1, name
+       from (values ('open', null), ('closed long ago', ${age(31)}), ('closed lately', ${age(29)})) v (name, closed_at)`
     )
+    assert.strictEqual(await forget(), 1)
+    assert.deepStrictEqual(await own.rows("select detail from pause_status.alerts order by 1"), [
+      { detail: "closed lately" },
+      { detail: "open" }
+    ])
+  })
+
+  it("keeps what reached nobody until a person has dealt with it", async () => {
+    const unreached = await inState["completed, and reached nobody"](own)
+    await inState["acknowledged: it reached nobody"](own)
+    await age(31)
     await forget()
-    const { rows } = await admin.query(
-      "select jobname from cron.job_run_details join cron.job using (jobid) order by jobname"
+    assert.deepStrictEqual(await own.rows("select event_id from pause_status.webhook_queue"), [{ event_id: unreached }])
+  })
+
+  it("deletes requests after a day, but none that the sweep still asks for", async () => {
+    const [underWay] = await pausedEvents(own, 1)
+    await seed("pause_status.deliveries", "id, request_id", "gen_random_uuid(), n from generate_series(1, 3) n")
+    await seed("pause_status.deliveries", "id, error", "gen_random_uuid(), 'refused'")
+    await own.rows("update pause_status.deliveries set dispatched_at = now() - interval '25 hours'")
+    await seed("pause_status.deliveries", "id, request_id", "gen_random_uuid(), 4")
+    assert.strictEqual(await forget(), 3)
+    const kept = await own.rows<{ id: string; why: string }>(
+      "select id, coalesce(error, request_id::text) as why from pause_status.deliveries"
     )
-    assert.deepStrictEqual(rows, [{ jobname: "somebody-elses" }])
+    assert.lengthOf(kept, 3)
+    assert.include(
+      kept.map(({ id }) => id),
+      underWay?.eventId
+    )
+    assert.includeMembers(
+      kept.map(({ why }) => why),
+      ["refused", "4"]
+    )
+  })
+
+  it("deletes a mentor's state when profile and events are gone, unless all profiles are", async () => {
+    const mentors = async () =>
+      (
+        await own.rows<{ id: string }>(
+          `select mentor_id as id from pause_status.mentor_states union
+           select mentor_id from pause_status.orchestrated_mentors`
+        )
+      ).map(({ id }) => id)
+    const [settled = foreignEvent(), pending = foreignEvent()] = await pausedEvents(own, 2)
+    await own.rpc("pause_status_notify", { events: [settled] })
+    await settle(own, settled.eventId)
+    const [stays] = await own.rows<{ id: string }>(
+      "insert into public.peer_mentor_profiles default values returning id"
+    )
+    await own.rows("delete from public.peer_mentor_profiles where id <> $1", [stays?.id])
+    await forget()
+    assert.lengthOf(await mentors(), 3)
+
+    await own.call("pause_status_erase", { event_id: settled.eventId })
+    await own.rpc("pause_status_notify", { events: [settled] })
+    assert.include(await mentors(), settled.mentorId)
+    assert.strictEqual(await forget(), 1)
+    assert.sameMembers(await mentors(), [stays?.id ?? "", pending.mentorId])
+
+    await own.rows("truncate public.peer_mentor_profiles cascade")
+    await own.rows("delete from pause_status.webhook_queue")
+    assert.strictEqual(await forget(), 0)
+    assert.lengthOf(await mentors(), 2)
+  })
+
+  it("goes on without a row that cannot be deleted, and says which one it is", async () => {
+    const bad = await inState.completed(own)
+    const old = await pausedEvents(own, 3)
+    for (const { eventId } of old) await settle(own, eventId)
+    await age(31)
+    await own.rows(
+      `create function public.keep() returns trigger language plpgsql as
+         $$begin if old.event_id = '${bad}' then raise exception 'not this one'; end if; return old; end$$;
+       create trigger keep before delete on pause_status.webhook_queue for each row execute function public.keep()`
+    )
+    await own.rows("update pause_status.settings set retention_batch_size = 1")
+    await own.rows(
+      "update pause_status.webhook_queue set completed_at = completed_at - interval '1 day' where event_id = $1",
+      [bad]
+    )
+    for (const _ of old) await forget()
+    assert.deepStrictEqual(await own.rows("select event_id from pause_status.webhook_queue"), [{ event_id: bad }])
+    assert.strictEqual(await lastError(), `pause_status.webhook_queue ${bad}: not this one`)
+  })
+
+  const broken = [
+    ["a column has another name", "alter table pause_status.webhook_queue rename completed_at to done_at"],
+    ["a value cannot be read", "alter table pause_status.webhook_queue alter completed_at type text"],
+    ["a table is gone", "drop table pause_status.orchestrations"],
+    ["the profiles are gone", "drop table public.peer_mentor_profiles cascade"],
+    ["the settings are gone", "delete from pause_status.settings"]
+  ] as const
+  for (const [name, statement] of broken) {
+    it(`goes on with its other parts when ${name}`, async () => {
+      await seed("pause_status.erased_events", "event_id, fingerprint", "gen_random_uuid(), pause_status.conceal('x')")
+      await own.rows("update pause_status.erased_events set erased_at = erased_at - interval '31 days'")
+      await own.rows(statement)
+      assert.strictEqual(await forget(), 1)
+      if (!name.includes("settings")) assert.isString(await lastError())
+    })
+  }
+
+  it("goes on with its other parts when a table is locked, and does not wait for it", async () => {
+    await using admin = await own.connect("admin")
+    await seed("pause_status.erased_events", "event_id, fingerprint", "gen_random_uuid(), pause_status.conceal('x')")
+    await own.rows("update pause_status.erased_events set erased_at = erased_at - interval '31 days'")
+    await everyKind()
+    await age(31)
+    await own.rows("update pause_status.settings set retention_days = 32")
+    await own.rows("update pause_status.webhook_attempts set ended_at = ended_at - interval '2 days'")
+    await own.rows("update pause_status.erased_events set erased_at = erased_at - interval '2 days'")
+    await admin.query(
+      `begin; lock table pause_status.webhook_attempts in share mode;
+       lock table cron.job_run_details in access exclusive mode`
+    )
+    assert.strictEqual(await forget(), 1)
+    assert.include(await lastError(), "pause_status.webhook_attempts: canceling statement due to lock timeout")
+    await admin.query("rollback")
+  })
+
+  describe("of what pg_cron keeps", () => {
+    const run = async (name: string, ended: string, started = ended, job = "pause-status-sweep", at = "0") => {
+      await using admin = await own.connect("admin")
+      await admin.query(
+        `insert into cron.job_run_details (jobid, runid, status, return_message, start_time, end_time)
+         select jobid, nextval('cron.runid_seq'), 'succeeded', $1, now() - $3::interval, now() - $2::interval
+         from cron.job, generate_series(0, $5::int) where jobname = $4`,
+        [name, ended === "" ? null : ended, started === "" ? null : started, job, at]
+      )
+    }
+
+    const runs = async () => {
+      await using admin = await own.connect("admin")
+      const { rows } = await admin.query<{ name: string; count: number }>(
+        "select return_message as name, count(*)::int from cron.job_run_details group by 1 order by 1"
+      )
+      return Object.fromEntries(rows.map(({ name, count }) => [name, count]))
+    }
+
+    it("deletes runs of our jobs after a week, also those that a crash cut off, and nobody else's", async () => {
+      await using admin = await own.connect("admin")
+      await admin.query("select cron.schedule('somebody-elses', '* * * * *', 'select 1')")
+      await run("old", "8 days")
+      await run("never ended", "", "8 days")
+      await run("never began", "", "")
+      await run("last old one", "8 days", "8 days", "pause-status-watch")
+      await run("somebody else's", "40 days", "40 days", "somebody-elses")
+      await run("young", "6 days")
+      await run("running", "", "1 minute")
+      await run("starting", "", "")
+      await forget()
+      assert.deepStrictEqual(await runs(), { "somebody else's": 1, young: 1, running: 1, starting: 1 })
+    })
+
+    it("deletes runs of a job that was scheduled anew since", async () => {
+      await run("old", "8 days")
+      await using admin = await own.connect("admin")
+      await admin.query(
+        "update cron.job_run_details set jobid = jobid + 1000, command = (select command from cron.job j where j.jobid = job_run_details.jobid)"
+      )
+      await forget()
+      assert.deepStrictEqual(await runs(), {})
+    })
+
+    it("goes on until it has caught up, for twenty batches at most", async () => {
+      await own.rows("update pause_status.settings set retention_batch_size = 2")
+      await run("old", "8 days", "8 days", "pause-status-sweep", "49")
+      await forget()
+      assert.deepStrictEqual(await runs(), { old: 10 })
+      await forget()
+      assert.deepStrictEqual(await runs(), {})
+    })
   })
 })

@@ -1,5 +1,6 @@
 import { afterAll, assert, beforeAll, beforeEach, describe, it } from "vitest"
 import {
+  bury,
   claim,
   claimOf,
   complete,
@@ -197,5 +198,47 @@ describe("the sweep", () => {
     await complete(own, event_id, token)
     assert.strictEqual(await sweep(own), 0)
     assert.include(await eventOf(own, mentor), { status: "completed", attempts: 1 })
+  })
+
+  it("goes on without a part that fails, and says so until it has run well again", async () => {
+    const mentor = await pausedMentor()
+    const { event_id } = await eventOf(own, mentor)
+    await claim(own, event_id)
+    await expireLease(own, event_id)
+    const { definition } = await own.row<{ definition: string }>(
+      "select pg_get_functiondef('pause_status.undo_future'::regproc) as definition"
+    )
+    await own.rows(`create or replace function pause_status.undo_future() returns integer language plpgsql
+      set search_path = pg_catalog, pg_temp as $$ begin raise 'broken'; end $$`)
+    await sweep(own)
+    assert.include(await eventOf(own, mentor), { status: "pending", failures: 1 })
+    const problem = () =>
+      own.row(
+        `select last_error like '%undo_future%broken%' as said, last_at - failed_at < interval '1 millisecond' as now
+         from pause_status.heartbeats where job = 'sweep'`
+      )
+    assert.deepStrictEqual(await problem(), { said: true, now: true })
+    await own.rows(definition)
+    await sweep(own)
+    assert.deepStrictEqual(await problem(), { said: true, now: false })
+  })
+
+  it("ends waits and leases from a time before the clock was set back", async () => {
+    const [waiting, claimed] = [await pausedMentor(), await pausedMentor()]
+    const events = [await eventOf(own, waiting), await eventOf(own, claimed)]
+    await claim(own, events[1]?.event_id ?? "")
+    await own.rows(
+      `update pause_status.webhook_queue
+       set next_attempt_at = next_attempt_at + interval '5 hours', lease_expires_at = lease_expires_at + interval '5 hours',
+         first_failed_at = now() + interval '5 hours', last_failed_at = now() + interval '5 hours'`
+    )
+    await own.rows("update pause_status.webhook_queue set delivery_id = null where status = 'pending'")
+    await emptyNet(own)
+    await sweep(own)
+    await sweep(own)
+    assert.include(await eventOf(own, waiting), { status: "pending", attempts: 2 })
+    assert.include(await eventOf(own, claimed), { status: "pending", failures: 1 })
+    await bury(own, events[0]?.event_id ?? "")
+    assert.include(await eventOf(own, waiting), { status: "failed" })
   })
 })

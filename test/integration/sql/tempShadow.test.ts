@@ -1,189 +1,169 @@
-import { randomBytes, randomUUID } from "node:crypto"
-import { Client } from "pg"
+import { randomUUID } from "node:crypto"
+import { readFile } from "node:fs/promises"
+import type { Client } from "pg"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { rpcs } from "../../support/objects.ts"
-import { castShadows, listen, type Shadow, shadowsOf, WARNING } from "../../support/shadows.ts"
+import { betrayedBy, castShadows } from "../../support/shadows.ts"
 import {
-  type Answer,
+  claim,
   createMentor,
   type Database,
+  eventOf,
+  failureOf,
   functionUrl,
+  givenEvent,
   newSecret,
+  openAs,
   openDatabase,
-  pausedEvents,
-  type Settled,
+  setStatus,
   storeSecret
 } from "../../support/sql.ts"
 
-const prepare = async (replace?: readonly [RegExp, string]): Promise<Database> => {
-  const database = await openDatabase({ migrate: false })
-  await database.migrate(replace && { replace })
-  await storeSecret(database, "pause_status_function_url", functionUrl)
-  await storeSecret(database, "pause_status_webhook_secret", newSecret())
-  await database.rows(`
-    grant select, insert, update on public.peer_mentor_profiles to authenticated;
-    create policy "anybody" on public.peer_mentor_profiles using (true) with check (true)`)
-  return database
-}
+/** A login role that may only read and write profiles, and the two that the Data API knows. */
+const roles = ["a writer", "authenticated", "service_role"] as const
+type Role = (typeof roles)[number]
 
-type Connected = Client & AsyncDisposable
+const PATH = "search_path=pg_catalog, pg_temp"
 
-const asRole = async (database: Database, role: string): Promise<Connected> => {
-  const client = await database.connect()
-  await client.query(`set role ${role}`)
-  return client
-}
+/** The ways that migrations could say it: ours, and one that looks safe. */
+const ways = {
+  ours: {},
+  empty: { replace: [/set search_path = pg_catalog, pg_temp/g, "set search_path = ''"] }
+} as const
 
-/** A login of its own that may write profiles and nothing else; it goes with the connection. */
-const asWriter = async (database: Database): Promise<Connected> => {
-  const [name, password] = [`writer_${randomUUID().replaceAll("-", "")}`, randomBytes(16).toString("hex")]
-  const admin = await database.connect("admin")
-  await admin.query(`
-    create role ${name} login password '${password}';
-    grant select, insert, update on public.peer_mentor_profiles to ${name}`)
-  const url = Object.assign(new URL(database.url), { username: name, password })
-  const client = new Client(url.href)
-  await client.connect()
-  return Object.assign(client, {
-    [Symbol.asyncDispose]: async () => {
-      await client.end()
-      await admin.query(`revoke all on public.peer_mentor_profiles from ${name}; drop role ${name}`)
-      await admin.end()
+describe("names that a session shadows in pg_temp", () => {
+  const password = newSecret()
+  const login = `writer_${randomUUID().replaceAll("-", "_")}`
+  const databases: Partial<Record<keyof typeof ways, Database>> = {}
+  const databaseOf = (way: keyof typeof ways): Database => databases[way] ?? assert.fail("not opened")
+
+  beforeAll(async () => {
+    for (const way of ["ours", "empty"] as const) {
+      const database = (databases[way] = await openDatabase({ migrate: false }))
+      await database.migrate(ways[way])
+      await storeSecret(database, "pause_status_function_url", functionUrl)
+      await storeSecret(database, "pause_status_webhook_secret", newSecret())
+      await using admin = await database.connect("admin")
+      if (way === "ours") await admin.query(`create role ${login} login password '${password}'`)
+      await admin.query(`
+        grant select, insert, update on public.peer_mentor_profiles to ${login}, authenticated;
+        create policy everybody on public.peer_mentor_profiles to public using (true) with check (true)`)
     }
   })
-}
-
-/** Everything that reaches our triggers. */
-const change = async (client: Client, mentors: ReadonlyArray<string>): Promise<void> => {
-  const [first = ""] = mentors
-  const [added, renamed] = [randomUUID(), randomUUID()]
-  await client.query("update public.peer_mentor_profiles set status = 'paused' where false")
-  await client.query("insert into public.peer_mentor_profiles (id, status) values ($1, 'active')", [added])
-  await client.query("update public.peer_mentor_profiles set status = 'paused' where id = $1", [added])
-  await client.query("update public.peer_mentor_profiles set id = $2, status = 'active' where id = $1", [
-    added,
-    renamed
-  ])
-  await client.query("update public.peer_mentor_profiles set full_name = 'x'")
-  await client.query("update public.peer_mentor_profiles set status = 'paused' where id = any($1)", [mentors])
-  await client.query("begin")
-  await client.query("update public.peer_mentor_profiles set status = 'active' where id = $1", [first])
-  await client.query("set constraints all immediate")
-  await client.query("commit")
-}
-
-describe("a temporary object with a name that our functions use", () => {
-  let database: Database
-  let shadows: ReadonlyArray<Shadow>
-  beforeAll(async () => {
-    database = await prepare()
-    shadows = await shadowsOf(database)
+  afterAll(async () => {
+    for (const database of Object.values(databases)) {
+      {
+        await using admin = await database.connect("admin")
+        await admin.query(`drop owned by ${login}`)
+        if (database === databases.empty) await admin.query(`drop role ${login}`)
+      }
+      await database[Symbol.asyncDispose]()
+    }
   })
-  afterAll(() => database[Symbol.asyncDispose]())
 
-  const attackers = [
-    ["a login that may write profiles", asWriter],
-    ["authenticated", (database: Database) => asRole(database, "authenticated")]
-  ] as const
-
-  const attack = async (database: Database, connect: (database: Database) => Promise<Connected>) => {
-    // More than fill a request.
-    const mentors = await Promise.all(Array.from({ length: 120 }, () => createMentor(database)))
-    await using client = await connect(database)
-    const cast = await castShadows(client, shadows)
-    const heard = listen(client)
-    await change(client, mentors).catch((cause: unknown) => {
-      if (heard.length === 0) throw cause
-    })
-    return { cast, heard, mentors }
+  const connectAs = async (database: Database, role: Role): Promise<Client & AsyncDisposable> => {
+    if (role !== "a writer") {
+      const client = await database.connect()
+      await client.query(`set role ${role}`)
+      return client
+    }
+    return openAs(database, login, password)
   }
 
-  it.for(attackers)(
-    "runs nothing of %s when profiles are changed, and every change is captured",
-    async ([, connect]) => {
-      const before = await database.row<{ count: number }>("select count(*)::int from pause_status.webhook_queue")
-      const { cast, heard, mentors } = await attack(database, connect)
-      assert.deepStrictEqual(heard, [])
-      for (const name of ["timestamptz", "text", "uuid", "jsonb"]) {
-        assert.isTrue(
-          cast.some((shadow) => shadow.kind === "type" && shadow.name === name),
-          name
-        )
-      }
-      for (const kind of ["relation", "function"])
-        assert.isTrue(
-          cast.some((shadow) => shadow.kind === kind),
-          kind
-        )
-      const after = await database.row<{ count: number }>("select count(*)::int from pause_status.webhook_queue")
-      assert.strictEqual(after.count - before.count, mentors.length + 3)
-      const unsent = await database.rows(
-        "select last_error from pause_status.webhook_queue where last_error is not null"
-      )
-      assert.deepStrictEqual(unsent, [])
+  /** Each statement may fail, as attacks do. */
+  const attack = async (client: Client, statements: ReadonlyArray<readonly [string, ReadonlyArray<unknown>]>) => {
+    const failures: Array<string> = []
+    for (const [statement, values] of statements) {
+      const failure = await failureOf(client.query(statement, [...values]))
+      if (!failure.startsWith("no failure")) failures.push(`${statement}: ${failure}`)
     }
-  )
+    return failures
+  }
 
-  it("runs nothing when service_role calls any of its functions", async () => {
-    const [sent, refused, cancelled] = await pausedEvents(database, 3)
-    await using client = await asRole(database, "service_role")
-    await castShadows(client, shadows)
-    const heard = listen(client)
-    const called = new Set<string>()
-    const call = async <A = unknown>(name: string, ...args: ReadonlyArray<unknown>): Promise<A> => {
-      called.add(`public.${name}`)
-      const values = args.map((arg) => (typeof arg === "object" ? JSON.stringify(arg) : arg))
-      const { rows } = await client.query<{ answer: A }>(
-        `select public.${name}(${args.map((_, at) => `$${at + 1}`)}) as answer`,
-        values
-      )
-      const [{ answer }] = rows as [{ answer: A }]
-      return answer
-    }
-    const given = [sent, refused, { eventId: "none" }]
-    const [first, second] = await call<ReadonlyArray<Answer>>("pause_status_claim", given)
-    assert.strictEqual(first?.outcome, "claimed")
-    await call("pause_status_notify", [sent, { version: -1 }])
-    const { settled } = await call<Settled>(
-      "pause_status_settle",
-      [
-        {
-          eventId: sent?.eventId,
-          token: first?.["token"],
-          outcome: "completed",
-          receipt: { notified: 1 },
-          durationMs: 5
-        },
-        {
-          eventId: refused?.eventId,
-          token: second?.["token"],
-          outcome: "released",
-          kind: "permanent",
-          message: "refused"
-        }
-      ],
-      1
-    )
-    assert.deepStrictEqual(
-      settled.map(({ outcome }) => outcome),
-      ["completed", "dead"]
-    )
-    await call("pause_status_redrive", refused?.eventId, true)
-    await call("pause_status_resolve", cancelled?.eventId, "no longer")
-    await call("pause_status_get_event", sent?.eventId)
-    await call("pause_status_list_events", { limit: 5, occurredFrom: "2026-01-01T00:00:00Z", mentorId: sent?.mentorId })
-    await call("pause_status_health")
-    assert.strictEqual((await call<Answer>("pause_status_erase", sent?.eventId)).outcome, "erased")
-    assert.deepStrictEqual(heard, [])
-    assert.deepStrictEqual([...called].toSorted(), rpcs.map((name) => name.replace(/\(.*/, "")).toSorted())
+  const changesOf = (mentor: string, fresh: string) =>
+    [
+      ["insert into public.peer_mentor_profiles (id, status) values ($1, 'active')", [fresh]],
+      ["update public.peer_mentor_profiles set status = 'paused' where false", []],
+      ["update public.peer_mentor_profiles set status = 'paused' where id = $1", [mentor]],
+      ["update public.peer_mentor_profiles set full_name = 'Ada' where id = $1", [mentor]],
+      ["update public.peer_mentor_profiles set id = gen_random_uuid(), status = 'paused' where id = $1", [fresh]]
+    ] as const
+
+  const callsOf = async (database: Database) => {
+    const [one, other] = [await createMentor(database), await createMentor(database)]
+    for (const mentor of [one, other]) await setStatus(database, mentor, "paused", "active")
+    const event = await givenEvent(database, (await eventOf(database, one)).event_id)
+    const claimed = (await eventOf(database, other)).event_id
+    const token = await claim(database, claimed)
+    const settlement = { eventId: claimed, token, outcome: "completed", receipt: {} }
+    return [
+      ["select public.pause_status_claim($1)", [JSON.stringify([event])]],
+      ["select public.pause_status_notify($1)", [JSON.stringify([event])]],
+      ["select public.pause_status_settle($1, 10)", [JSON.stringify([settlement])]],
+      ["select public.pause_status_list_events($1)", [JSON.stringify({ limit: 5, mentorId: one })]],
+      ["select public.pause_status_get_event($1, null)", [event.eventId]],
+      ["select public.pause_status_redrive($1, true, true)", [claimed]],
+      ["select public.pause_status_resolve($1, 'told', true)", [claimed]],
+      ["select public.pause_status_erase($1)", [claimed]],
+      ["select public.pause_status_health()", []]
+    ] as const
+  }
+
+  const attackAs = async (way: keyof typeof ways, role: Role) => {
+    const database = databaseOf(way)
+    const mentor = await createMentor(database)
+    const statements = role === "service_role" ? await callsOf(database) : changesOf(mentor, randomUUID())
+    await using client = await connectAs(database, role)
+    const made = await castShadows(database, client)
+    let failures: ReadonlyArray<string> = []
+    const betrayed = await betrayedBy(client, async () => {
+      failures = await attack(client, statements)
+    })
+    return { made, betrayed, failures }
+  }
+
+  it.for(roles)("run as nobody else for %s", async (role) => {
+    const { made, betrayed, failures } = await attackAs("ours", role)
+    assert.isAbove(made, 100)
+    assert.deepStrictEqual(betrayed, [])
+    assert.deepStrictEqual(failures, [])
   })
 
-  it.for(attackers)(
-    "would run as postgres for %s if pg_temp were not named: the attack is a real one",
-    async ([, connect]) => {
-      await using unsafe = await prepare([/set search_path = pg_catalog, pg_temp/g, "set search_path = ''"])
-      const { heard } = await attack(unsafe, connect)
-      assert.include(heard.join("; "), `${WARNING} postgres: type timestamptz`)
+  it.for(roles)("would run as postgres for %s if the search path left pg_temp out", async (role) => {
+    const { betrayed } = await attackAs("empty", role)
+    assert.deepStrictEqual(betrayed, ["postgres"])
+  })
+
+  it("come last for each function of ours and each trigger function, to the letter", async () => {
+    const loose = await databaseOf("ours").rows(
+      `select p.oid::regprocedure::text, p.proconfig
+       from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+       where (n.nspname = 'pause_status' or n.nspname = 'public'
+           or p.oid in (select t.tgfoid from pg_trigger t where not t.tgisinternal))
+         and (select array_agg(s) from unnest(p.proconfig) s where s like 'search_path=%') is distinct from array[$1]`,
+      [PATH]
+    )
+    assert.deepStrictEqual(loose, [])
+  })
+
+  it("come last for everything that runs with the rights of its owner, stand-ins, demo and chaos included", async () => {
+    const database = databaseOf("ours")
+    await using client = await database.connect()
+    await client.query("begin")
+    for (const path of ["demo/observer.sql", "chaos/audit.sql"]) {
+      await client.query(await readFile(new URL(`../../../local/${path}`, import.meta.url), "utf8"))
     }
-  )
+    const { rows } = await client.query<{ name: string; path: string | null }>(
+      `select p.oid::regprocedure::text as name,
+         (select s from unnest(p.proconfig) s where s like 'search_path=%') as path
+       from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+       where n.nspname not in ('pg_catalog', 'information_schema')
+         and (p.prosecdef or n.nspname in ('demo', 'chaos') or p.prorettype = 'trigger'::regtype)`
+    )
+    await client.query("rollback")
+    assert.isAbove(rows.filter(({ name }) => /^(demo|chaos)/.test(name)).length, 5)
+    assert.deepStrictEqual(
+      rows.filter(({ path }) => path !== PATH),
+      []
+    )
+  })
 })

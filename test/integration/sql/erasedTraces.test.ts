@@ -1,0 +1,226 @@
+import { afterAll, assert, beforeEach, describe, it } from "vitest"
+import {
+  claimOf,
+  type Database,
+  eventOf,
+  foreignEvent,
+  type GivenEvent,
+  givenEvent,
+  only,
+  openReadyDatabase,
+  pausedEvents,
+  setStatus,
+  settle
+} from "../../support/sql.ts"
+import { inState } from "../../support/states.ts"
+
+describe("what an erased event leaves behind", () => {
+  let database: Database | undefined
+  let own: Database
+  beforeEach(async () => {
+    await database?.[Symbol.asyncDispose]()
+    database = own = await openReadyDatabase()
+  })
+  afterAll(() => database?.[Symbol.asyncDispose]())
+
+  const erase = async (eventId: string): Promise<void> =>
+    assert.deepStrictEqual(await own.call("pause_status_erase", { event_id: eventId }), { outcome: "erased" })
+
+  const coordinate = (mentorId: string) =>
+    own.rows(
+      `with c as (insert into public.coordinators (name) values ('Cleo') returning id)
+       insert into public.mentor_coordinators select $1, id from c`,
+      [mentorId]
+    )
+
+  const notify = async (event: GivenEvent) => only(await own.rpc("pause_status_notify", { events: [event] }))
+
+  const completed = async (): Promise<GivenEvent> => {
+    const [event = foreignEvent()] = await pausedEvents(own, 1)
+    await coordinate(event.mentorId)
+    await notify(event)
+    await settle(own, event.eventId)
+    return event
+  }
+
+  const deleteProfile = (mentorId: string) =>
+    own.rows("delete from public.peer_mentor_profiles where id = $1", [mentorId])
+
+  /** What pg_net has of a request: the answer, as the handler gives it, or the request while it waits. */
+  const answer = (content: unknown, id = 1) =>
+    own.rows("insert into net._http_response (id, status_code, headers, content) values ($1, 200, '{}', $2)", [
+      id,
+      JSON.stringify(content)
+    ])
+
+  /** The tables that name an id anywhere in a row: of our schema all that there are, and pg_net's. */
+  const tablesWith = async (name: string): Promise<ReadonlyArray<string>> => {
+    const tables = await own.rows<{ name: string }>(
+      `select c.oid::regclass::text as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+       where c.relkind = 'r' and n.nspname in ('pause_status', 'net') order by 1`
+    )
+    const found: Array<string> = []
+    for (const table of tables) {
+      const row =
+        table.name === "net.http_request_queue" ? "t.headers::text || convert_from(t.body, 'UTF8')" : "t::text"
+      const { yes } = await own.row<{ yes: boolean }>(
+        `select exists (select from ${table.name} t where strpos(${row}, $1) > 0) as yes`,
+        [name]
+      )
+      if (yes) found.push(table.name)
+    }
+    return found
+  }
+
+  const itsKeys = ["pause_status.erased_events", "pause_status.orchestrations"]
+
+  it("names neither the mentor nor the time, once the profile and all other events are gone", async () => {
+    const event = await completed()
+    await answer({ eventId: event.eventId, receipt: { mentorId: event.mentorId } })
+    await own.rows("select pause_status.recheck(array[$1::uuid], 'unreadable')", [event.mentorId])
+    await deleteProfile(event.mentorId)
+    assert.include(await tablesWith(event.mentorId), "net.http_request_queue")
+    await erase(event.eventId)
+    assert.deepStrictEqual(await tablesWith(event.mentorId), [])
+    assert.deepStrictEqual(await tablesWith(event.occurredAt), [])
+    assert.deepStrictEqual(await tablesWith(event.eventId), itsKeys)
+    const { told } = await own.row<{ told: number }>("select count(*)::int as told from public.notifications")
+    assert.strictEqual(told, 1)
+  })
+
+  it("keeps of a mentor with a profile what the next event needs, and nothing that leads from the mentor to it", async () => {
+    const event = await completed()
+    await answer({ eventId: event.eventId, receipt: { mentorId: event.mentorId } })
+    await erase(event.eventId)
+    assert.deepStrictEqual(await tablesWith(event.mentorId), [
+      "pause_status.mentor_states",
+      "pause_status.orchestrated_mentors"
+    ])
+    assert.deepStrictEqual(await tablesWith(event.eventId), itsKeys)
+    await setStatus(own, event.mentorId, "active")
+    const next = await givenEvent(own, (await eventOf(own, event.mentorId, 2)).event_id)
+    assert.include(await notify(next), { outcome: "notified" })
+  })
+
+  it("keeps what is known of a mentor with another event, even one whose profile is gone", async () => {
+    const event = await completed()
+    await setStatus(own, event.mentorId, "active")
+    await deleteProfile(event.mentorId)
+    await erase(event.eventId)
+    const states = await own.rows("select version::int from pause_status.mentor_states")
+    assert.deepStrictEqual(states, [{ version: 2 }])
+    const { event_id } = await eventOf(own, event.mentorId, 2)
+    await settle(own, event_id)
+    await erase(event_id)
+    assert.deepStrictEqual(await tablesWith(event.mentorId), [])
+  })
+
+  it("names no mentor whose events are all erased by one statement", async () => {
+    const { mentorId } = await completed()
+    await setStatus(own, mentorId, "active")
+    await settle(own, (await eventOf(own, mentorId, 2)).event_id)
+    await deleteProfile(mentorId)
+    await own.rows("select pause_status.erase(q.event_id) from pause_status.webhook_queue q where q.mentor_id = $1", [
+      mentorId
+    ])
+    assert.deepStrictEqual(await tablesWith(mentorId), [])
+  })
+
+  it("does not stand in the way of a mentor who comes back under the same id", async () => {
+    const event = await completed()
+    await setStatus(own, event.mentorId, "active")
+    const second = await givenEvent(own, (await eventOf(own, event.mentorId, 2)).event_id)
+    await notify(second)
+    await settle(own, second.eventId)
+    await deleteProfile(event.mentorId)
+    await erase(event.eventId)
+    await erase(second.eventId)
+    await own.rows("insert into public.peer_mentor_profiles (id, status) values ($1, 'active')", [event.mentorId])
+    await setStatus(own, event.mentorId, "paused")
+    const again = await givenEvent(own, (await eventOf(own, event.mentorId, 1)).event_id)
+    assert.deepInclude(await claimOf(own, again), { outcome: "claimed" })
+    const { outcome, receipt } = await notify(again)
+    assert.strictEqual(outcome, "notified")
+    assert.deepInclude(receipt, { notified: 1 })
+    assert.include(await claimOf(own, event), { outcome: "completed" })
+  })
+
+  it("is hashed with a salt of its own each time", async () => {
+    const { eventId } = await completed()
+    await erase(eventId)
+    const hashes = await own.rows<{ fingerprint: string }>(
+      `select fingerprint from pause_status.erased_events union all
+       select fingerprint from pause_status.orchestrations`
+    )
+    for (const { fingerprint } of hashes) assert.match(fingerprint, /^sha256:[0-9a-f]{32}:[0-9a-f]{64}$/)
+    assert.strictEqual(new Set(hashes.map(({ fingerprint }) => fingerprint.split(":")[1])).size, 2)
+  })
+
+  it("is in no error of a job and in no alert", async () => {
+    const { eventId, mentorId } = await completed()
+    const error = `mentor ${mentorId} cannot be reconciled after ${eventId}`
+    await own.rows("select pause_status.beat('reconcile', $1), pause_status.raise_alert('job_failing', 1, $1)", [error])
+    await deleteProfile(mentorId)
+    await erase(eventId)
+    assert.deepStrictEqual(
+      await own.rows(
+        `select last_error as error from pause_status.heartbeats where job = 'reconcile' union all
+         select detail from pause_status.alerts`
+      ),
+      Array.from({ length: 2 }, () => ({ error: "mentor (erased) cannot be reconciled after (erased)" }))
+    )
+  })
+
+  it("takes along what pg_net keeps of it, and only that: events of the same request go again without a failure", async () => {
+    await own.rows("truncate net.http_request_queue")
+    const [event = foreignEvent(), sibling = foreignEvent()] = await pausedEvents(own, 2)
+    const [other = foreignEvent()] = await pausedEvents(own, 1)
+    await answer({ eventId: other.eventId })
+    await settle(own, event.eventId)
+    await erase(event.eventId)
+    const { bodies } = await own.row<{ bodies: ReadonlyArray<{ readonly event_id: string }> }>(
+      "select jsonb_agg(convert_from(body, 'UTF8')::jsonb) as bodies from net.http_request_queue"
+    )
+    assert.deepStrictEqual(
+      bodies.map(({ event_id }) => event_id),
+      [other.eventId]
+    )
+    assert.deepStrictEqual(await own.rows("select id::int from net._http_response"), [{ id: 1 }])
+    const { attempts, failures, seconds_until_next_attempt } = await eventOf(own, sibling.mentorId)
+    assert.deepStrictEqual({ attempts, failures }, { attempts: 0, failures: 0 })
+    assert.isAtMost(seconds_until_next_attempt ?? Infinity, 0)
+  })
+
+  it("does not keep it when pg_net is not there, refuses, or has its tables locked", { timeout: 60_000 }, async () => {
+    const [first, second, third] = await pausedEvents(own, 3)
+    for (const event of [first, second, third]) await settle(own, event?.eventId ?? "")
+    await using admin = await own.connect("admin")
+    await admin.query("begin")
+    await admin.query("lock table net._http_response, net.http_request_queue in access exclusive mode")
+    await erase(first?.eventId ?? "")
+    await admin.query("rollback")
+    await admin.query("revoke all on all tables in schema net from public, postgres")
+    await erase(second?.eventId ?? "")
+    await admin.query("drop extension pg_net cascade")
+    await erase(third?.eventId ?? "")
+    assert.deepStrictEqual(await own.rows("select from pause_status.webhook_queue"), [])
+  })
+
+  it("does not keep it when the profiles are not what they were", async () => {
+    const { eventId, mentorId } = await completed()
+    await own.rows("drop table public.mentor_coordinators, public.peer_mentor_profiles")
+    await erase(eventId)
+    assert.deepStrictEqual(await tablesWith(eventId), itsKeys)
+    assert.notDeepEqual(await tablesWith(mentorId), [])
+  })
+
+  it("can also be a cancelled event: nobody is notified of it", async () => {
+    const cancelled = await inState["pending, and cancelled"](own)
+    const event = await givenEvent(own, cancelled)
+    await coordinate(event.mentorId)
+    await erase(cancelled)
+    assert.include(await claimOf(own, event), { outcome: "completed" })
+    assert.include(await notify(event), { outcome: "notified", replayed: true })
+    assert.deepStrictEqual(await own.rows("select from public.notifications"), [])
+  })
+})

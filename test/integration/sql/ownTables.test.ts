@@ -1,0 +1,249 @@
+import { assert, describe, it } from "vitest"
+import { createMentor, type Database, openDatabase, setStatus } from "../../support/sql.ts"
+
+/** Applies the migrations, and returns what they are refused for and what is to be done. */
+const refusalOf = (database: Database): Promise<string> =>
+  database.migrate().then(
+    () => "not refused",
+    (error: Error & { readonly hint?: string }) => `${error.message} (${error.hint})`
+  )
+
+const enumOf = (...words: ReadonlyArray<string>) =>
+  `create type public.mentor_status as enum (${words.map((word) => `'${word}'`).join(", ")});`
+
+const notifications = (changes: string, version = "bigint") => `
+  create table public.notifications (
+    id uuid, event_id uuid, mentor_id uuid, coordinator_id uuid, transition text, version ${version}${changes}
+  )`
+
+describe("a project's own tables", () => {
+  it.for<readonly [what: string, statements: string, says: string]>([
+    [
+      "an id of another type",
+      "create table public.peer_mentor_profiles (id bigint primary key, status text)",
+      "public.peer_mentor_profiles.id must be of type uuid, but it is of type bigint"
+    ],
+    [
+      "an id of a domain",
+      `create domain public.mentor_id as uuid;
+       create table public.peer_mentor_profiles (id public.mentor_id primary key, status text)`,
+      "peer_mentor_profiles.id must be of type uuid, but it is of type mentor_id, a domain over uuid"
+    ],
+    [
+      "no status",
+      "create table public.peer_mentor_profiles (id uuid primary key)",
+      "public.peer_mentor_profiles.status must be of type text, varchar or an enum, but there is no such column"
+    ],
+    [
+      "a status that is a number",
+      "create table public.peer_mentor_profiles (id uuid primary key, status integer)",
+      "status must be of type text, varchar or an enum, but it is of type integer"
+    ],
+    [
+      "a status of a domain over an enum",
+      `${enumOf("active", "paused")}
+       create domain public.own_status as public.mentor_status;
+       create table public.peer_mentor_profiles (id uuid primary key, status public.own_status)`,
+      "but it is of type own_status, a domain over mentor_status"
+    ],
+    [
+      "an enum without the two words",
+      `${enumOf("Active", "paused", "left")}
+       create table public.peer_mentor_profiles (id uuid primary key, status public.mentor_status)`,
+      "has a status that cannot be both active and paused, only Active, paused, left"
+    ],
+    [
+      "coordinators with another id",
+      "create table public.coordinators (id integer primary key)",
+      "public.coordinators.id must be of type uuid"
+    ],
+    [
+      "links without a coordinator",
+      "create table public.mentor_coordinators (mentor_id uuid, coordinator text)",
+      "public.mentor_coordinators.coordinator_id must be of type uuid, but there is no such column"
+    ],
+    [
+      "a view in the place of the profiles",
+      "create view public.peer_mentor_profiles as select gen_random_uuid() as id, 'active' as status",
+      "must be a table"
+    ],
+    [
+      "a key of tenant and id",
+      `create table public.peer_mentor_profiles (
+         tenant integer, id uuid not null, status text, primary key (tenant, id)
+       )`,
+      "Run: alter table public.peer_mentor_profiles alter id set not null, add unique (id)"
+    ],
+    [
+      "no key",
+      "create table public.peer_mentor_profiles (id uuid not null, status text)",
+      "must have a key of id alone, but an id may be null, or may be there twice"
+    ],
+    [
+      "an id that may be null",
+      "create table public.peer_mentor_profiles (id uuid unique, status text)",
+      "must have a key of id alone"
+    ],
+    [
+      "an id that is unique among some rows",
+      `create table public.peer_mentor_profiles (id uuid not null, status text);
+       create unique index on public.peer_mentor_profiles (id) where status <> 'deleted'`,
+      "must have a key of id alone"
+    ],
+    [
+      "an id that is unique only as text",
+      `create table public.peer_mentor_profiles (id uuid not null, status text);
+       create unique index on public.peer_mentor_profiles (left(status, 5), id);
+       create unique index on public.peer_mentor_profiles (cast(id as text))`,
+      "must have a key of id alone"
+    ],
+    [
+      "partitions by something else",
+      `create table public.peer_mentor_profiles (
+         region text, id uuid, status text, primary key (region, id)
+       ) partition by list (region)`,
+      "only the partition key can be unique: partition it by hash (id)"
+    ],
+    [
+      "a partition in the place of the profiles",
+      `create table public.everybody (id uuid primary key, status text) partition by hash (id);
+       create table public.peer_mentor_profiles partition of public.everybody for values with (modulus 1, remainder 0)`,
+      "must stand for itself"
+    ],
+    [
+      "profiles that another table inherits",
+      `create table public.peer_mentor_profiles (id uuid primary key, status text);
+       create table public.senior_mentor_profiles () inherits (public.peer_mentor_profiles)`,
+      "must stand for itself"
+    ],
+    [
+      "notifications of another purpose",
+      "create table public.notifications (id uuid primary key, user_id uuid, transition text)",
+      "it lacks event_id uuid, mentor_id uuid, coordinator_id uuid, version bigint"
+    ],
+    [
+      "notifications without a unique key",
+      notifications(", primary key (event_id, coordinator_id, transition)"),
+      "Run: alter table public.notifications add unique (event_id, coordinator_id)"
+    ],
+    [
+      "notifications that are unique only at the commit",
+      notifications(", unique (event_id, coordinator_id) deferrable"),
+      "does not keep a coordinator from being told twice"
+    ],
+    [
+      "notifications that are unique only among some rows",
+      `${notifications(", read_at timestamptz")};
+       create unique index on public.notifications (event_id, coordinator_id) where read_at is null`,
+      "does not keep a coordinator from being told twice"
+    ],
+    [
+      "notifications that ask for more",
+      notifications(", unique (event_id, coordinator_id), user_id uuid not null, read boolean not null default false"),
+      "asks for what is not always known: user_id"
+    ],
+    [
+      "notifications that ask for a version",
+      notifications(", unique (event_id, coordinator_id)", "bigint not null"),
+      "asks for what is not always known: version"
+    ],
+    [
+      "notifications that generate what is written",
+      `create table public.notifications (
+         id uuid, event_id uuid, mentor_id uuid, coordinator_id uuid, version bigint,
+         transition text generated always as ('PAUSE') stored, unique (event_id, coordinator_id)
+       )`,
+      "it lacks transition text"
+    ],
+    [
+      "notifications of existing mentors only",
+      `create table public.mentors (id uuid primary key);
+       ${notifications(", unique (event_id, coordinator_id), foreign key (mentor_id) references public.mentors")}`,
+      "a mentor or an event may be gone"
+    ],
+    [
+      "a view in the place of the notifications",
+      `create view public.notifications as
+       select null::uuid as id, null::uuid as event_id, null::uuid as mentor_id, null::uuid as coordinator_id,
+         null::text as transition, null::bigint as version`,
+      "must be a table without rules"
+    ]
+  ])("are refused, before anything is installed, when there is %s", async ([, statements, says]) => {
+    await using database = await openDatabase({ migrate: false })
+    await database.rows(statements)
+    assert.include(await refusalOf(database), says)
+    assert.isNull((await database.row<{ found: unknown }>("select to_regnamespace('pause_status') as found")).found)
+  })
+
+  it.for<readonly [what: string, statements: string]>([
+    ["a unique id beside the key", "(tenant integer, id uuid not null unique, status text, primary key (tenant, id))"],
+    ["a key that may be deferred", "(id uuid primary key deferrable initially deferred, status text)"],
+    ["a key with other columns in its index", "(id uuid, status text, primary key (id) include (status))"],
+    ["a status of a domain over text", "(id uuid primary key, status public.word)"],
+    [
+      "a generated status",
+      `(id uuid primary key, away boolean not null default false,
+        status text generated always as (case when away then 'paused' else 'active' end) stored)`
+    ],
+    ["partitions by the id", "(id uuid primary key, status text) partition by hash (id)"]
+  ])("are taken with %s, and pauses are captured", async ([, columns]) => {
+    await using database = await openDatabase({ migrate: false })
+    await database.rows("create domain public.word as text check (value <> '')")
+    await database.rows(`create table public.peer_mentor_profiles ${columns}`)
+    if (columns.includes("partition")) {
+      await database.rows(`
+        create table public.some_profiles partition of public.peer_mentor_profiles
+          for values with (modulus 1, remainder 0)`)
+    }
+    await database.migrate()
+    await database.migrate()
+    const generated = columns.includes("away")
+    const given = [["id", "gen_random_uuid()"], ...(generated ? [] : [["status", "'active'"]])]
+    if (columns.includes("tenant")) given.push(["tenant", "1"])
+    await database.rows(`
+      insert into public.peer_mentor_profiles (${given.map(([name]) => name).join(", ")})
+      values (${given.map(([, value]) => value).join(", ")})`)
+    await database.rows(`update public.peer_mentor_profiles set ${generated ? "away = true" : "status = 'paused'"}`)
+    assert.deepStrictEqual(await database.rows("select transition from pause_status.webhook_queue"), [
+      { transition: "PAUSE" }
+    ])
+  })
+
+  it("are taken with notifications that have more columns, which are written as in a table of ours", async () => {
+    await using database = await openDatabase({ migrate: false })
+    await database.rows(`
+      ${notifications(`, serial bigint generated always as identity primary key, read boolean not null default false,
+        unique (coordinator_id, event_id)`)};
+      create table public.coordinators (id uuid primary key);
+      insert into public.coordinators values (gen_random_uuid())`)
+    await database.migrate()
+    await database.rows("insert into public.mentor_coordinators select gen_random_uuid(), id from public.coordinators")
+    const [answer] = await database.rpc("pause_status_notify", {
+      events: [
+        {
+          eventId: "7f000001-0000-4000-8000-000000000001",
+          mentorId: (await database.row<{ id: string }>("select mentor_id as id from public.mentor_coordinators")).id,
+          transition: "PAUSE",
+          oldStatus: "active",
+          newStatus: "paused",
+          occurredAt: "2026-11-22T10:00:00Z",
+          source: "webhook"
+        }
+      ]
+    })
+    assert.nestedInclude(answer, { outcome: "notified", "receipt.notified": 1 })
+  })
+
+  it("are not taken for temporary ones of the session that installs", async () => {
+    await using database = await openDatabase({ migrate: false })
+    const temporary = ["peer_mentor_profiles", "coordinators", "mentor_coordinators", "notifications", "pg_index"]
+      .map((name) => `create temporary table if not exists ${name} (x integer);`)
+      .join("\n")
+    await database.migrate({ replace: [/^/, temporary] })
+    const mentor = await createMentor(database)
+    await setStatus(database, mentor, "paused")
+    assert.deepStrictEqual(await database.rows("select transition from pause_status.webhook_queue"), [
+      { transition: "PAUSE" }
+    ])
+  })
+})
