@@ -615,10 +615,10 @@ create function pause_status.erase(event_id uuid)
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
 comment on function pause_status.erase(uuid) is 'Erases a settled event with its payload, attempts, receipt and dead letters, and leaves a tombstone: erased (also when it was before), not_settled (pending, processing, or its dead letter is open) or unknown. What coordinators were told stays in public.notifications.';
 
-create function pause_status.erase_from_net(names text[])
+create function pause_status.erase_from_net(event_id uuid, mentor_id uuid)
   returns bigint[]
   language plpgsql volatile set search_path=pg_catalog, pg_temp set lock_timeout=100ms set jit=off;
-comment on function pause_status.erase_from_net(text[]) is 'Deletes what pg_net keeps of requests that name one of these ids; returns the ids of the requests. Never raises.';
+comment on function pause_status.erase_from_net(uuid,uuid) is 'Deletes pg_net''s answers that name an event, or a mentor unless that is null, and our requests that wait with the event; returns their ids. Never raises.';
 
 create function pause_status.erase_traces(event_id uuid, mentor_id uuid)
   returns void
@@ -675,10 +675,10 @@ create function pause_status.handler_address(OUT function_url text, OUT secrets 
   language plpgsql stable set search_path=pg_catalog, pg_temp;
 comment on function pause_status.handler_address() is 'Where events are sent, and the secrets to sign them with; or an error that says what is missing.';
 
-create function pause_status.has_unique_key(relation regclass, columns text[], arbiter boolean)
+create function pause_status.has_unique_key(relation regclass, columns text[])
   returns boolean
   language sql stable set search_path=pg_catalog, pg_temp;
-comment on function pause_status.has_unique_key(regclass,text[],boolean) is 'Whether exactly these columns are unique; as an arbiter of on conflict, also at every moment of a transaction.';
+comment on function pause_status.has_unique_key(regclass,text[]) is 'Whether exactly these columns are unique, in all rows and at every moment: a key that may be deferred lets an id be there twice until the commit, and capture would fail the statement that does it.';
 
 create function pause_status.hold(event_ids uuid[])
   returns SETOF pause_status.webhook_queue

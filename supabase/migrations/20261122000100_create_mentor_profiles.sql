@@ -3,7 +3,7 @@
 --          What would make capture or notify fail later is refused here, before anything is installed.
 -- Locks:   none on existing tables.
 -- Undo:    drop table public.mentor_coordinators, public.coordinators, public.peer_mentor_profiles (only if made here);
---          drop function pause_status.touch(), pause_status.has_unique_key(regclass, text[], boolean).
+--          drop function pause_status.touch(), pause_status.has_unique_key(regclass, text[]).
 
 -- Before anything is installed: the first half without the second would capture, and send nothing again.
 do $$
@@ -18,6 +18,18 @@ $$;
 
 -- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('pause_status migrations'));
+
+do $$
+begin
+  if current_setting('server_version_num')::integer < 150000 then
+    raise exception 'PostgreSQL 15 or newer is needed, but this is %', current_setting('server_version')
+      using errcode = 'feature_not_supported';
+  end if;
+end
+$$;
+
+-- Here and not where it is first used: where it cannot be had, nothing may be captured, because nothing would be swept.
+create extension if not exists pg_cron with schema pg_catalog;
 
 create schema if not exists pause_status;
 revoke all on schema pause_status from public, anon, authenticated, service_role;
@@ -40,7 +52,7 @@ end
 $$;
 comment on function pause_status.touch() is 'Keeps updated_at current, unless the update itself changes it.';
 
-create or replace function pause_status.has_unique_key(relation regclass, columns text[], arbiter boolean)
+create or replace function pause_status.has_unique_key(relation regclass, columns text[])
 returns boolean
 language sql
 stable
@@ -52,7 +64,7 @@ as $$
     where i.indrelid = relation
       and i.indisunique
       and i.indisvalid
-      and (i.indimmediate or not arbiter)
+      and i.indimmediate
       and i.indpred is null
       and i.indexprs is null
       and array(
@@ -64,8 +76,9 @@ as $$
       ) = array(select c collate "C" from unnest(columns) c order by 1)
   )
 $$;
-comment on function pause_status.has_unique_key(regclass, text[], boolean) is
-  'Whether exactly these columns are unique; as an arbiter of on conflict, also at every moment of a transaction.';
+comment on function pause_status.has_unique_key(regclass, text[]) is
+  'Whether exactly these columns are unique, in all rows and at every moment: a key that may be deferred lets an id be '
+  'there twice until the commit, and capture would fail the statement that does it.';
 
 revoke all on all functions in schema pause_status from public, anon, authenticated, service_role;
 
@@ -200,7 +213,7 @@ begin
   ) then
     problem := 'must stand for itself, but it is a partition, or it inherits, or it is inherited';
     cure := 'Changes by the other table''s name would go unnoticed: give this name to the table that is written to.';
-  elsif not (found.id_is_not_null and pause_status.has_unique_key(relation, array['id'], false)) then
+  elsif not (found.id_is_not_null and pause_status.has_unique_key(relation, array['id'])) then
     problem := 'must have a key of id alone, but an id may be null, or may be there twice';
     cure := case found.relkind
       when 'p' then 'In a partitioned table only the partition key can be unique: partition it by hash (id).'
@@ -268,7 +281,7 @@ begin
   elsif obliged is not null then
     problem := 'asks for what is not always known: ' || obliged;
     cure := 'Give these columns a default, or drop their not null.';
-  elsif not pause_status.has_unique_key(relation, array['event_id', 'coordinator_id'], true) then
+  elsif not pause_status.has_unique_key(relation, array['event_id', 'coordinator_id']) then
     problem := 'does not keep a coordinator from being told twice';
     cure := 'Run: alter table public.notifications add unique (event_id, coordinator_id)';
   elsif exists (

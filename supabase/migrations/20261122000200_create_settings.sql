@@ -144,6 +144,9 @@ create or replace trigger heartbeats_replace_row
   before insert on pause_status.heartbeats
   for each row
   execute function pause_status.replace_row();
+-- Also for session_replication_role = replica: what "supabase db dump --data-only" writes begins with it.
+alter table pause_status.settings enable always trigger settings_replace_row;
+alter table pause_status.heartbeats enable always trigger heartbeats_replace_row;
 
 insert into pause_status.settings (singleton)
 select true

@@ -189,6 +189,7 @@ create or replace trigger deliveries_skip_restored
   for each row
   when (new.dispatched_at < now())
   execute function pause_status.skip_row();
+alter table pause_status.deliveries enable always trigger deliveries_skip_restored;
 
 create table if not exists pause_status.rechecks (
   id uuid default gen_random_uuid(),

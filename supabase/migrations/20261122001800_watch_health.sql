@@ -38,6 +38,7 @@ create or replace trigger alerts_replace_row
   for each row
   when (new.closed_at is null and new.opened_at < now())
   execute function pause_status.replace_row();
+alter table pause_status.alerts enable always trigger alerts_replace_row;
 comment on table pause_status.alerts is 'One row from the moment something is wrong until it no longer is.';
 comment on column pause_status.alerts.last_seen_at is 'When the cause was last seen.';
 comment on column pause_status.alerts.value is

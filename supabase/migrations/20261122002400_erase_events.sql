@@ -1,12 +1,12 @@
 -- Purpose: erases a settled event with all that was kept about it, but for what keeps it from being notified again.
 -- Locks:   none on existing tables.
 -- Undo:    drop function public.pause_status_erase(uuid), pause_status.erase(uuid),
---          pause_status.erase_traces(uuid, uuid), pause_status.strike(text[]), pause_status.erase_from_net(text[]).
+--          pause_status.erase_traces(uuid, uuid), pause_status.strike(text[]), pause_status.erase_from_net(uuid, uuid).
 
 -- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('pause_status migrations'));
 
-create or replace function pause_status.erase_from_net(names text[])
+create or replace function pause_status.erase_from_net(event_id uuid, mentor_id uuid)
 returns bigint[]
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -24,9 +24,8 @@ begin
       where r.ctid = any(array(
         select named.ctid
         from net._http_response named
-        where exists (
-          select from unnest(names) as n (name) where strpos(concat(named.content, named.headers::text), n.name) > 0
-        )
+        where strpos(concat(named.content, named.headers::text), event_id::text) > 0
+          or strpos(named.content, '"mentorId":"' || mentor_id || '"') > 0
         for update of named skip locked
       ))
       returning r.id
@@ -42,9 +41,9 @@ begin
       where r.ctid = any(array(
         select named.ctid
         from net.http_request_queue named
-        where exists (
-          select from unnest(names) as n (name) where position(convert_to(n.name, 'UTF8') in named.body) > 0
-        )
+        where position(convert_to(event_id::text, 'UTF8') in named.body) > 0
+          -- Not those of the project's other webhooks: nobody would send them again.
+          and exists (select from pause_status.deliveries d where d.request_id = named.id)
         -- Skips what pg_net is sending.
         for update of named skip locked
       ))
@@ -57,8 +56,9 @@ begin
   return coalesce(answered, '{}') || coalesce(taken, '{}');
 end
 $$;
-comment on function pause_status.erase_from_net(text[]) is
-  'Deletes what pg_net keeps of requests that name one of these ids; returns the ids of the requests. Never raises.';
+comment on function pause_status.erase_from_net(uuid, uuid) is
+  'Deletes pg_net''s answers that name an event, or a mentor unless that is null, and our requests that wait with the '
+  'event; returns their ids. Never raises.';
 
 create or replace function pause_status.strike(names text[])
 returns void
@@ -88,15 +88,10 @@ as $$
 declare
   was_last constant boolean :=
     not exists (select from pause_status.webhook_queue q where q.mentor_id = erase_traces.mentor_id);
-  names constant text[] := array[event_id::text] || case when was_last then array[mentor_id::text] end;
   requests bigint[];
 begin
-  update pause_status.mentor_states s
-  set event_id = null
-  where s.mentor_id = erase_traces.mentor_id and s.event_id = erase_traces.event_id;
-  perform pause_status.strike(names);
-
-  requests := pause_status.erase_from_net(names);
+  perform pause_status.strike(array[event_id::text] || case when was_last then array[mentor_id::text] end);
+  requests := pause_status.erase_from_net(event_id, case when was_last then mentor_id end);
   -- Other events that travelled in these requests go again, without counting a failure.
   perform pause_status.withdraw(array(
     select q.event_id
@@ -105,11 +100,31 @@ begin
     where d.request_id = any(requests)
     for update of q skip locked
   ));
+  -- Nor is the body of a request needed that its commit has posted, which another event leads.
+  update pause_status.webhook_queue q
+  set leads = null
+  where q.event_id = any(array(
+    select leader.event_id
+    from pause_status.webhook_queue leader
+    where leader.status = 'pending'
+      and leader.delivery_id is not null
+      and leader.leads @> jsonb_build_array(jsonb_build_object('event_id', erase_traces.event_id))
+    for update skip locked
+  ));
   delete from pause_status.deliveries d where d.id = erase_traces.event_id;
   update pause_status.deliveries d
   set event_ids = array_remove(d.event_ids, erase_traces.event_id)
   where d.error is not null and erase_traces.event_id = any(d.event_ids);
 
+  -- The last of all, and skipped while somebody changes the profile: that change must not wait for us.
+  update pause_status.mentor_states s
+  set event_id = null
+  where s.mentor_id = any(array(
+    select held.mentor_id
+    from pause_status.mentor_states held
+    where held.mentor_id = erase_traces.mentor_id and held.event_id = erase_traces.event_id
+    for update skip locked
+  ));
   if was_last then
     -- Fails if the profiles have another shape by now: that must not keep the event.
     perform pause_status.attempt(format('select pause_status.forget_mentors(array[%L]::uuid[])', mentor_id));

@@ -109,6 +109,18 @@ describe("the migrations", () => {
     assert.include(await failureOf(database.migrate()), "pgcrypto must be in the schema extensions")
   })
 
+  it("install nothing where pg_cron cannot be had: what is captured would never be swept", async () => {
+    await using database = await openDatabase({ migrate: false })
+    const failure = await failureOf(
+      database.migrate({
+        replace: [/create extension if not exists pg_cron[^;]*;/, "select 'no pg_cron'::integer;"]
+      })
+    )
+    assert.include(failure, "no pg_cron")
+    const { schema } = await database.row<{ schema: unknown }>("select to_regnamespace('pause_status') as schema")
+    assert.isNull(schema)
+  })
+
   it("schedule what comes often once a minute when pg_cron knows no seconds", async () => {
     await using database = await openDatabase({ migrate: false })
     await using admin = await database.connect("admin")

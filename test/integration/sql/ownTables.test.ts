@@ -80,6 +80,11 @@ describe("a project's own tables", () => {
       "must have a key of id alone, but an id may be null, or may be there twice"
     ],
     [
+      "an id that may be there twice until the commit",
+      "create table public.peer_mentor_profiles (id uuid primary key deferrable initially deferred, status text)",
+      "must have a key of id alone"
+    ],
+    [
       "an id that may be null",
       "create table public.peer_mentor_profiles (id uuid unique, status text)",
       "must have a key of id alone"
@@ -177,7 +182,10 @@ describe("a project's own tables", () => {
 
   it.for<readonly [what: string, statements: string]>([
     ["a unique id beside the key", "(tenant integer, id uuid not null unique, status text, primary key (tenant, id))"],
-    ["a key that may be deferred", "(id uuid primary key deferrable initially deferred, status text)"],
+    [
+      "an immediate key beside one that may be deferred",
+      "(id uuid primary key deferrable initially deferred, status text, unique (id))"
+    ],
     ["a key with other columns in its index", "(id uuid, status text, primary key (id) include (status))"],
     ["a status of a domain over text", "(id uuid primary key, status public.word)"],
     [

@@ -1,0 +1,79 @@
+import { afterAll, assert, beforeEach, describe, it } from "vitest"
+import {
+  type Database,
+  eventsOf,
+  foreignEvent,
+  type GivenEvent,
+  openReadyDatabase,
+  pausedEvents,
+  settle
+} from "../../support/sql.ts"
+
+describe("erasing an event", () => {
+  let database: Database | undefined
+  let own: Database
+  beforeEach(async () => {
+    await database?.[Symbol.asyncDispose]()
+    database = own = await openReadyDatabase()
+  })
+  afterAll(() => database?.[Symbol.asyncDispose]())
+
+  const erase = (eventId: string) => own.call("pause_status_erase", { event_id: eventId })
+
+  const settled = async (): Promise<GivenEvent> => {
+    const [event = foreignEvent()] = await pausedEvents(own, 1)
+    await settle(own, event.eventId)
+    return event
+  }
+
+  it("takes no request and no answer of the project's other webhooks, whatever they name", async () => {
+    const { eventId, mentorId } = await settled()
+    await own.rows("truncate net.http_request_queue")
+    // A webhook on notifications, and one on deleted profiles, as the dashboard makes them.
+    for (const record of [{ event_id: eventId, mentor_id: mentorId }, { id: mentorId }]) {
+      await own.rows("select net.http_post('http://127.0.0.1:9/theirs', $1::jsonb)", [JSON.stringify({ record })])
+    }
+    await own.rows("insert into net._http_response (id, status_code, content) values (-1, 200, $1)", [
+      JSON.stringify({ deleted: mentorId })
+    ])
+    await own.rows("delete from public.peer_mentor_profiles where id = $1", [mentorId])
+    assert.deepStrictEqual(await erase(eventId), { outcome: "erased" })
+    assert.lengthOf(await own.rows("select from net.http_request_queue"), 2)
+    assert.lengthOf(await own.rows("select from net._http_response"), 1)
+  })
+
+  it("takes it out of the request that another event led, also when pg_net has lost that", async () => {
+    const events = await pausedEvents(own, 2)
+    await own.rows("truncate net.http_request_queue")
+    const { leader } = await own.row<{ leader: string }>(
+      "select event_id as leader from pause_status.webhook_queue where leads is not null"
+    )
+    const event = events.find(({ eventId }) => eventId !== leader) ?? foreignEvent()
+    await settle(own, event.eventId)
+    await erase(event.eventId)
+    assert.deepStrictEqual(
+      await own.rows("select event_id from pause_status.webhook_queue q where strpos(q::text, $1) > 0", [
+        event.mentorId
+      ]),
+      []
+    )
+    assert.deepInclude(await own.row("select event_id, status from pause_status.webhook_queue"), {
+      event_id: leader,
+      status: "pending"
+    })
+  })
+
+  it("neither waits for who is changing the mentor's profile, nor fails for it", async () => {
+    const { eventId, mentorId } = await settled()
+    await using writer = await own.connect()
+    await writer.query("begin")
+    await writer.query("update public.peer_mentor_profiles set status = 'active' where id = $1", [mentorId])
+    assert.deepStrictEqual(await erase(eventId), { outcome: "erased" })
+    await writer.query("commit")
+    const events = await eventsOf(own, mentorId)
+    assert.deepStrictEqual(
+      events.map(({ version, transition }) => ({ version, transition })),
+      [{ version: 2, transition: "RESUME" }]
+    )
+  })
+})
