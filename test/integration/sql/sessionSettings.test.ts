@@ -158,7 +158,8 @@ const lifeWith = async (settings: Readonly<Record<string, string>>): Promise<unk
   await storeSecret(database, "pause_status_function_url", URL)
   await storeSecret(database, "pause_status_webhook_secret", SECRET)
   await database.rows("insert into public.coordinators (name) values ('Ada')")
-  return lifeIn(database, settings)
+  // Awaited, or the database would be dropped meanwhile.
+  return await lifeIn(database, settings)
 }
 
 describe("what a session has set", () => {
