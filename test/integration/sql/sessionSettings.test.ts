@@ -158,6 +158,7 @@ const lifeWith = async (settings: Readonly<Record<string, string>>): Promise<unk
   await storeSecret(database, "pause_status_function_url", URL)
   await storeSecret(database, "pause_status_webhook_secret", SECRET)
   await database.rows("insert into public.coordinators (name) values ('Ada')")
+  // Awaited, or the database would be dropped meanwhile.
   return await lifeIn(database, settings)
 }
 
