@@ -20,6 +20,7 @@ import {
   type Settled,
   type Settlement
 } from "../services/DedupeStore.ts"
+import { storableReceipt } from "./StorableReceipt.ts"
 import { SupabaseRest } from "./SupabaseRest.ts"
 
 const outcome = <const Tag extends string>(tag: Tag) => Schema.Struct({ outcome: Schema.Literal(tag) })
@@ -78,7 +79,7 @@ const encodeSettlement = (settlement: Settlement) => ({
   eventId: settlement.claim.event.eventId,
   token: settlement.claim.token,
   outcome: settlement.outcome,
-  ...(settlement.outcome === "completed" ? { receipt: settlement.receipt } : settlement.reason)
+  ...(settlement.outcome === "completed" ? { receipt: storableReceipt(settlement.receipt) } : settlement.reason)
 })
 
 const unavailable = (operation: DedupeStoreUnavailable["operation"]) => (failed: { readonly detail: string }) =>

@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto"
 import { Effect, Exit, type Layer } from "effect"
 import { EventTime, MentorId } from "../../src/schema/Identifiers.ts"
 import type { PauseEvent } from "../../src/schema/PauseEvent.ts"
-import type { Claim, DedupeStore } from "../../src/services/DedupeStore.ts"
+import { type Claim, DedupeStore } from "../../src/services/DedupeStore.ts"
 import { claimOne, complete, release } from "../support/layers.ts"
 import { newEvent } from "../support/payloads.ts"
 import { answersEachEvent } from "./DedupeStoreBatches.ts"
@@ -21,6 +21,13 @@ export interface Contract {
 }
 
 const receipt = { notified: 2, notificationIds: ["a", "ü"], nested: { deep: [null, 1.5, { "": false }] } }
+const strangeReceipts = {
+  "a NUL": { notified: 3, text: "a\u0000b", "\u0000": true },
+  "half of a surrogate pair": { notified: 3, text: ["\ud83d", { "\udc00": "\ud83d\ude00" }] },
+  "text that only looks like an escape": { notified: 3, text: "\\u0000 \\\\ud83d" },
+  "10,000 levels": { notified: 3, deep: JSON.parse("[".repeat(10_000) + "]".repeat(10_000)) },
+  "a megabyte of text": { notified: 3, text: "x".repeat(1_000_000) }
+}
 const transient = { kind: "transient", message: "status 503", retryAfterSeconds: 1 } as const
 const parked = { kind: "parked", message: "the circuit is open", retryAfterSeconds: 10 } as const
 const permanent = { kind: "permanent", message: "status 400" } as const
@@ -84,6 +91,26 @@ export const dedupeStoreContract = (name: string, contract: Contract) => {
         assert.strictEqual(error._tag, "AlreadyProcessed")
         assert.deepStrictEqual(error._tag === "AlreadyProcessed" && error.receipt, receipt)
       }))
+
+    for (const [kind, strange] of Object.entries(strangeReceipts)) {
+      test(`a receipt with ${kind} completes its event, and its neighbour's receipt is kept`, () =>
+        Effect.gen(function* () {
+          const events = [yield* queued, yield* queued]
+          const store = yield* DedupeStore
+          const claims = yield* Effect.forEach(events, claimOne)
+          const settlements = claims.map((claim, index) => ({
+            claim,
+            outcome: "completed" as const,
+            receipt: index === 0 ? strange : receipt
+          }))
+          const { settled } = yield* store.settle(settlements, { take: 0 })
+          assert.deepStrictEqual(settled, ["completed", "completed"])
+          const [error, neighbours] = yield* Effect.forEach(events, (event) => Effect.flip(claimOne(event)))
+          assert.strictEqual(error?._tag, "AlreadyProcessed")
+          assert.deepStrictEqual(error?._tag === "AlreadyProcessed" && error.receipt["notified"], 3)
+          assert.deepStrictEqual(neighbours?._tag === "AlreadyProcessed" && neighbours.receipt, receipt)
+        }))
+    }
 
     test("an event released for a transient failure can be claimed at once, with a higher token", () =>
       Effect.gen(function* () {
