@@ -171,7 +171,7 @@ create table pause_status.mentor_states (
   mentor_id uuid not null,
   version bigint not null default 0,
   known_status text,
-  event_id uuid,
+  made_event boolean not null default false,
   constraint mentor_states_pkey PRIMARY KEY (mentor_id),
   constraint mentor_states_count_up CHECK (version >= 0)
 ) with (fillfactor=50);
@@ -179,7 +179,7 @@ alter table pause_status.mentor_states enable row level security;
 comment on table pause_status.mentor_states is 'What was last queued for each mentor. Written only under the lock of the mentor''s profile. A row outlives the profile, so that a version is never given twice.';
 comment on column pause_status.mentor_states.version is 'The last version given to the mentor; 0 before the first.';
 comment on column pause_status.mentor_states.known_status is 'The status as last queued, or as first seen. Capture and reconcile() compare with it, not with the row before.';
-comment on column pause_status.mentor_states.event_id is 'The event that the last change of known_status made; null when it made none.';
+comment on column pause_status.mentor_states.made_event is 'Whether the last change of known_status made an event.';
 
 create table pause_status.orchestrated_mentors (
   mentor_id uuid not null,
@@ -638,7 +638,7 @@ comment on function pause_status.event_history(uuid) is 'Every attempt at an eve
 create function pause_status.feed_by(source text)
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function pause_status.feed_by(text) is 'Declares what reports changes: outbox, our own triggers; or webhook, stock database webhooks only, with the triggers disabled and nothing reconciled.';
+comment on function pause_status.feed_by(text) is 'Declares what reports changes: outbox, our own triggers; or webhook, stock database webhooks only, with the triggers disabled and nothing reconciled. Back at outbox, mentors start with the status they have then.';
 
 create function pause_status.find_events(query jsonb, timely boolean)
   returns SETOF pause_status.webhook_queue

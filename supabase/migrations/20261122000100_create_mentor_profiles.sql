@@ -193,23 +193,24 @@ begin
   from pg_enum e
   where e.enumtypid = found.status_type;
 
-  if found.relkind not in ('r', 'p') then
+  if found.relkind = 'p' then
+    problem := 'must be an ordinary table, but it is partitioned';
+    cure := 'An update that names a partition, or moves a row to another one, would go unnoticed: keep the profiles in one '
+      || 'table.';
+  elsif found.relkind <> 'r' then
     problem := 'must be a table, but it is a view or a foreign table';
     cure := 'Row triggers need a table: rename the view and give the table behind it this name.';
   elsif not pg_has_role(found.relowner, 'usage') then
     problem := format('must belong to %s, but it belongs to %s', current_user, pg_get_userbyid(found.relowner));
     cure := format('Run: alter table public.peer_mentor_profiles owner to %I', current_user);
   elsif exists (
-    select from pg_inherits i where i.inhrelid = relation or i.inhparent = relation and found.relkind = 'r'
+    select from pg_inherits i where i.inhrelid = relation or i.inhparent = relation
   ) then
     problem := 'must stand for itself, but it is a partition, or it inherits, or it is inherited';
     cure := 'Changes by the other table''s name would go unnoticed: give this name to the table that is written to.';
   elsif not (found.id_is_not_null and pause_status.has_unique_key(relation, array['id'])) then
     problem := 'must have a key of id alone, but an id may be null, or may be there twice';
-    cure := case found.relkind
-      when 'p' then 'In a partitioned table only the partition key can be unique: partition it by hash (id).'
-      else 'Run: alter table public.peer_mentor_profiles alter id set not null, add unique (id)'
-    end;
+    cure := 'Run: alter table public.peer_mentor_profiles alter id set not null, add unique (id)';
   elsif found.attgenerated = 'v' then
     problem := 'must store its status, but the column is a virtual one, which no trigger can read';
     cure := 'Generate it as stored.';

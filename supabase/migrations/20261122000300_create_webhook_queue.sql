@@ -12,7 +12,7 @@ create table if not exists pause_status.mentor_states (
   mentor_id uuid,
   version bigint not null default 0,
   known_status text,
-  event_id uuid,
+  made_event boolean not null default false,
   constraint mentor_states_pkey primary key (mentor_id),
   constraint mentor_states_count_up check (version >= 0)
 )
@@ -24,8 +24,8 @@ comment on table pause_status.mentor_states is
 comment on column pause_status.mentor_states.version is 'The last version given to the mentor; 0 before the first.';
 comment on column pause_status.mentor_states.known_status is
   'The status as last queued, or as first seen. Capture and reconcile() compare with it, not with the row before.';
-comment on column pause_status.mentor_states.event_id is
-  'The event that the last change of known_status made; null when it made none.';
+comment on column pause_status.mentor_states.made_event is
+  'Whether the last change of known_status made an event.';
 
 create table if not exists pause_status.webhook_queue (
   event_id uuid default gen_random_uuid(),

@@ -33,12 +33,12 @@ begin
   end if;
   with known as (
     -- Only a change of what is known is an event, and only between the two words.
-    insert into pause_status.mentor_states as s (mentor_id, version, known_status, event_id)
+    insert into pause_status.mentor_states as s (mentor_id, version, known_status, made_event)
     select
       c.mentor_id,
       (c.old_status in ('active', 'paused') is true)::integer,
       c.new_status,
-      case when c.old_status in ('active', 'paused') then gen_random_uuid() end
+      c.old_status in ('active', 'paused') is true
     from unnest(mentor_ids, old_statuses, new_statuses) as c (mentor_id, old_status, new_status)
     where c.new_status in ('active', 'paused')
     order by c.mentor_id
@@ -46,18 +46,19 @@ begin
     set
       version = s.version + (s.known_status in ('active', 'paused') is true)::integer,
       known_status = excluded.known_status,
-      event_id = case when s.known_status in ('active', 'paused') then gen_random_uuid() end
+      made_event = s.known_status in ('active', 'paused') is true
     where s.known_status is distinct from excluded.known_status
-    returning s.mentor_id, s.version, s.known_status as new_status, s.event_id
+    returning s.mentor_id, s.version, s.known_status as new_status, s.made_event
   ), placed as (
     select
+      gen_random_uuid() as event_id,
       k.*,
       case k.new_status when 'paused' then 'PAUSE' else 'RESUME' end as transition,
       case k.new_status when 'paused' then 'active' else 'paused' end as old_status,
       row_number() over (order by k.mentor_id) - 1 as place,
       (row_number() over (order by k.mentor_id) - 1) / settings.events_per_request as request
     from known k
-    where k.event_id is not null
+    where k.made_event
   ), requests as (
     select
       p.request,
@@ -211,7 +212,7 @@ begin
   from new_profiles n
   order by n.id
   on conflict (mentor_id) do update
-  set known_status = excluded.known_status, event_id = null
+  set known_status = excluded.known_status, made_event = false
   where s.known_status is distinct from excluded.known_status;
   return null;
 exception
@@ -249,7 +250,7 @@ begin
   insert into pause_status.mentor_states as s (mentor_id, known_status)
   values (new.id, known_status)
   on conflict (mentor_id) do update
-  set known_status = excluded.known_status, event_id = null
+  set known_status = excluded.known_status, made_event = false
   where s.known_status is distinct from excluded.known_status;
 
   perform pause_status.queue_transitions(
@@ -305,7 +306,9 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   name text;
+  was text;
 begin
+  was := (select s.fed_by from pause_status.settings s);
   update pause_status.settings s set fed_by = source;
   foreach name in array array['pause_status_capture_insert', 'pause_status_capture_update', 'pause_status_capture_key'] loop
     execute format(
@@ -313,11 +316,21 @@ begin
       case source when 'outbox' then 'enable' else 'disable' end, name
     );
   end loop;
+  -- What changed meanwhile was for the stock webhooks to report. From here on nobody writes before we are done.
+  if was = 'webhook' and source = 'outbox' then
+    insert into pause_status.mentor_states as s (mentor_id, known_status)
+    select p.id, p.status::text
+    from public.peer_mentor_profiles p
+    order by p.id
+    on conflict (mentor_id) do update
+    set known_status = excluded.known_status, made_event = false
+    where s.known_status is distinct from excluded.known_status;
+  end if;
 end
 $$;
 comment on function pause_status.feed_by(text) is
   'Declares what reports changes: outbox, our own triggers; or webhook, stock database webhooks only, with the triggers '
-  'disabled and nothing reconciled.';
+  'disabled and nothing reconciled. Back at outbox, mentors start with the status they have then.';
 revoke all on function pause_status.feed_by(text) from public, anon, authenticated, service_role;
 
 -- Mentors from before the triggers start with the status they have now.

@@ -127,6 +127,8 @@ begin
     select s.mentor_id
     from pause_status.mentor_states s
     where s.mentor_id = any(mentor_ids)
+      -- Or a change of the profile would wait for us.
+      and not exists (select from public.peer_mentor_profiles p where p.id = s.mentor_id)
     order by s.mentor_id
     for update skip locked
   );

@@ -116,15 +116,6 @@ begin
   set event_ids = array_remove(d.event_ids, erase_traces.event_id)
   where d.error is not null and erase_traces.event_id = any(d.event_ids);
 
-  -- The last of all, and skipped while somebody changes the profile: that change must not wait for us.
-  update pause_status.mentor_states s
-  set event_id = null
-  where s.mentor_id = any(array(
-    select held.mentor_id
-    from pause_status.mentor_states held
-    where held.mentor_id = erase_traces.mentor_id and held.event_id = erase_traces.event_id
-    for update skip locked
-  ));
   if was_last then
     -- Fails if the profiles have another shape by now: that must not keep the event.
     perform pause_status.attempt(format('select pause_status.forget_mentors(array[%L]::uuid[])', mentor_id));

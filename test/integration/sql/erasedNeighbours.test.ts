@@ -63,6 +63,29 @@ describe("erasing an event", () => {
     })
   })
 
+  it("lets profiles be changed while a long transaction erases events", async () => {
+    const first = await settled()
+    const second = await settled()
+    await using eraser = await own.connect()
+    await using writer = await own.connect()
+    await eraser.query("begin")
+    await eraser.query("select pause_status.erase($1)", [first.eventId])
+    await writer.query("set lock_timeout = '2s'")
+    await writer.query("begin")
+    await writer.query("update public.peer_mentor_profiles set status = 'active' where id = $1", [second.mentorId])
+    await writer.query("update public.peer_mentor_profiles set status = 'active' where id = $1", [first.mentorId])
+    await eraser.query("select pause_status.erase($1)", [second.eventId])
+    await writer.query("commit")
+    await eraser.query("commit")
+    for (const { mentorId } of [first, second]) {
+      const events = await eventsOf(own, mentorId)
+      assert.deepStrictEqual(
+        events.map(({ transition }) => transition),
+        ["RESUME"]
+      )
+    }
+  })
+
   it("neither waits for who is changing the mentor's profile, nor fails for it", async () => {
     const { eventId, mentorId } = await settled()
     await using writer = await own.connect()

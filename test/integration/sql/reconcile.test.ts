@@ -86,6 +86,16 @@ describe("the reconciliation", () => {
     assert.include(await complete(own, event.eventId, token), { outcome: "completed" })
     assert.strictEqual(await reconcile(), 0)
     await own.rows("select pause_status.feed_by('outbox')")
+    assert.strictEqual(await reconcile(), 0)
+    assert.lengthOf(await eventsOf(own, mentor), 1)
+    await setStatus(own, mentor, "active")
+    assert.deepInclude(await eventOf(own, mentor, 1), { transition: "RESUME" })
+  })
+
+  it("still finds what no trigger saw after outbox is declared once more", async () => {
+    const mentor = await createMentor(own)
+    await setUnseen(mentor, "paused")
+    await own.rows("select pause_status.feed_by('outbox')")
     assert.strictEqual(await reconcile(), 1)
   })
 
