@@ -229,7 +229,7 @@ create table pause_status.settings (
   retention_days integer not null default 30,
   retention_batch_size integer not null default 5000,
   alert_unnotified_seconds integer not null default 300,
-  alert_dead_letters_per_hour integer not null default 1,
+  alert_dead_letters integer not null default 1,
   alert_failure_percent integer not null default 50,
   alert_failure_least_attempts integer not null default 10,
   alert_expired_leases integer not null default 1,
@@ -239,7 +239,7 @@ create table pause_status.settings (
   constraint settings_pkey PRIMARY KEY (singleton),
   constraint settings_acknowledge_timeout_is_1_to_3600_seconds CHECK (acknowledge_timeout_seconds >= 1 AND acknowledge_timeout_seconds <= 3600),
   constraint settings_alert_failure_is_1_to_100_percent CHECK (alert_failure_percent >= 1 AND alert_failure_percent <= 100),
-  constraint settings_alerts_start_at_one CHECK (LEAST(alert_unnotified_seconds, alert_dead_letters_per_hour, alert_failure_least_attempts, alert_expired_leases, alert_unauthorized, alert_sweep_silent_seconds) >= 1),
+  constraint settings_alerts_start_at_one CHECK (LEAST(alert_unnotified_seconds, alert_dead_letters, alert_failure_least_attempts, alert_expired_leases, alert_unauthorized, alert_sweep_silent_seconds) >= 1),
   constraint settings_fed_by_is_known CHECK (fed_by = ANY (ARRAY['outbox'::text, 'webhook'::text])),
   constraint settings_hold_up_is_at_most_30_days CHECK (hold_up_seconds >= 0 AND hold_up_seconds <= 2592000),
   constraint settings_is_one_row CHECK (singleton),
@@ -273,7 +273,7 @@ comment on column pause_status.settings.reconcile_batch_size is 'Mentors that on
 comment on column pause_status.settings.retention_days is 'Days that completed events, resolved dead letters, attempts, receipts and closed alerts are kept.';
 comment on column pause_status.settings.retention_batch_size is 'Rows of a table that one run of retention deletes at most.';
 comment on column pause_status.settings.alert_unnotified_seconds is 'Alert oldest_unnotified: seconds that the oldest unsettled event has been waiting.';
-comment on column pause_status.settings.alert_dead_letters_per_hour is 'Alert dead_letters: events that became dead letters in the last hour and still are.';
+comment on column pause_status.settings.alert_dead_letters is 'Alert dead_letters: open dead letters that raise it. It lasts until the last one is redriven or resolved.';
 comment on column pause_status.settings.alert_failure_percent is 'Alert failure_rate: percent of the attempts of the last 15 minutes that failed.';
 comment on column pause_status.settings.alert_failure_least_attempts is 'Attempts in the last 15 minutes below which the failure rate says nothing.';
 comment on column pause_status.settings.alert_expired_leases is 'Alert stuck_leases: leases that ran out over a minute ago and were not taken back by the sweep.';
