@@ -508,7 +508,7 @@ comment on function pause_status.capture_mentors() is 'Remembers the status that
 create function pause_status.capture_state(OUT attached boolean, OUT enabled boolean, OUT problem text)
   returns record
   language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function pause_status.capture_state() is 'Whether our triggers are on what is public.peer_mentor_profiles now, and enabled; the problem is null when changes are captured, or need not be because stock webhooks report them.';
+comment on function pause_status.capture_state() is 'Whether our triggers are on what is public.peer_mentor_profiles now, unaltered and enabled; the problem is null when all changes are captured and dispatched, or need not be because stock webhooks report them.';
 
 create function pause_status.capture_transitions()
   returns trigger
@@ -815,6 +815,11 @@ create function pause_status.open_alerts()
   language plpgsql stable set search_path=pg_catalog, pg_temp;
 comment on function pause_status.open_alerts() is 'The open alerts as the REST contract has them, oldest first.';
 
+create function pause_status.other_ways_in(watched regclass)
+  returns SETOF text
+  language sql stable set search_path=pg_catalog, pg_temp set quote_all_identifiers=off;
+comment on function pause_status.other_ways_in(regclass) is 'How to close the ways to write mentors by the name of another table, which fires no statement triggers of this one.';
+
 create function pause_status.outage_backoff(failures integer, failing_since timestamp with time zone)
   returns interval
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
@@ -1039,6 +1044,11 @@ create function pause_status.touch()
   returns trigger
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
 comment on function pause_status.touch() is 'Keeps updated_at current, unless the update itself changes it.';
+
+create function pause_status.trigger_states()
+  returns TABLE(relation text, name text, is_original boolean, is_enabled boolean)
+  language sql stable set search_path=pg_catalog, pg_temp set quote_all_identifiers=off;
+comment on function pause_status.trigger_states() is 'Whether the triggers that capture and dispatch are as the migrations create them, to the word, and enabled.';
 
 create function pause_status.undo_future()
   returns integer

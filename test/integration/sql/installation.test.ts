@@ -1,6 +1,6 @@
 import { afterAll, assert, beforeEach, describe, it } from "vitest"
 import { eventually } from "../../support/eventually.ts"
-import { createMentor, type Database, openReadyDatabase, setStatus, sweep } from "../../support/sql.ts"
+import { createMentor, type Database, openDatabase, openReadyDatabase, setStatus, sweep } from "../../support/sql.ts"
 
 interface Job {
   readonly name: string
@@ -63,7 +63,7 @@ describe("what the outbox lives on", () => {
       `drop trigger pause_status_capture_key on ${table}`,
       false,
       false,
-      /lacks pause_status_capture_key:/
+      /lacks the original pause_status_capture_key:/
     ],
     [
       "runs another function",
@@ -71,14 +71,14 @@ describe("what the outbox lives on", () => {
        execute function suppress_redundant_updates_trigger()`,
       false,
       false,
-      /lacks pause_status_capture_key:/
+      /lacks the original pause_status_capture_key:/
     ],
     [
       "stayed on the table that was there before",
       `alter table ${table} rename to old_profiles; create table ${table} (id uuid primary key, status text)`,
       false,
       false,
-      /lacks pause_status_capture_insert, pause_status_capture_key, pause_status_capture_update:/
+      /lacks the original pause_status_capture_insert, pause_status_capture_key, pause_status_capture_update:/
     ],
     ["went with its table", `drop table ${table}`, false, false, /there is no table/],
     [
@@ -88,7 +88,76 @@ describe("what the outbox lives on", () => {
       true,
       /name and type for: status/
     ],
-    ["finds no column id", `alter table ${table} rename column id to mentor_id`, true, true, /name and type for: id/]
+    ["finds no column id", `alter table ${table} rename column id to mentor_id`, false, false, /name and type for: id/],
+    [
+      "has a condition",
+      `create or replace trigger pause_status_capture_update after update on ${table}
+       referencing old table as old_profiles new table as new_profiles
+       for each statement when (false) execute function pause_status.capture_transitions()`,
+      false,
+      false,
+      /lacks the original pause_status_capture_update:/
+    ],
+    [
+      "has another condition",
+      `create or replace trigger pause_status_capture_key after update on ${table} for each row
+       when (old.id is distinct from new.id and false) execute function pause_status.capture_key()`,
+      false,
+      false,
+      /lacks the original pause_status_capture_key:/
+    ],
+    [
+      "fires at another event",
+      `create or replace trigger pause_status_capture_insert after delete on ${table}
+       for each statement execute function pause_status.capture_mentors()`,
+      false,
+      false,
+      /lacks the original pause_status_capture_insert:/
+    ],
+    [
+      "fires for one column only",
+      `create or replace trigger pause_status_capture_key after update of status on ${table} for each row
+       when (old.id is distinct from new.id) execute function pause_status.capture_key()`,
+      false,
+      false,
+      /lacks the original pause_status_capture_key:/
+    ],
+    [
+      "has no part in sending, and the one that has is missing",
+      "drop trigger webhook_queue_dispatch_at_commit on pause_status.webhook_queue",
+      true,
+      true,
+      /^pause_status.webhook_queue lacks the original webhook_queue_dispatch_at_commit:/
+    ],
+    [
+      "has no part in sending, and the one that has is disabled",
+      "alter table pause_status.webhook_queue disable trigger webhook_queue_dispatch_at_commit",
+      true,
+      true,
+      /^alter table pause_status.webhook_queue enable trigger, .*webhook_queue_dispatch_at_commit$/
+    ],
+    [
+      "is passed by in a table that inherits",
+      `create table public.seniors () inherits (${table})`,
+      true,
+      true,
+      /not captured: alter table public.seniors no inherit public.peer_mentor_profiles$/
+    ],
+    [
+      "is passed by in a table that is inherited",
+      `create table public.people (id uuid not null); alter table ${table} inherit public.people`,
+      true,
+      true,
+      /not captured: alter table public.peer_mentor_profiles no inherit public.people$/
+    ],
+    [
+      "is passed by in a table that the profiles are a partition of",
+      `create table public.people (like ${table}) partition by hash (id);
+       alter table public.people attach partition ${table} for values with (modulus 1, remainder 0)`,
+      true,
+      true,
+      /not captured: alter table public.people detach partition public.peer_mentor_profiles$/
+    ]
   ])("is not when a capture trigger %s", async ([, statement, attached, enabled, problem]) => {
     await own.rows(statement)
     const { capture } = await health()
@@ -100,12 +169,37 @@ describe("what the outbox lives on", () => {
     assert.lengthOf(more, 0)
   })
 
+  it("is not when others may write to a partition of the profiles by its own name", async () => {
+    await using partitioned = await openDatabase({ migrate: false })
+    await partitioned.rows(`create table ${table} (id uuid primary key, status text) partition by hash (id)`)
+    await partitioned.migrate()
+    const problem = async () => (await partitioned.row("select problem from pause_status.capture_state()"))["problem"]
+    await partitioned.rows(`
+      create table public.halves partition of ${table} for values with (modulus 1, remainder 0) partition by hash (id);
+      create table public.quarters partition of public.halves for values with (modulus 1, remainder 0);
+      revoke all on public.halves, public.quarters from public, anon, authenticated, service_role`)
+    assert.isNull(await problem())
+    await partitioned.rows(
+      "grant select, update on public.quarters to service_role; grant select on public.halves to anon"
+    )
+    assert.match(String(await problem()), /not captured: revoke insert, update on public.quarters from service_role$/)
+    await partitioned.rows("grant update (status) on public.halves to public")
+    const [, cure] = String(await problem()).split(" not captured: ")
+    assert.match(cure ?? "", /^revoke insert, update on public.halves from public; revoke .* from service_role$/)
+    await partitioned.rows(cure ?? "")
+    assert.isNull(await problem())
+  })
+
   it("is again when what was missing is back", async () => {
     await own.rows(`alter table ${table} disable trigger user`)
     assert.deepStrictEqual(await kinds(), ["capture_missing"])
     await own.rows(`alter table ${table} enable trigger user`)
     assert.deepStrictEqual(await kinds(), [])
-    await own.rows(`drop trigger pause_status_capture_update on ${table}`)
+    await own.rows(`
+      drop trigger pause_status_capture_update on ${table};
+      drop trigger webhook_queue_dispatch_at_commit on pause_status.webhook_queue;
+      create or replace trigger pause_status_capture_key after insert on ${table}
+        for each row when (false) execute function pause_status.capture_key()`)
     assert.deepStrictEqual(await kinds(), ["capture_missing"])
     await own.migrate()
     assert.deepStrictEqual(await kinds(), [])
