@@ -60,23 +60,6 @@ as $$
   from pg_inherits i
   join pg_class c on c.oid = i.inhrelid
   where i.inhrelid = watched or i.inhparent = watched and not c.relispartition
-  union all
-  -- Partitions of its own are welcome, as long as everybody writes to the whole.
-  select format(
-    'revoke insert, update on %s from %s',
-    c.oid::regclass,
-    string_agg(distinct case a.grantee when 0 then 'public' else a.grantee::regrole::text end, ', ')
-  )
-  from pg_partition_tree(watched) p
-  join pg_class c on c.oid = p.relid and c.oid <> watched
-  cross join lateral (
-    select c.relacl
-    union all
-    select col.attacl from pg_attribute col where col.attrelid = c.oid
-  ) as granted (acl)
-  cross join aclexplode(granted.acl) a
-  where a.privilege_type in ('INSERT', 'UPDATE') and a.grantee <> c.relowner
-  group by c.oid
 $$;
 comment on function pause_status.other_ways_in(regclass) is
   'How to close the ways to write mentors by the name of another table, which fires no statement triggers of this one.';

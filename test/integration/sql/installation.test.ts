@@ -1,6 +1,6 @@
 import { afterAll, assert, beforeEach, describe, it } from "vitest"
 import { eventually } from "../../support/eventually.ts"
-import { createMentor, type Database, openDatabase, openReadyDatabase, setStatus, sweep } from "../../support/sql.ts"
+import { createMentor, type Database, openReadyDatabase, setStatus, sweep } from "../../support/sql.ts"
 
 interface Job {
   readonly name: string
@@ -167,27 +167,6 @@ describe("what the outbox lives on", () => {
     assert.strictEqual(alert?.kind, "capture_missing")
     assert.match(alert?.detail ?? "", problem)
     assert.lengthOf(more, 0)
-  })
-
-  it("is not when others may write to a partition of the profiles by its own name", async () => {
-    await using partitioned = await openDatabase({ migrate: false })
-    await partitioned.rows(`create table ${table} (id uuid primary key, status text) partition by hash (id)`)
-    await partitioned.migrate()
-    const problem = async () => (await partitioned.row("select problem from pause_status.capture_state()"))["problem"]
-    await partitioned.rows(`
-      create table public.halves partition of ${table} for values with (modulus 1, remainder 0) partition by hash (id);
-      create table public.quarters partition of public.halves for values with (modulus 1, remainder 0);
-      revoke all on public.halves, public.quarters from public, anon, authenticated, service_role`)
-    assert.isNull(await problem())
-    await partitioned.rows(
-      "grant select, update on public.quarters to service_role; grant select on public.halves to anon"
-    )
-    assert.match(String(await problem()), /not captured: revoke insert, update on public.quarters from service_role$/)
-    await partitioned.rows("grant update (status) on public.halves to public")
-    const [, cure] = String(await problem()).split(" not captured: ")
-    assert.match(cure ?? "", /^revoke insert, update on public.halves from public; revoke .* from service_role$/)
-    await partitioned.rows(cure ?? "")
-    assert.isNull(await problem())
   })
 
   it("is again when what was missing is back", async () => {
