@@ -24,8 +24,9 @@ const codeOf = (text: string): string =>
 const filesIn = (folder: string): ReadonlyArray<File> =>
   readdirSync(root + folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile() && entry.name.endsWith(".ts"))
-    .map((entry) => {
-      const path = posix.join(entry.parentPath, entry.name).slice(root.length)
+    .map((entry) => posix.join(entry.parentPath, entry.name).slice(root.length))
+    .filter((path) => !path.includes("/node_modules/"))
+    .map((path) => {
       const text = readFileSync(root + path, "utf8")
       return { path, text, code: codeOf(text) }
     })
