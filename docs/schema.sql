@@ -119,7 +119,7 @@ CREATE INDEX dead_letter_queue_event_id_idx ON pause_status.dead_letter_queue US
 CREATE UNIQUE INDEX dead_letter_queue_one_open_per_event_idx ON pause_status.dead_letter_queue USING btree (event_id) WHERE (resolution IS NULL);
 CREATE INDEX dead_letter_queue_resolved_at_idx ON pause_status.dead_letter_queue USING btree (resolved_at) WHERE (resolution = 'resolved'::text);
 comment on table pause_status.dead_letter_queue is 'Events that failed for good, until a person redrives or resolves them. They do not hold up their successors.';
-comment on column pause_status.dead_letter_queue.reason is 'rejected: the handler answered 400 or 422; refused: the orchestrator would never accept it; exhausted: given up, for the reason that last_error ends with; cancelled: a person withdrew it.';
+comment on column pause_status.dead_letter_queue.reason is 'rejected: the handler, called without pg_net, answered 400 or 422; refused: the orchestrator would never accept it; exhausted: given up, for the reason that last_error ends with; cancelled: a person withdrew it.';
 comment on column pause_status.dead_letter_queue.attempts is 'How often the event had been sent when it failed.';
 comment on column pause_status.dead_letter_queue.resolution is 'Null while open; redriven: it was sent again; resolved: a person closed it.';
 
@@ -309,7 +309,7 @@ comment on table pause_status.webhook_attempts is 'History, only ever added to: 
 comment on column pause_status.webhook_attempts.attempt is 'The event''s count of dispatches (or of claims, when somebody else sent it) when the attempt ended.';
 comment on column pause_status.webhook_attempts.why is 'What made the dispatch; null when somebody else sent the event.';
 comment on column pause_status.webhook_attempts.claim_token is 'The token of the claim that ended; null without one.';
-comment on column pause_status.webhook_attempts.outcome is 'completed; permanent, transient, parked (the handler gave it back); lease (ran out); unacknowledged (never claimed); rejected (the handler answered 400 or 422); dispatch (could not be sent at all: one row for each new reason).';
+comment on column pause_status.webhook_attempts.outcome is 'completed; permanent, transient, parked (the handler gave it back); lease (ran out); unacknowledged (never claimed); rejected (the handler, called without pg_net, answered 400 or 422); dispatch (could not be sent at all: one row for each new reason).';
 comment on column pause_status.webhook_attempts.duration_ms is 'Milliseconds the handler worked on it, as it says.';
 
 create table pause_status.webhook_queue (
@@ -488,7 +488,7 @@ comment on function pause_status.beat(text,text) is 'Notes that a job has run to
 create function pause_status.call_handler(event_ids uuid[], payloads jsonb, function_url text, secrets text, timeout_ms integer)
   returns jsonb
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function pause_status.call_handler(uuid[],jsonb,text,text,integer) is 'Sends events in one signed request and waits for the answer: status, text to be shown, and content. Never raises.';
+comment on function pause_status.call_handler(uuid[],jsonb,text,text,integer) is 'Sends events in one signed request and waits for the answer: status and content, or text that says why there is none. Never raises.';
 
 create function pause_status.cancel(event pause_status.webhook_queue, notes text)
   returns void
@@ -534,6 +534,11 @@ create function pause_status.conceal(fingerprint text)
   returns text
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
 comment on function pause_status.conceal(text) is 'A fingerprint that can no longer be read, only compared: sha256:<salt>:<hash>.';
+
+create function pause_status.describe_answer(http_status integer, content text, alone boolean, result jsonb)
+  returns text
+  language plpgsql immutable set search_path=pg_catalog, pg_temp;
+comment on function pause_status.describe_answer(integer,text,boolean,jsonb) is 'What the history of an event says of the handler''s answer: all of it if the event was alone in its request, else the result for the event, else the problem''s code. Null without a status and a result.';
 
 create function pause_status.describe_attempt(attempt pause_status.webhook_attempts)
   returns jsonb
