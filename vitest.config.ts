@@ -22,6 +22,8 @@ export default defineConfig({
           name: "stack",
           include: ["test/{local,integration}/**/*.test.ts"],
           globalSetup: ["test/support/globalSetup.ts"],
+          // Each file opens what it needs and closes it again; only what it imports is shared.
+          isolate: false,
           // Longer than a test waits for anything.
           testTimeout: 300_000,
           hookTimeout: 300_000
