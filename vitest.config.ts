@@ -1,11 +1,13 @@
 import { defineConfig } from "vitest/config"
+import { LongestFirst } from "./test/support/LongestFirst.ts"
 
 // No limit is an assertion of speed: they are for machines many times slower than ours.
 export default defineConfig({
   test: {
     teardownTimeout: 120_000,
-    // Files wait for timers more than they compute, so two at a time even on two cores.
-    maxWorkers: 2,
+    // Files wait for timers and processes as much as they compute, so four at a time even on two cores.
+    maxWorkers: 4,
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         test: {
