@@ -1,5 +1,6 @@
 import { defineConfig } from "vitest/config"
 import { LongestFirst } from "./test/support/LongestFirst.ts"
+import { progress } from "./test/support/progress.ts"
 
 // No limit is an assertion of speed: they are for machines many times slower than ours.
 export default defineConfig({
@@ -8,6 +9,7 @@ export default defineConfig({
     // Files wait for timers and processes as much as they compute, so four at a time even on two cores.
     maxWorkers: 4,
     sequence: { sequencer: LongestFirst },
+    reporters: ["default", progress()],
     projects: [
       {
         test: {
