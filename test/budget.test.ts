@@ -5,6 +5,7 @@ import { calledByFirstDelivery } from "../build/rehearsal.ts"
 import * as DedupeStoreSupabase from "../src/layers/DedupeStoreSupabase.ts"
 import * as OrchestratorClientHttp from "../src/layers/OrchestratorClientHttp.ts"
 import * as SupabaseRest from "../src/layers/SupabaseRest.ts"
+import { packageVersion } from "../src/schema/PackageVersion.ts"
 import { receive } from "../src/layers/WebhookHttp.ts"
 import { signed, webhookWorld } from "./layers/webhookWorld.ts"
 import { answered, config, countingClock, fetchOf, rpcClient } from "./support/layers.ts"
@@ -67,6 +68,10 @@ describe("a bundle", () => {
       handler.modules.filter((path) => unwanted.test(path)),
       []
     )
+  })
+
+  it.each(bundles)("$name says its version in its log", ({ code }) => {
+    assert.match(code, new RegExp(`["'\`]${packageVersion.replaceAll(".", "[.]")}["'\`]`))
   })
 
   it.each(bundles)("$name asks Deno for nothing of Node", ({ code }) => {

@@ -107,6 +107,21 @@ describe("rooms", () => {
     assert.deepStrictEqual(rest, [])
   })
 
+  it("the entries of the program, of the client and for tests bring no package but effect", () => {
+    const reached = (path: string, seen = new Set<string>()): ReadonlySet<string> => {
+      const file = source.find((other) => other.path === path)
+      if (seen.has(path) || file === undefined) return seen.add(path)
+      seen.add(path)
+      for (const imported of importsOf(file)) reached(imported, seen)
+      return seen
+    }
+    const packages = ["index", "client", "testing"].flatMap((name) =>
+      [...reached(`src/entries/${name}.ts`)].filter((path) => !/^(?:src|effect)\//.test(path))
+    )
+    assert.deepStrictEqual(packages, [])
+    assert.include([...reached("src/entries/supabase.ts")], "@supabase/postgrest-js")
+  })
+
   it("the functions import nothing but the files of src, and those nothing outside it", () => {
     const wrong = [...source, ...functions].flatMap((file) =>
       importsOf(file)

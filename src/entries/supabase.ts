@@ -13,6 +13,7 @@ export * as SignatureVerifierWebCrypto from "../layers/SignatureVerifierWebCrypt
 export * as OrchestratorClientHttp from "../layers/OrchestratorClientHttp.ts"
 export * as SurroundingsHttp from "../layers/SurroundingsHttp.ts"
 
+export { ProjectKey } from "../layers/ProjectKey.ts"
 export { Environment, fromEnvironment, Misconfigured } from "../layers/Config.ts"
 export { Fetch } from "../layers/Fetch.ts"
 

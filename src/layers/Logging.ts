@@ -8,7 +8,7 @@ import * as Config from "./Config.ts"
  * One JSON object per line on the console, where Supabase and every log collector reads it. Each says which version of
  * the function wrote it.
  */
-export const json = Layer.merge(
+export const json = Layer.provideMerge(
   Logger.layer([Logger.consoleJson]),
   Layer.succeed(References.CurrentLogAnnotations, { version: packageVersion })
 )
