@@ -24,8 +24,9 @@ const codeOf = (text: string): string =>
 const filesIn = (folder: string): ReadonlyArray<File> =>
   readdirSync(root + folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile() && entry.name.endsWith(".ts"))
-    .map((entry) => {
-      const path = posix.join(entry.parentPath, entry.name).slice(root.length)
+    .map((entry) => posix.join(entry.parentPath, entry.name).slice(root.length))
+    .filter((path) => !path.includes("/node_modules/"))
+    .map((path) => {
       const text = readFileSync(root + path, "utf8")
       return { path, text, code: codeOf(text) }
     })
@@ -35,7 +36,8 @@ const entries = source.filter(({ path }) => path.startsWith("src/entries/"))
 const withoutEntries = source.filter((file) => !entries.includes(file))
 const functions = filesIn("supabase/functions").filter(({ path }) => !path.includes("/dist/"))
 const tests = filesIn("test")
-const every = [...source, ...functions, ...filesIn("bench"), ...filesIn("local"), ...tests]
+const app = ["src", "test"].flatMap((folder) => filesIn(`examples/larger-app/${folder}`))
+const every = [...source, ...functions, ...filesIn("bench"), ...app, ...filesIn("chaos"), ...filesIn("local"), ...tests]
 
 const importsOf = ({ path, text }: File): ReadonlyArray<string> =>
   [...text.matchAll(/^(?:import\b[^"]*|export\b[^"=;]*\bfrom )"([^"]+)"/gm)].map(([, name = ""]) =>
@@ -126,6 +128,15 @@ describe("rooms", () => {
     const wrong = [...source, ...functions].flatMap((file) =>
       importsOf(file)
         .filter((name) => !name.startsWith("src/") && !/^(?:effect\/|jose\/|@supabase\/postgrest-js$)/.test(name))
+        .map((name) => `${file.path} imports ${name}`)
+    )
+    assert.deepStrictEqual(wrong, [])
+  })
+
+  it("the embedded stack imports nothing of what runs on it", () => {
+    const wrong = filesIn("local").flatMap((file) =>
+      importsOf(file)
+        .filter((name) => /^(?:bench|chaos|test)\//.test(name))
         .map((name) => `${file.path} imports ${name}`)
     )
     assert.deepStrictEqual(wrong, [])

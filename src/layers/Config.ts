@@ -55,7 +55,7 @@ const required = <A>(key: string, read: Read<A>, hint: string): Effect.Effect<A,
     Option.isSome(value) ? Effect.succeed(value.value) : Effect.fail(new Misconfigured({ key, hint }))
   )
 
-const readUrl = (text: string) => (URL.canParse(text) ? new URL(text) : undefined)
+const readUrl = (text: string) => URL.parse(text) ?? undefined
 
 const numberIf =
   (isRight: (value: number) => boolean): Read<number> =>

@@ -32,7 +32,7 @@ export const deliveries: Route = { functionName: "pause-status-webhook-handler",
  * URL: a server puts the Host header into it as it came.
  */
 export const pathBelow = (url: string, functionName: string): string => {
-  const pathname = URL.canParse(url) ? new URL(url).pathname : ""
+  const pathname = URL.parse(url)?.pathname ?? ""
   const mounted = `/${functionName}`
   if (pathname === mounted) return "/"
   return pathname.startsWith(`${mounted}/`) ? pathname.slice(mounted.length) : pathname

@@ -51,11 +51,11 @@ export const handleBatch = Effect.fnUntraced(function* (
   const reads = yield* Effect.forEach(payloads, read)
   const events = reads.flatMap(toNotify)
   const { continued, results } = events.length === 0 ? noEvents : yield* notifyAll(events)
-  let next = 0
+  const ends = results.values()
   const items = reads.flatMap(({ event, eventId }): ReadonlyArray<BatchItem> => {
     if (Result.isFailure(event)) return [{ eventId, result: Result.fail(event.failure) }]
     if (event.success.transition === "NO_CHANGE") return [{ eventId, result: Result.succeed(event.success) }]
-    return results.slice(next, ++next).map((result) => ({ eventId, result }))
+    return [...ends.take(1)].map((result) => ({ eventId, result }))
   })
   return { transition: "BATCH", items, continued }
 })

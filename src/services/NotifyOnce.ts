@@ -42,9 +42,9 @@ export const notifyAll = Effect.fnUntraced(function* (
 
   const first = yield* notifyHeld(held, take)
   const continued = yield* continueWith(first.next, take)
-  let next = 0
+  const ends = first.results.values()
   const results = claims.flatMap((claim): ReadonlyArray<EventResult> =>
-    Result.isFailure(claim) ? [Result.fail(claim.failure)] : first.results.slice(next, ++next)
+    Result.isFailure(claim) ? [Result.fail(claim.failure)] : ends.take(1).toArray()
   )
   return { results, continued }
 }, Effect.uninterruptible)

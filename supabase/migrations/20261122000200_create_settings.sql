@@ -26,7 +26,7 @@ create table if not exists pause_status.settings (
   retention_days integer not null default 30,
   retention_batch_size integer not null default 5000,
   alert_unnotified_seconds integer not null default 300,
-  alert_dead_letters_per_hour integer not null default 1,
+  alert_dead_letters integer not null default 1,
   alert_failure_percent integer not null default 50,
   alert_failure_least_attempts integer not null default 10,
   alert_expired_leases integer not null default 1,
@@ -52,7 +52,7 @@ create table if not exists pause_status.settings (
   constraint settings_fed_by_is_known check (fed_by in ('outbox', 'webhook')),
   constraint settings_alerts_start_at_one check (
     least(
-      alert_unnotified_seconds, alert_dead_letters_per_hour, alert_failure_least_attempts, alert_expired_leases,
+      alert_unnotified_seconds, alert_dead_letters, alert_failure_least_attempts, alert_expired_leases,
       alert_unauthorized, alert_sweep_silent_seconds
     ) >= 1
   )
@@ -87,8 +87,8 @@ comment on column pause_status.settings.retention_batch_size is
   'Rows of a table that one run of retention deletes at most.';
 comment on column pause_status.settings.alert_unnotified_seconds is
   'Alert oldest_unnotified: seconds that the oldest unsettled event has been waiting.';
-comment on column pause_status.settings.alert_dead_letters_per_hour is
-  'Alert dead_letters: events that became dead letters in the last hour and still are.';
+comment on column pause_status.settings.alert_dead_letters is
+  'Alert dead_letters: open dead letters that raise it. It lasts until the last one is redriven or resolved.';
 comment on column pause_status.settings.alert_failure_percent is
   'Alert failure_rate: percent of the attempts of the last 15 minutes that failed.';
 comment on column pause_status.settings.alert_failure_least_attempts is

@@ -42,7 +42,7 @@ comment on column pause_status.webhook_attempts.why is
 comment on column pause_status.webhook_attempts.claim_token is 'The token of the claim that ended; null without one.';
 comment on column pause_status.webhook_attempts.outcome is
   'completed; permanent, transient, parked (the handler gave it back); lease (ran out); unacknowledged (never '
-  'claimed); rejected (the handler answered 400 or 422); dispatch (could not be '
+  'claimed); rejected (the handler, called without pg_net, answered 400 or 422); dispatch (could not be '
   'sent at all: one row for each new reason).';
 comment on column pause_status.webhook_attempts.duration_ms is 'Milliseconds the handler worked on it, as it says.';
 
@@ -81,8 +81,8 @@ create index if not exists dead_letter_queue_created_at_idx on pause_status.dead
 comment on table pause_status.dead_letter_queue is
   'Events that failed for good, until a person redrives or resolves them. They do not hold up their successors.';
 comment on column pause_status.dead_letter_queue.reason is
-  'rejected: the handler answered 400 or 422; refused: the orchestrator would never accept it; exhausted: given up, '
-  'for the reason that last_error ends with; cancelled: a person withdrew it.';
+  'rejected: the handler, called without pg_net, answered 400 or 422; refused: the orchestrator would never accept '
+  'it; exhausted: given up, for the reason that last_error ends with; cancelled: a person withdrew it.';
 comment on column pause_status.dead_letter_queue.attempts is 'How often the event had been sent when it failed.';
 comment on column pause_status.dead_letter_queue.resolution is
   'Null while open; redriven: it was sent again; resolved: a person closed it.';

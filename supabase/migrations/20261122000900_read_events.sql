@@ -1,7 +1,8 @@
 -- Purpose: reads what comes as JSON: events, so that a malformed one is refused before anything is written, and the
 --          handler's results.
 -- Locks:   none on existing tables.
--- Undo:    drop function pause_status.result_of(text, uuid), pause_status.read_events(jsonb);
+-- Undo:    drop function pause_status.describe_answer(integer, text, boolean, jsonb),
+--          pause_status.result_of(text, uuid), pause_status.read_events(jsonb);
 --          drop type pause_status.reading; drop function pause_status.require_array(jsonb, text),
 --          pause_status.parse_object(text), pause_status.has_key_twice(json), pause_status.parse_timestamp(text),
 --          pause_status.is_bigint(text), pause_status.is_uuid(text).
@@ -251,5 +252,29 @@ $$;
 comment on function pause_status.result_of(text, uuid) is
   'The handler''s result for one event out of its answer to a delivery of several; null when it has none for it. The '
   'answer to a delivery of one is no list: there its HTTP status is the result.';
+
+create or replace function pause_status.describe_answer(http_status integer, content text, alone boolean, result jsonb)
+returns text
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  quote text;
+begin
+  -- What is said of one event stays when another one is erased, so it must not name that one.
+  if alone then
+    quote := left(content, 400);
+  elsif result is not null then
+    return 'the handler answered for this event: ' || left(result::text, 400);
+  else
+    quote := substring(pause_status.parse_object(content) ->> 'code' from '^[a-z_]{1,40}$');
+  end if;
+  return 'the handler answered ' || http_status || coalesce(': ' || quote, '');
+end
+$$;
+comment on function pause_status.describe_answer(integer, text, boolean, jsonb) is
+  'What the history of an event says of the handler''s answer: all of it if the event was alone in its request, else '
+  'the result for the event, else the problem''s code. Null without a status and a result.';
 
 revoke all on all functions in schema pause_status from public, anon, authenticated, service_role;

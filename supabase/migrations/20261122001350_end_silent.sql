@@ -235,8 +235,7 @@ begin
     coalesce(result.entry -> 'problem' ->> 'code', pause_status.parse_object(answer.content) ->> 'code'),
     case when q.delivery_id = q.event_id then jsonb_build_object('status', answer.status_code) else result.entry end,
     coalesce(
-      'the handler answered for this event: ' || left(result.entry::text, 400),
-      'the handler answered ' || answer.status_code || coalesce(': ' || left(answer.content, 400), ''),
+      pause_status.describe_answer(answer.status_code, answer.content, q.delivery_id = q.event_id, result.entry),
       answer.error_msg
     )
   from pause_status.webhook_queue q
@@ -247,10 +246,12 @@ begin
     from net._http_response r
     where r.id = d.request_id
       and r.created >= d.dispatched_at - interval '1 second'
+      -- Any role may write anything here.
+      and isfinite(r.created)
       and coalesce(
         (
           select lower(header.value) = q.delivery_id::text
-          from jsonb_each_text(r.headers) as header
+          from jsonb_each_text(case jsonb_typeof(r.headers) when 'object' then r.headers end) as header
           where lower(header.key) = 'webhook-id'
           limit 1
         ),
@@ -278,8 +279,9 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
   return jsonb_build_object('event_id', event_id, 'http_status', answer.http_status) || case
+    -- Not 'rejected', which is final: any role can write such an answer. So it does no more than a lost delivery.
     when answer.entry -> 'status' in ('400', '422') then jsonb_build_object(
-      'outcome', 'rejected', 'message', answer.message, 'http_status', answer.entry -> 'status'
+      'outcome', 'unacknowledged', 'message', answer.message, 'http_status', (answer.entry -> 'status')::integer
     )
     when answer.http_status = 401 and answer.code = 'stale_signature' then jsonb_build_object(
       'outcome', 'transient',

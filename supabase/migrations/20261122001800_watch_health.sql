@@ -223,7 +223,7 @@ begin
       m.detail := 'seconds that the oldest unsettled event has been waiting: read last_error in pause_status.webhook_queue';
     when 'dead_letters' then
       m.value := (select h.dead_letters_open from pause_status.health h);
-      m.threshold := settings.alert_dead_letters_per_hour;
+      m.threshold := settings.alert_dead_letters;
       m.detail := 'open dead letters: read pause_status.dead_letter_queue, then redrive or resolve each';
       -- Opened at the threshold, it stays until the last one is closed.
       m.is_wrong := m.value >= m.threshold or m.value > 0 and exists (

@@ -1,9 +1,68 @@
 -- Purpose: whether what the outbox lives on is in place: the triggers, the scheduled jobs and their signs of life.
 -- Locks:   none on existing tables.
--- Undo:    drop function pause_status.job_states(), pause_status.capture_state(); drop type pause_status.job_state.
+-- Undo:    drop function pause_status.job_states(), pause_status.capture_state(), pause_status.other_ways_in(regclass),
+--          pause_status.trigger_states(); drop type pause_status.job_state.
 
 -- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('pause_status migrations'));
+
+create or replace function pause_status.trigger_states()
+returns table (relation text, name text, is_original boolean, is_enabled boolean)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+set quote_all_identifiers = off
+as $$
+  select wanted.relation, wanted.name, found.is_original, found.is_original and t.tgenabled in ('O', 'A')
+  from (
+    values
+      (
+        'public.peer_mentor_profiles', 'pause_status_capture_insert',
+        'CREATE TRIGGER %2$s AFTER INSERT ON %1$s REFERENCING NEW TABLE AS new_profiles '
+        'FOR EACH STATEMENT EXECUTE FUNCTION pause_status.capture_mentors()'
+      ),
+      (
+        'public.peer_mentor_profiles', 'pause_status_capture_update',
+        'CREATE TRIGGER %2$s AFTER UPDATE ON %1$s REFERENCING OLD TABLE AS old_profiles NEW TABLE AS new_profiles '
+        'FOR EACH STATEMENT EXECUTE FUNCTION pause_status.capture_transitions()'
+      ),
+      (
+        'public.peer_mentor_profiles', 'pause_status_capture_key',
+        'CREATE TRIGGER %2$s AFTER UPDATE ON %1$s '
+        'FOR EACH ROW WHEN ((old.id IS DISTINCT FROM new.id)) EXECUTE FUNCTION pause_status.capture_key()'
+      ),
+      (
+        'pause_status.webhook_queue', 'webhook_queue_dispatch_at_commit',
+        'CREATE CONSTRAINT TRIGGER %2$s AFTER INSERT ON %1$s DEFERRABLE INITIALLY DEFERRED '
+        'FOR EACH ROW WHEN (((new.leads IS NOT NULL) AND (new.status = ''pending''::text))) '
+        'EXECUTE FUNCTION pause_status.dispatch_at_commit()'
+      )
+  ) as wanted (relation, name, definition)
+  left join pg_trigger t on t.tgrelid = to_regclass(wanted.relation) and t.tgname = wanted.name
+  cross join lateral (
+    select coalesce(pg_get_triggerdef(t.oid) = format(wanted.definition, wanted.relation, wanted.name), false)
+  ) as found (is_original)
+$$;
+comment on function pause_status.trigger_states() is
+  'Whether the triggers that capture and dispatch are as the migrations create them, to the word, and enabled.';
+
+create or replace function pause_status.other_ways_in(watched regclass)
+returns setof text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+set quote_all_identifiers = off
+as $$
+  select format(
+    case when c.relispartition then 'alter table %2$s detach partition %1$s' else 'alter table %1$s no inherit %2$s' end,
+    i.inhrelid::regclass, i.inhparent::regclass
+  )
+  from pg_inherits i
+  join pg_class c on c.oid = i.inhrelid
+  where i.inhrelid = watched or i.inhparent = watched and not c.relispartition
+$$;
+comment on function pause_status.other_ways_in(regclass) is
+  'How to close the ways to write mentors by the name of another table, which fires no statement triggers of this one.';
 
 create or replace function pause_status.capture_state(out attached boolean, out enabled boolean, out problem text)
 language plpgsql
@@ -12,24 +71,12 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   watched constant regclass := to_regclass('public.peer_mentor_profiles');
-  missing text;
-  disabled text;
   misfits text;
 begin
-  select
-    bool_and(t.oid is not null),
-    bool_and(coalesce(t.tgenabled in ('O', 'A'), false)),
-    string_agg(wanted.name, ', ' order by wanted.name) filter (where t.oid is null),
-    string_agg(wanted.name, ', ' order by wanted.name) filter (where t.tgenabled not in ('O', 'A'))
-  into attached, enabled, missing, disabled
-  from (
-    values
-      ('pause_status_capture_insert', 'pause_status.capture_mentors()'),
-      ('pause_status_capture_update', 'pause_status.capture_transitions()'),
-      ('pause_status_capture_key', 'pause_status.capture_key()')
-  ) as wanted (name, routine)
-  left join pg_trigger t
-    on t.tgrelid = watched and t.tgname = wanted.name and t.tgfoid = to_regprocedure(wanted.routine);
+  select bool_and(t.is_original), bool_and(t.is_enabled)
+  into attached, enabled
+  from pause_status.trigger_states() t
+  where t.relation = 'public.peer_mentor_profiles';
 
   select string_agg(wanted.name, ', ')
   into misfits
@@ -47,25 +94,36 @@ begin
   if exists (select from pause_status.settings s where s.fed_by = 'webhook') then
     return;
   end if;
-  problem := case
-    when watched is null then 'there is no table public.peer_mentor_profiles'
-    when missing is not null then format(
-      'public.peer_mentor_profiles lacks %s: apply the migration capture_transitions again', missing
-    )
-    when disabled is not null then format(
-      'alter table public.peer_mentor_profiles enable trigger, for each of: %s', disabled
-    )
-    when misfits is not null then format(
-      'public.peer_mentor_profiles has no column of the right name and type for: %s', misfits
-    )
-  end;
+  if watched is null then
+    problem := 'there is no table public.peer_mentor_profiles';
+  elsif misfits is not null then
+    problem := 'public.peer_mentor_profiles has no column of the right name and type for: ' || misfits;
+  else
+    select string_agg(wrong.sentence, '; ' order by wrong.sentence)
+    into problem
+    from (
+      select
+        case
+          when t.is_original then format('alter table %s enable trigger, for each of: ', t.relation)
+          else format('%s lacks the original ', t.relation)
+        end
+          || string_agg(t.name, ', ' order by t.name)
+          || case when t.is_original then '' else ': apply the migrations again' end as sentence
+      from pause_status.trigger_states() t
+      where not t.is_enabled
+      group by t.relation, t.is_original
+      union all
+      select 'changes by the name of another table are not captured: ' || string_agg(w.way, '; ' order by w.way)
+      from pause_status.other_ways_in(watched) as w (way)
+    ) as wrong;
+  end if;
 exception when others then
   problem := 'the triggers of public.peer_mentor_profiles cannot be looked up: ' || sqlerrm;
 end
 $$;
 comment on function pause_status.capture_state() is
-  'Whether our triggers are on what is public.peer_mentor_profiles now, and enabled; the problem is null when changes are '
-  'captured, or need not be because stock webhooks report them.';
+  'Whether our triggers are on what is public.peer_mentor_profiles now, unaltered and enabled; the problem is null when '
+  'all changes are captured and dispatched, or need not be because stock webhooks report them.';
 
 do $$
 begin

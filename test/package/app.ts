@@ -98,7 +98,7 @@ export const installApp = async (): Promise<App> => {
   }
 }
 
-/** Every version of Node from 20 on that PATH leads to, ours among them. */
+/** Every version of Node from 22 on that PATH leads to, ours among them. */
 export const nodes = async (): Promise<ReadonlyMap<string, string>> => {
   const found = new Map([[process.version, process.execPath]])
   for (const directory of (process.env["PATH"] ?? "").split(delimiter)) {
@@ -108,7 +108,7 @@ export const nodes = async (): Promise<ReadonlyMap<string, string>> => {
       () => false
     )
     const version = isThere ? (await run(dirname(root), program, ["--version"])).trim() : "v0"
-    if (Number(/^v(\d+)/.exec(version)?.[1]) >= 20) found.set(version, program)
+    if (Number(/^v(\d+)/.exec(version)?.[1]) >= 22) found.set(version, program)
   }
   return found
 }
