@@ -1,7 +1,7 @@
 // pause-status-webhook-handler/client: a typed client of the management routes. Needs effect alone, so a browser can
 // have it as well.
 
-export { ManagementClient, type Options, problemOf } from "../layers/ManagementClient.ts"
+export { ManagementClient, type ClientOptions, problemOf } from "../layers/ManagementClient.ts"
 export { Api, ManagementApi } from "../schema/Api.ts"
 export { EventChangeReply, EventPageReply } from "../schema/EventReplies.ts"
 export { EventChange, EventQuery, Redrive, Resolve } from "../schema/EventRequests.ts"

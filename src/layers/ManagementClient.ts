@@ -27,7 +27,7 @@ export const problemOf = (error: unknown): Option.Option<Problem> => {
  * **Shape** `url` as Supabase serves it, `https://<ref>.supabase.co/functions/v1/pause-status-webhook-handler`; `apikey`
  * one of the project's secret keys, or its publishable key beside `token`, a user's token.
  */
-export interface Options {
+export interface ClientOptions {
   readonly url: URL | string
   readonly apikey?: Redacted.Redacted
   readonly token?: Redacted.Redacted
@@ -43,7 +43,7 @@ export interface Options {
 export class ManagementClient extends Context.Service<ManagementClient, HttpApiClient.ForApi<typeof ManagementApi>>()(
   "pause-status-webhook-handler/layers/ManagementClient"
 ) {
-  static readonly layer = ({ apikey, token, url }: Options) =>
+  static readonly layer = ({ apikey, token, url }: ClientOptions) =>
     Layer.effect(
       ManagementClient,
       HttpApiClient.make(ManagementApi, {

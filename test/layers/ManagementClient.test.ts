@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Option, Redacted } from "effect"
 import { FetchHttpClient } from "effect/http"
-import { ManagementClient, type Options, problemOf } from "../../src/layers/ManagementClient.ts"
+import { ManagementClient, type ClientOptions, problemOf } from "../../src/layers/ManagementClient.ts"
 import type { EventHistory } from "../../src/schema/Events.ts"
 import { eventId, mentorId, pauseEvent } from "../support/payloads.ts"
 import { legacyKey, managementWorld, secretKey, user } from "./managementWorld.ts"
@@ -27,7 +27,7 @@ const bearer = (headers: Readonly<Record<string, string>>) => Redacted.make((hea
 /** A client of the management routes, which are in memory. */
 const clientOf = (
   { handler }: ReturnType<typeof managementWorld>,
-  options: Omit<Options, "url"> = { apikey: Redacted.make(secretKey["apikey"] ?? "") }
+  options: Omit<ClientOptions, "url"> = { apikey: Redacted.make(secretKey["apikey"] ?? "") }
 ) =>
   ManagementClient.layer({ url: "http://localhost/pause-status-webhook-handler", ...options }).pipe(
     Layer.provide(FetchHttpClient.layer),
