@@ -198,3 +198,5 @@ export const make = () => {
   })
   return { layer, state }
 }
+
+export const layer = Layer.suspend(() => make().layer)

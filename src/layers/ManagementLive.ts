@@ -3,15 +3,13 @@ import * as AccessSupabase from "./AccessSupabase.ts"
 import * as Config from "./Config.ts"
 import * as EventStoreSupabase from "./EventStoreSupabase.ts"
 import { HttpLimits } from "./Http.ts"
-import * as Logging from "./Logging.ts"
 import { ManagementHttp } from "./ManagementHttp.ts"
 import * as SupabaseRest from "./SupabaseRest.ts"
 import * as SurroundingsHttp from "./SurroundingsHttp.ts"
 
 /** The management routes as they run on Supabase, configured by the environment. */
-export const layer = Layer.merge(
+export const layer = ManagementHttp.layer.pipe(
   Layer.provide(
-    ManagementHttp.layer,
     Layer.mergeAll(
       AccessSupabase.layer,
       Layer.provide(EventStoreSupabase.layer, SupabaseRest.layer),
@@ -19,5 +17,5 @@ export const layer = Layer.merge(
       HttpLimits.layer
     )
   ),
-  Logging.layer
-).pipe(Layer.provide(Config.fromEnvironment))
+  Layer.provide(Config.fromEnvironment)
+)
