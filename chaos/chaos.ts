@@ -103,8 +103,7 @@ export const runChaos = async (options: ChaosOptions, observer: Observer): Promi
   await quiet()
   phase = "redrive"
   faults.active = "none"
-  const deadLetters = await redriveAll(session)
-  await quiet()
+  const deadLetters = await redriveAll(session, quiet)
   await reconcileAll(session, quiet)
 
   const evidence = await readEvidence(session)

@@ -11,10 +11,13 @@ const OPEN = `
 const REDRIVE = "select pause_status.redrive($1) ->> 'outcome' as outcome"
 const RESOLVE = "select pause_status.resolve($1, 'superseded: a later version was told')"
 
+interface Redriven {
+  readonly redriven: number
+  readonly superseded: number
+}
+
 /** Sends every dead letter again, each mentor's in the order of versions; those that are superseded are closed. */
-export const redriveAll = async (
-  session: Session
-): Promise<{ readonly redriven: number; readonly superseded: number }> => {
+const redriveOpen = async (session: Session): Promise<Redriven> => {
   let [redriven, superseded] = [0, 0]
   for (const { eventId } of await rowsOf<Open>(session, OPEN)) {
     const [answer] = await rowsOf<{ outcome: string }>(session, REDRIVE, [eventId])
@@ -24,4 +27,21 @@ export const redriveAll = async (
     await rowsOf(session, RESOLVE, [eventId])
   }
   return { redriven, superseded }
+}
+
+// An event is refused once more if a later one was told whose answer was lost and that became a dead letter, too. That one
+// is settled by the first round, so the second one closes the other. It takes no third.
+const MOST_ROUNDS = 3
+
+/** Redrives, and waits until all is quiet, as long as dead letters are open. */
+export const redriveAll = async (session: Session, quiet: () => Promise<void>): Promise<Redriven> => {
+  const total = { redriven: 0, superseded: 0 }
+  for (let round = 0; round < MOST_ROUNDS; round++) {
+    const { redriven, superseded } = await redriveOpen(session)
+    await quiet()
+    total.redriven += redriven
+    total.superseded += superseded
+    if (redriven + superseded === 0) break
+  }
+  return total
 }
