@@ -1,24 +1,24 @@
 -- Purpose: one event with its attempts and its dead letter.
 -- Locks:   none on existing tables.
--- Undo:    drop function public.pause_status_get_event(uuid, uuid).
+-- Undo:    drop function public.outbox_get_event(uuid, uuid).
 
 -- Installers that come at the same time take turns.
-select pg_advisory_xact_lock(hashtext('pause_status migrations'));
+select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
-create or replace function public.pause_status_get_event(event_id uuid, coordinator_id uuid default null)
+create or replace function public.outbox_get_event(event_id uuid, coordinator_id uuid default null)
 returns jsonb
 language sql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-  select pause_status.describe_event(q) || jsonb_build_object(
+  select outbox.describe_event(q) || jsonb_build_object(
     'attempts', coalesce(
       (
-        select jsonb_agg(pause_status.describe_attempt(latest) order by latest.ended_at, latest.id)
+        select jsonb_agg(outbox.describe_attempt(latest) order by latest.ended_at, latest.id)
         from (
           select a.*
-          from pause_status.webhook_attempts a
+          from outbox.attempts a
           where a.event_id = q.event_id
           order by a.ended_at desc, a.id desc
           -- An outage that is not the event's fault adds attempts without end.
@@ -28,30 +28,30 @@ as $$
       '[]'
     ),
     'deadLetter', (
-      select pause_status.describe_dead_letter(d)
-      from pause_status.dead_letter_queue d
+      select outbox.describe_dead_letter(d)
+      from outbox.dead_letters d
       where d.event_id = q.event_id
       -- That of a failed event is known, even if the clock was set back.
       order by d.id is not distinct from q.dead_letter_id desc, d.created_at desc
       limit 1
     )
   )
-  from pause_status.webhook_queue q
-  where q.event_id = pause_status_get_event.event_id
+  from outbox.events q
+  where q.event_id = outbox_get_event.event_id
     and (
-      pause_status_get_event.coordinator_id is null
+      outbox_get_event.coordinator_id is null
       or exists (
         select
         from public.mentor_coordinators c
-        where c.mentor_id = q.mentor_id and c.coordinator_id = pause_status_get_event.coordinator_id
+        where c.mentor_id = q.mentor_id and c.coordinator_id = outbox_get_event.coordinator_id
       )
     )
 $$;
-comment on function public.pause_status_get_event(uuid, uuid) is
+comment on function public.outbox_get_event(uuid, uuid) is
   'An event with its attempts (the last 1000, oldest first) and its newest dead letter. Null when there is none, or '
   'when a coordinator is given whose mentor it is not.';
 
-revoke all on function public.pause_status_get_event(uuid, uuid) from public, anon, authenticated;
-grant execute on function public.pause_status_get_event(uuid, uuid) to service_role;
+revoke all on function public.outbox_get_event(uuid, uuid) from public, anon, authenticated;
+grant execute on function public.outbox_get_event(uuid, uuid) to service_role;
 
 notify pgrst, 'reload schema';

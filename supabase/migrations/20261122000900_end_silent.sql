@@ -1,14 +1,82 @@
 -- Purpose: ends the attempts that nobody ended: leases that ran out, deliveries that nobody claimed.
 -- Locks:   none on existing tables.
--- Undo:    drop function pause_status.end_unacknowledged(integer), pause_status.take_back(bigint[]),
---          pause_status.ending_of(uuid, pause_status.net_answer), pause_status.answers_to(uuid[]),
---          pause_status.sort_silent(integer), pause_status.postpone_refused(integer), pause_status.withdraw(uuid[]),
---          pause_status.undo_future(), pause_status.end_leases(integer); drop type pause_status.net_answer.
+-- Undo:    drop function outbox.end_unacknowledged(integer), outbox.take_back(bigint[]),
+--          outbox.ending_of(uuid, outbox.net_answer), outbox.answers_to(uuid[]), outbox.sort_silent(integer),
+--          outbox.postpone_refused(integer), outbox.withdraw(uuid[]), outbox.undo_future(), outbox.end_leases(integer);
+--          drop type outbox.net_answer; drop function outbox.result_of(text, uuid), outbox.parse_object(text),
+--          outbox.has_key_twice(json).
 
 -- Installers that come at the same time take turns.
-select pg_advisory_xact_lock(hashtext('pause_status migrations'));
+select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
-create or replace function pause_status.end_leases(at_most integer)
+create or replace function outbox.has_key_twice(part json)
+returns boolean
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if json_typeof(part) is distinct from 'object' then
+    return false;
+  end if;
+  return (select count(*) > count(distinct key) from json_object_keys(part) key);
+end
+$$;
+comment on function outbox.has_key_twice(json) is
+  'Whether it is an object with a key twice, of which jsonb would keep the last. Objects inside it are not looked at.';
+
+create or replace function outbox.parse_object(value text)
+returns jsonb
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if json_typeof(value::json) = 'object' and not outbox.has_key_twice(value::json) then
+    return value::jsonb;
+  end if;
+  return null;
+exception when others then
+  -- Also what is nested too deeply to be read.
+  return null;
+end
+$$;
+comment on function outbox.parse_object(text) is
+  'The JSON object; null when it is no JSON, no object, has a key twice itself, or holds what jsonb cannot.';
+
+create or replace function outbox.result_of(content text, event_id uuid)
+returns jsonb
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  -- Whoever answered may not have been the function: nothing is taken for granted.
+  results jsonb := outbox.parse_object(content) -> 'results';
+  own record;
+  own_text json;
+begin
+  if jsonb_typeof(results) is distinct from 'array' then
+    return null;
+  end if;
+  select r.result, r.place::integer - 1 as place into own
+  from jsonb_array_elements(results) with ordinality as r (result, place)
+  where r.result ->> 'eventId' = result_of.event_id::text
+  order by r.place
+  limit 1;
+  -- What is read of it must not be there twice. The whole answer is not searched: it may be nested without end.
+  own_text := content::json -> 'results' -> own.place;
+  if outbox.has_key_twice(own_text) or outbox.has_key_twice(own_text -> 'problem') then
+    return null;
+  end if;
+  return own.result;
+end
+$$;
+comment on function outbox.result_of(text, uuid) is
+  'The handler''s result for one event out of its answer to a delivery of several; null when it has none for it. The '
+  'answer to a delivery of one is no list: there its HTTP status is the result.';
+
+create or replace function outbox.end_leases(at_most integer)
 returns integer
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -18,14 +86,14 @@ declare
 begin
   with expired as materialized (
     select q.event_id
-    from pause_status.webhook_queue q
+    from outbox.events q
     where q.status = 'processing' and q.lease_expires_at <= clock_timestamp()
     order by q.lease_expires_at
     limit at_most
     for update skip locked
   )
   select jsonb_agg(jsonb_build_object(
-    'event_id', e.event_id, 'outcome', 'lease', 'message', 'it ran out before the handler settled the event'
+    'event_id', e.event_id, 'outcome', 'lease', 'message', 'it ran out before the function settled the event'
   ))
   into endings
   from expired e;
@@ -33,53 +101,53 @@ begin
   if endings is null then
     return 0;
   end if;
-  return (select count(*) from pause_status.end_attempts_each(endings));
+  return (select count(*) from outbox.end_attempts_each(endings));
 end
 $$;
-comment on function pause_status.end_leases(integer) is
+comment on function outbox.end_leases(integer) is
   'Takes events back from claimants whose lease ran out; returns how many.';
 
-create or replace function pause_status.undo_future()
+create or replace function outbox.undo_future()
 returns integer
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
   moment timestamptz := clock_timestamp();
-  settings pause_status.settings;
+  settings outbox.settings;
   latest timestamptz;
   changed integer;
   total integer;
 begin
-  select s.* into settings from pause_status.settings s;
+  select s.* into settings from outbox.settings s;
   -- No wait of ours is longer, and no lease.
   latest := moment + interval '1 minute'
     + greatest(interval '1 hour', make_interval(secs => settings.retry_cap_seconds));
-  update pause_status.webhook_queue q
+  update outbox.events q
   set next_attempt_at = moment
   where q.event_id = any(
     -- One look into each of the two indexes.
     array(
       select late.event_id
-      from pause_status.webhook_queue late
+      from outbox.events late
       where late.status = 'pending' and late.delivery_id is null
         and late.next_attempt_at > latest and late.next_attempt_at < 'infinity'
       limit settings.sweep_batch_size
       for update skip locked
     ) || array(
       select late.event_id
-      from pause_status.webhook_queue late
+      from outbox.events late
       where late.status = 'pending' and late.delivery_id is not null and late.next_attempt_at > latest
       limit settings.sweep_batch_size
       for update skip locked
     )
   );
   get diagnostics total = row_count;
-  update pause_status.webhook_queue q
+  update outbox.events q
   set lease_expires_at = moment
   where q.event_id = any(array(
     select late.event_id
-    from pause_status.webhook_queue late
+    from outbox.events late
     where late.status = 'processing' and late.lease_expires_at > moment + interval '61 seconds'
     limit settings.sweep_batch_size
     for update skip locked
@@ -88,10 +156,10 @@ begin
   return total + changed;
 end
 $$;
-comment on function pause_status.undo_future() is
+comment on function outbox.undo_future() is
   'Ends waits and leases that are longer than any that we give: the clock was set back meanwhile. Returns how many.';
 
-create or replace function pause_status.withdraw(event_ids uuid[])
+create or replace function outbox.withdraw(event_ids uuid[])
 returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -100,15 +168,15 @@ set enable_seqscan = off
 set jit = off
 as $$
 begin
-  update pause_status.webhook_queue q
+  update outbox.events q
   set delivery_id = null, leads = null, attempts = greatest(q.attempts - 1, 0), next_attempt_at = clock_timestamp()
   where q.event_id = any(event_ids);
 end
 $$;
-comment on function pause_status.withdraw(uuid[]) is
+comment on function outbox.withdraw(uuid[]) is
   'Makes events due again whose delivery came to nothing through no fault of anybody: it counts as no attempt.';
 
-create or replace function pause_status.postpone_refused(at_most integer)
+create or replace function outbox.postpone_refused(at_most integer)
 returns integer
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -119,10 +187,10 @@ declare
 begin
   for refused in
     with gone as (
-      delete from pause_status.deliveries d
+      delete from outbox.deliveries d
       where d.id = any(array(
         select old.id
-        from pause_status.deliveries old
+        from outbox.deliveries old
         where old.error is not null
         order by old.dispatched_at
         limit at_most
@@ -135,17 +203,17 @@ begin
     cross join unnest(g.event_ids) as e (id)
     group by g.error
   loop
-    perform pause_status.postpone(refused.event_ids, 'commit', refused.error);
+    perform outbox.postpone(refused.event_ids, 'commit', refused.error);
     total := total + cardinality(refused.event_ids);
   end loop;
   return total;
 end
 $$;
-comment on function pause_status.postpone_refused(integer) is
+comment on function outbox.postpone_refused(integer) is
   'Postpones the events of requests that their commits could not hand to pg_net; returns how many.';
 
-create or replace function pause_status.sort_silent(at_most integer)
-returns pause_status.webhook_queue[]
+create or replace function outbox.sort_silent(at_most integer)
+returns outbox.events[]
 language plpgsql
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
@@ -155,14 +223,14 @@ as $$
 declare
   -- Taken once: an index is searched for a time that is given, not for one that may differ from row to row.
   moment timestamptz := clock_timestamp();
-  patience interval := (select make_interval(secs => s.acknowledge_timeout_seconds) from pause_status.settings s);
-  silent pause_status.webhook_queue[];
+  patience interval := (select make_interval(secs => s.acknowledge_timeout_seconds) from outbox.settings s);
+  silent outbox.events[];
   early uuid[];
   withdrawn uuid[];
 begin
   silent := array(
     select q
-    from pause_status.webhook_queue q
+    from outbox.events q
     where q.status = 'pending' and q.delivery_id is not null and q.next_attempt_at <= moment
     order by q.next_attempt_at
     limit at_most
@@ -177,29 +245,29 @@ begin
   early := array(
     select s.event_id
     from unnest(silent) s
-    join pause_status.deliveries d on d.id = s.delivery_id
+    join outbox.deliveries d on d.id = s.delivery_id
     where d.dispatched_at > moment - patience and d.dispatched_at > s.last_dispatched_at + interval '1 second'
   );
-  update pause_status.webhook_queue q set next_attempt_at = moment + patience where q.event_id = any(early);
+  update outbox.events q set next_attempt_at = moment + patience where q.event_id = any(early);
 
   -- Posted at its commit, but an earlier event is not settled: it was answered so, and waits its turn.
   withdrawn := array(
     select s.event_id
     from unnest(silent) s
-    where s.event_id <> all(early) and not pause_status.is_first_in_line(s.mentor_id, s.version)
+    where s.event_id <> all(early) and not outbox.is_first_in_line(s.topic, s.key, s.version)
   );
-  perform pause_status.withdraw(withdrawn);
+  perform outbox.withdraw(withdrawn);
   return array(select s from unnest(silent) s where s.event_id <> all(early || withdrawn));
 end
 $$;
-comment on function pause_status.sort_silent(integer) is
+comment on function outbox.sort_silent(integer) is
   'The events whose delivery nobody claimed in time, locked. Deliveries that were posted late or came before '
   'their turn are dealt with here, and left out.';
 
 do $$
 begin
-  if to_regtype('pause_status.net_answer') is null then
-    create type pause_status.net_answer as (
+  if to_regtype('outbox.net_answer') is null then
+    create type outbox.net_answer as (
       event_id uuid,
       request_id bigint,
       is_waiting boolean,
@@ -209,15 +277,15 @@ begin
       entry jsonb,
       message text
     );
-    comment on type pause_status.net_answer is
+    comment on type outbox.net_answer is
       'What pg_net knows of a delivery: is_waiting while it has not sent it, held is how long it kept it. Code is the '
-      'problem''s, entry the handler''s result for the event.';
+      'problem''s, entry the function''s result for the event.';
   end if;
 end
 $$;
 
-create or replace function pause_status.answers_to(event_ids uuid[])
-returns setof pause_status.net_answer
+create or replace function outbox.answers_to(event_ids uuid[])
+returns setof outbox.net_answer
 language plpgsql
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
@@ -232,15 +300,15 @@ begin
     exists (select from net.http_request_queue r where r.id = d.request_id),
     coalesce(answer.created, clock_timestamp()) - d.dispatched_at,
     answer.status_code,
-    coalesce(result.entry -> 'problem' ->> 'code', pause_status.parse_object(answer.content) ->> 'code'),
+    coalesce(result.entry -> 'problem' ->> 'code', outbox.parse_object(answer.content) ->> 'code'),
     case when q.delivery_id = q.event_id then jsonb_build_object('status', answer.status_code) else result.entry end,
     coalesce(
-      'the handler answered for this event: ' || left(result.entry::text, 400),
-      'the handler answered ' || answer.status_code || coalesce(': ' || left(answer.content, 400), ''),
+      'the function answered for this event: ' || left(result.entry::text, 400),
+      'the function answered ' || answer.status_code || coalesce(': ' || left(answer.content, 400), ''),
       answer.error_msg
     )
-  from pause_status.webhook_queue q
-  join pause_status.deliveries d on d.id = q.delivery_id
+  from outbox.events q
+  join outbox.deliveries d on d.id = q.delivery_id
   left join lateral (
     -- The request ids of pg_net start again after a crash, so the answer must be younger and name no other delivery.
     select r.*
@@ -260,7 +328,7 @@ begin
     limit 1
   ) as answer on true
   left join lateral (
-    select case when q.delivery_id <> q.event_id then pause_status.result_of(answer.content, q.event_id) end as entry
+    select case when q.delivery_id <> q.event_id then outbox.result_of(answer.content, q.event_id) end as entry
   ) as result on true
   where q.event_id = any(answers_to.event_ids);
 exception when undefined_table or undefined_column or invalid_schema_name or insufficient_privilege or lock_not_available then
@@ -268,9 +336,9 @@ exception when undefined_table or undefined_column or invalid_schema_name or ins
   return;
 end
 $$;
-comment on function pause_status.answers_to(uuid[]) is 'What pg_net knows of the deliveries of these events.';
+comment on function outbox.answers_to(uuid[]) is 'What pg_net knows of the deliveries of these events.';
 
-create or replace function pause_status.ending_of(event_id uuid, answer pause_status.net_answer)
+create or replace function outbox.ending_of(event_id uuid, answer outbox.net_answer)
 returns jsonb
 language plpgsql
 immutable
@@ -283,11 +351,11 @@ begin
     )
     when answer.http_status = 401 and answer.code = 'stale_signature' then jsonb_build_object(
       'outcome', 'transient',
-      'message', 'clock skew: the clocks of Postgres and of the handler differ; ' || answer.message
+      'message', 'clock skew: the clocks of Postgres and of the function differ; ' || answer.message
     )
     when answer.http_status = 401 then jsonb_build_object(
       'outcome', 'transient',
-      'message', 'unauthorized: the handler''s WEBHOOK_SECRETS and the Vault secret pause_status_webhook_secret must '
+      'message', 'unauthorized: the function''s WEBHOOK_SECRETS and the Vault secret outbox_webhook_secret must '
         || 'have a secret in common; ' || answer.message
     )
     else jsonb_build_object(
@@ -297,10 +365,10 @@ begin
   end;
 end
 $$;
-comment on function pause_status.ending_of(uuid, pause_status.net_answer) is
-  'How an attempt ends that the handler did not claim.';
+comment on function outbox.ending_of(uuid, outbox.net_answer) is
+  'How an attempt ends that the function did not claim.';
 
-create or replace function pause_status.take_back(request_ids bigint[])
+create or replace function outbox.take_back(request_ids bigint[])
 returns bigint[]
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -320,10 +388,10 @@ exception when undefined_table or undefined_column or invalid_schema_name or ins
   return '{}';
 end
 $$;
-comment on function pause_status.take_back(bigint[]) is
+comment on function outbox.take_back(bigint[]) is
   'Takes requests out of pg_net''s queue that it has not begun to send; returns their ids.';
 
-create or replace function pause_status.end_unacknowledged(at_most integer)
+create or replace function outbox.end_unacknowledged(at_most integer)
 returns integer
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -331,8 +399,8 @@ as $$
 declare
   -- A signature is good for five minutes.
   stale_after constant interval := '4 minutes';
-  silent pause_status.webhook_queue[] := pause_status.sort_silent(at_most);
-  answers pause_status.net_answer[];
+  silent outbox.events[] := outbox.sort_silent(at_most);
+  answers outbox.net_answer[];
   taken bigint[];
   withdrawn uuid[];
   waiting uuid[];
@@ -342,10 +410,10 @@ begin
   if cardinality(silent) = 0 then
     return 0;
   end if;
-  answers := array(select a from pause_status.answers_to(array(select s.event_id from unnest(silent) s)) a);
+  answers := array(select a from outbox.answers_to(array(select s.event_id from unnest(silent) s)) a);
 
   -- What still waits in pg_net is slow, not lost. Kept too long, it is signed again.
-  taken := pause_status.take_back(array(
+  taken := outbox.take_back(array(
     select distinct a.request_id from unnest(answers) a where a.is_waiting and a.held > stale_after
   ));
   waiting := array(select a.event_id from unnest(answers) a where a.is_waiting and a.request_id <> all(taken));
@@ -356,29 +424,29 @@ begin
       or a.code = 'out_of_order'
       or a.code = 'stale_signature' and a.held > stale_after
   );
-  perform pause_status.withdraw(withdrawn);
-  update pause_status.webhook_queue q
+  perform outbox.withdraw(withdrawn);
+  update outbox.events q
   set next_attempt_at = clock_timestamp() + make_interval(secs => s.acknowledge_timeout_seconds)
-  from pause_status.settings s
+  from outbox.settings s
   where q.event_id = any(waiting);
 
-  select jsonb_agg(pause_status.ending_of(s.event_id, a)), count(*) filter (where a.code = 'stale_signature')
+  select jsonb_agg(outbox.ending_of(s.event_id, a)), count(*) filter (where a.code = 'stale_signature')
   into endings, skewed
   from unnest(silent) s
   left join unnest(answers) a on a.event_id = s.event_id
   where s.event_id <> all(waiting || withdrawn);
   if skewed > 0 then
-    perform pause_status.raise_alert(
-      'clock_skew', skewed, 'the clocks of Postgres and of the handler differ by minutes: correct the one that is wrong'
+    perform outbox.raise_alert(
+      'clock_skew', skewed, 'the clocks of Postgres and of the function differ by minutes: correct the one that is wrong'
     );
   end if;
   if endings is null then
     return 0;
   end if;
-  return (select count(*) from pause_status.end_attempts_each(endings));
+  return (select count(*) from outbox.end_attempts_each(endings));
 end
 $$;
-comment on function pause_status.end_unacknowledged(integer) is
-  'Ends the deliveries that nobody claimed in time, with the handler''s answer as the reason; returns how many.';
+comment on function outbox.end_unacknowledged(integer) is
+  'Ends the deliveries that nobody claimed in time, with the function''s answer as the reason; returns how many.';
 
-revoke all on all functions in schema pause_status from public, anon, authenticated, service_role;
+revoke all on all functions in schema outbox from public, anon, authenticated, service_role;

@@ -1,12 +1,12 @@
 -- Purpose: the orchestrator's transaction: one notification per coordinator, once per event, in order per mentor.
 -- Locks:   none on existing tables.
--- Undo:    drop function public.pause_status_notify(jsonb), pause_status.notify(pause_status.reading[]),
---          pause_status.take_turns(pause_status.reading[]), pause_status.receipt(pause_status.reading, uuid[]),
---          pause_status.notification_id(uuid, uuid); drop table public.notifications,
---          pause_status.orchestrations, pause_status.orchestrated_mentors.
+-- Undo:    drop function public.outbox_notify(jsonb), outbox.notify(outbox.reading[]),
+--          outbox.take_turns(outbox.reading[]), outbox.receipt(outbox.reading, uuid[]),
+--          outbox.notification_id(uuid, uuid); drop table public.notifications,
+--          outbox.orchestrations, outbox.orchestrated_mentors.
 
 -- Installers that come at the same time take turns.
-select pg_advisory_xact_lock(hashtext('pause_status migrations'));
+select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
 -- A table of that name that was there before is checked by the first migration.
 do $$
@@ -34,32 +34,32 @@ begin
 end
 $$;
 
-create table if not exists pause_status.orchestrations (
+create table if not exists outbox.orchestrations (
   event_id uuid,
   fingerprint text not null,
   receipt jsonb not null,
   created_at timestamptz not null default clock_timestamp(),
   constraint orchestrations_pkey primary key (event_id)
 );
-create index if not exists orchestrations_created_at_idx on pause_status.orchestrations (created_at);
-comment on table pause_status.orchestrations is
+create index if not exists orchestrations_created_at_idx on outbox.orchestrations (created_at);
+comment on table outbox.orchestrations is
   'The orchestrator''s idempotency keys: what was answered to each event, so that a repetition gets the same answer. '
   'Where nobody was notified, a repetition notifies the coordinators that the mentor has by then.';
 
-create table if not exists pause_status.orchestrated_mentors (
+create table if not exists outbox.orchestrated_mentors (
   mentor_id uuid,
   version bigint not null,
   constraint orchestrated_mentors_pkey primary key (mentor_id)
 );
-comment on table pause_status.orchestrated_mentors is
+comment on table outbox.orchestrated_mentors is
   'The highest version of each mentor that coordinators were told about: who comes later with a lower one is refused.';
 
-alter table pause_status.orchestrations enable row level security;
-alter table pause_status.orchestrated_mentors enable row level security;
-revoke all on table pause_status.orchestrations, pause_status.orchestrated_mentors
+alter table outbox.orchestrations enable row level security;
+alter table outbox.orchestrated_mentors enable row level security;
+revoke all on table outbox.orchestrations, outbox.orchestrated_mentors
   from public, anon, authenticated, service_role;
 
-create or replace function pause_status.notification_id(event_id uuid, coordinator_id uuid)
+create or replace function outbox.notification_id(event_id uuid, coordinator_id uuid)
 returns uuid
 language plpgsql
 immutable
@@ -69,10 +69,10 @@ begin
   return encode(substr(sha256(uuid_send(event_id) || uuid_send(coordinator_id)), 1, 16), 'hex')::uuid;
 end
 $$;
-comment on function pause_status.notification_id(uuid, uuid) is
+comment on function outbox.notification_id(uuid, uuid) is
   'The id of what a coordinator is told about an event: the same each time, so a receipt can name it beforehand.';
 
-create or replace function pause_status.receipt(event pause_status.reading, coordinator_ids uuid[])
+create or replace function outbox.receipt(event outbox.reading, coordinator_ids uuid[])
 returns jsonb
 language plpgsql
 immutable
@@ -85,17 +85,17 @@ begin
     'transition', event.transition,
     'notified', cardinality(coordinator_ids),
     'notificationIds', to_jsonb(array(
-      select pause_status.notification_id(event.event_id, c.id) as id
+      select outbox.notification_id(event.event_id, c.id) as id
       from unnest(coordinator_ids) as c (id)
       order by id
     ))
   );
 end
 $$;
-comment on function pause_status.receipt(pause_status.reading, uuid[]) is
+comment on function outbox.receipt(outbox.reading, uuid[]) is
   'What the orchestrator answers when it notifies these coordinators of an event.';
 
-create or replace function pause_status.take_turns(readings pause_status.reading[])
+create or replace function outbox.take_turns(readings outbox.reading[])
 returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -106,7 +106,7 @@ set enable_mergejoin = off
 set jit = off
 as $$
 begin
-  insert into pause_status.orchestrated_mentors (mentor_id, version)
+  insert into outbox.orchestrated_mentors (mentor_id, version)
   select distinct r.mentor_id, 0
   from unnest(readings) r
   where r.version is not null
@@ -114,16 +114,16 @@ begin
   on conflict do nothing;
 
   perform
-  from pause_status.orchestrated_mentors m
+  from outbox.orchestrated_mentors m
   where m.mentor_id = any(array(select r.mentor_id from unnest(readings) r where r.version is not null))
   order by m.mentor_id
   for update;
 end
 $$;
-comment on function pause_status.take_turns(pause_status.reading[]) is
+comment on function outbox.take_turns(outbox.reading[]) is
   'Lets one caller at a time notify about a mentor; otherwise two could write in either order.';
 
-create or replace function pause_status.notify(readings pause_status.reading[])
+create or replace function outbox.notify(readings outbox.reading[])
 returns uuid[]
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -136,7 +136,7 @@ as $$
 declare
   told_event_ids uuid[];
 begin
-  perform pause_status.take_turns(readings);
+  perform outbox.take_turns(readings);
 
   -- One statement, so that a receipt names exactly those who are told: coordinators may come and go between two.
   with given as materialized (
@@ -154,12 +154,12 @@ begin
   ), kept as (
     -- A second caller with the same key waits here for the first one's commit. Its answer is the first one's receipt,
     -- unless that one notified nobody.
-    insert into pause_status.orchestrations as o (event_id, fingerprint, receipt)
-    select g.event_id, g.fingerprint, pause_status.receipt(g.event, g.coordinator_ids)
+    insert into outbox.orchestrations as o (event_id, fingerprint, receipt)
+    select g.event_id, g.fingerprint, outbox.receipt(g.event, g.coordinator_ids)
     from given g
     where g.version is null
       or g.forced
-      or g.version >= (select m.version from pause_status.orchestrated_mentors m where m.mentor_id = g.mentor_id)
+      or g.version >= (select m.version from outbox.orchestrated_mentors m where m.mentor_id = g.mentor_id)
     order by g.event_id
     on conflict (event_id) do update
     set receipt = excluded.receipt, created_at = excluded.created_at
@@ -174,14 +174,14 @@ begin
     -- forgotten by retention, the notification is not.
     insert into public.notifications (id, event_id, mentor_id, coordinator_id, transition, version)
     select
-      pause_status.notification_id(t.event_id, coordinator.id), t.event_id, t.mentor_id, coordinator.id, t.transition,
+      outbox.notification_id(t.event_id, coordinator.id), t.event_id, t.mentor_id, coordinator.id, t.transition,
       t.version
     from told t
     cross join unnest(t.coordinator_ids) as coordinator (id)
     order by t.mentor_id, t.version, coordinator.id
     on conflict (event_id, coordinator_id) do nothing
   ), raised as (
-    update pause_status.orchestrated_mentors m
+    update outbox.orchestrated_mentors m
     set version = highest.version
     from (select t.mentor_id, max(t.version) as version from told t group by t.mentor_id) as highest
     where m.mentor_id = highest.mentor_id and m.version < highest.version
@@ -190,11 +190,11 @@ begin
   return told_event_ids;
 end
 $$;
-comment on function pause_status.notify(pause_status.reading[]) is
+comment on function outbox.notify(outbox.reading[]) is
   'Notifies the coordinators of each event that nobody was notified of, unless it is superseded. Returns the events '
   'whose receipts it wrote.';
 
-create or replace function public.pause_status_notify(events jsonb)
+create or replace function public.outbox_notify(events jsonb)
 returns jsonb
 language plpgsql
 security definer
@@ -204,8 +204,8 @@ set enable_seqscan = off
 set jit = off
 as $$
 declare
-  readings pause_status.reading[] := pause_status.read_events(events);
-  told_event_ids uuid[] := pause_status.notify(readings);
+  readings outbox.reading[] := outbox.read_events(events);
+  told_event_ids uuid[] := outbox.notify(readings);
   answers jsonb;
 begin
   select coalesce(
@@ -217,7 +217,7 @@ begin
           'outcome', 'notified', 'receipt', o.receipt, 'replayed', told.event_id is null or told.place <> r.place
         )
         -- An erased event's key is kept, but says nothing by itself.
-        when pause_status.is_concealed_as(r.fingerprint, o.fingerprint) then
+        when outbox.is_concealed_as(r.fingerprint, o.fingerprint) then
           jsonb_build_object('outcome', 'notified', 'receipt', o.receipt, 'replayed', true)
         else jsonb_build_object('outcome', 'payload_mismatch')
       end
@@ -229,7 +229,7 @@ begin
   from unnest(readings) r
   -- The limit keeps the planner from reading the table from end to end.
   left join lateral (
-    select * from pause_status.orchestrations known where known.event_id = r.event_id limit 1
+    select * from outbox.orchestrations known where known.event_id = r.event_id limit 1
   ) as o on true
   left join (
     select e.event_id, min(r.place) as place
@@ -240,12 +240,12 @@ begin
   return answers;
 end
 $$;
-comment on function public.pause_status_notify(jsonb) is
+comment on function public.outbox_notify(jsonb) is
   'Tells the coordinators about an array of PauseEvents, in one transaction and once per event id; answers in the same '
   'order, each with its eventId: notified (receipt, replayed), payload_mismatch (same key, other payload), superseded '
-  '(they were told about a later version of the mentor, and the event has no force) or invalid (message). A receipt that '
+  '(they were told about a later version of the key, and the event has no force) or invalid (message). A receipt that '
   'says notified 0 is replaced once there is somebody to notify.';
 
-revoke all on all functions in schema pause_status from public, anon, authenticated, service_role;
-revoke all on function public.pause_status_notify(jsonb) from public, anon, authenticated;
-grant execute on function public.pause_status_notify(jsonb) to service_role;
+revoke all on all functions in schema outbox from public, anon, authenticated, service_role;
+revoke all on function public.outbox_notify(jsonb) from public, anon, authenticated;
+grant execute on function public.outbox_notify(jsonb) to service_role;

@@ -3,7 +3,7 @@
 --          What would make capture or notify fail later is refused here, before anything is installed.
 -- Locks:   none on existing tables.
 -- Undo:    drop table public.mentor_coordinators, public.coordinators, public.peer_mentor_profiles (only if made here);
---          drop function pause_status.touch(), pause_status.has_unique_key(regclass, text[]).
+--          drop function outbox.touch(), outbox.has_unique_key(regclass, text[]).
 
 -- Before anything is installed: the first half without the second would capture, and send nothing again.
 do $$
@@ -17,15 +17,15 @@ end
 $$;
 
 -- Installers that come at the same time take turns.
-select pg_advisory_xact_lock(hashtext('pause_status migrations'));
+select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
 -- Here and not where it is first used: where it cannot be had, nothing may be captured, because nothing would be swept.
 create extension if not exists pg_cron with schema pg_catalog;
 
-create schema if not exists pause_status;
-revoke all on schema pause_status from public, anon, authenticated, service_role;
+create schema if not exists outbox;
+revoke all on schema outbox from public, anon, authenticated, service_role;
 
-create or replace function pause_status.touch()
+create or replace function outbox.touch()
 returns trigger
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -41,9 +41,9 @@ exception when others then
   return new;
 end
 $$;
-comment on function pause_status.touch() is 'Keeps updated_at current, unless the update itself changes it.';
+comment on function outbox.touch() is 'Keeps updated_at current, unless the update itself changes it.';
 
-create or replace function pause_status.has_unique_key(relation regclass, columns text[])
+create or replace function outbox.has_unique_key(relation regclass, columns text[])
 returns boolean
 language sql
 stable
@@ -67,11 +67,11 @@ as $$
       ) = array(select c collate "C" from unnest(columns) c order by 1)
   )
 $$;
-comment on function pause_status.has_unique_key(regclass, text[]) is
+comment on function outbox.has_unique_key(regclass, text[]) is
   'Whether exactly these columns are unique, in all rows and at every moment: a key that may be deferred lets an id be '
   'there twice until the commit, and capture would fail the statement that does it.';
 
-revoke all on all functions in schema pause_status from public, anon, authenticated, service_role;
+revoke all on all functions in schema outbox from public, anon, authenticated, service_role;
 
 do $$
 begin
@@ -87,7 +87,7 @@ begin
     create trigger peer_mentor_profiles_touch
       before update on public.peer_mentor_profiles
       for each row
-      execute function pause_status.touch();
+      execute function outbox.touch();
     comment on trigger peer_mentor_profiles_touch on public.peer_mentor_profiles is 'Keeps updated_at current.';
     alter table public.peer_mentor_profiles enable row level security;
     revoke all on table public.peer_mentor_profiles from public, anon, authenticated, service_role;
@@ -208,7 +208,7 @@ begin
   ) then
     problem := 'must stand for itself, but it is a partition, or it inherits, or it is inherited';
     cure := 'Changes by the other table''s name would go unnoticed: give this name to the table that is written to.';
-  elsif not (found.id_is_not_null and pause_status.has_unique_key(relation, array['id'])) then
+  elsif not (found.id_is_not_null and outbox.has_unique_key(relation, array['id'])) then
     problem := 'must have a key of id alone, but an id may be null, or may be there twice';
     cure := 'Run: alter table public.peer_mentor_profiles alter id set not null, add unique (id)';
   elsif found.attgenerated = 'v' then
@@ -273,7 +273,7 @@ begin
   elsif obliged is not null then
     problem := 'asks for what is not always known: ' || obliged;
     cure := 'Give these columns a default, or drop their not null.';
-  elsif not pause_status.has_unique_key(relation, array['event_id', 'coordinator_id']) then
+  elsif not outbox.has_unique_key(relation, array['event_id', 'coordinator_id']) then
     problem := 'does not keep a coordinator from being told twice';
     cure := 'Run: alter table public.notifications add unique (event_id, coordinator_id)';
   elsif exists (

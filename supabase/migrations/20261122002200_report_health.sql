@@ -1,12 +1,12 @@
 -- Purpose: how things stand, for a health endpoint: figures, open alerts, triggers, jobs, whether the secrets are usable.
 -- Locks:   none on existing tables.
--- Undo:    drop function public.pause_status_health(), pause_status.describe_jobs(), pause_status.open_alerts(),
---          pause_status.usable_secrets().
+-- Undo:    drop function public.outbox_health(), outbox.describe_jobs(), outbox.open_alerts(),
+--          outbox.usable_secrets().
 
 -- Installers that come at the same time take turns.
-select pg_advisory_xact_lock(hashtext('pause_status migrations'));
+select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
-create or replace function pause_status.usable_secrets()
+create or replace function outbox.usable_secrets()
 returns jsonb
 language plpgsql
 stable
@@ -17,12 +17,12 @@ declare
   webhook_secret boolean := false;
 begin
   begin
-    function_url := pause_status.vault_secret('pause_status_function_url') ~* '^https?://[^/?#[:space:]]';
+    function_url := outbox.vault_secret('outbox_function_url') ~* '^https?://[^/?#[:space:]]';
   exception when others then
     null;
   end;
   begin
-    perform pause_status.sign('check', 0, '', pause_status.vault_secret('pause_status_webhook_secret'));
+    perform outbox.sign('check', 0, '', outbox.vault_secret('outbox_webhook_secret'));
     webhook_secret := true;
   exception when others then
     null;
@@ -30,10 +30,10 @@ begin
   return jsonb_build_object('functionUrl', function_url, 'webhookSecret', webhook_secret);
 end
 $$;
-comment on function pause_status.usable_secrets() is
+comment on function outbox.usable_secrets() is
   'Whether each secret that a dispatch needs is in Vault and of the right form. Never a value, nor why not.';
 
-create or replace function pause_status.open_alerts()
+create or replace function outbox.open_alerts()
 returns jsonb
 language plpgsql
 stable
@@ -45,24 +45,24 @@ begin
       select jsonb_agg(
         jsonb_build_object(
           'kind', a.kind,
-          'since', pause_status.iso(a.opened_at),
-          'lastSeenAt', pause_status.iso(a.last_seen_at),
+          'since', outbox.iso(a.opened_at),
+          'lastSeenAt', outbox.iso(a.last_seen_at),
           'value', a.value,
           'threshold', a.threshold,
           'detail', a.detail
         )
         order by a.opened_at, a.kind
       )
-      from pause_status.alerts a
+      from outbox.alerts a
       where a.closed_at is null
     ),
     '[]'
   );
 end
 $$;
-comment on function pause_status.open_alerts() is 'The open alerts as the REST contract has them, oldest first.';
+comment on function outbox.open_alerts() is 'The open alerts as the REST contract has them, oldest first.';
 
-create or replace function pause_status.describe_jobs()
+create or replace function outbox.describe_jobs()
 returns jsonb
 language plpgsql
 stable
@@ -72,13 +72,13 @@ begin
   return (
     select jsonb_agg(
       jsonb_build_object(
-        'name', j.job, 'scheduled', j.is_scheduled, 'lastRunAt', pause_status.iso(j.last_run_at)
+        'name', j.job, 'scheduled', j.is_scheduled, 'lastRunAt', outbox.iso(j.last_run_at)
       ) || jsonb_strip_nulls(jsonb_build_object(
         'problem', nullif(concat_ws('; ', j.missing, j.failing, j.silent), '')
       ))
       order by j.job
     )
-    from pause_status.job_states() j
+    from outbox.job_states() j
   );
 exception when others then
   return jsonb_build_array(jsonb_build_object(
@@ -86,10 +86,10 @@ exception when others then
   ));
 end
 $$;
-comment on function pause_status.describe_jobs() is 'pause_status.job_states() as the REST contract has it. Never raises.';
+comment on function outbox.describe_jobs() is 'outbox.job_states() as the REST contract has it. Never raises.';
 
 -- It looks at triggers and jobs itself: when nothing runs any more, nobody opens an alert.
-create or replace function public.pause_status_health()
+create or replace function public.outbox_health()
 returns jsonb
 language plpgsql
 stable
@@ -103,7 +103,7 @@ begin
   return (
     select jsonb_build_object(
       'oldestUnnotifiedSeconds', h.oldest_unnotified_seconds,
-      'oldestUnnotifiedThreshold', coalesce((select s.alert_unnotified_seconds from pause_status.settings s), 300),
+      'oldestUnnotifiedThreshold', coalesce((select s.alert_unnotified_seconds from outbox.settings s), 300),
       'pending', h.pending,
       'processing', h.processing,
       'failed', h.failed,
@@ -111,26 +111,26 @@ begin
       'withoutRecipients', h.without_recipients,
       'failureRatePercent', h.failure_rate_last_15_min,
       'expiredLeases', h.expired_leases,
-      'lastSweepAt', pause_status.iso(h.last_sweep_at),
-      'alertsOpen', pause_status.open_alerts(),
+      'lastSweepAt', outbox.iso(h.last_sweep_at),
+      'alertsOpen', outbox.open_alerts(),
       'capture', (
         select jsonb_build_object('attached', c.attached is true, 'enabled', c.enabled is true)
           || jsonb_strip_nulls(jsonb_build_object('problem', c.problem))
-        from pause_status.capture_state() c
+        from outbox.capture_state() c
       ),
-      'jobs', pause_status.describe_jobs(),
-      'vault', pause_status.usable_secrets()
+      'jobs', outbox.describe_jobs(),
+      'vault', outbox.usable_secrets()
     )
-    from pause_status.health h
+    from outbox.health h
   );
 end
 $$;
-comment on function public.pause_status_health() is
-  'pause_status.health, the open alerts, triggers and jobs as JSON, and whether the secrets of Vault are usable; never a '
+comment on function public.outbox_health() is
+  'outbox.health, the open alerts, triggers and jobs as JSON, and whether the secrets of Vault are usable; never a '
   'secret. Costs the same however much is queued.';
 
-revoke all on all functions in schema pause_status from public, anon, authenticated, service_role;
-revoke all on function public.pause_status_health() from public, anon, authenticated;
-grant execute on function public.pause_status_health() to service_role;
+revoke all on all functions in schema outbox from public, anon, authenticated, service_role;
+revoke all on function public.outbox_health() from public, anon, authenticated;
+grant execute on function public.outbox_health() to service_role;
 
 notify pgrst, 'reload schema';

@@ -1,13 +1,13 @@
--- Purpose: the fallback for a pg_net that does not send: Postgres itself calls the handler, with the extension http.
+-- Purpose: the fallback for a pg_net that does not send: Postgres itself calls the function, with the extension http.
 -- Locks:   none on existing tables.
--- Undo:    select cron.unschedule('pause-status-direct'); drop function pause_status.send_directly(), pause_status.is_only_run(text),
---          pause_status.send_batch(pause_status.webhook_queue[], text, text, integer),
---          pause_status.call_handler(uuid[], jsonb, text, text, integer), pause_status.end_direct(jsonb),
---          pause_status.keeps_requests(interval), pause_status.not_sent(boolean, interval, uuid[], integer), pause_status.pg_net_problem(),
---          pause_status.http_schema().
+-- Undo:    select cron.unschedule('outbox-direct'); drop function outbox.send_directly(), outbox.is_only_run(text),
+--          outbox.send_batch(outbox.events[], text, text, integer),
+--          outbox.call_handler(uuid[], jsonb, text, text, integer), outbox.end_direct(jsonb),
+--          outbox.keeps_requests(interval), outbox.not_sent(boolean, interval, uuid[], integer), outbox.pg_net_problem(),
+--          outbox.http_schema().
 
 -- Installers that come at the same time take turns.
-select pg_advisory_xact_lock(hashtext('pause_status migrations'));
+select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
 do $$
 begin
@@ -17,7 +17,7 @@ exception when others then
 end
 $$;
 
-create or replace function pause_status.http_schema()
+create or replace function outbox.http_schema()
 returns text
 language sql
 stable
@@ -28,10 +28,10 @@ as $$
   join pg_catalog.pg_namespace n on n.oid = e.extnamespace
   where e.extname = 'http'
 $$;
-comment on function pause_status.http_schema() is
+comment on function outbox.http_schema() is
   'Where the extension http is, quoted; null without it. Somebody may have installed it elsewhere before us.';
 
-create or replace function pause_status.pg_net_problem()
+create or replace function outbox.pg_net_problem()
 returns text
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -48,11 +48,11 @@ exception
     return sqlerrm;
 end
 $$;
-comment on function pause_status.pg_net_problem() is
+comment on function outbox.pg_net_problem() is
   'Why pg_net takes no requests: not installed, not loaded, not granted, locked. Null when it takes them.';
 
-create or replace function pause_status.not_sent(refuses boolean, waiting interval, tried uuid[], at_most integer)
-returns setof pause_status.webhook_queue
+create or replace function outbox.not_sent(refuses boolean, waiting interval, tried uuid[], at_most integer)
+returns setof outbox.events
 language plpgsql
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
@@ -66,8 +66,8 @@ begin
   if refuses then
     return query
     select q.*
-    from pause_status.webhook_queue q
-    left join pause_status.deliveries d on d.id = q.delivery_id
+    from outbox.events q
+    left join outbox.deliveries d on d.id = q.delivery_id
     where q.status = 'pending'
       and q.event_id <> all(tried)
       and case
@@ -76,7 +76,7 @@ begin
         else q.next_attempt_at <= clock_timestamp() or q.last_error like 'could not be sent: %'
       end
       and q.next_attempt_at < 'infinity'
-      and pause_status.is_first_in_line(q.mentor_id, q.version)
+      and outbox.is_first_in_line(q.topic, q.key, q.version)
     order by q.next_attempt_at
     limit most;
     get diagnostics found_rows = row_count;
@@ -87,9 +87,9 @@ begin
     return query
     select q.*
     from net.http_request_queue r
-    join pause_status.deliveries d on d.request_id = r.id and d.dispatched_at <= clock_timestamp() - waiting
-    join pause_status.webhook_queue q on q.delivery_id = d.id
-    where q.status = 'pending' and q.event_id <> all(tried) and pause_status.is_first_in_line(q.mentor_id, q.version)
+    join outbox.deliveries d on d.request_id = r.id and d.dispatched_at <= clock_timestamp() - waiting
+    join outbox.events q on q.delivery_id = d.id
+    where q.status = 'pending' and q.event_id <> all(tried) and outbox.is_first_in_line(q.topic, q.key, q.version)
     order by q.next_attempt_at
     limit most;
   exception when undefined_table or undefined_column or invalid_schema_name or insufficient_privilege or lock_not_available then
@@ -98,11 +98,11 @@ begin
   end;
 end
 $$;
-comment on function pause_status.not_sent(boolean, interval, uuid[], integer) is
-  'Heads of line that pg_net refused, or whose request it has kept for this long. Without locks on them: the handler '
+comment on function outbox.not_sent(boolean, interval, uuid[], integer) is
+  'Heads of line that pg_net refused, or whose request it has kept for this long. Without locks on them: the function '
   'needs these rows while it is called.';
 
-create or replace function pause_status.keeps_requests(waiting interval)
+create or replace function outbox.keeps_requests(waiting interval)
 returns boolean
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -112,17 +112,17 @@ begin
   return exists (
     select
     from net.http_request_queue r
-    join pause_status.deliveries d on d.request_id = r.id
+    join outbox.deliveries d on d.request_id = r.id
     where d.dispatched_at <= clock_timestamp() - waiting
   );
 exception when undefined_table or undefined_column or invalid_schema_name or insufficient_privilege or lock_not_available then
   return false;
 end
 $$;
-comment on function pause_status.keeps_requests(interval) is
+comment on function outbox.keeps_requests(interval) is
   'Whether pg_net has kept a request of ours for this long without sending it.';
 
-create or replace function pause_status.call_handler(
+create or replace function outbox.call_handler(
   event_ids uuid[], payloads jsonb, function_url text, secrets text, timeout_ms integer
 )
 returns jsonb
@@ -134,7 +134,7 @@ declare
   delivery text := case when alone then event_ids[1] else gen_random_uuid() end;
   body text := case when alone then payloads -> 0 else payloads end;
   unix_seconds bigint := floor(extract(epoch from clock_timestamp()));
-  http text := pause_status.http_schema();
+  http text := outbox.http_schema();
   timeout_before text := current_setting('http.timeout_msec', true);
   answer jsonb;
   status integer;
@@ -151,14 +151,14 @@ begin
         ')::%1$s.http_request) as r', http
     )
     into status, content
-    using function_url, delivery, unix_seconds::text, pause_status.sign(delivery, unix_seconds, body, secrets), body;
+    using function_url, delivery, unix_seconds::text, outbox.sign(delivery, unix_seconds, body, secrets), body;
     answer := jsonb_build_object(
       'status', status,
-      'text', 'the handler answered ' || status || coalesce(': ' || left(content, 400), ''),
+      'text', 'the function answered ' || status || coalesce(': ' || left(content, 400), ''),
       'content', content
     );
   exception when others then
-    answer := jsonb_build_object('text', replace(sqlerrm, function_url, '<pause_status_function_url>'));
+    answer := jsonb_build_object('text', replace(sqlerrm, function_url, '<function_url>'));
   end;
 
   -- The session is somebody else's afterwards.
@@ -175,10 +175,10 @@ begin
   return answer;
 end
 $$;
-comment on function pause_status.call_handler(uuid[], jsonb, text, text, integer) is
+comment on function outbox.call_handler(uuid[], jsonb, text, text, integer) is
   'Sends events in one signed request and waits for the answer: status, text to be shown, and content. Never raises.';
 
-create or replace function pause_status.end_direct(calls jsonb)
+create or replace function outbox.end_direct(calls jsonb)
 returns integer
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -193,7 +193,7 @@ begin
     select * from jsonb_to_recordset(calls) as c (event_id uuid, delivery_id uuid, claim_token bigint, answer jsonb)
   ), silent as materialized (
     select q.event_id, c.answer, coalesce(c.answer -> 'result' -> 'status' in ('400', '422'), false) as is_rejected
-    from pause_status.webhook_queue q
+    from outbox.events q
     join called c on c.event_id = q.event_id
     -- As it was when it was sent: nobody has claimed it, or ended that attempt, since.
     where q.status = 'pending' and q.claim_token = c.claim_token and q.delivery_id is not distinct from c.delivery_id
@@ -201,7 +201,7 @@ begin
     for update of q skip locked
   ), counted as (
     -- What pg_net was never given has not been counted by a dispatch.
-    update pause_status.webhook_queue q
+    update outbox.events q
     set
       attempts = q.attempts + 1,
       last_dispatched_at = clock_timestamp(),
@@ -221,35 +221,35 @@ begin
     return 0;
   end if;
 
-  ended := array(select e.event_id from pause_status.end_attempts_each(endings) e where e.verdict = 'released');
+  ended := array(select e.event_id from outbox.end_attempts_each(endings) e where e.verdict = 'released');
   -- end_attempts() counts the backoff from the dispatch to pg_net, which was long ago.
-  update pause_status.webhook_queue q
+  update outbox.events q
   set next_attempt_at = clock_timestamp()
     + greatest(
-      pause_status.backoff(q.failures),
-      pause_status.outage_backoff(q.failures, q.first_failed_at),
+      outbox.backoff(q.failures),
+      outbox.outage_backoff(q.failures, q.first_failed_at),
       make_interval(secs => s.retry_base_seconds)
     )
-  from pause_status.settings s
+  from outbox.settings s
   where q.event_id = any(ended);
   return cardinality(ended);
 end
 $$;
-comment on function pause_status.end_direct(jsonb) is
-  'Counts the failure of those events that were sent directly and that the handler did not claim; returns how many '
+comment on function outbox.end_direct(jsonb) is
+  'Counts the failure of those events that were sent directly and that the function did not claim; returns how many '
   'will be tried again.';
 
-create or replace function pause_status.send_batch(
-  batch pause_status.webhook_queue[], function_url text, secrets text, timeout_ms integer
+create or replace function outbox.send_batch(
+  batch outbox.events[], function_url text, secrets text, timeout_ms integer
 )
 returns jsonb
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  answer jsonb := pause_status.call_handler(
+  answer jsonb := outbox.call_handler(
     array(select b.event_id from unnest(batch) b),
-    (select jsonb_agg(pause_status.payload_of(b)) from unnest(batch) b),
+    (select jsonb_agg(outbox.body(b)) from unnest(batch) b),
     function_url, secrets, timeout_ms
   );
 begin
@@ -260,34 +260,34 @@ begin
       'claim_token', b.claim_token,
       'answer', (answer - 'content') || jsonb_build_object('result', case cardinality(batch)
         when 1 then jsonb_build_object('status', answer -> 'status')
-        else pause_status.result_of(answer ->> 'content', b.event_id)
+        else outbox.result_of(answer ->> 'content', b.event_id)
       end)
     ))
     from unnest(batch) b
   );
 end
 $$;
-comment on function pause_status.send_batch(pause_status.webhook_queue[], text, text, integer) is
-  'Calls the handler for these events at once; returns for each the answer, and how it was when it was sent.';
+comment on function outbox.send_batch(outbox.events[], text, text, integer) is
+  'Calls the function for these events at once; returns for each the answer, and how it was when it was sent.';
 
-create or replace function pause_status.is_only_run(job text)
+create or replace function outbox.is_only_run(job text)
 returns boolean
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  insert into pause_status.heartbeats (job)
+  insert into outbox.heartbeats (job)
   select is_only_run.job
-  where not exists (select from pause_status.heartbeats h where h.job = is_only_run.job);
+  where not exists (select from outbox.heartbeats h where h.job = is_only_run.job);
   -- Any role may take an advisory lock; this row is ours.
-  perform from pause_status.heartbeats h where h.job = is_only_run.job for update skip locked;
+  perform from outbox.heartbeats h where h.job = is_only_run.job for update skip locked;
   return found;
 end
 $$;
-comment on function pause_status.is_only_run(text) is
+comment on function outbox.is_only_run(text) is
   'Whether no other run of the job is under way; then none can begin before this transaction ends.';
 
-create or replace function pause_status.send_directly()
+create or replace function outbox.send_directly()
 returns integer
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -295,69 +295,72 @@ set enable_seqscan = off
 set jit = off
 as $$
 declare
-  settings pause_status.settings;
+  settings outbox.settings;
   deadline timestamptz := clock_timestamp() + interval '20 seconds';
-  refuses boolean := pause_status.pg_net_problem() is not null;
+  refuses boolean := outbox.pg_net_problem() is not null;
   function_url text;
   secrets text;
   patience interval;
   waiting interval;
   size integer;
-  batch pause_status.webhook_queue[];
+  batch outbox.events[];
   tried uuid[] := '{}';
+  sent uuid[] := '{}';
+  problem text;
   called jsonb;
   calls jsonb := '[]';
 begin
-  select s.* into settings from pause_status.settings s;
+  select s.* into settings from outbox.settings s;
   patience := make_interval(secs => settings.acknowledge_timeout_seconds);
   waiting := patience;
-  if not pause_status.is_only_run('direct') then
+  if not outbox.is_only_run('direct') then
     return 0;
-  elsif pause_status.http_schema() is null
-    or not exists (select from pause_status.not_sent(refuses, waiting, tried, 1))
+  elsif outbox.http_schema() is null
+    or not exists (select from outbox.not_sent(refuses, waiting, tried, 1))
   then
-    perform pause_status.beat('direct');
+    perform outbox.beat('direct');
     return 0;
   end if;
 
-  begin
-    select a.* into function_url, secrets from pause_status.handler_address() a;
-    -- What makes every event fail is no failure of the events, so it must show before they are called.
-    perform pause_status.sign('check', 0, '', secrets);
-  exception when others then
-    raise warning 'nothing is sent without pg_net: %', sqlerrm;
-    perform pause_status.beat('direct', sqlerrm);
-    return 0;
-  end;
-
   -- Nothing is locked and nothing is written before the last call: a claim would wait for this transaction.
   while clock_timestamp() < deadline loop
-    batch := array(select n from pause_status.not_sent(refuses, waiting, tried, settings.events_per_request) n);
+    batch := array(select n from outbox.not_sent(refuses, waiting, tried, settings.events_per_request) n);
     exit when cardinality(batch) = 0;
-    size := pause_status.request_size(batch[1].event_id, batch[1].failures, settings.events_per_request);
+    size := outbox.request_size(batch[1].event_id, batch[1].failures, settings.events_per_request);
     batch := (array(
       select b
       from unnest(batch) b
-      where pause_status.request_size(b.event_id, b.failures, settings.events_per_request) = size
+      where b.topic = batch[1].topic
+        and outbox.request_size(b.event_id, b.failures, settings.events_per_request) = size
     ))[:size];
-    called := pause_status.send_batch(batch, function_url, secrets, settings.request_timeout_ms);
     tried := tried || array(select b.event_id from unnest(batch) b);
+    begin
+      select a.* into function_url, secrets from outbox.handler_address(batch[1].topic) a;
+      -- What makes every event fail is no failure of the events, so it must show before they are called.
+      perform outbox.sign('check', 0, '', secrets);
+    exception when others then
+      raise warning 'nothing is sent without pg_net: %', sqlerrm;
+      problem := sqlerrm;
+      continue;
+    end;
+    called := outbox.send_batch(batch, function_url, secrets, settings.request_timeout_ms);
+    sent := sent || array(select b.event_id from unnest(batch) b);
     calls := calls || called;
     -- pg_net takes the oldest first: while it keeps an overdue request, no other has to become overdue.
-    waiting := case when pause_status.keeps_requests(patience) then interval '0' else patience end;
+    waiting := case when outbox.keeps_requests(patience) then interval '0' else patience end;
     -- A handler that is away would use up the time limit of each request: the others keep their turn for the next run.
     exit when called -> 0 -> 'answer' -> 'status' is null;
   end loop;
 
-  perform pause_status.end_direct(calls);
-  perform pause_status.beat('direct');
-  return cardinality(tried);
+  perform outbox.end_direct(calls);
+  perform outbox.beat('direct', problem);
+  return cardinality(sent);
 end
 $$;
-comment on function pause_status.send_directly() is
-  'Calls the handler for what pg_net does not send, until nothing is left or 20 seconds are over; returns how many '
+comment on function outbox.send_directly() is
+  'Calls the function for what pg_net does not send, until nothing is left or 20 seconds are over; returns how many '
   'events it sent. Does nothing without the extension http, or while another run is under way.';
 
-revoke all on all functions in schema pause_status from public, anon, authenticated, service_role;
+revoke all on all functions in schema outbox from public, anon, authenticated, service_role;
 
-select pause_status.pace('pause-status-direct', 'select pause_status.send_directly()', '5 seconds');
+select outbox.pace('outbox-direct', 'select outbox.send_directly()', '5 seconds');

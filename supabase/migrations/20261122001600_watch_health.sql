@@ -1,16 +1,16 @@
--- Purpose: the watchdog, outside of the handler: how things stand, and an alert for each thing that is wrong.
--- Locks:   pause_status.webhook_queue and pause_status.webhook_attempts, share: writers wait while an index is built.
--- Undo:    select cron.unschedule('pause-status-watch'); drop function pause_status.watch(),
---          pause_status.close_unseen(), pause_status.watch_for(text, pause_status.measurement),
---          pause_status.measure_jobs(text), pause_status.measure(text), pause_status.is_authorized_again(),
---          pause_status.raise_alert(text, numeric, text); drop type pause_status.measurement;
---          drop view pause_status.health, pause_status.latest_attempts; drop table pause_status.alerts;
---          drop index pause_status.webhook_queue_oldest_idx, pause_status.webhook_attempts_unauthorized_idx.
+-- Purpose: the watchdog, outside of the function: how things stand, and an alert for each thing that is wrong.
+-- Locks:   outbox.events and outbox.attempts, share: writers wait while an index is built.
+-- Undo:    select cron.unschedule('outbox-watch'); drop function outbox.watch(),
+--          outbox.close_unseen(), outbox.watch_for(text, outbox.measurement),
+--          outbox.measure_jobs(text), outbox.measure(text), outbox.is_authorized_again(),
+--          outbox.raise_alert(text, numeric, text); drop type outbox.measurement;
+--          drop view outbox.health, outbox.latest_attempts; drop table outbox.alerts;
+--          drop index outbox.events_oldest_idx, outbox.attempts_unauthorized_idx.
 
 -- Installers that come at the same time take turns.
-select pg_advisory_xact_lock(hashtext('pause_status migrations'));
+select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
-create table if not exists pause_status.alerts (
+create table if not exists outbox.alerts (
   -- No sequence: logical replication does not copy its position, and no alert could be opened.
   id uuid default gen_random_uuid(),
   kind text not null,
@@ -29,23 +29,23 @@ create table if not exists pause_status.alerts (
   ),
   constraint alerts_close_after_they_open check (closed_at >= opened_at)
 );
-create unique index if not exists alerts_one_open_per_kind_idx on pause_status.alerts (kind) where closed_at is null;
-alter table pause_status.alerts enable row level security;
+create unique index if not exists alerts_one_open_per_kind_idx on outbox.alerts (kind) where closed_at is null;
+alter table outbox.alerts enable row level security;
 
 -- A restored alert takes the place of the one that is open here. Those of our own are not older than their transaction.
 create or replace trigger alerts_replace_row
-  before insert on pause_status.alerts
+  before insert on outbox.alerts
   for each row
   when (new.closed_at is null and new.opened_at < now())
-  execute function pause_status.replace_row();
-alter table pause_status.alerts enable always trigger alerts_replace_row;
-comment on table pause_status.alerts is 'One row from the moment something is wrong until it no longer is.';
-comment on column pause_status.alerts.last_seen_at is 'When the cause was last seen.';
-comment on column pause_status.alerts.value is
+  execute function outbox.replace_row();
+alter table outbox.alerts enable always trigger alerts_replace_row;
+comment on table outbox.alerts is 'One row from the moment something is wrong until it no longer is.';
+comment on column outbox.alerts.last_seen_at is 'When the cause was last seen.';
+comment on column outbox.alerts.value is
   'The last value while it was open; of unknown_event, clock_skew and capture_failed, how many there were.';
-comment on column pause_status.alerts.detail is 'What to do about it.';
+comment on column outbox.alerts.detail is 'What to do about it.';
 
-create or replace function pause_status.raise_alert(kind text, amount numeric, detail text)
+create or replace function outbox.raise_alert(kind text, amount numeric, detail text)
 returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -53,97 +53,97 @@ set lock_timeout = '100ms'
 as $$
 begin
   -- Skips a row that somebody else is raising: nobody who delivers waits for a count.
-  perform from pause_status.alerts a where a.kind = raise_alert.kind and a.closed_at is null for update skip locked;
+  perform from outbox.alerts a where a.kind = raise_alert.kind and a.closed_at is null for update skip locked;
   if found then
-    update pause_status.alerts a
+    update outbox.alerts a
     set value = a.value + amount, detail = raise_alert.detail, last_seen_at = clock_timestamp()
     where a.kind = raise_alert.kind and a.closed_at is null;
   elsif not exists (
-    select from pause_status.alerts a where a.kind = raise_alert.kind and a.closed_at is null
+    select from outbox.alerts a where a.kind = raise_alert.kind and a.closed_at is null
   ) then
-    insert into pause_status.alerts (kind, value, threshold, detail)
+    insert into outbox.alerts (kind, value, threshold, detail)
     values (raise_alert.kind, amount, 1, raise_alert.detail);
   end if;
 exception when others then
   raise warning 'alert % is not raised (%): %', kind, sqlerrm, detail;
 end
 $$;
-comment on function pause_status.raise_alert(text, numeric, text) is
+comment on function outbox.raise_alert(text, numeric, text) is
   'Opens an alert of this kind, or adds to the open one. Never raises an error, and waits for nobody.';
 
 -- For the oldest that waits, however many wait.
-create index if not exists webhook_queue_oldest_idx on pause_status.webhook_queue (created_at)
+create index if not exists events_oldest_idx on outbox.events (created_at)
   where status in ('pending', 'processing') and (source = 'outbox' or last_dispatched_at is not null);
-create index if not exists webhook_attempts_unauthorized_idx on pause_status.webhook_attempts (ended_at)
+create index if not exists attempts_unauthorized_idx on outbox.attempts (ended_at)
   where http_status = 401 and claim_token is null;
 
 -- Dropped first, because replacing a view can only add columns to it.
-drop view if exists pause_status.health;
-drop view if exists pause_status.latest_attempts;
+drop view if exists outbox.health;
+drop view if exists outbox.latest_attempts;
 
-create view pause_status.latest_attempts
+create view outbox.latest_attempts
 with (security_invoker = true)
 as
 select a.*
-from pause_status.webhook_attempts a
+from outbox.attempts a
 -- What is later was written before the clock was set back.
 where a.ended_at < statement_timestamp() + interval '1 minute'
 order by a.ended_at desc
 limit 1000;
-comment on view pause_status.latest_attempts is 'The last 1,000 attempts that ended.';
+comment on view outbox.latest_attempts is 'The last 1,000 attempts that ended.';
 
 -- Each column by itself, so that reading one costs nothing for the others. No count goes beyond 10,000, so that the
 -- view costs the same in an outage, when it is read most.
-create view pause_status.health
+create view outbox.health
 with (security_invoker = true)
 as
 select
   (
     -- What somebody else sends waits for them, not for us.
     select coalesce(greatest(ceil(extract(epoch from clock_timestamp() - min(q.created_at))), 0), 0)::integer
-    from pause_status.webhook_queue q
+    from outbox.events q
     where q.status in ('pending', 'processing') and (q.source = 'outbox' or q.last_dispatched_at is not null)
   ) as oldest_unnotified_seconds,
   (
     select count(*)
-    from (select from pause_status.webhook_queue q where q.status = 'pending' limit 10000) as counted
+    from (select from outbox.events q where q.status = 'pending' limit 10000) as counted
   ) as pending,
   (
     select count(*)
-    from (select from pause_status.webhook_queue q where q.status = 'processing' limit 10000) as counted
+    from (select from outbox.events q where q.status = 'processing' limit 10000) as counted
   ) as processing,
   (
     select count(*)
-    from (select from pause_status.webhook_queue q where q.dead_letter_id is not null limit 10000) as counted
+    from (select from outbox.events q where q.dead_letter_id is not null limit 10000) as counted
   ) as failed,
   (
     select count(*)
-    from (select from pause_status.dead_letter_queue d where d.resolution is null limit 10000) as counted
+    from (select from outbox.dead_letters d where d.resolution is null limit 10000) as counted
   ) as dead_letters_open,
   (
     select count(*)
     from (
       select
-      from pause_status.webhook_queue q
+      from outbox.events q
       where q.status = 'completed' and q.receipt -> 'notified' = '0' and not q.receipt ? 'acknowledged'
       limit 10000
     ) as counted
   ) as without_recipients,
   (
     select count(*)
-    from pause_status.latest_attempts a
+    from outbox.latest_attempts a
     where a.ended_at > statement_timestamp() - interval '15 minutes'
   ) as attempts_last_15_min,
   (
     select coalesce(round(100.0 * count(*) filter (where a.outcome <> 'completed') / nullif(count(*), 0), 1), 0)
-    from pause_status.latest_attempts a
+    from outbox.latest_attempts a
     where a.ended_at > statement_timestamp() - interval '15 minutes'
   ) as failure_rate_last_15_min,
   (
     select count(*)
     from (
       select
-      from pause_status.webhook_attempts a
+      from outbox.attempts a
       where a.http_status = 401
         and a.claim_token is null
         and a.ended_at > statement_timestamp() - interval '15 minutes'
@@ -155,28 +155,28 @@ select
     select count(*)
     from (
       select
-      from pause_status.webhook_queue q
+      from outbox.events q
       where q.status = 'processing' and q.lease_expires_at < statement_timestamp() - interval '1 minute'
       limit 10000
     ) as counted
   ) as expired_leases,
-  (select h.last_at from pause_status.heartbeats h where h.job = 'sweep') as last_sweep_at,
-  (select count(*) from pause_status.alerts a where a.closed_at is null) as alerts_open;
-comment on view pause_status.health is
+  (select h.last_at from outbox.heartbeats h where h.job = 'sweep') as last_sweep_at,
+  (select count(*) from outbox.alerts a where a.closed_at is null) as alerts_open;
+comment on view outbox.health is
   'How things stand, in one row: ages in seconds, failure_rate_last_15_min in percent of the attempts that ended, of the '
   'last 1,000 at most. Counts end at 10,000.';
 
 do $$
 begin
-  if to_regtype('pause_status.measurement') is null then
-    create type pause_status.measurement as (value numeric, threshold numeric, is_wrong boolean, detail text);
-    comment on type pause_status.measurement is
+  if to_regtype('outbox.measurement') is null then
+    create type outbox.measurement as (value numeric, threshold numeric, is_wrong boolean, detail text);
+    comment on type outbox.measurement is
       'What is measured for an alert. is_wrong: true opens it, false closes it, null leaves it as it is.';
   end if;
 end
 $$;
 
-create or replace function pause_status.is_authorized_again()
+create or replace function outbox.is_authorized_again()
 returns boolean
 language plpgsql
 stable
@@ -188,23 +188,23 @@ declare
   last_refused_at timestamptz;
 begin
   select max(a.ended_at) into last_refused_at
-  from pause_status.webhook_attempts a
+  from outbox.attempts a
   where a.http_status = 401
     and a.claim_token is null
     and a.ended_at < statement_timestamp() + interval '1 minute'
     and strpos(a.error, 'stale_signature') = 0;
   return last_refused_at is null or exists (
     select
-    from pause_status.latest_attempts a
+    from outbox.latest_attempts a
     where a.claim_token is not null and a.ended_at > last_refused_at
   );
 end
 $$;
-comment on function pause_status.is_authorized_again() is
+comment on function outbox.is_authorized_again() is
   'Whether a delivery was claimed after the last one that was refused with 401 for its secret.';
 
-create or replace function pause_status.measure(kind text)
-returns pause_status.measurement
+create or replace function outbox.measure(kind text)
+returns outbox.measurement
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
@@ -212,112 +212,112 @@ set enable_seqscan = off
 set jit = off
 as $$
 declare
-  settings pause_status.settings;
-  m pause_status.measurement;
+  settings outbox.settings;
+  m outbox.measurement;
 begin
-  select s.* into strict settings from pause_status.settings s;
+  select s.* into strict settings from outbox.settings s;
   case kind
     when 'oldest_unnotified' then
-      m.value := (select h.oldest_unnotified_seconds from pause_status.health h);
+      m.value := (select h.oldest_unnotified_seconds from outbox.health h);
       m.threshold := settings.alert_unnotified_seconds;
-      m.detail := 'seconds that the oldest unsettled event has been waiting: read last_error in pause_status.webhook_queue';
+      m.detail := 'seconds that the oldest unsettled event has been waiting: read last_error in outbox.events';
     when 'dead_letters' then
-      m.value := (select h.dead_letters_open from pause_status.health h);
-      m.threshold := settings.alert_dead_letters_per_hour;
-      m.detail := 'open dead letters: read pause_status.dead_letter_queue, then redrive or resolve each';
+      m.value := (select h.dead_letters_open from outbox.health h);
+      m.threshold := settings.alert_dead_letters;
+      m.detail := 'open dead letters: read outbox.dead_letters, then redrive or resolve each';
       -- Opened at the threshold, it stays until the last one is closed.
       m.is_wrong := m.value >= m.threshold or m.value > 0 and exists (
-        select from pause_status.alerts a where a.kind = 'dead_letters' and a.closed_at is null
+        select from outbox.alerts a where a.kind = 'dead_letters' and a.closed_at is null
       );
       return m;
     when 'no_recipients' then
-      m.value := (select h.without_recipients from pause_status.health h);
+      m.value := (select h.without_recipients from outbox.health h);
       m.threshold := 1;
       m.detail := 'events reached no coordinator: correct public.mentor_coordinators and redrive each, or resolve it';
     when 'failure_rate' then
-      m.value := (select h.failure_rate_last_15_min from pause_status.health h);
+      m.value := (select h.failure_rate_last_15_min from outbox.health h);
       m.threshold := settings.alert_failure_percent;
-      m.detail := 'percent of attempts failed: read the latest errors in pause_status.webhook_attempts';
+      m.detail := 'percent of attempts failed: read the latest errors in outbox.attempts';
       m.is_wrong := case
         when m.value >= m.threshold
-          and (select h.attempts_last_15_min from pause_status.health h) >= settings.alert_failure_least_attempts
+          and (select h.attempts_last_15_min from outbox.health h) >= settings.alert_failure_least_attempts
         then true
         -- Silence is no recovery: as long as nothing has succeeded since, it stays open.
-        when coalesce((select a.outcome from pause_status.latest_attempts a limit 1), 'completed') = 'completed' then false
+        when coalesce((select a.outcome from outbox.latest_attempts a limit 1), 'completed') = 'completed' then false
       end;
       return m;
     when 'stuck_leases' then
-      m.value := (select h.expired_leases from pause_status.health h);
+      m.value := (select h.expired_leases from outbox.health h);
       m.threshold := settings.alert_expired_leases;
-      m.detail := 'expired leases that no sweep took back: look for the job pause-status-sweep in cron.job_run_details';
+      m.detail := 'expired leases that no sweep took back: look for the job outbox-sweep in cron.job_run_details';
     when 'unauthorized' then
-      m.value := (select h.unauthorized_last_15_min from pause_status.health h);
+      m.value := (select h.unauthorized_last_15_min from outbox.health h);
       m.threshold := settings.alert_unauthorized;
       m.detail :=
-        'deliveries refused with 401: WEBHOOK_SECRETS of the handler and pause_status_webhook_secret in Vault differ';
+        'deliveries refused with 401: WEBHOOK_SECRETS of the function and outbox_webhook_secret in Vault differ';
       -- Likewise: until a delivery was claimed since.
-      m.is_wrong := case when m.value >= m.threshold then true when pause_status.is_authorized_again() then false end;
+      m.is_wrong := case when m.value >= m.threshold then true when outbox.is_authorized_again() then false end;
       return m;
   end case;
   m.is_wrong := m.value >= m.threshold;
   return m;
 end
 $$;
-comment on function pause_status.measure(text) is 'Measures for one kind of alert what the queue says.';
+comment on function outbox.measure(text) is 'Measures for one kind of alert what the queue says.';
 
-create or replace function pause_status.measure_jobs(kind text)
-returns pause_status.measurement
+create or replace function outbox.measure_jobs(kind text)
+returns outbox.measurement
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  m pause_status.measurement;
+  m outbox.measurement;
 begin
   m.threshold := 1;
   case kind
     when 'sweep_silent' then
-      m.threshold := (select s.alert_sweep_silent_seconds from pause_status.settings s);
+      m.threshold := (select s.alert_sweep_silent_seconds from outbox.settings s);
       -- A beat in the future was made before the clock was set back.
       m.value := coalesce(
         (
           select abs(ceil(extract(epoch from clock_timestamp() - h.last_at)))
-          from pause_status.heartbeats h
+          from outbox.heartbeats h
           where h.job = 'sweep'
         ),
         2147483647
       );
       m.detail :=
-        'seconds since the last sweep: look for the job pause-status-sweep in cron.job and cron.job_run_details';
+        'seconds since the last sweep: look for the job outbox-sweep in cron.job and cron.job_run_details';
     when 'capture_missing' then
-      m.detail := (select c.problem from pause_status.capture_state() c);
+      m.detail := (select c.problem from outbox.capture_state() c);
       m.value := (m.detail is not null)::integer;
     when 'job_missing' then
       select count(j.missing), string_agg(distinct j.missing, '; ')
       into m.value, m.detail
-      from pause_status.job_states() j;
+      from outbox.job_states() j;
     when 'job_failing' then
       select
         count(*) filter (where j.failing is not null or j.silent is not null and j.job <> 'sweep'),
         string_agg(nullif(concat_ws('; ', j.failing, case when j.job <> 'sweep' then j.silent end), ''), '; ')
       into m.value, m.detail
-      from pause_status.job_states() j;
+      from outbox.job_states() j;
   end case;
   m.is_wrong := m.value >= m.threshold;
   return m;
 end
 $$;
-comment on function pause_status.measure_jobs(text) is
+comment on function outbox.measure_jobs(text) is
   'Measures for one kind of alert whether the triggers and the scheduled jobs work.';
 
-create or replace function pause_status.watch_for(alert text, measured pause_status.measurement)
+create or replace function outbox.watch_for(alert text, measured outbox.measurement)
 returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
   if measured.is_wrong then
-    insert into pause_status.alerts as a (kind, value, threshold, detail)
+    insert into outbox.alerts as a (kind, value, threshold, detail)
     values (alert, measured.value, measured.threshold, measured.detail)
     on conflict (kind) where closed_at is null do update
     set
@@ -326,7 +326,7 @@ begin
       detail = excluded.detail,
       last_seen_at = clock_timestamp();
   else
-    update pause_status.alerts a
+    update outbox.alerts a
     -- greatest(): the clock may have been set back.
     set closed_at = greatest(clock_timestamp(), a.opened_at)
     where a.kind = alert
@@ -337,31 +337,31 @@ begin
   end if;
 end
 $$;
-comment on function pause_status.watch_for(text, pause_status.measurement) is
+comment on function outbox.watch_for(text, outbox.measurement) is
   'Opens, updates or closes the alert of this kind.';
 
-create or replace function pause_status.close_unseen()
+create or replace function outbox.close_unseen()
 returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  update pause_status.alerts a
+  update outbox.alerts a
   set last_seen_at = clock_timestamp()
   where a.closed_at is null and a.last_seen_at > clock_timestamp() + interval '1 minute';
 
-  update pause_status.alerts a
+  update outbox.alerts a
   set closed_at = greatest(clock_timestamp(), a.opened_at)
   where a.closed_at is null
     and a.kind in ('unknown_event', 'clock_skew', 'capture_failed')
     and a.last_seen_at < clock_timestamp() - interval '1 hour';
 end
 $$;
-comment on function pause_status.close_unseen() is
+comment on function outbox.close_unseen() is
   'Closes alerts of what is only noticed when it happens, an hour after the last time: nothing can tell that it is over. '
   'While its cause lasts, it happens again with the next event or change.';
 
-create or replace function pause_status.watch()
+create or replace function outbox.watch()
 returns integer
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -377,31 +377,31 @@ declare
   problem text;
 begin
   foreach measure in array measures loop
-    failed := pause_status.attempt(format(
-      'select pause_status.watch_for(%2$L, pause_status.%1$I(%2$L))', split_part(measure, ' ', 1), split_part(measure, ' ', 2)
+    failed := outbox.attempt(format(
+      'select outbox.watch_for(%2$L, outbox.%1$I(%2$L))', split_part(measure, ' ', 1), split_part(measure, ' ', 2)
     ));
     problem := coalesce(problem, failed);
   end loop;
-  failed := pause_status.attempt('select pause_status.close_unseen()');
-  perform pause_status.beat('watch', coalesce(problem, failed));
+  failed := outbox.attempt('select outbox.close_unseen()');
+  perform outbox.beat('watch', coalesce(problem, failed));
 
   -- After its beat, so that what failed just now is seen at once.
-  failed := pause_status.attempt(
-    'select pause_status.watch_for(''job_failing'', pause_status.measure_jobs(''job_failing''))'
+  failed := outbox.attempt(
+    'select outbox.watch_for(''job_failing'', outbox.measure_jobs(''job_failing''))'
   );
   if failed is not null then
-    perform pause_status.raise_alert('job_failing', 1, failed);
+    perform outbox.raise_alert('job_failing', 1, failed);
   end if;
-  return (select count(*) from pause_status.alerts a where a.closed_at is null);
+  return (select count(*) from outbox.alerts a where a.closed_at is null);
 end
 $$;
-comment on function pause_status.watch() is
+comment on function outbox.watch() is
   'Opens, updates and closes alerts; returns how many are open. A measure that fails does not stop the others.';
 
-revoke all on table pause_status.alerts, pause_status.health, pause_status.latest_attempts
+revoke all on table outbox.alerts, outbox.health, outbox.latest_attempts
   from public, anon, authenticated, service_role;
-revoke all on all functions in schema pause_status from public, anon, authenticated, service_role;
+revoke all on all functions in schema outbox from public, anon, authenticated, service_role;
 
-select cron.schedule('pause-status-watch', '* * * * *', 'select pause_status.watch()');
+select cron.schedule('outbox-watch', '* * * * *', 'select outbox.watch()');
 
 notify pgrst, 'reload schema';

@@ -1,19 +1,19 @@
 -- Purpose: lists events, newest first, in pages that stay where they are while events come and go.
--- Locks:   pause_status.webhook_queue, share: writers wait while two indexes are built.
--- Undo:    drop function public.pause_status_list_events(jsonb), pause_status.find_events(jsonb, boolean),
---          pause_status.list_problem(jsonb);
---          drop index pause_status.webhook_queue_created_at_idx, pause_status.webhook_queue_untimely_idx.
+-- Locks:   outbox.events, share: writers wait while two indexes are built.
+-- Undo:    drop function public.outbox_list_events(jsonb), outbox.find_events(jsonb, boolean),
+--          outbox.list_problem(jsonb);
+--          drop index outbox.events_created_at_idx, outbox.events_untimely_idx.
 
 -- Installers that come at the same time take turns.
-select pg_advisory_xact_lock(hashtext('pause_status migrations'));
+select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
 -- Ascending, although it is read from its end: a btree is filled cheaply and densely only at its right edge.
-create index if not exists webhook_queue_created_at_idx on pause_status.webhook_queue (created_at, event_id);
+create index if not exists events_created_at_idx on outbox.events (created_at, event_id);
 -- Hardly any row is in it: what we capture is created as it occurs.
-create index if not exists webhook_queue_untimely_idx on pause_status.webhook_queue (created_at, event_id)
+create index if not exists events_untimely_idx on outbox.events (created_at, event_id)
   where greatest(created_at - occurred_at, occurred_at - created_at) > interval '1 hour';
 
-create or replace function pause_status.list_problem(query jsonb)
+create or replace function outbox.list_problem(query jsonb)
 returns text
 language plpgsql
 stable
@@ -42,7 +42,7 @@ begin
       -- Null for a coordinator would show everything to somebody who may see little.
       where query ? name
         and (name = 'coordinatorId' or jsonb_typeof(query -> name) <> 'null')
-        and not (jsonb_typeof(query -> name) = 'string' and pause_status.is_uuid(query ->> name))
+        and not (jsonb_typeof(query -> name) = 'string' and outbox.is_uuid(query ->> name))
     ),
     (
       select string_agg(name || ' must be an ISO 8601 timestamp', '; ')
@@ -51,7 +51,7 @@ begin
         and not (
           jsonb_typeof(query -> name) = 'string'
           and query ->> name ~ time_pattern
-          and pause_status.parse_timestamp(query ->> name) is not null
+          and outbox.parse_timestamp(query ->> name) is not null
         )
     ),
     case when after <> 'null' and not coalesce(
@@ -59,8 +59,8 @@ begin
         and jsonb_typeof(after -> 'createdAt') = 'string'
         and jsonb_typeof(after -> 'eventId') = 'string'
         and after ->> 'createdAt' ~ time_pattern
-        and pause_status.parse_timestamp(after ->> 'createdAt') is not null
-        and pause_status.is_uuid(after ->> 'eventId')
+        and outbox.parse_timestamp(after ->> 'createdAt') is not null
+        and outbox.is_uuid(after ->> 'eventId')
         and after - array['createdAt', 'eventId'] = '{}',
       false
     ) then 'after must be the next of an earlier answer: createdAt and eventId' end,
@@ -73,10 +73,10 @@ begin
   ), '');
 end
 $$;
-comment on function pause_status.list_problem(jsonb) is 'All that is wrong with a query of events, or null.';
+comment on function outbox.list_problem(jsonb) is 'All that is wrong with a query of events, or null.';
 
-create or replace function pause_status.find_events(query jsonb, timely boolean)
-returns setof pause_status.webhook_queue
+create or replace function outbox.find_events(query jsonb, timely boolean)
+returns setof outbox.events
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
@@ -110,7 +110,7 @@ begin
 
   return query
   select q.*
-  from pause_status.webhook_queue q
+  from outbox.events q
   where (wanted_status is null or q.status = wanted_status)
     -- The same in the words of an index.
     and (wanted_status is distinct from 'failed' or q.dead_letter_id is not null)
@@ -134,12 +134,12 @@ begin
   limit size;
 end
 $$;
-comment on function pause_status.find_events(jsonb, boolean) is
+comment on function outbox.find_events(jsonb, boolean) is
   'The events that a query asks for, newest first, and one more: those created within an hour of when they occurred '
   '(timely), the others, or all (null). Between two times of occurrence the timely ones are found by when they were '
   'created, so that a day long ago is found at once.';
 
-create or replace function public.pause_status_list_events(query jsonb)
+create or replace function public.outbox_list_events(query jsonb)
 returns jsonb
 language plpgsql
 stable
@@ -147,9 +147,9 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  problem text := pause_status.list_problem(query);
+  problem text := outbox.list_problem(query);
   size integer;
-  page pause_status.webhook_queue[];
+  page outbox.events[];
 begin
   if problem is not null then
     raise exception 'the query is malformed: %', problem
@@ -159,14 +159,14 @@ begin
   size := (query ->> 'limit')::numeric;
 
   if coalesce(query ->> 'occurredFrom', query ->> 'occurredTo') is null then
-    page := array(select q from pause_status.find_events(query, null) q order by q.created_at desc, q.event_id desc);
+    page := array(select q from outbox.find_events(query, null) q order by q.created_at desc, q.event_id desc);
   else
     page := array(
       select q
       from (
-        select * from pause_status.find_events(query, true)
+        select * from outbox.find_events(query, true)
         union all
-        select * from pause_status.find_events(query, false)
+        select * from outbox.find_events(query, false)
       ) as q
       order by q.created_at desc, q.event_id desc
     );
@@ -175,23 +175,23 @@ begin
   return jsonb_build_object(
     'events', coalesce(
       (
-        select jsonb_agg(pause_status.describe_event(p) order by p.created_at desc, p.event_id desc)
+        select jsonb_agg(outbox.describe_event(p) order by p.created_at desc, p.event_id desc)
         from unnest(page[:size]) p
       ),
       '[]'
     ),
     'next', case when cardinality(page) > size then
-      jsonb_build_object('createdAt', pause_status.iso(page[size].created_at), 'eventId', page[size].event_id)
+      jsonb_build_object('createdAt', outbox.iso(page[size].created_at), 'eventId', page[size].event_id)
     end
   );
 end
 $$;
-comment on function public.pause_status_list_events(jsonb) is
+comment on function public.outbox_list_events(jsonb) is
   'A page of events, newest first: events, and next (to be given as after) when there are more. Filters: status, '
   'mentorId, transition, occurredFrom (inclusive), occurredTo (exclusive), and coordinatorId (only their mentors).';
 
-revoke all on all functions in schema pause_status from public, anon, authenticated, service_role;
-revoke all on function public.pause_status_list_events(jsonb) from public, anon, authenticated;
-grant execute on function public.pause_status_list_events(jsonb) to service_role;
+revoke all on all functions in schema outbox from public, anon, authenticated, service_role;
+revoke all on function public.outbox_list_events(jsonb) from public, anon, authenticated;
+grant execute on function public.outbox_list_events(jsonb) to service_role;
 
 notify pgrst, 'reload schema';
