@@ -110,7 +110,7 @@ export const Forbidden = problem(403, "Forbidden", {
   examples: [
     {
       code: "forbidden",
-      detail: "Coordinators read the events of their mentors; anything else needs app_metadata.role admin"
+      detail: "Coordinators look at the events that concern them; anything else needs app_metadata.role admin"
     }
   ]
 })
@@ -156,10 +156,17 @@ export const InvalidChange = problem(400, "Bad Request", {
   ]
 })
 
+/** 404 to a list. */
+export const UnknownTopic = problem(404, "Not Found", {
+  name: "UnknownTopic",
+  description: "This function serves no such topic",
+  examples: [{ code: "not_found", detail: "This function serves no such topic" }]
+})
+
 /** 404. */
 export const UnknownEvent = problem(404, "Not Found", {
   name: "UnknownEvent",
-  description: "No such event, or none that a coordinator may know of",
+  description: "The topic has no such event, or none that a coordinator may know of",
   examples: [{ code: "not_found", detail: "There is no event with this id", eventId }]
 })
 
@@ -175,12 +182,12 @@ export const NotRedrivable = HttpApiSchema.WithHeaders(
   problem(409, "Conflict", {
     name: "NotRedrivable",
     description:
-      "A newer event of the mentor was told (force overrides), the event has reached somebody, or it is being " +
+      "A newer event of the key was handled (force overrides), the event has reached somebody, or it is being " +
       "processed: see Retry-After",
     examples: [
       {
         code: "superseded",
-        detail: "A newer event of this mentor was told already; force sends this one all the same",
+        detail: "A newer event of this key was handled already; force sends this one all the same",
         eventId
       },
       { code: "not_failed", detail: "The event was completed: there is nothing to send again or to close", eventId },
@@ -197,7 +204,7 @@ export const NotSettled = problem(409, "Conflict", {
   examples: [
     {
       code: "not_settled",
-      detail: "The event is not settled: wait until it is told, or resolve it first",
+      detail: "The event is not settled: wait until it is handled, or resolve it first",
       eventId
     }
   ]

@@ -5,7 +5,7 @@ import type { EventHistory, EventStatus } from "../../src/schema/Events.ts"
 import { EventId, MentorId } from "../../src/schema/Identifiers.ts"
 import type { Database } from "./pipeline.ts"
 
-/** An event to be put into a store in a state of one's choice. */
+/** A pause-status event to be put into a store in a state of one's choice. */
 export interface Seed {
   readonly eventId: EventId
   readonly mentorId: MentorId
@@ -43,13 +43,16 @@ export const seedMemory =
   (state: State) =>
   (...seeds: ReadonlyArray<Seed>): Effect.Effect<void> =>
     Effect.sync(() => {
-      for (const { notified, notifiedVersion, resolved, ...seed } of seeds) {
-        const [oldStatus, newStatus] = seed.transition === "PAUSE" ? ["active", "paused"] : ["paused", "active"]
+      for (const { mentorId, notified, notifiedVersion, resolved, transition, ...seed } of seeds) {
+        const [oldStatus, newStatus] = transition === "PAUSE" ? ["active", "paused"] : ["paused", "active"]
         const failed = seed.status === "failed"
         const event: EventHistory = {
           ...seed,
-          oldStatus: oldStatus ?? "",
-          newStatus: newStatus ?? "",
+          topic: "pause-status",
+          key: mentorId,
+          type: "UPDATE",
+          record: { id: mentorId, status: newStatus },
+          oldRecord: { id: mentorId, status: oldStatus },
           source: "outbox",
           attemptCount: 1,
           failures: failed ? 1 : 0,
@@ -75,7 +78,7 @@ export const seedMemory =
             : null
         }
         state.events.set(seed.eventId, event)
-        state.notified.set(seed.mentorId, Math.max(notifiedVersion, state.notified.get(seed.mentorId) ?? 0))
+        state.handled.set(mentorId, Math.max(notifiedVersion, state.handled.get(mentorId) ?? 0))
       }
     })
 
