@@ -63,7 +63,7 @@ const about = (summary: string, description: string) => OpenApi.annotations({ su
 
 const ofTopic = {
   topic: Schema.String.annotate({
-    description: "What is watched: one of the topics that this function serves; any other is a 404",
+    description: "What is watched; a topic that is not served here is a 404",
     examples: ["pause-status"]
   })
 }
@@ -90,8 +90,8 @@ const deliveries = HttpApiGroup.make("deliveries", { topLevel: true })
     }).annotateMerge(
       about(
         "Deliver a change, or several",
-        "Supabase's database webhook for the topic's table, as the outbox or a stock dashboard webhook sends it; the " +
-          "payloads and replies here are those of pause-status. An array is answered 200 with each payload's own " +
+        "Supabase's database webhook for the topic's table, as the outbox or a stock dashboard webhook sends it; shown " +
+          "here for pause-status. An array is answered 200 with each payload's own " +
           "status. The reply echoes webhook-id."
       )
     )
@@ -105,7 +105,7 @@ const events = HttpApiGroup.make("events", { topLevel: true })
       params: ofTopic,
       query: EventQuery,
       success: Documented.Page,
-      error: [Problems.InvalidList, Problems.UnknownTopic]
+      error: [Problems.InvalidList, Problems.NotFound]
     }).annotateMerge(
       about(
         "List events",
@@ -115,7 +115,7 @@ const events = HttpApiGroup.make("events", { topLevel: true })
     HttpApiEndpoint.get("getEvent", `${topicPath}/:eventId`, {
       params: ofEvent,
       success: Documented.History,
-      error: [Problems.InvalidEventId, Problems.UnknownEvent]
+      error: [Problems.InvalidEventId, Problems.NotFound]
     }).annotateMerge(about("Look at an event", "With its attempts, its receipt and its newest dead letter.")),
     HttpApiEndpoint.put("changeEvent", `${topicPath}/:eventId`, {
       params: ofEvent,
@@ -123,7 +123,7 @@ const events = HttpApiGroup.make("events", { topLevel: true })
       success: Documented.Changed,
       error: [
         Problems.InvalidChange,
-        Problems.UnknownEvent,
+        Problems.NotFound,
         Problems.BodyUnreadable,
         Problems.NotRedrivable,
         Problems.BodyTooLarge,
@@ -139,7 +139,7 @@ const events = HttpApiGroup.make("events", { topLevel: true })
     HttpApiEndpoint.delete("eraseEvent", `${topicPath}/:eventId`, {
       params: ofEvent,
       success: HttpApiSchema.NoContent.annotate({ description: "Erased, now or before" }),
-      error: [Problems.InvalidEventId, Problems.UnknownEvent, Problems.NotSettled]
+      error: [Problems.InvalidEventId, Problems.NotFound, Problems.NotSettled]
     }).annotateMerge(
       about(
         "Erase a settled event",

@@ -85,7 +85,7 @@ const figures: QueueFigures = {
   ]
 }
 
-const disabled = "its triggers on public.peer_mentor_profiles are disabled: alter table … enable trigger"
+const disabled = "a trigger on public.peer_mentor_profiles is disabled: enable it"
 
 /** What comes with a delivery besides its body. */
 export const DeliveryHeaders = Schema.Struct({

@@ -156,17 +156,10 @@ export const InvalidChange = problem(400, "Bad Request", {
   ]
 })
 
-/** 404 to a list. */
-export const UnknownTopic = problem(404, "Not Found", {
-  name: "UnknownTopic",
-  description: "This function serves no such topic",
-  examples: [{ code: "not_found", detail: "This function serves no such topic" }]
-})
-
 /** 404. */
-export const UnknownEvent = problem(404, "Not Found", {
-  name: "UnknownEvent",
-  description: "The topic has no such event, or none that a coordinator may know of",
+export const NotFound = problem(404, "Not Found", {
+  name: "NotFound",
+  description: "No such topic is served here, or it has no such event, or none that a coordinator may know of",
   examples: [{ code: "not_found", detail: "There is no event with this id", eventId }]
 })
 

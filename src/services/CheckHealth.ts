@@ -25,14 +25,13 @@ const oldestCheck = ({ oldestUnnotifiedSeconds, oldestUnnotifiedThreshold }: Eve
 const wellWithout = (problems: ReadonlyArray<string>): Check =>
   problems.length === 0 ? well : ill(problems.join("; "))
 
-const captureCheck = ({ topics }: EventStoreHealth, served: ReadonlyArray<ManagedTopic>): Check => {
-  const declared = new Set(topics.map(({ topic }) => topic))
-  const missing = served.filter(({ name }) => !declared.has(name))
-  return wellWithout([
-    ...missing.map(({ name }) => `${name}: the database does not know this topic; declare it with outbox.watch`),
+const captureCheck = ({ topics }: EventStoreHealth, served: ReadonlyArray<ManagedTopic>): Check =>
+  wellWithout([
+    ...served.flatMap(({ name }) =>
+      topics.some(({ topic }) => topic === name) ? [] : `${name}: not declared; call outbox.watch`
+    ),
     ...topics.flatMap(({ problem, topic }) => (problem === undefined ? [] : `${topic}: ${problem}`))
   ])
-}
 
 const jobsCheck = ({ jobs }: EventStoreHealth): Check => wellWithout(jobs.flatMap(({ problem }) => problem ?? []))
 

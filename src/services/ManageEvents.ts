@@ -6,7 +6,7 @@ import { Cursor, type EventChange, type EventQuery } from "../schema/EventReques
 import type { EventId } from "../schema/Identifiers.ts"
 import { NotAllowed } from "./Access.ts"
 import { EventStore } from "./EventStore.ts"
-import { managedTopic, recordFilter } from "./ManagedTopics.ts"
+import { inRecords, managedTopic } from "./ManagedTopics.ts"
 
 // The words are the operation ids of the contract.
 const coordinatorMay: ReadonlySet<string> = new Set(["listEvents", "getEvent", "getOpenApi"])
@@ -36,13 +36,10 @@ export const listEvents = Effect.fn("listEvents")(function* (name: string, query
   const store = yield* EventStore
   const topic = yield* managedTopic(name)
   const userId = scopeOf(yield* Caller)
-  const record = yield* recordFilter(topic, query)
-  const { record: _, transition: __, ...asked } = query
   const { events, next } = yield* store.list({
-    ...asked,
-    topic: topic.name,
+    ...(yield* inRecords(topic, query)),
+    topic: name,
     limit: query.limit ?? eventsPerPage,
-    ...(record !== undefined && { record }),
     ...(userId !== undefined && { userId })
   })
   return { events: events.map((event) => ({ ...event, ...topic.wordsOf(event) })), nextCursor: encodeCursor(next) }
@@ -56,7 +53,7 @@ export const listEvents = Effect.fn("listEvents")(function* (name: string, query
 export const getEvent = Effect.fn("getEvent")(function* (name: string, eventId: EventId) {
   const store = yield* EventStore
   const topic = yield* managedTopic(name)
-  const event = yield* store.get(topic.name, eventId, scopeOf(yield* Caller))
+  const event = yield* store.get(name, eventId, scopeOf(yield* Caller))
   return { ...event, ...topic.wordsOf(event) }
 })
 
@@ -70,8 +67,8 @@ export const changeEvent = Effect.fn("changeEvent")(function* (name: string, eve
   const topic = yield* managedTopic(name)
   const { event, outcome } =
     change.status === "pending"
-      ? yield* store.redrive(topic.name, eventId, change)
-      : yield* store.resolve(topic.name, eventId, change)
+      ? yield* store.redrive(name, eventId, change)
+      : yield* store.resolve(name, eventId, change)
   const reply: EventChangeReply = {
     outcome,
     dryRun: change.dryRun ?? false,
@@ -87,6 +84,6 @@ export const changeEvent = Effect.fn("changeEvent")(function* (name: string, eve
  */
 export const eraseEvent = Effect.fn("eraseEvent")(function* (name: string, eventId: EventId) {
   const store = yield* EventStore
-  const topic = yield* managedTopic(name)
-  return yield* store.erase(topic.name, eventId)
+  yield* managedTopic(name)
+  return yield* store.erase(name, eventId)
 }, Effect.uninterruptible)

@@ -50,16 +50,17 @@ export const managedTopic = Effect.fnUntraced(function* (name: string) {
 })
 
 /**
- * What the records of the events that a query asks for must have; undefined when it does not matter.
+ * What a query asks for, with its transition as what the record of one has.
  *
  * **Fails with** InvalidQuery.
  */
-export const recordFilter = (
+export const inRecords = (
   { transitions }: ManagedTopic,
-  { record, transition }: EventQuery
-): Effect.Effect<RecordFilter | undefined, InvalidQuery> => {
-  if (transition === undefined) return Effect.succeed(record)
+  { transition, ...query }: EventQuery
+): Effect.Effect<Omit<EventQuery, "transition">, InvalidQuery> => {
+  if (transition === undefined) return Effect.succeed(query)
   const refuse = (message: string) => Effect.fail(new InvalidQuery({ issues: [{ path: ["transition"], message }] }))
-  if (transitions === null) return refuse("The events of this topic are no transitions")
-  return record === undefined ? Effect.succeed(transitions[transition]) : refuse("Expected either transition or record")
+  if (transitions === null) return refuse("This topic has no transitions")
+  if (query.record !== undefined) return refuse("Expected either transition or record")
+  return Effect.succeed({ ...query, record: transitions[transition] })
 }
