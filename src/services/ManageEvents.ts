@@ -3,10 +3,11 @@ import * as Schema from "effect/Schema"
 import { Caller } from "../schema/Caller.ts"
 import type { EventChangeReply } from "../schema/EventReplies.ts"
 import { Cursor, type EventChange, type EventQuery } from "../schema/EventRequests.ts"
+import type { StoredEvent } from "../schema/Events.ts"
 import type { EventId } from "../schema/Identifiers.ts"
 import { NotAllowed } from "./Access.ts"
 import { EventStore } from "./EventStore.ts"
-import { inRecords, managedTopic } from "./ManagedTopics.ts"
+import { inRecords, managedTopic, type ManagedTopic } from "./ManagedTopics.ts"
 
 // The words are the operation ids of the contract.
 const coordinatorMay: ReadonlySet<string> = new Set(["listEvents", "getEvent", "getOpenApi"])
@@ -27,6 +28,10 @@ const encodeCursor = Schema.encodeSync(Schema.NullOr(Cursor))
 // What a topic does not show a coordinator does not exist to them.
 const scopeOf = (caller: Caller["Service"]) => (caller.kind === "coordinator" ? caller.userId : undefined)
 
+const inWordsOf =
+  ({ wordsOf }: ManagedTopic) =>
+  <Event extends StoredEvent>(event: Event) => ({ ...event, ...wordsOf(event) })
+
 /**
  * The events of a topic that the caller may see, newest first.
  *
@@ -42,7 +47,7 @@ export const listEvents = Effect.fn("listEvents")(function* (name: string, query
     limit: query.limit ?? eventsPerPage,
     ...(userId !== undefined && { userId })
   })
-  return { events: events.map((event) => ({ ...event, ...topic.wordsOf(event) })), nextCursor: encodeCursor(next) }
+  return { events: events.map(inWordsOf(topic)), nextCursor: encodeCursor(next) }
 })
 
 /**
@@ -53,8 +58,7 @@ export const listEvents = Effect.fn("listEvents")(function* (name: string, query
 export const getEvent = Effect.fn("getEvent")(function* (name: string, eventId: EventId) {
   const store = yield* EventStore
   const topic = yield* managedTopic(name)
-  const event = yield* store.get(name, eventId, scopeOf(yield* Caller))
-  return { ...event, ...topic.wordsOf(event) }
+  return inWordsOf(topic)(yield* store.get(name, eventId, scopeOf(yield* Caller)))
 })
 
 /**
@@ -72,7 +76,7 @@ export const changeEvent = Effect.fn("changeEvent")(function* (name: string, eve
   const reply: EventChangeReply = {
     outcome,
     dryRun: change.dryRun ?? false,
-    event: { ...event, ...topic.wordsOf(event) }
+    event: inWordsOf(topic)(event)
   }
   return reply
 }, Effect.uninterruptible)

@@ -95,6 +95,7 @@ describe("a query", () => {
     ['record={"status":"\\u0000"}', "record.status: "],
     ['record={"status":"\\ud800"}', "record.status: "],
     ['record={"n":1e999}', "record.n: "],
+    ['record={"a\\u0000":1}', "record.a"],
     ["occurredFrom=2026-02-29T00:00:00Z", "occurredFrom: Expected a day that is in the calendar"],
     ["cursor=a", "cursor: "],
     [`cursor=${Buffer.from("{}").toString("base64url")}`, "cursor.createdAt: Missing key"],
