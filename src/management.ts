@@ -1,8 +1,9 @@
 import { ManagementHttp } from "./layers/ManagementHttp.ts"
 import * as ManagementLive from "./layers/ManagementLive.ts"
 import * as WebHandler from "./layers/WebHandler.ts"
+import { pauseStatusEvents } from "./topics/PauseStatusEvents.ts"
 
 /** Everything but deliveries, as a fetch handler. A bundle of its own, which main.ts loads when it is asked for. */
-export const handler: WebHandler.WebHandler = WebHandler.make(ManagementLive.layer, (request) =>
+export const handler: WebHandler.WebHandler = WebHandler.make(ManagementLive.layerOf(pauseStatusEvents), (request) =>
   ManagementHttp.use(({ respond }) => respond(request))
 )

@@ -8,10 +8,11 @@ import type {
   EventUnknown,
   RedriveSuperseded
 } from "../services/EventStore.ts"
+import type { InvalidQuery, TopicUnknown } from "../services/ManagedTopics.ts"
 import type { WebhookError } from "../services/Outcome.ts"
 import type { OrchestrationError } from "../services/PauseOrchestrator.ts"
 import type { Misconfigured } from "./Config.ts"
-import type { InvalidId, InvalidQuery } from "./InvalidRequest.ts"
+import type { InvalidId } from "./InvalidRequest.ts"
 
 /** A request that no program of ours is for. */
 export class NotFound extends Data.TaggedError("NotFound") {
@@ -56,6 +57,7 @@ type ManagementError =
   | AccessError
   | InvalidQuery
   | InvalidId
+  | TopicUnknown
   | EventUnknown
   | RedriveSuperseded
   | EventNotFailed
@@ -82,6 +84,7 @@ export const table: { readonly [Tag in ReplyError["_tag"]]: Row } = {
   CredentialsRejected: { status: 401, code: "unauthorized" },
   NotAllowed: { status: 403, code: "forbidden" },
   NotFound: { status: 404, code: "not_found" },
+  TopicUnknown: { status: 404, code: "not_found" },
   EventUnknown: { status: 404, code: "not_found" },
   MethodNotAllowed: { status: 405, code: "method_not_allowed" },
   AlreadyProcessed: { status: 409, code: "already_processed" },
