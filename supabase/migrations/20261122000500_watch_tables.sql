@@ -3,7 +3,8 @@
 -- Undo:    select outbox.unwatch(t.topic) from outbox.topics t;
 --          drop function outbox.feed_by(text, text), outbox.unwatch(text),
 --          outbox.watch(text, text, text, text[], text[], jsonb, text, text, boolean, text, text, text),
---          outbox.detach(outbox.topics), outbox.attach(outbox.topics), outbox.seed(outbox.topics), outbox.changed_sql(outbox.topics),
+--          outbox.detach(outbox.topics), outbox.attach(outbox.topics), outbox.triggers_of(outbox.topics),
+--          outbox.seed(outbox.topics), outbox.changed_sql(outbox.topics),
 --          outbox.capture_sql(outbox.topics), outbox.happens_sql(outbox.topics, text, text),
 --          outbox.record_sql(outbox.topics, text, text), outbox.state_sql(outbox.topics, text),
 --          outbox.columns_sql(outbox.topics), outbox.has_unique_key(regclass, text[]), outbox.fill(text, jsonb), outbox.topic_problem(outbox.topics), outbox.routine(text, text), outbox.trigger_of(text, text),
@@ -497,38 +498,54 @@ end
 $$;
 comment on function outbox.seed(outbox.topics) is 'Makes the states of a table''s rows the known ones.';
 
+create or replace function outbox.triggers_of(t outbox.topics)
+returns table (name text, definition text)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  run constant text := format('EXECUTE FUNCTION outbox.%I()', outbox.routine(t.topic, 'changed'));
+  -- As pg_get_triggerdef() writes them, so that the two can be compared.
+  cast_to constant text := case (
+    select a.atttypid from pg_attribute a where a.attrelid = to_regclass(t.relation) and a.attname = t.key_column
+  ) when 'varchar'::regtype then '(%s.%I)::text' else '%s.%I' end;
+begin
+  return query
+  select outbox.trigger_of(t.topic, x.part), format('CREATE TRIGGER %I %s %s', outbox.trigger_of(t.topic, x.part), x.rest, run)
+  from (
+    values
+      ('insert', format('AFTER INSERT ON %s REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT', t.relation)),
+      -- No column list: PostgreSQL allows none here, and it would miss what a BEFORE trigger changed.
+      ('update', format(
+        'AFTER UPDATE ON %s REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT', t.relation
+      )),
+      ('key', format(
+        'AFTER UPDATE ON %s FOR EACH ROW WHEN ((%s IS DISTINCT FROM %s))', t.relation,
+        format(cast_to, 'old', t.key_column), format(cast_to, 'new', t.key_column)
+      ))
+  ) as x (part, rest);
+end
+$$;
+comment on function outbox.triggers_of(outbox.topics) is 'The triggers of a topic, and how they are created.';
+
 create or replace function outbox.attach(t outbox.topics)
 returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  definition constant text := (to_jsonb(t) - 'created_at')::text;
-  trigger_sql text;
-  name text;
+  wanted record;
 begin
   execute outbox.capture_sql(t);
   execute outbox.changed_sql(t);
-  foreach trigger_sql in array array[
-    'create or replace trigger {trigger}_insert after insert on {relation} referencing new table as new_rows
-       for each statement execute function outbox.{changed}()',
-    -- No column list: PostgreSQL allows none here, and it would miss what a BEFORE trigger changed.
-    'create or replace trigger {trigger}_update after update on {relation}
-       referencing old table as old_rows new table as new_rows
-       for each statement execute function outbox.{changed}()',
-    'create or replace trigger {trigger}_key after update on {relation}
-       for each row when (old.{key} is distinct from new.{key}) execute function outbox.{changed}()'
-  ] loop
-    execute outbox.fill(trigger_sql, jsonb_build_object(
-      'trigger', outbox.trigger_of(t.topic, null), 'changed', outbox.routine(t.topic, 'changed'),
-      'relation', t.relation, 'key', quote_ident(t.key_column)
-    ));
-  end loop;
-  foreach name in array array['insert', 'update', 'key'] loop
-    name := outbox.trigger_of(t.topic, name);
-    execute format('comment on trigger %I on %s is %L', name, t.relation, 'outbox.watch() of ' || definition);
+  for wanted in select * from outbox.triggers_of(t) loop
+    execute replace(wanted.definition, 'CREATE TRIGGER', 'CREATE OR REPLACE TRIGGER');
     execute format(
-      'alter table %s %s trigger %I', t.relation, case t.fed_by when 'outbox' then 'enable' else 'disable' end, name
+      'comment on trigger %I on %s is %L', wanted.name, t.relation, 'outbox.watch() of ' || (to_jsonb(t) - 'created_at')
+    );
+    execute format(
+      'alter table %s %s trigger %I', t.relation, case t.fed_by when 'outbox' then 'enable' else 'disable' end, wanted.name
     );
   end loop;
 

@@ -3,7 +3,7 @@
 -- Undo:    drop function outbox.end_unacknowledged(integer), outbox.take_back(bigint[]),
 --          outbox.ending_of(uuid, outbox.net_answer), outbox.answers_to(uuid[]), outbox.sort_silent(integer),
 --          outbox.postpone_refused(integer), outbox.withdraw(uuid[]), outbox.undo_future(), outbox.end_leases(integer);
---          drop type outbox.net_answer; drop function outbox.result_of(text, uuid), outbox.parse_object(text),
+--          drop type outbox.net_answer; drop function outbox.describe_answer(integer, text, boolean, jsonb), outbox.result_of(text, uuid), outbox.parse_object(text),
 --          outbox.has_key_twice(json).
 
 -- Installers that come at the same time take turns.
@@ -75,6 +75,30 @@ $$;
 comment on function outbox.result_of(text, uuid) is
   'The handler''s result for one event out of its answer to a delivery of several; null when it has none for it. The '
   'answer to a delivery of one is no list: there its HTTP status is the result.';
+
+create or replace function outbox.describe_answer(http_status integer, content text, alone boolean, result jsonb)
+returns text
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  quote text;
+begin
+  -- What is said of one event stays when another one is erased, so it must not name that one.
+  if alone then
+    quote := left(content, 400);
+  elsif result is not null then
+    return 'the function answered for this event: ' || left(result::text, 400);
+  else
+    quote := substring(outbox.parse_object(content) ->> 'code' from '^[a-z_]{1,40}$');
+  end if;
+  return 'the function answered ' || http_status || coalesce(': ' || quote, '');
+end
+$$;
+comment on function outbox.describe_answer(integer, text, boolean, jsonb) is
+  'What the history of an event says of the function''s answer: all of it if the event was alone in its request, else '
+  'the result for the event, else the problem''s code. Null without a status and a result.';
 
 create or replace function outbox.end_leases(at_most integer)
 returns integer
@@ -303,8 +327,7 @@ begin
     coalesce(result.entry -> 'problem' ->> 'code', outbox.parse_object(answer.content) ->> 'code'),
     case when q.delivery_id = q.event_id then jsonb_build_object('status', answer.status_code) else result.entry end,
     coalesce(
-      'the function answered for this event: ' || left(result.entry::text, 400),
-      'the function answered ' || answer.status_code || coalesce(': ' || left(answer.content, 400), ''),
+      outbox.describe_answer(answer.status_code, answer.content, q.delivery_id = q.event_id, result.entry),
       answer.error_msg
     )
   from outbox.events q
@@ -315,10 +338,12 @@ begin
     from net._http_response r
     where r.id = d.request_id
       and r.created >= d.dispatched_at - interval '1 second'
+      -- Any role may write anything here.
+      and isfinite(r.created)
       and coalesce(
         (
           select lower(header.value) = q.delivery_id::text
-          from jsonb_each_text(r.headers) as header
+          from jsonb_each_text(case jsonb_typeof(r.headers) when 'object' then r.headers end) as header
           where lower(header.key) = 'webhook-id'
           limit 1
         ),
@@ -346,8 +371,9 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
   return jsonb_build_object('event_id', event_id, 'http_status', answer.http_status) || case
+    -- Not 'rejected', which is final: any role can write such an answer. So it does no more than a lost delivery.
     when answer.entry -> 'status' in ('400', '422') then jsonb_build_object(
-      'outcome', 'rejected', 'message', answer.message, 'http_status', answer.entry -> 'status'
+      'outcome', 'unacknowledged', 'message', answer.message, 'http_status', (answer.entry -> 'status')::integer
     )
     when answer.http_status = 401 and answer.code = 'stale_signature' then jsonb_build_object(
       'outcome', 'transient',

@@ -152,11 +152,7 @@ begin
     )
     into status, content
     using function_url, delivery, unix_seconds::text, outbox.sign(delivery, unix_seconds, body, secrets), body;
-    answer := jsonb_build_object(
-      'status', status,
-      'text', 'the function answered ' || status || coalesce(': ' || left(content, 400), ''),
-      'content', content
-    );
+    answer := jsonb_build_object('status', status, 'content', content);
   exception when others then
     answer := jsonb_build_object('text', replace(sqlerrm, function_url, '<function_url>'));
   end;
@@ -176,7 +172,8 @@ begin
 end
 $$;
 comment on function outbox.call_handler(uuid[], jsonb, text, text, integer) is
-  'Sends events in one signed request and waits for the answer: status, text to be shown, and content. Never raises.';
+  'Sends events in one signed request and waits for the answer: status and content, or text that says why there is '
+  'none. Never raises.';
 
 create or replace function outbox.end_direct(calls jsonb)
 returns integer
@@ -211,7 +208,10 @@ begin
   )
   select jsonb_agg(jsonb_build_object(
     'event_id', s.event_id,
-    'http_status', case when s.is_rejected then s.answer -> 'result' -> 'status' else s.answer -> 'status' end,
+    'http_status', case
+      when s.is_rejected then (s.answer -> 'result' -> 'status')::integer
+      else (s.answer ->> 'status')::integer
+    end,
     'outcome', case when s.is_rejected then 'rejected' else 'unacknowledged' end,
     'message', 'sent without pg_net: ' || (s.answer ->> 'text')
   ))
@@ -247,6 +247,7 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+  alone constant boolean := cardinality(batch) = 1;
   answer jsonb := outbox.call_handler(
     array(select b.event_id from unnest(batch) b),
     (select jsonb_agg(outbox.body(b)) from unnest(batch) b),
@@ -258,12 +259,20 @@ begin
       'event_id', b.event_id,
       'delivery_id', b.delivery_id,
       'claim_token', b.claim_token,
-      'answer', (answer - 'content') || jsonb_build_object('result', case cardinality(batch)
-        when 1 then jsonb_build_object('status', answer -> 'status')
-        else outbox.result_of(answer ->> 'content', b.event_id)
-      end)
+      'answer', (answer - 'content') || jsonb_build_object(
+        'text', coalesce(
+          answer ->> 'text',
+          outbox.describe_answer((answer ->> 'status')::integer, answer ->> 'content', alone, own.result)
+        ),
+        'result', case when alone then jsonb_build_object('status', answer -> 'status') else own.result end
+      )
     ))
     from unnest(batch) b
+    cross join lateral (
+      select case when not alone then outbox.result_of(answer ->> 'content', b.event_id) end as result
+      -- Keeps the answer from being read twice.
+      offset 0
+    ) as own
   );
 end
 $$;

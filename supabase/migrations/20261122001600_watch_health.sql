@@ -1,81 +1,12 @@
 -- Purpose: the watchdog, outside of the function: how things stand, and an alert for each thing that is wrong.
--- Locks:   outbox.events and outbox.attempts, share: writers wait while an index is built.
+-- Locks:   none on existing tables.
 -- Undo:    select cron.unschedule('outbox-watch'); drop function outbox.watch(),
 --          outbox.close_unseen(), outbox.watch_for(text, outbox.measurement),
---          outbox.measure_jobs(text), outbox.measure(text), outbox.is_authorized_again(),
---          outbox.raise_alert(text, numeric, text); drop type outbox.measurement;
---          drop view outbox.health, outbox.latest_attempts; drop table outbox.alerts;
---          drop index outbox.events_oldest_idx, outbox.attempts_unauthorized_idx.
+--          outbox.measure_jobs(text), outbox.measure(text), outbox.is_authorized_again();
+--          drop type outbox.measurement; drop view outbox.health, outbox.latest_attempts.
 
 -- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
-
-create table if not exists outbox.alerts (
-  -- No sequence: logical replication does not copy its position, and no alert could be opened.
-  id uuid default gen_random_uuid(),
-  kind text not null,
-  opened_at timestamptz not null default clock_timestamp(),
-  last_seen_at timestamptz not null default clock_timestamp(),
-  closed_at timestamptz,
-  value numeric not null,
-  threshold numeric not null,
-  detail text not null,
-  constraint alerts_pkey primary key (id),
-  constraint alerts_kind_is_known check (
-    kind in (
-      'oldest_unnotified', 'dead_letters', 'no_recipients', 'failure_rate', 'stuck_leases', 'unauthorized',
-      'sweep_silent', 'capture_missing', 'capture_failed', 'job_missing', 'job_failing', 'unknown_event', 'clock_skew'
-    )
-  ),
-  constraint alerts_close_after_they_open check (closed_at >= opened_at)
-);
-create unique index if not exists alerts_one_open_per_kind_idx on outbox.alerts (kind) where closed_at is null;
-alter table outbox.alerts enable row level security;
-
--- A restored alert takes the place of the one that is open here. Those of our own are not older than their transaction.
-create or replace trigger alerts_replace_row
-  before insert on outbox.alerts
-  for each row
-  when (new.closed_at is null and new.opened_at < now())
-  execute function outbox.replace_row();
-alter table outbox.alerts enable always trigger alerts_replace_row;
-comment on table outbox.alerts is 'One row from the moment something is wrong until it no longer is.';
-comment on column outbox.alerts.last_seen_at is 'When the cause was last seen.';
-comment on column outbox.alerts.value is
-  'The last value while it was open; of unknown_event, clock_skew and capture_failed, how many there were.';
-comment on column outbox.alerts.detail is 'What to do about it.';
-
-create or replace function outbox.raise_alert(kind text, amount numeric, detail text)
-returns void
-language plpgsql
-set search_path = pg_catalog, pg_temp
-set lock_timeout = '100ms'
-as $$
-begin
-  -- Skips a row that somebody else is raising: nobody who delivers waits for a count.
-  perform from outbox.alerts a where a.kind = raise_alert.kind and a.closed_at is null for update skip locked;
-  if found then
-    update outbox.alerts a
-    set value = a.value + amount, detail = raise_alert.detail, last_seen_at = clock_timestamp()
-    where a.kind = raise_alert.kind and a.closed_at is null;
-  elsif not exists (
-    select from outbox.alerts a where a.kind = raise_alert.kind and a.closed_at is null
-  ) then
-    insert into outbox.alerts (kind, value, threshold, detail)
-    values (raise_alert.kind, amount, 1, raise_alert.detail);
-  end if;
-exception when others then
-  raise warning 'alert % is not raised (%): %', kind, sqlerrm, detail;
-end
-$$;
-comment on function outbox.raise_alert(text, numeric, text) is
-  'Opens an alert of this kind, or adds to the open one. Never raises an error, and waits for nobody.';
-
--- For the oldest that waits, however many wait.
-create index if not exists events_oldest_idx on outbox.events (created_at)
-  where status in ('pending', 'processing') and (source = 'outbox' or last_dispatched_at is not null);
-create index if not exists attempts_unauthorized_idx on outbox.attempts (ended_at)
-  where http_status = 401 and claim_token is null;
 
 -- Dropped first, because replacing a view can only add columns to it.
 drop view if exists outbox.health;
@@ -233,7 +164,8 @@ begin
     when 'no_recipients' then
       m.value := (select h.without_recipients from outbox.health h);
       m.threshold := 1;
-      m.detail := 'events reached no coordinator: correct public.mentor_coordinators and redrive each, or resolve it';
+      m.detail := 'events reached nobody: name somebody to notify (for pause-status in public.mentor_coordinators) and redrive each, or '
+        'resolve it';
     when 'failure_rate' then
       m.value := (select h.failure_rate_last_15_min from outbox.health h);
       m.threshold := settings.alert_failure_percent;
@@ -290,8 +222,9 @@ begin
       m.detail :=
         'seconds since the last sweep: look for the job outbox-sweep in cron.job and cron.job_run_details';
     when 'capture_missing' then
-      m.detail := (select c.problem from outbox.capture_state() c);
-      m.value := (m.detail is not null)::integer;
+      select count(c.problem), string_agg(c.problem, '; ' order by c.topic) into m.value, m.detail
+      from outbox.topics t
+      cross join lateral outbox.capture_state(t) c;
     when 'job_missing' then
       select count(j.missing), string_agg(distinct j.missing, '; ')
       into m.value, m.detail

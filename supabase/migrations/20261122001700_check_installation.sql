@@ -1,50 +1,34 @@
 -- Purpose: whether what the outbox lives on is in place: the triggers, the scheduled jobs and their signs of life.
 -- Locks:   none on existing tables.
--- Undo:    drop function outbox.job_states(), outbox.capture_state(), outbox.other_ways_in(regclass),
---          outbox.trigger_states(); drop type outbox.job_state.
+-- Undo:    drop function outbox.job_states(), outbox.capture_state(outbox.topics), outbox.other_ways_in(regclass),
+--          outbox.trigger_states(outbox.topics); drop type outbox.job_state.
 
 -- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
-create or replace function outbox.trigger_states()
+create or replace function outbox.trigger_states(t outbox.topics)
 returns table (relation text, name text, is_original boolean, is_enabled boolean)
 language sql
 stable
 set search_path = pg_catalog, pg_temp
 set quote_all_identifiers = off
 as $$
-  select wanted.relation, wanted.name, found.is_original, found.is_original and t.tgenabled in ('O', 'A')
+  select wanted.relation, wanted.name, found.is_original, found.is_original and x.tgenabled in ('O', 'A')
   from (
-    values
-      (
-        'public.peer_mentor_profiles', 'outbox_capture_insert',
-        'CREATE TRIGGER %2$s AFTER INSERT ON %1$s REFERENCING NEW TABLE AS new_profiles '
-        'FOR EACH STATEMENT EXECUTE FUNCTION outbox.capture_mentors()'
-      ),
-      (
-        'public.peer_mentor_profiles', 'outbox_capture_update',
-        'CREATE TRIGGER %2$s AFTER UPDATE ON %1$s REFERENCING OLD TABLE AS old_profiles NEW TABLE AS new_profiles '
-        'FOR EACH STATEMENT EXECUTE FUNCTION outbox.capture_transitions()'
-      ),
-      (
-        'public.peer_mentor_profiles', 'outbox_capture_key',
-        'CREATE TRIGGER %2$s AFTER UPDATE ON %1$s '
-        'FOR EACH ROW WHEN ((old.id IS DISTINCT FROM new.id)) EXECUTE FUNCTION outbox.capture_key()'
-      ),
-      (
-        'outbox.events', 'events_dispatch_at_commit',
-        'CREATE CONSTRAINT TRIGGER %2$s AFTER INSERT ON %1$s DEFERRABLE INITIALLY DEFERRED '
-        'FOR EACH ROW WHEN (((new.leads IS NOT NULL) AND (new.status = ''pending''::text))) '
-        'EXECUTE FUNCTION outbox.dispatch_at_commit()'
-      )
+    select t.relation, o.name, o.definition from outbox.triggers_of(t) o
+    union all
+    values (
+      'outbox.events', 'events_dispatch_at_commit',
+      'CREATE CONSTRAINT TRIGGER events_dispatch_at_commit AFTER INSERT ON outbox.events DEFERRABLE INITIALLY DEFERRED '
+      'FOR EACH ROW WHEN (((new.leads IS NOT NULL) AND (new.status = ''pending''::text))) '
+      'EXECUTE FUNCTION outbox.dispatch_at_commit()'
+    )
   ) as wanted (relation, name, definition)
-  left join pg_trigger t on t.tgrelid = to_regclass(wanted.relation) and t.tgname = wanted.name
-  cross join lateral (
-    select coalesce(pg_get_triggerdef(t.oid) = format(wanted.definition, wanted.relation, wanted.name), false)
-  ) as found (is_original)
+  left join pg_trigger x on x.tgrelid = to_regclass(wanted.relation) and x.tgname = wanted.name
+  cross join lateral (select coalesce(pg_get_triggerdef(x.oid) = wanted.definition, false)) as found (is_original)
 $$;
-comment on function outbox.trigger_states() is
-  'Whether the triggers that capture and dispatch are as the migrations create them, to the word, and enabled.';
+comment on function outbox.trigger_states(outbox.topics) is
+  'Whether the triggers that capture and dispatch are as they were created, to the word, and enabled.';
 
 create or replace function outbox.other_ways_in(watched regclass)
 returns setof text
@@ -59,71 +43,56 @@ as $$
   )
   from pg_inherits i
   join pg_class c on c.oid = i.inhrelid
-  where i.inhrelid = watched or i.inhparent = watched and not c.relispartition
+  where watched in (i.inhrelid, i.inhparent)
 $$;
 comment on function outbox.other_ways_in(regclass) is
-  'How to close the ways to write mentors by the name of another table, which fires no statement triggers of this one.';
+  'How to close the ways to write rows by the name of another table, which fires no statement triggers of this one.';
 
-create or replace function outbox.capture_state(out attached boolean, out enabled boolean, out problem text)
+create or replace function outbox.capture_state(
+  t outbox.topics, out topic text, out attached boolean, out enabled boolean, out problem text
+)
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-  watched constant regclass := to_regclass('public.peer_mentor_profiles');
-  misfits text;
 begin
-  select bool_and(t.is_original), bool_and(t.is_enabled)
+  topic := t.topic;
+  select bool_and(s.is_original), bool_and(s.is_enabled)
   into attached, enabled
-  from outbox.trigger_states() t
-  where t.relation = 'public.peer_mentor_profiles';
-
-  select string_agg(wanted.name, ', ')
-  into misfits
-  from (values ('id'), ('status')) as wanted (name)
-  where not exists (
-    select
-    from pg_attribute a
-    join pg_type t on t.oid = a.atttypid
-    where a.attrelid = watched
-      and a.attname = wanted.name
-      and not a.attisdropped
-      and case wanted.name when 'id' then t.typname = 'uuid' else t.typcategory in ('S', 'E') end
-  );
-
-  if exists (select from outbox.settings s where s.fed_by = 'webhook') then
+  from outbox.trigger_states(t) s
+  where s.relation = t.relation;
+  if t.fed_by = 'webhook' then
     return;
   end if;
-  if watched is null then
-    problem := 'there is no table public.peer_mentor_profiles';
-  elsif misfits is not null then
-    problem := 'public.peer_mentor_profiles has no column of the right name and type for: ' || misfits;
-  else
+
+  problem := (select format('topic %s cannot watch %s: %s', t.topic, t.relation, p.problem) from outbox.topic_problem(t) p
+    where p.problem is not null and not exists (select from outbox.other_ways_in(to_regclass(t.relation))));
+  problem := coalesce(problem, (
     select string_agg(wrong.sentence, '; ' order by wrong.sentence)
-    into problem
     from (
       select
         case
-          when t.is_original then format('alter table %s enable trigger, for each of: ', t.relation)
-          else format('%s lacks the original ', t.relation)
+          when s.is_original then format('alter table %s enable trigger, for each of: ', s.relation)
+          else format('%s lacks the original ', s.relation)
         end
-          || string_agg(t.name, ', ' order by t.name)
-          || case when t.is_original then '' else ': apply the migrations again' end as sentence
-      from outbox.trigger_states() t
-      where not t.is_enabled
-      group by t.relation, t.is_original
+          || string_agg(s.name, ', ' order by s.name)
+          || case when s.is_original then '' else ': apply the migrations again' end as sentence
+      from outbox.trigger_states(t) s
+      where not s.is_enabled
+      group by s.relation, s.is_original
       union all
       select 'changes by the name of another table are not captured: ' || string_agg(w.way, '; ' order by w.way)
-      from outbox.other_ways_in(watched) as w (way)
-    ) as wrong;
-  end if;
+      from outbox.other_ways_in(to_regclass(t.relation)) as w (way)
+      having count(*) > 0
+    ) as wrong
+  ));
 exception when others then
-  problem := 'the triggers of public.peer_mentor_profiles cannot be looked up: ' || sqlerrm;
+  problem := format('the triggers of topic %s cannot be looked up: %s', t.topic, sqlerrm);
 end
 $$;
-comment on function outbox.capture_state() is
-  'Whether our triggers are on what is public.peer_mentor_profiles now, unaltered and enabled; the problem is null when '
-  'all changes are captured and dispatched, or need not be because stock webhooks report them.';
+comment on function outbox.capture_state(outbox.topics) is
+  'Whether a topic''s triggers are on its table now, unaltered and enabled; the problem is null when all changes are '
+  'captured and dispatched, or need not be because stock webhooks report them.';
 
 do $$
 begin
@@ -150,14 +119,11 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   silent_after interval;
-  is_captured boolean;
   scheduled text[] := '{}';
   inactive text[] := '{}';
   no_cron text;
 begin
-  select make_interval(secs => s.alert_sweep_silent_seconds), s.fed_by = 'outbox'
-  into silent_after, is_captured
-  from outbox.settings s;
+  silent_after := (select make_interval(secs => s.alert_sweep_silent_seconds) from outbox.settings s);
   begin
     select
       coalesce(array_agg(j.jobname::text) filter (where j.active), '{}'),
@@ -195,7 +161,6 @@ begin
     from (
       values ('sweep', 1), ('direct', 1), ('watch', 1), ('reconcile', 5), ('retention', 10)
     ) as w (job, share)
-    where w.job <> 'reconcile' or is_captured is not false
   ) as wanted
   cross join (select clock_timestamp() as moment) as now
   left join outbox.heartbeats beat on beat.job = wanted.job
@@ -206,11 +171,5 @@ $$;
 comment on function outbox.job_states() is
   'How the scheduled jobs are. A job of every minute or more often is silent after settings.alert_sweep_silent_seconds, '
   'the rarer ones after five and ten times as long. A beat that far in the future is no sign of life either.';
-
--- A job that never runs is silent from now on.
-insert into outbox.heartbeats (job)
-select wanted.job
-from unnest(array['sweep', 'direct', 'watch', 'reconcile', 'retention']) as wanted (job)
-where not exists (select from outbox.heartbeats h where h.job = wanted.job);
 
 revoke all on all functions in schema outbox from public, anon, authenticated, service_role;

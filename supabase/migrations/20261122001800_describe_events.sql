@@ -16,10 +16,11 @@ as $$
 begin
   return jsonb_build_object(
     'eventId', event.event_id,
-    'mentorId', event.mentor_id,
-    'transition', event.transition,
-    'oldStatus', event.old_status,
-    'newStatus', event.new_status,
+    'topic', event.topic,
+    'key', event.key,
+    'type', event.type,
+    'record', event.record,
+    'oldRecord', event.old_record,
     'occurredAt', outbox.iso(event.occurred_at),
     'version', event.version,
     'source', event.source,

@@ -1,16 +1,14 @@
 -- Purpose: lists events, newest first, in pages that stay where they are while events come and go.
--- Locks:   outbox.events, share: writers wait while two indexes are built.
--- Undo:    drop function public.outbox_list_events(jsonb), outbox.find_events(jsonb, boolean),
+-- Locks:   outbox.events, share: writers wait while an index is built.
+-- Undo:    drop function public.outbox_list_events(jsonb), outbox.find_events(jsonb, boolean), outbox.visible_keys(text, uuid),
 --          outbox.list_problem(jsonb);
---          drop index outbox.events_created_at_idx, outbox.events_untimely_idx.
+--          drop index outbox.events_untimely_idx.
 
 -- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
--- Ascending, although it is read from its end: a btree is filled cheaply and densely only at its right edge.
-create index if not exists events_created_at_idx on outbox.events (created_at, event_id);
 -- Hardly any row is in it: what we capture is created as it occurs.
-create index if not exists events_untimely_idx on outbox.events (created_at, event_id)
+create index if not exists events_untimely_idx on outbox.events (topic, created_at, event_id)
   where greatest(created_at - occurred_at, occurred_at - created_at) > interval '1 hour';
 
 create or replace function outbox.list_problem(query jsonb)
@@ -34,16 +32,12 @@ begin
     case when coalesce(query -> 'status', 'null')
       not in ('null', '"pending"', '"processing"', '"completed"', '"failed"')
       then 'status must be pending, processing, completed or failed' end,
-    case when coalesce(query -> 'transition', 'null') not in ('null', '"PAUSE"', '"RESUME"')
-      then 'transition must be PAUSE or RESUME' end,
-    (
-      select string_agg(name || ' must be a uuid', '; ')
-      from unnest(array['mentorId', 'coordinatorId']) as name
-      -- Null for a coordinator would show everything to somebody who may see little.
-      where query ? name
-        and (name = 'coordinatorId' or jsonb_typeof(query -> name) <> 'null')
-        and not (jsonb_typeof(query -> name) = 'string' and outbox.is_uuid(query ->> name))
-    ),
+    case when jsonb_typeof(query -> 'topic') is distinct from 'string' then 'topic must be a string' end,
+    case when coalesce(jsonb_typeof(query -> 'key'), 'null') not in ('string', 'null') then 'key must be a string' end,
+    case when coalesce(jsonb_typeof(query -> 'record'), 'null') not in ('object', 'null')
+      then 'record must be a JSON object' end,
+    -- Null for a user would show everything to somebody who may see little.
+    case when query ? 'userId' and not coalesce(outbox.is_uuid(query ->> 'userId'), false) then 'userId must be a uuid' end,
     (
       select string_agg(name || ' must be an ISO 8601 timestamp', '; ')
       from unnest(array['occurredFrom', 'occurredTo']) as name
@@ -68,12 +62,31 @@ begin
         (query ->> 'limit')::numeric not between 1 and 100 or (query ->> 'limit')::numeric % 1 <> 0
       else true end then 'limit must be a whole number from 1 to 100' end,
     case when query - array[
-      'status', 'mentorId', 'transition', 'occurredFrom', 'occurredTo', 'after', 'limit', 'coordinatorId'
+      'topic', 'status', 'key', 'record', 'occurredFrom', 'occurredTo', 'after', 'limit', 'userId'
     ] <> '{}' then 'it has a key that is not known' end
   ), '');
 end
 $$;
 comment on function outbox.list_problem(jsonb) is 'All that is wrong with a query of events, or null.';
+
+create or replace function outbox.visible_keys(topic text, user_id uuid)
+returns text[]
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  visible_to text := (select t.visible_to from outbox.topics t where t.topic = visible_keys.topic);
+  keys text[] := '{}';
+begin
+  if visible_to is not null then
+    execute format('select array(select distinct k from %s($1) as k where k is not null)', visible_to) into keys using user_id;
+  end if;
+  return keys;
+end
+$$;
+comment on function outbox.visible_keys(text, uuid) is
+  'The keys whose events a user may look at, by the function that the topic names; none if it names none.';
 
 create or replace function outbox.find_events(query jsonb, timely boolean)
 returns setof outbox.events
@@ -88,8 +101,8 @@ set jit = off
 as $$
 declare
   wanted_status text := query ->> 'status';
-  wanted_transition text := query ->> 'transition';
-  wanted_mentor uuid := query ->> 'mentorId';
+  wanted_key text := query ->> 'key';
+  wanted_record jsonb := nullif(query -> 'record', 'null');
   occurred_from timestamptz := query ->> 'occurredFrom';
   occurred_to timestamptz := query ->> 'occurredTo';
   after_created_at timestamptz := query -> 'after' ->> 'createdAt';
@@ -97,28 +110,25 @@ declare
   -- One more than asked for, which tells whether there is another page.
   size integer := (query ->> 'limit')::numeric + 1;
   is_settled boolean := coalesce(wanted_status, 'completed') = 'completed';
-  mentors uuid[];
+  visible text[];
 begin
   -- An array, not a subquery: the plan must know how many they are.
-  if query ? 'coordinatorId' then
-    mentors := array(
-      select distinct c.mentor_id
-      from public.mentor_coordinators c
-      where c.coordinator_id = (query ->> 'coordinatorId')::uuid and c.mentor_id is not null
-    );
+  if query ? 'userId' then
+    visible := outbox.visible_keys(query ->> 'topic', (query ->> 'userId')::uuid);
   end if;
 
   return query
   select q.*
   from outbox.events q
-  where (wanted_status is null or q.status = wanted_status)
+  where q.topic = query ->> 'topic'
+    and (wanted_status is null or q.status = wanted_status)
     -- The same in the words of an index.
     and (wanted_status is distinct from 'failed' or q.dead_letter_id is not null)
-    and (wanted_transition is null or q.transition = wanted_transition)
-    and (wanted_mentor is null or q.mentor_id = wanted_mentor)
+    and (wanted_key is null or q.key = wanted_key)
+    and (wanted_record is null or q.record @> wanted_record)
     and (occurred_from is null or q.occurred_at >= occurred_from)
     and (occurred_to is null or q.occurred_at < occurred_to)
-    and (mentors is null or q.mentor_id = any(mentors))
+    and (visible is null or q.key = any(visible))
     and (after_event_id is null or (q.created_at, q.event_id) < (after_created_at, after_event_id))
     and (
       timely is not false or greatest(q.created_at - q.occurred_at, q.occurred_at - q.created_at) > interval '1 hour'
@@ -154,7 +164,7 @@ begin
   if problem is not null then
     raise exception 'the query is malformed: %', problem
       using errcode = 'invalid_parameter_value',
-      hint = 'Known are status, mentorId, transition, occurredFrom, occurredTo, after, limit and coordinatorId.';
+      hint = 'Known are topic, status, key, record, occurredFrom, occurredTo, after, limit and userId.';
   end if;
   size := (query ->> 'limit')::numeric;
 
@@ -187,8 +197,9 @@ begin
 end
 $$;
 comment on function public.outbox_list_events(jsonb) is
-  'A page of events, newest first: events, and next (to be given as after) when there are more. Filters: status, '
-  'mentorId, transition, occurredFrom (inclusive), occurredTo (exclusive), and coordinatorId (only their mentors).';
+  'A page of events, newest first: events, and next (to be given as after) when there are more. Filters: topic, '
+  'status, key, record (by containment), occurredFrom (inclusive), occurredTo (exclusive), and userId (only what they may '
+  'see).';
 
 revoke all on all functions in schema outbox from public, anon, authenticated, service_role;
 revoke all on function public.outbox_list_events(jsonb) from public, anon, authenticated;

@@ -1,11 +1,11 @@
 -- Purpose: one event with its attempts and its dead letter.
 -- Locks:   none on existing tables.
--- Undo:    drop function public.outbox_get_event(uuid, uuid).
+-- Undo:    drop function public.outbox_get_event(text, uuid, uuid).
 
 -- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
-create or replace function public.outbox_get_event(event_id uuid, coordinator_id uuid default null)
+create or replace function public.outbox_get_event(topic text, event_id uuid, user_id uuid default null)
 returns jsonb
 language sql
 stable
@@ -38,20 +38,14 @@ as $$
   )
   from outbox.events q
   where q.event_id = outbox_get_event.event_id
-    and (
-      outbox_get_event.coordinator_id is null
-      or exists (
-        select
-        from public.mentor_coordinators c
-        where c.mentor_id = q.mentor_id and c.coordinator_id = outbox_get_event.coordinator_id
-      )
-    )
+    and q.topic = outbox_get_event.topic
+    and (outbox_get_event.user_id is null or q.key = any(outbox.visible_keys(q.topic, outbox_get_event.user_id)))
 $$;
-comment on function public.outbox_get_event(uuid, uuid) is
+comment on function public.outbox_get_event(text, uuid, uuid) is
   'An event with its attempts (the last 1000, oldest first) and its newest dead letter. Null when there is none, or '
-  'when a coordinator is given whose mentor it is not.';
+  'when a user is given who may not see it.';
 
-revoke all on function public.outbox_get_event(uuid, uuid) from public, anon, authenticated;
-grant execute on function public.outbox_get_event(uuid, uuid) to service_role;
+revoke all on function public.outbox_get_event(text, uuid, uuid) from public, anon, authenticated;
+grant execute on function public.outbox_get_event(text, uuid, uuid) to service_role;
 
 notify pgrst, 'reload schema';

@@ -1,7 +1,7 @@
 -- Purpose: redrive and resolve for those who have no SQL.
 -- Locks:   none on existing tables.
--- Undo:    drop function public.outbox_resolve(uuid, text, boolean),
---          public.outbox_redrive(uuid, boolean, boolean), outbox.require_boolean(boolean, text),
+-- Undo:    drop function public.outbox_resolve(text, uuid, text, boolean),
+--          public.outbox_redrive(text, uuid, boolean, boolean), outbox.require_boolean(boolean, text),
 --          outbox.answer_with_event(jsonb, uuid).
 
 -- Installers that come at the same time take turns.
@@ -39,6 +39,7 @@ comment on function outbox.answer_with_event(jsonb, uuid) is
   'An answer and the event as it is after it; null when there is none.';
 
 create or replace function public.outbox_redrive(
+  topic text,
   event_id uuid,
   force boolean default false,
   dry_run boolean default false
@@ -53,15 +54,19 @@ declare
 begin
   perform outbox.require_boolean(force, 'force');
   perform outbox.require_boolean(dry_run, 'dry_run');
+  if not outbox.is_of(topic, event_id) then
+    return '{"outcome": "unknown"}';
+  end if;
   answer := outbox.redrive(event_id, force, dry_run);
   return outbox.answer_with_event(answer, event_id);
 end
 $$;
-comment on function public.outbox_redrive(uuid, boolean, boolean) is
+comment on function public.outbox_redrive(text, uuid, boolean, boolean) is
   'outbox.redrive(), with the event after it: redriven, would_redrive, already_pending, superseded, not_failed or '
   'unknown.';
 
 create or replace function public.outbox_resolve(
+  topic text,
   event_id uuid,
   notes text default null,
   dry_run boolean default false
@@ -79,18 +84,21 @@ begin
     raise exception 'notes must be at most 8192 bytes, but they are %', octet_length(notes)
       using errcode = 'invalid_parameter_value', hint = 'Shorten them, or keep them elsewhere and give a link.';
   end if;
+  if not outbox.is_of(topic, event_id) then
+    return '{"outcome": "unknown"}';
+  end if;
   answer := outbox.resolve(event_id, notes, dry_run);
   return outbox.answer_with_event(answer, event_id);
 end
 $$;
-comment on function public.outbox_resolve(uuid, text, boolean) is
+comment on function public.outbox_resolve(text, uuid, text, boolean) is
   'outbox.resolve(), with the event after it: resolved, cancelled, would_resolve, would_cancel, in_flight, '
   'already_resolved, not_failed or unknown.';
 
 revoke all on all functions in schema outbox from public, anon, authenticated, service_role;
-revoke all on function public.outbox_redrive(uuid, boolean, boolean) from public, anon, authenticated;
-revoke all on function public.outbox_resolve(uuid, text, boolean) from public, anon, authenticated;
-grant execute on function public.outbox_redrive(uuid, boolean, boolean) to service_role;
-grant execute on function public.outbox_resolve(uuid, text, boolean) to service_role;
+revoke all on function public.outbox_redrive(text, uuid, boolean, boolean) from public, anon, authenticated;
+revoke all on function public.outbox_resolve(text, uuid, text, boolean) from public, anon, authenticated;
+grant execute on function public.outbox_redrive(text, uuid, boolean, boolean) to service_role;
+grant execute on function public.outbox_resolve(text, uuid, text, boolean) to service_role;
 
 notify pgrst, 'reload schema';

@@ -1,6 +1,6 @@
 -- Purpose: how things stand, for a health endpoint: figures, open alerts, triggers, jobs, whether the secrets are usable.
 -- Locks:   none on existing tables.
--- Undo:    drop function public.outbox_health(), outbox.describe_jobs(), outbox.open_alerts(),
+-- Undo:    drop function public.outbox_health(), outbox.describe_topics(), outbox.describe_jobs(), outbox.open_alerts(),
 --          outbox.usable_secrets().
 
 -- Installers that come at the same time take turns.
@@ -88,6 +88,29 @@ end
 $$;
 comment on function outbox.describe_jobs() is 'outbox.job_states() as the REST contract has it. Never raises.';
 
+create or replace function outbox.describe_topics()
+returns jsonb
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return coalesce(
+    (
+      select jsonb_agg(
+        jsonb_build_object('topic', c.topic, 'attached', c.attached is true, 'enabled', c.enabled is true)
+          || jsonb_strip_nulls(jsonb_build_object('problem', c.problem))
+        order by c.topic
+      )
+      from outbox.topics t
+      cross join lateral outbox.capture_state(t) c
+    ),
+    '[]'
+  );
+end
+$$;
+comment on function outbox.describe_topics() is 'outbox.capture_state() of each topic as the REST contract has it.';
+
 -- It looks at triggers and jobs itself: when nothing runs any more, nobody opens an alert.
 create or replace function public.outbox_health()
 returns jsonb
@@ -113,11 +136,7 @@ begin
       'expiredLeases', h.expired_leases,
       'lastSweepAt', outbox.iso(h.last_sweep_at),
       'alertsOpen', outbox.open_alerts(),
-      'capture', (
-        select jsonb_build_object('attached', c.attached is true, 'enabled', c.enabled is true)
-          || jsonb_strip_nulls(jsonb_build_object('problem', c.problem))
-        from outbox.capture_state() c
-      ),
+      'topics', outbox.describe_topics(),
       'jobs', outbox.describe_jobs(),
       'vault', outbox.usable_secrets()
     )
