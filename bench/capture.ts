@@ -25,6 +25,7 @@ const CASES: Readonly<Record<"full" | "quick", ReadonlyArray<Case>>> = {
     { size: 1, rounds: 100, session: "used" },
     { size: 1, rounds: 30, session: "new" },
     { size: 100, rounds: 30, session: "vacuumed" },
+    { size: 1_000, rounds: 10, session: "vacuumed" },
     { size: 10_000, rounds: 5, session: "vacuumed" }
   ],
   quick: [
@@ -166,19 +167,33 @@ const summary = ({ session, size }: Case, { name }: Way, samples: ReadonlyArray<
 
 type Figures = ReadonlyArray<ReturnType<typeof summary>>
 
+const work = (size: number): string =>
+  `UPDATE and COMMIT of ${size.toLocaleString("en")} ${size === 1 ? "row" : "rows"}`
+
+/** A goal rather than what is reached today. */
+const MOST_TIMES_AUDIT = 2.5
+
 const budgetsOf = (figures: Figures): ReadonlyArray<Budget> => {
-  const largest = Math.max(...figures.map((row) => row.size))
-  const ratioTo = (other: Way, measure: "ms" | "updateMs", size = largest): number => {
+  const sizes = [...new Set(figures.map((row) => row.size))]
+  const largest = Math.max(...sizes)
+  const ratioTo = (other: Way, size: number): number => {
     // Of one row, the first: in a session that has been used.
-    const of = (way: Way) => figures.find((row) => row.size === size && row.way === way.name)?.[measure] ?? Number.NaN
+    const of = (way: Way) => figures.find((row) => row.size === size && row.way === way.name)?.ms ?? Number.NaN
     return of(OURS) / of(other)
   }
-  const rows = `${largest.toLocaleString("en")} rows`
   return [
-    { what: `UPDATE of ${rows} ÷ audit trigger`, found: ratioTo(AUDIT, "updateMs"), atMost: 1.15, unit: "×" },
-    { what: `UPDATE and COMMIT of ${rows} ÷ audit trigger`, found: ratioTo(AUDIT, "ms"), atMost: 1.15, unit: "×" },
-    { what: `UPDATE and COMMIT of ${rows} ÷ net.http_post per row`, found: ratioTo(HTTP, "ms"), atMost: 1, unit: "×" },
-    { what: "UPDATE and COMMIT of 1 row ÷ net.http_post", found: ratioTo(HTTP, "ms", 1), atMost: 1, unit: "×" }
+    ...sizes.map((size) => ({
+      what: `${work(size)} ÷ audit trigger`,
+      found: ratioTo(AUDIT, size),
+      atMost: MOST_TIMES_AUDIT,
+      unit: "×" as const
+    })),
+    ...[largest, 1].map((size) => ({
+      what: `${work(size)} ÷ net.http_post per row`,
+      found: ratioTo(HTTP, size),
+      atMost: 1,
+      unit: "×" as const
+    }))
   ]
 }
 

@@ -3,7 +3,7 @@ import { parseArgs } from "node:util"
 import { messageOf } from "../local/StackError.ts"
 import { environment } from "../local/environment.ts"
 import type { Ask } from "./harness/question.ts"
-import { printable, writeDown } from "./harness/report.ts"
+import { missingPackages } from "./packages.ts"
 
 const QUESTIONS: Readonly<Record<string, () => Promise<{ readonly ask: Ask }>>> = {
   cold: () => import("./cold.ts"),
@@ -17,7 +17,7 @@ const QUESTIONS: Readonly<Record<string, () => Promise<{ readonly ask: Ask }>>> 
   jit: () => import("./jit.ts")
 }
 
-// Needs a PostgreSQL that npm ci does not bring along.
+// Needs a PostgreSQL that no npm package brings along.
 const ONLY_WHEN_NAMED = "jit"
 const USUAL = Object.keys(QUESTIONS).filter((name) => name !== ONLY_WHEN_NAMED)
 
@@ -39,11 +39,18 @@ const readArguments = () => {
 }
 
 const given = readArguments()
+const missing = missingPackages()
 if (given === undefined) {
   console.error(USAGE)
   process.exitCode = 2
+} else if (missing.length > 0) {
+  console.error(`The benchmarks need packages that npm ci leaves out: ${missing.join(", ")}.
+To install them: npm ci --prefix bench`)
+  process.exitCode = 1
 } else {
   const { names, quick, write } = given
+  // Draws with one of these packages, so it is loaded only now.
+  const { printable, writeDown } = await import("./harness/report.ts")
   for (const name of names) {
     const began = performance.now()
     const say = (text: string) => void process.stderr.write(`${name}: ${text}\n`)

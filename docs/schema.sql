@@ -119,7 +119,7 @@ CREATE INDEX dead_letter_queue_event_id_idx ON pause_status.dead_letter_queue US
 CREATE UNIQUE INDEX dead_letter_queue_one_open_per_event_idx ON pause_status.dead_letter_queue USING btree (event_id) WHERE (resolution IS NULL);
 CREATE INDEX dead_letter_queue_resolved_at_idx ON pause_status.dead_letter_queue USING btree (resolved_at) WHERE (resolution = 'resolved'::text);
 comment on table pause_status.dead_letter_queue is 'Events that failed for good, until a person redrives or resolves them. They do not hold up their successors.';
-comment on column pause_status.dead_letter_queue.reason is 'rejected: the handler answered 400 or 422; refused: the orchestrator would never accept it; exhausted: given up, for the reason that last_error ends with; cancelled: a person withdrew it.';
+comment on column pause_status.dead_letter_queue.reason is 'rejected: the handler, called without pg_net, answered 400 or 422; refused: the orchestrator would never accept it; exhausted: given up, for the reason that last_error ends with; cancelled: a person withdrew it.';
 comment on column pause_status.dead_letter_queue.attempts is 'How often the event had been sent when it failed.';
 comment on column pause_status.dead_letter_queue.resolution is 'Null while open; redriven: it was sent again; resolved: a person closed it.';
 
@@ -229,7 +229,7 @@ create table pause_status.settings (
   retention_days integer not null default 30,
   retention_batch_size integer not null default 5000,
   alert_unnotified_seconds integer not null default 300,
-  alert_dead_letters_per_hour integer not null default 1,
+  alert_dead_letters integer not null default 1,
   alert_failure_percent integer not null default 50,
   alert_failure_least_attempts integer not null default 10,
   alert_expired_leases integer not null default 1,
@@ -239,7 +239,7 @@ create table pause_status.settings (
   constraint settings_pkey PRIMARY KEY (singleton),
   constraint settings_acknowledge_timeout_is_1_to_3600_seconds CHECK (acknowledge_timeout_seconds >= 1 AND acknowledge_timeout_seconds <= 3600),
   constraint settings_alert_failure_is_1_to_100_percent CHECK (alert_failure_percent >= 1 AND alert_failure_percent <= 100),
-  constraint settings_alerts_start_at_one CHECK (LEAST(alert_unnotified_seconds, alert_dead_letters_per_hour, alert_failure_least_attempts, alert_expired_leases, alert_unauthorized, alert_sweep_silent_seconds) >= 1),
+  constraint settings_alerts_start_at_one CHECK (LEAST(alert_unnotified_seconds, alert_dead_letters, alert_failure_least_attempts, alert_expired_leases, alert_unauthorized, alert_sweep_silent_seconds) >= 1),
   constraint settings_fed_by_is_known CHECK (fed_by = ANY (ARRAY['outbox'::text, 'webhook'::text])),
   constraint settings_hold_up_is_at_most_30_days CHECK (hold_up_seconds >= 0 AND hold_up_seconds <= 2592000),
   constraint settings_is_one_row CHECK (singleton),
@@ -273,7 +273,7 @@ comment on column pause_status.settings.reconcile_batch_size is 'Mentors that on
 comment on column pause_status.settings.retention_days is 'Days that completed events, resolved dead letters, attempts, receipts and closed alerts are kept.';
 comment on column pause_status.settings.retention_batch_size is 'Rows of a table that one run of retention deletes at most.';
 comment on column pause_status.settings.alert_unnotified_seconds is 'Alert oldest_unnotified: seconds that the oldest unsettled event has been waiting.';
-comment on column pause_status.settings.alert_dead_letters_per_hour is 'Alert dead_letters: events that became dead letters in the last hour and still are.';
+comment on column pause_status.settings.alert_dead_letters is 'Alert dead_letters: open dead letters that raise it. It lasts until the last one is redriven or resolved.';
 comment on column pause_status.settings.alert_failure_percent is 'Alert failure_rate: percent of the attempts of the last 15 minutes that failed.';
 comment on column pause_status.settings.alert_failure_least_attempts is 'Attempts in the last 15 minutes below which the failure rate says nothing.';
 comment on column pause_status.settings.alert_expired_leases is 'Alert stuck_leases: leases that ran out over a minute ago and were not taken back by the sweep.';
@@ -309,7 +309,7 @@ comment on table pause_status.webhook_attempts is 'History, only ever added to: 
 comment on column pause_status.webhook_attempts.attempt is 'The event''s count of dispatches (or of claims, when somebody else sent it) when the attempt ended.';
 comment on column pause_status.webhook_attempts.why is 'What made the dispatch; null when somebody else sent the event.';
 comment on column pause_status.webhook_attempts.claim_token is 'The token of the claim that ended; null without one.';
-comment on column pause_status.webhook_attempts.outcome is 'completed; permanent, transient, parked (the handler gave it back); lease (ran out); unacknowledged (never claimed); rejected (the handler answered 400 or 422); dispatch (could not be sent at all: one row for each new reason).';
+comment on column pause_status.webhook_attempts.outcome is 'completed; permanent, transient, parked (the handler gave it back); lease (ran out); unacknowledged (never claimed); rejected (the handler, called without pg_net, answered 400 or 422); dispatch (could not be sent at all: one row for each new reason).';
 comment on column pause_status.webhook_attempts.duration_ms is 'Milliseconds the handler worked on it, as it says.';
 
 create table pause_status.webhook_queue (
@@ -488,7 +488,7 @@ comment on function pause_status.beat(text,text) is 'Notes that a job has run to
 create function pause_status.call_handler(event_ids uuid[], payloads jsonb, function_url text, secrets text, timeout_ms integer)
   returns jsonb
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function pause_status.call_handler(uuid[],jsonb,text,text,integer) is 'Sends events in one signed request and waits for the answer: status, text to be shown, and content. Never raises.';
+comment on function pause_status.call_handler(uuid[],jsonb,text,text,integer) is 'Sends events in one signed request and waits for the answer: status and content, or text that says why there is none. Never raises.';
 
 create function pause_status.cancel(event pause_status.webhook_queue, notes text)
   returns void
@@ -508,7 +508,7 @@ comment on function pause_status.capture_mentors() is 'Remembers the status that
 create function pause_status.capture_state(OUT attached boolean, OUT enabled boolean, OUT problem text)
   returns record
   language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function pause_status.capture_state() is 'Whether our triggers are on what is public.peer_mentor_profiles now, and enabled; the problem is null when changes are captured, or need not be because stock webhooks report them.';
+comment on function pause_status.capture_state() is 'Whether our triggers are on what is public.peer_mentor_profiles now, unaltered and enabled; the problem is null when all changes are captured and dispatched, or need not be because stock webhooks report them.';
 
 create function pause_status.capture_transitions()
   returns trigger
@@ -534,6 +534,11 @@ create function pause_status.conceal(fingerprint text)
   returns text
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
 comment on function pause_status.conceal(text) is 'A fingerprint that can no longer be read, only compared: sha256:<salt>:<hash>.';
+
+create function pause_status.describe_answer(http_status integer, content text, alone boolean, result jsonb)
+  returns text
+  language plpgsql immutable set search_path=pg_catalog, pg_temp;
+comment on function pause_status.describe_answer(integer,text,boolean,jsonb) is 'What the history of an event says of the handler''s answer: all of it if the event was alone in its request, else the result for the event, else the problem''s code. Null without a status and a result.';
 
 create function pause_status.describe_attempt(attempt pause_status.webhook_attempts)
   returns jsonb
@@ -815,6 +820,11 @@ create function pause_status.open_alerts()
   language plpgsql stable set search_path=pg_catalog, pg_temp;
 comment on function pause_status.open_alerts() is 'The open alerts as the REST contract has them, oldest first.';
 
+create function pause_status.other_ways_in(watched regclass)
+  returns SETOF text
+  language sql stable set search_path=pg_catalog, pg_temp set quote_all_identifiers=off;
+comment on function pause_status.other_ways_in(regclass) is 'How to close the ways to write mentors by the name of another table, which fires no statement triggers of this one.';
+
 create function pause_status.outage_backoff(failures integer, failing_since timestamp with time zone)
   returns interval
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
@@ -1039,6 +1049,11 @@ create function pause_status.touch()
   returns trigger
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
 comment on function pause_status.touch() is 'Keeps updated_at current, unless the update itself changes it.';
+
+create function pause_status.trigger_states()
+  returns TABLE(relation text, name text, is_original boolean, is_enabled boolean)
+  language sql stable set search_path=pg_catalog, pg_temp set quote_all_identifiers=off;
+comment on function pause_status.trigger_states() is 'Whether the triggers that capture and dispatch are as the migrations create them, to the word, and enabled.';
 
 create function pause_status.undo_future()
   returns integer

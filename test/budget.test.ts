@@ -29,10 +29,10 @@ describe("a bundle", () => {
     assert.isTrue(isOverBudget({ ...handler, ...budget, gzipBytes: budget.gzipBytes + 1 }))
   })
 
-  it("of the handler is what a delivery needs: 142 KB, 48.5 KB with gzip, 103 modules", () => {
+  it("of the handler is what a delivery needs: 142 KB, 48.5 KB with gzip, 104 modules", () => {
     assert.isAtMost(handler.budget.bytes, 142_000)
     assert.isAtMost(handler.budget.gzipBytes, 48_500)
-    assert.isAtMost(handler.modules.length, 103)
+    assert.isAtMost(handler.modules.length, 104)
   })
 
   it("of the handler calls at most 790 functions for its first delivery, nearly all of them compiled with it", async () => {

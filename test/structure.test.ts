@@ -24,8 +24,9 @@ const codeOf = (text: string): string =>
 const filesIn = (folder: string): ReadonlyArray<File> =>
   readdirSync(root + folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile() && entry.name.endsWith(".ts"))
-    .map((entry) => {
-      const path = posix.join(entry.parentPath, entry.name).slice(root.length)
+    .map((entry) => posix.join(entry.parentPath, entry.name).slice(root.length))
+    .filter((path) => !path.includes("/node_modules/"))
+    .map((path) => {
       const text = readFileSync(root + path, "utf8")
       return { path, text, code: codeOf(text) }
     })
@@ -33,7 +34,7 @@ const filesIn = (folder: string): ReadonlyArray<File> =>
 const source = filesIn("src")
 const functions = filesIn("supabase/functions").filter(({ path }) => !path.includes("/dist/"))
 const tests = filesIn("test")
-const every = [...source, ...functions, ...filesIn("bench"), ...filesIn("local"), ...tests]
+const every = [...source, ...functions, ...filesIn("bench"), ...filesIn("chaos"), ...filesIn("local"), ...tests]
 
 const importsOf = ({ path, text }: File): ReadonlyArray<string> =>
   [...text.matchAll(/^(?:import\b[^"]*|export\b[^"=;]*\bfrom )"([^"]+)"/gm)].map(([, name = ""]) =>
@@ -86,6 +87,15 @@ describe("rooms", () => {
     const wrong = [...source, ...functions].flatMap((file) =>
       importsOf(file)
         .filter((name) => !name.startsWith("src/") && !/^(?:effect\/|jose\/|@supabase\/postgrest-js$)/.test(name))
+        .map((name) => `${file.path} imports ${name}`)
+    )
+    assert.deepStrictEqual(wrong, [])
+  })
+
+  it("the embedded stack imports nothing of what runs on it", () => {
+    const wrong = filesIn("local").flatMap((file) =>
+      importsOf(file)
+        .filter((name) => /^(?:bench|chaos|test)\//.test(name))
         .map((name) => `${file.path} imports ${name}`)
     )
     assert.deepStrictEqual(wrong, [])

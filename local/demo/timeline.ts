@@ -138,6 +138,7 @@ const waiting = ({ waitSeconds }: QueueStep): string =>
 const deliveryStep = (outcome: string, detail: string | undefined): Pick<Step, "kind" | "detail"> => {
   if (outcome === "AlreadyProcessed") return { kind: "note", detail: "a duplicate, answered 409: nobody is told again" }
   if (outcome === "EventInFlight") return { kind: "note", detail: "a duplicate, answered 409: it is being processed" }
+  if (outcome === "no_recipients") return { kind: "note", detail: "reached nobody: the mentor has no coordinator" }
   // Why an orchestrator's failure gave the event back is in the outbox's own step.
   if (outcome === "notified" || outcome.startsWith("Orchestrator")) return { kind: "delivered" }
   return { kind: "delivered", detail: `${outcome}: ${detail ?? ""}` }

@@ -1,4 +1,4 @@
-import type { Random } from "../../local/chaos/random.ts"
+import type { Random } from "../../chaos/random.ts"
 import type { Expected, Input, Piece, World } from "./Input.ts"
 import { harmless } from "./payloads.ts"
 import { HOST, JSON_TYPE } from "./requests.ts"

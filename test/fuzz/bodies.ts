@@ -1,5 +1,5 @@
 import { gzipSync } from "node:zlib"
-import type { Random } from "../../local/chaos/random.ts"
+import type { Random } from "../../chaos/random.ts"
 import type { World } from "./Input.ts"
 import { harmless, type Payload, timeless, wrong } from "./payloads.ts"
 

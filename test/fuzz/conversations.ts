@@ -1,4 +1,4 @@
-import type { Random } from "../../local/chaos/random.ts"
+import type { Random } from "../../chaos/random.ts"
 import type { Maker } from "./alone.ts"
 import { badlyFramed, wellFramed } from "./framings.ts"
 import type { Input, World } from "./Input.ts"

@@ -1,5 +1,5 @@
 import { createHmac } from "node:crypto"
-import type { Random } from "../../local/chaos/random.ts"
+import type { Random } from "../../chaos/random.ts"
 import type { World } from "./Input.ts"
 import type { Headers } from "./signatures.ts"
 

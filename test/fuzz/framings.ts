@@ -1,4 +1,4 @@
-import type { Random } from "../../local/chaos/random.ts"
+import type { Random } from "../../chaos/random.ts"
 import { alone, CHANGELESS, delivery, type Maker, post, SERVER } from "./alone.ts"
 import type { Expected, Piece } from "./Input.ts"
 import { harmless } from "./payloads.ts"

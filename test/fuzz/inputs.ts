@@ -1,4 +1,4 @@
-import { makeRandom } from "../../local/chaos/random.ts"
+import { makeRandom } from "../../chaos/random.ts"
 import { anyConversation } from "./conversations.ts"
 import type { Input, World } from "./Input.ts"
 import { anyQuestion } from "./management.ts"

@@ -108,7 +108,7 @@ const judgeReply = (reply: WireReply, expected: Expected, { secret }: World, con
     ...(word === "server" ? [] : violationsOf(contract, text, reply, expected)),
     text.includes(CANARY) && "the reply repeats a value",
     text.includes(secret.slice("whsec_".length)) && "the reply holds the secret",
-    reply.status >= 400 && /\bat .+:\d+:\d+|\.mjs|node_modules/.test(text) && "the reply holds a stack"
+    reply.status >= 400 && /\bat .+\.[cm]?[jt]s:\d+:\d+|\.mjs|node_modules/.test(text) && "the reply holds a stack"
   )
 }
 

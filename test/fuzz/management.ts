@@ -1,4 +1,4 @@
-import type { Random } from "../../local/chaos/random.ts"
+import type { Random } from "../../chaos/random.ts"
 import { anyCredentials, type Credentials } from "./credentials.ts"
 import type { World } from "./Input.ts"
 import { bytesOf, type Exchange, HOST, JSON_TYPE, lengthOf, PATH } from "./requests.ts"

@@ -1,4 +1,4 @@
-import type { Random } from "../../local/chaos/random.ts"
+import type { Random } from "../../chaos/random.ts"
 import { CANARY, type World } from "./Input.ts"
 
 /** A payload as text, and what a signed delivery of it is answered with. */

@@ -1,4 +1,4 @@
-import type { Random } from "../../local/chaos/random.ts"
+import type { Random } from "../../chaos/random.ts"
 import { anyBody, type Body } from "./bodies.ts"
 import type { Expected, Input, World } from "./Input.ts"
 import { anySignature, type Headers, signed, type Signature } from "./signatures.ts"

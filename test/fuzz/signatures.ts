@@ -1,5 +1,5 @@
 import { createHmac } from "node:crypto"
-import type { Random } from "../../local/chaos/random.ts"
+import type { Random } from "../../chaos/random.ts"
 
 export type Headers = ReadonlyArray<readonly [name: string, value: string]>
 

@@ -5,7 +5,7 @@ import type { DenoVersion } from "../../local/programs.ts"
 import { type Service, startStack } from "../../local/stack.ts"
 import { patientEnv } from "../support/patience.ts"
 import { type Proxy, startProxy } from "../support/proxy.ts"
-import { makeRandom } from "../../local/chaos/random.ts"
+import { makeRandom } from "../../chaos/random.ts"
 import { CANARY, type Input, type World } from "./Input.ts"
 import { genuineInput } from "./requests.ts"
 

@@ -137,6 +137,37 @@ describe("a burst", () => {
   })
 })
 
+const failuresOf = async (mentorId: string): Promise<number> => {
+  const [row] = await pipeline.database.rows<{ failures: number }>(
+    "select failures from pause_status.webhook_queue where mentor_id = $1",
+    [mentorId]
+  )
+  return row?.failures ?? 0
+}
+
+/** The sweep reads the answer to the event of this mentor at once, and not when its patience ends. */
+const failOnce = async (mentorId: string): Promise<void> => {
+  const { database } = pipeline
+  const before = await failuresOf(mentorId)
+  await eventually("pg_net has kept the answer", async () => {
+    const request = (await eventsOf(database, mentorId))[0]?.request_id
+    const kept = await database.rows("select from net._http_response where id = $1", [request])
+    return kept.length > 0 || undefined
+  })
+  await database.rows(
+    `update pause_status.webhook_queue set next_attempt_at = now()
+     where mentor_id = $1 and status = 'pending' and delivery_id is not null`,
+    [mentorId]
+  )
+  await eventually("one more failure", async () => (await failuresOf(mentorId)) > before || undefined)
+}
+
+const tellAnother = async (): Promise<void> => {
+  const mentorIds = await createMentors(pipeline.database, 1)
+  await setAll(mentorIds, "paused")
+  await expectAllTold(mentorIds, "PAUSE")
+}
+
 /**
  * Pauses mentors in one transaction, which ends with a statement about what it queued for the first of them. It posts
  * nothing: the sweep sends them, as they are then.
@@ -144,6 +175,7 @@ describe("a burst", () => {
 const pauseAndSpoil = async (spoil: string) => {
   const { database } = pipeline
   await makePatient(database)
+  await database.rows("update pause_status.settings set max_attempts = 2")
   const [bad = "", ...others] = await createMentors(database, 10)
   await database.transaction(
     "commit",
@@ -152,52 +184,59 @@ const pauseAndSpoil = async (spoil: string) => {
     `${spoil} where mentor_id = '${bad}'`
   )
   await expectAllTold(others, "PAUSE")
-  const request = (await eventsOf(database, bad))[0]?.request_id
-  await eventually("pg_net has kept the answer", async () => {
-    const kept = await database.rows("select from net._http_response where id = $1", [request])
-    return kept.length > 0 || undefined
-  })
-  // The sweep reads it when its patience ends: now.
-  await database.rows(
-    "update pause_status.webhook_queue set next_attempt_at = now() where mentor_id = $1 and status = 'pending'",
-    [bad]
-  )
+  assert.deepStrictEqual(await deliveriesOf(others), { deliveries: 9, requests: 1 })
+  return { bad, others }
+}
+
+const deadLetterOf = async (bad: string, others: ReadonlyArray<string>) => {
+  const { database } = pipeline
   const failed = await eventually("a dead letter of the bad one", async () =>
     (await eventsOf(database, bad)).find(({ status }) => status === "failed")
   )
   const told = await database.rows("select from public.notifications where mentor_id = $1", [bad])
   assert.lengthOf(told, 0)
-  assert.deepStrictEqual(await deliveriesOf([bad, ...others]), { deliveries: 10, requests: 1 })
   const [letter] = await database.rows<{ reason: string }>(
     "select reason from pause_status.dead_letter_queue where event_id = $1 and resolution is null",
     [failed.event_id]
   )
-  return { bad, eventId: failed.event_id, reason: letter?.reason, lastError: failed.last_error ?? "" }
+  const { deliveries = 0, requests = 0 } = (await deliveriesOf([bad, ...others])) ?? {}
+  assert.strictEqual(deliveries - requests, 9)
+  return { eventId: failed.event_id, reason: letter?.reason, lastError: failed.last_error ?? "" }
+}
+
+/** What the handler answers with 400 or 422 each time, while it completes others. */
+const giveUp = async (spoil: string) => {
+  const { bad, others } = await pauseAndSpoil(spoil)
+  await failOnce(bad)
+  await tellAnother()
+  await failOnce(bad)
+  return deadLetterOf(bad, others)
 }
 
 describe("one bad event in a request of ten is a dead letter, and its neighbours are told about once:", () => {
   it("one that the handler cannot read", async () => {
-    const { lastError, reason } = await pauseAndSpoil(
+    const { lastError, reason } = await giveUp(
       `update pause_status.webhook_queue q set payload = pause_status.payload_of(q) || '{"table": "somewhere_else"}'`
     )
-    assert.strictEqual(reason, "rejected")
+    assert.strictEqual(reason, "exhausted")
     assert.match(lastError, /400.*invalid_payload/)
   })
 
   it("one whose payload is not what was queued under its id", async () => {
-    const { lastError, reason } = await pauseAndSpoil(
+    const { lastError, reason } = await giveUp(
       `update pause_status.webhook_queue q set payload = pause_status.payload_of(q) || '{"timestamp": "2026-11-22T09:30:00.000001Z"}'`
     )
-    assert.strictEqual(reason, "rejected")
+    assert.strictEqual(reason, "exhausted")
     assert.match(lastError, /422.*payload_mismatch/)
   })
 
   it("one that the orchestrator refuses, and that is told about once when it is redriven", async () => {
     const { database } = pipeline
-    const { bad, eventId, lastError, reason } = await pauseAndSpoil(
+    const { bad, others } = await pauseAndSpoil(
       `insert into pause_status.orchestrations (event_id, fingerprint, receipt)
        select event_id, 'of another event', '{}' from pause_status.webhook_queue`
     )
+    const { eventId, lastError, reason } = await deadLetterOf(bad, others)
     assert.strictEqual(reason, "refused")
     assert.match(lastError, /^permanent: .*status 422/)
     await database.rows("delete from pause_status.orchestrations where event_id = $1", [eventId])

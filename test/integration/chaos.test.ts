@@ -1,14 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { Change, DeadLetter, Evidence, Told } from "../../local/chaos/audit.ts"
-import { runChaos } from "../../local/chaos/chaos.ts"
-import { Fence } from "../../local/chaos/Fence.ts"
-import { FAULTS, parseOptions, replayCommand } from "../../local/chaos/options.ts"
+import type { Change, DeadLetter, Evidence, Told } from "../../chaos/audit.ts"
+import { runChaos } from "../../chaos/chaos.ts"
+import { Fence } from "../../chaos/Fence.ts"
+import { FAULTS, parseOptions, replayCommand } from "../../chaos/options.ts"
 import { randomSeed, UsageError } from "../../local/commandLine.ts"
-import { planOperations, planWorld } from "../../local/chaos/plan.ts"
-import { makeRandom } from "../../local/chaos/random.ts"
-import { printable, type Report } from "../../local/chaos/report.ts"
-import { STEPS } from "../../local/chaos/steps.ts"
-import { verify } from "../../local/chaos/verify.ts"
+import { planOperations, planWorld } from "../../chaos/plan.ts"
+import { makeRandom } from "../../chaos/random.ts"
+import { printable, type Report } from "../../chaos/report.ts"
+import { STEPS } from "../../chaos/steps.ts"
+import { verify } from "../../chaos/verify.ts"
 
 describe("chaos", { timeout: 1_200_000 }, () => {
   const reports: Array<Report> = []

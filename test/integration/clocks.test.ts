@@ -1,5 +1,5 @@
 import { assert, afterAll, beforeAll, describe, it } from "@effect/vitest"
-import { shifted } from "../../local/chaos/clocks.ts"
+import { shifted } from "../../chaos/clocks.ts"
 import { deliver, newPause, verdict } from "../support/deliveries.ts"
 import { eventually, type Pipeline, startPipeline } from "../support/pipeline.ts"
 

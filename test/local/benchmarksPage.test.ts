@@ -1,3 +1,4 @@
+import { readdir, readFile } from "node:fs/promises"
 import { assert, describe, it } from "@effect/vitest"
 import { markdownTable, replaceBetween } from "../../local/benchmarksPage.ts"
 import { StackError } from "../../local/StackError.ts"
@@ -15,6 +16,16 @@ describe("the page of figures", () => {
 
   it("says which lines to add when it has no place for them", () => {
     assert.throws(() => replaceBetween(page, "bench: cold", "new"), StackError, "<!-- bench: cold -->")
+  })
+
+  it("has a place for the answer to each question", async () => {
+    const benchmarks = await readFile(new URL("../../docs/benchmarks.md", import.meta.url), "utf8")
+    const files = await readdir(new URL("../../bench/", import.meta.url))
+    const questions = files.filter((name) => /^[a-zA-Z]+\.ts$/.test(name) && name !== "run.ts")
+    assert.include(questions, "recovery.ts")
+    for (const question of questions) {
+      assert.doesNotThrow(() => replaceBetween(benchmarks, `bench: ${question.replace(".ts", "")}`, "new"))
+    }
   })
 
   it("shows a table in Markdown", () => {

@@ -142,6 +142,7 @@ describe("events that travel together", () => {
   })
 
   it.each([
+    { status: 400, rounds: [[4, 4], [2, 2, 2, 2], Array<number>(8).fill(1)] },
     { status: 500, rounds: [[4, 4], [2, 2, 2, 2], Array<number>(8).fill(1)] },
     { status: 503, rounds: [[8], [8], [8]] },
     { status: undefined, rounds: [[8], [8], [8]] }

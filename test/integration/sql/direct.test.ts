@@ -194,6 +194,29 @@ describe("send_directly", () => {
     assert.strictEqual(good && (await stateOf(good)).status, "completed")
   })
 
+  it.each([
+    { status: 401, said: "the handler answered 401: stale_signature" },
+    { status: 200, said: /^the handler answered for this event: .*in_flight/ }
+  ])("says of a batch that was answered $status nothing about another event", async ({ status, said }) => {
+    const events = await overdue(2)
+    reply = (eventIds) => ({
+      status,
+      body: {
+        code: "stale_signature",
+        detail: eventIds.join(),
+        ...(status === 200 && { results: eventIds.map((eventId) => ({ eventId, status: 409, code: "in_flight" })) })
+      }
+    })
+    await send()
+    for (const [index, { eventId }] of events.entries()) {
+      const [attempt] = await historyOf(own, eventId)
+      const text = attempt?.error?.replace("unacknowledged: sent without pg_net: ", "") ?? ""
+      if (typeof said === "string") assert.strictEqual(text, said)
+      else assert.match(text, said)
+      assert.notInclude(text, events[1 - index]?.eventId ?? "")
+    }
+  })
+
   it("sends what could not be given to pg_net because it is not installed", async () => {
     await own.rows("drop extension pg_net")
     const [event] = await pausedEvents(own, 1)

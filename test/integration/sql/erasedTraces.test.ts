@@ -2,15 +2,18 @@ import { afterAll, assert, beforeEach, describe, it } from "vitest"
 import {
   claimOf,
   type Database,
+  emptyNet,
   eventOf,
   foreignEvent,
   type GivenEvent,
   givenEvent,
+  historyOf,
   only,
   openReadyDatabase,
   pausedEvents,
   setStatus,
-  settle
+  settle,
+  sweep
 } from "../../support/sql.ts"
 import { inState } from "../../support/states.ts"
 
@@ -47,9 +50,10 @@ describe("what an erased event leaves behind", () => {
     own.rows("delete from public.peer_mentor_profiles where id = $1", [mentorId])
 
   /** What pg_net has of a request: the answer, as the handler gives it, or the request while it waits. */
-  const answer = (content: unknown, id = 1) =>
-    own.rows("insert into net._http_response (id, status_code, headers, content) values ($1, 200, '{}', $2)", [
+  const answer = (content: unknown, id = 1, status = 200) =>
+    own.rows("insert into net._http_response (id, status_code, headers, content) values ($1, $2, '{}', $3)", [
       id,
+      status,
       JSON.stringify(content)
     ])
 
@@ -189,6 +193,21 @@ describe("what an erased event leaves behind", () => {
     const { attempts, failures, seconds_until_next_attempt } = await eventOf(own, sibling.mentorId)
     assert.deepStrictEqual({ attempts, failures }, { attempts: 0, failures: 0 })
     assert.isAtMost(seconds_until_next_attempt ?? Infinity, 0)
+  })
+
+  it.for([200, 400])("is not in the history of an event that it shared a request with, answered %i", async (status) => {
+    const [event = foreignEvent(), sibling = foreignEvent()] = await pausedEvents(own, 2)
+    const { request_id } = await eventOf(own, event.mentorId)
+    const problem = { code: "invalid_payload", detail: `cannot read ${event.eventId}` }
+    const results = [event, sibling].map(({ eventId }) => ({ eventId, status: 409, problem: { code: "in_flight" } }))
+    await answer({ ...problem, ...(status === 200 && { results }) }, Number(request_id), status)
+    await emptyNet(own)
+    await own.rows("update pause_status.webhook_queue set next_attempt_at = now()")
+    await sweep(own)
+    assert.lengthOf(await historyOf(own, sibling.eventId), 1)
+    await settle(own, event.eventId)
+    await erase(event.eventId)
+    assert.deepStrictEqual(await tablesWith(event.eventId), itsKeys)
   })
 
   it("does not keep it when pg_net is not there, refuses, or has its tables locked", { timeout: 60_000 }, async () => {

@@ -63,7 +63,7 @@ describe("what the outbox lives on", () => {
       `drop trigger pause_status_capture_key on ${table}`,
       false,
       false,
-      /lacks pause_status_capture_key:/
+      /lacks the original pause_status_capture_key:/
     ],
     [
       "runs another function",
@@ -71,14 +71,14 @@ describe("what the outbox lives on", () => {
        execute function suppress_redundant_updates_trigger()`,
       false,
       false,
-      /lacks pause_status_capture_key:/
+      /lacks the original pause_status_capture_key:/
     ],
     [
       "stayed on the table that was there before",
       `alter table ${table} rename to old_profiles; create table ${table} (id uuid primary key, status text)`,
       false,
       false,
-      /lacks pause_status_capture_insert, pause_status_capture_key, pause_status_capture_update:/
+      /lacks the original pause_status_capture_insert, pause_status_capture_key, pause_status_capture_update:/
     ],
     ["went with its table", `drop table ${table}`, false, false, /there is no table/],
     [
@@ -88,7 +88,76 @@ describe("what the outbox lives on", () => {
       true,
       /name and type for: status/
     ],
-    ["finds no column id", `alter table ${table} rename column id to mentor_id`, true, true, /name and type for: id/]
+    ["finds no column id", `alter table ${table} rename column id to mentor_id`, false, false, /name and type for: id/],
+    [
+      "has a condition",
+      `create or replace trigger pause_status_capture_update after update on ${table}
+       referencing old table as old_profiles new table as new_profiles
+       for each statement when (false) execute function pause_status.capture_transitions()`,
+      false,
+      false,
+      /lacks the original pause_status_capture_update:/
+    ],
+    [
+      "has another condition",
+      `create or replace trigger pause_status_capture_key after update on ${table} for each row
+       when (old.id is distinct from new.id and false) execute function pause_status.capture_key()`,
+      false,
+      false,
+      /lacks the original pause_status_capture_key:/
+    ],
+    [
+      "fires at another event",
+      `create or replace trigger pause_status_capture_insert after delete on ${table}
+       for each statement execute function pause_status.capture_mentors()`,
+      false,
+      false,
+      /lacks the original pause_status_capture_insert:/
+    ],
+    [
+      "fires for one column only",
+      `create or replace trigger pause_status_capture_key after update of status on ${table} for each row
+       when (old.id is distinct from new.id) execute function pause_status.capture_key()`,
+      false,
+      false,
+      /lacks the original pause_status_capture_key:/
+    ],
+    [
+      "has no part in sending, and the one that has is missing",
+      "drop trigger webhook_queue_dispatch_at_commit on pause_status.webhook_queue",
+      true,
+      true,
+      /^pause_status.webhook_queue lacks the original webhook_queue_dispatch_at_commit:/
+    ],
+    [
+      "has no part in sending, and the one that has is disabled",
+      "alter table pause_status.webhook_queue disable trigger webhook_queue_dispatch_at_commit",
+      true,
+      true,
+      /^alter table pause_status.webhook_queue enable trigger, .*webhook_queue_dispatch_at_commit$/
+    ],
+    [
+      "is passed by in a table that inherits",
+      `create table public.seniors () inherits (${table})`,
+      true,
+      true,
+      /not captured: alter table public.seniors no inherit public.peer_mentor_profiles$/
+    ],
+    [
+      "is passed by in a table that is inherited",
+      `create table public.people (id uuid not null); alter table ${table} inherit public.people`,
+      true,
+      true,
+      /not captured: alter table public.peer_mentor_profiles no inherit public.people$/
+    ],
+    [
+      "is passed by in a table that the profiles are a partition of",
+      `create table public.people (like ${table}) partition by hash (id);
+       alter table public.people attach partition ${table} for values with (modulus 1, remainder 0)`,
+      true,
+      true,
+      /not captured: alter table public.people detach partition public.peer_mentor_profiles$/
+    ]
   ])("is not when a capture trigger %s", async ([, statement, attached, enabled, problem]) => {
     await own.rows(statement)
     const { capture } = await health()
@@ -105,7 +174,11 @@ describe("what the outbox lives on", () => {
     assert.deepStrictEqual(await kinds(), ["capture_missing"])
     await own.rows(`alter table ${table} enable trigger user`)
     assert.deepStrictEqual(await kinds(), [])
-    await own.rows(`drop trigger pause_status_capture_update on ${table}`)
+    await own.rows(`
+      drop trigger pause_status_capture_update on ${table};
+      drop trigger webhook_queue_dispatch_at_commit on pause_status.webhook_queue;
+      create or replace trigger pause_status_capture_key after insert on ${table}
+        for each row when (false) execute function pause_status.capture_key()`)
     assert.deepStrictEqual(await kinds(), ["capture_missing"])
     await own.migrate()
     assert.deepStrictEqual(await kinds(), [])

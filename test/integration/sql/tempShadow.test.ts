@@ -149,8 +149,8 @@ describe("names that a session shadows in pg_temp", () => {
     const database = databaseOf("ours")
     await using client = await database.connect()
     await client.query("begin")
-    for (const path of ["demo/observer.sql", "chaos/audit.sql"]) {
-      await client.query(await readFile(new URL(`../../../local/${path}`, import.meta.url), "utf8"))
+    for (const path of ["local/demo/observer.sql", "chaos/audit.sql"]) {
+      await client.query(await readFile(new URL(`../../../${path}`, import.meta.url), "utf8"))
     }
     const { rows } = await client.query<{ name: string; path: string | null }>(
       `select p.oid::regprocedure::text as name,

@@ -7,16 +7,18 @@ import {
   eventOf,
   type GivenEvent,
   historyOf,
+  makeDue,
   openReadyDatabase,
   pausedEvents,
   setStatus,
+  settle,
   sweep
 } from "../../support/sql.ts"
 
 interface Given {
   readonly status?: number
   readonly content?: string
-  readonly headers?: object
+  readonly headers?: object | string
   readonly error?: string
   readonly created?: string
 }
@@ -43,7 +45,10 @@ describe("a delivery that nobody claimed", () => {
 
   const timeOut = async (): Promise<number> => {
     await emptyNet(own)
-    await own.rows("update pause_status.webhook_queue set next_attempt_at = now() where delivery_id is not null")
+    await own.rows(
+      `update pause_status.webhook_queue set next_attempt_at = now()
+       where status = 'pending' and delivery_id is not null`
+    )
     return sweep(own)
   }
 
@@ -72,44 +77,101 @@ describe("a delivery that nobody claimed", () => {
     assert.lengthOf(more, 0)
   })
 
-  it.for([400, 422])("and was answered %i is a dead letter at once: rejected", async (status) => {
-    const event = await one()
-    await answered(event, { status, content: '{"code":"invalid_payload"}' })
-    await timeOut()
-    assert.include(await stateOf(event), { status: "failed", failures: 1 })
-    const [letter, ...more] = await lettersOf(event)
-    assert.include(letter, { reason: "rejected", attempts: 1, resolution: null })
-    assert.include(letter?.last_error, `the handler answered ${status}: {"code":"invalid_payload"}`)
-    assert.lengthOf(more, 0)
-  })
+  it.for([400, 422])(
+    "is to be notified all the same when any role has written that it was answered %i",
+    async (status) => {
+      const event = await one()
+      const { request_id } = await stateOf(event)
+      await using forger = await own.connect("admin")
+      await forger.query("set role authenticated")
+      await forger.query(
+        "insert into net._http_response (id, status_code, content, created) values ($1, $2, '{}', clock_timestamp())",
+        [request_id, status]
+      )
+      await timeOut()
+      assert.include(await stateOf(event), { status: "pending", failures: 1 })
+      assert.lengthOf(await lettersOf(event), 0)
+      const [attempt] = await historyOf(own, event.eventId)
+      assert.include(attempt, { outcome: "unacknowledged", http_status: status })
+      assert.include(await settle(own, event.eventId), { outcome: "completed" })
+    }
+  )
 
-  it("in a batch is rejected by its own entry in the answer only", async () => {
-    const events = await pausedEvents(own, 3)
-    const [first, second] = events
-    if (first === undefined || second === undefined) throw new Error("three events were expected")
+  it.for([400, 422])(
+    "and is answered %i each time is given up when others were completed meanwhile",
+    async (status) => {
+      await own.rows("update pause_status.settings set max_attempts = 3")
+      const event = await one()
+      for (let failures = 0; failures < 3; failures += 1) {
+        if (failures > 0) await makeDue(own, event.eventId)
+        await sweep(own)
+        assert.include(await stateOf(event), { status: "pending", failures, attempts: failures + 1 })
+        await settle(own, (await one()).eventId)
+        await answered(event, { status, content: '{"code":"invalid_payload"}' })
+        await timeOut()
+      }
+      assert.include(await stateOf(event), { status: "failed", failures: 3 })
+      const [letter, ...more] = await lettersOf(event)
+      assert.include(letter, { reason: "exhausted", attempts: 3, resolution: null })
+      assert.include(letter?.last_error, `the handler answered ${status}: {"code":"invalid_payload"}`)
+      assert.lengthOf(more, 0)
+    }
+  )
+
+  it("in a batch is judged by its own entry in the answer only, and travels with fewer next time", async () => {
+    await own.rows("update pause_status.settings set events_per_request = 2")
+    const events = await pausedEvents(own, 2)
+    const [good, bad] = events
+    if (good === undefined || bad === undefined) throw new Error("two events were expected")
     const results = [
-      { eventId: first.eventId, status: 200 },
-      { eventId: second.eventId, status: 422, code: "payload_mismatch" }
+      { eventId: good.eventId, status: 200 },
+      { eventId: bad.eventId, status: 422, problem: { code: "payload_mismatch" } }
     ]
-    await answered(first, { status: 200, content: JSON.stringify({ results }) })
+    await answered(good, { status: 200, content: JSON.stringify({ results }) })
     await timeOut()
-    const states = await Promise.all(events.map(stateOf))
+    const attempts = (await Promise.all(events.map(({ eventId }) => historyOf(own, eventId)))).flat()
     assert.deepStrictEqual(
-      states.map(({ status }) => status),
-      ["pending", "failed", "pending"]
+      attempts.map(({ outcome, http_status }) => ({ outcome, http_status })),
+      [200, 422].map((http_status) => ({ outcome: "unacknowledged", http_status }))
     )
-    const [letter] = await lettersOf(second)
-    assert.include(letter?.last_error, "payload_mismatch")
+    assert.include(attempts[1]?.error, "payload_mismatch")
+    await own.rows("update pause_status.webhook_queue set next_attempt_at = now()")
+    await sweep(own)
+    const requests = await own.rows<{ id: string }>("select headers ->> 'webhook-id' as id from net.http_request_queue")
+    assert.sameMembers(
+      requests.map(({ id }) => id),
+      events.map(({ eventId }) => eventId)
+    )
   })
 
-  it.for(["", "<html>", "[]", "{", '{"results":7}', '{"results":[1,null,"a"]}', '{"a":1,"a":2}'])(
-    "in a batch that was answered 400 with %j is not rejected for its neighbours' sake",
+  it.for(["", "<html>", "[]", "{", '{"results":7}', '{"results":[1,null,"a"]}', '{"a":1,"a":2}', '{"code":7}'])(
+    "in a batch that was answered 400 with %j says only the status",
     async (content) => {
       const [event] = await pausedEvents(own, 2)
       if (event === undefined) throw new Error("two events were expected")
       await answered(event, { status: 400, content })
       await timeOut()
-      assert.include(await stateOf(event), { status: "pending", failures: 1 })
+      assert.include(await stateOf(event), {
+        status: "pending",
+        failures: 1,
+        last_error: "unacknowledged: the handler answered 400"
+      })
+    }
+  )
+
+  it.for([
+    [{ code: "store_unavailable", detail: "of another event" }, ": store_unavailable"],
+    [{ code: randomUUID() }, ""],
+    [{ code: "a mentor's name" }, ""]
+  ] as const)(
+    "in a batch that was answered 500 with %j says the code at most, if it is one",
+    async ([problem, said]) => {
+      const [event] = await pausedEvents(own, 2)
+      if (event === undefined) throw new Error("two events were expected")
+      await answered(event, { status: 500, content: JSON.stringify(problem) })
+      await timeOut()
+      const { last_error } = await stateOf(event)
+      assert.strictEqual(last_error, `unacknowledged: the handler answered 500${said}`)
     }
   )
 
@@ -138,7 +200,8 @@ describe("a delivery that nobody claimed", () => {
     const event = await one()
     await answered(event, { status: 400, created: new Date(Date.now() - 60_000).toISOString() })
     await timeOut()
-    assert.include(await stateOf(event), { status: "pending" })
+    const [attempt] = await historyOf(own, event.eventId)
+    assert.include(attempt, { http_status: null })
   })
 
   it("does not believe an answer that names another delivery, but one that names its own in whatever case", async () => {
@@ -146,8 +209,33 @@ describe("a delivery that nobody claimed", () => {
     await answered(other, { status: 400, headers: { "Webhook-Id": randomUUID() } })
     await answered(mine, { status: 400, headers: { "WEBHOOK-ID": mine.eventId.toUpperCase() } })
     await timeOut()
-    assert.include(await stateOf(other), { status: "pending" })
-    assert.include(await stateOf(mine), { status: "failed" })
+    const attempts = (await Promise.all([other, mine].map(({ eventId }) => historyOf(own, eventId)))).flat()
+    assert.deepStrictEqual(
+      attempts.map(({ http_status }) => http_status),
+      [null, 400]
+    )
+  })
+
+  it.for([
+    { headers: [] },
+    { headers: ["webhook-id"] },
+    { created: "infinity" },
+    { content: { results: [{ status: 400.5 }, { status: "400" }, null] } },
+    { content: "400.0" },
+    { status: -1 }
+  ])("holds up no other when any role has written an answer like %j", async ({ content, headers, ...given }) => {
+    const [forged, other] = await pausedEvents(own, 2)
+    if (forged === undefined || other === undefined) throw new Error("two events were expected")
+    // JavaScript writes no 400.0.
+    const own400 = `{"results":[{"eventId":"${forged.eventId}","status":400.0}]}`
+    await answered(forged, {
+      status: 200,
+      content: content === "400.0" ? own400 : JSON.stringify(content ?? {}),
+      ...(headers && { headers: JSON.stringify(headers) }),
+      ...given
+    })
+    await timeOut()
+    for (const event of [forged, other]) assert.include(await stateOf(event), { status: "pending", failures: 1 })
   })
 
   it("comes too early and was answered so: it waits its turn, and nothing is counted", async () => {
@@ -211,14 +299,9 @@ describe("a delivery that nobody claimed", () => {
   })
 
   it("does not hold up its successor once it is a dead letter", async () => {
+    await own.rows("update pause_status.settings set max_attempts = 1, retry_for_seconds = 0")
     const mentor = await createMentor(own)
     await setStatus(own, mentor, "paused", "active")
-    const first = await eventOf(own, mentor)
-    await own.rows(
-      `insert into net._http_response (id, status_code, created)
-       select $1, 400, now()`,
-      [first.request_id]
-    )
     assert.strictEqual(await timeOut(), 1)
     assert.include(await eventOf(own, mentor, 1), { status: "failed" })
     assert.include(await eventOf(own, mentor, 2), { status: "pending", attempts: 1 })

@@ -40,6 +40,8 @@ const walk = async (client: Client): Promise<void> => {
   await client.query("select vault.create_secret($1, 'pause_status_function_url')", [functionUrl])
   const mentor = randomUUID()
   await client.query("insert into public.peer_mentor_profiles (id) values ($1)", [mentor])
+  const coordinator = await valueOf(client, "insert into public.coordinators default values returning id as value")
+  await client.query("insert into public.mentor_coordinators values ($1, $2)", [mentor, coordinator])
   await client.query("update public.peer_mentor_profiles set status = 'paused' where id = $1", [mentor])
   const event = await valueOf(client, EVENT)
   const claims: unknown = await valueOf(
@@ -48,13 +50,23 @@ const walk = async (client: Client): Promise<void> => {
     [event]
   )
   assert.deepPropertyVal((claims as ReadonlyArray<object>)[0] ?? {}, "outcome", "claimed")
+  const answers = await valueOf(client, "select public.pause_status_notify(jsonb_build_array($1::jsonb)) as value", [
+    event
+  ])
+  const answer = (answers as ReadonlyArray<object>)[0] ?? {}
+  assert.deepNestedPropertyVal(answer, "outcome", "notified")
+  assert.deepNestedPropertyVal(answer, "receipt.notified", 1)
+  const told = await client.query("select mentor_id, coordinator_id, transition, version from public.notifications")
+  assert.deepStrictEqual(told.rows, [
+    { mentor_id: mentor, coordinator_id: coordinator, transition: "PAUSE", version: "1" }
+  ])
   const settled = await valueOf(
     client,
     `select public.pause_status_settle(jsonb_build_array(jsonb_build_object(
        'eventId', $1::jsonb -> 'eventId', 'token', $2::jsonb -> 0 -> 'token', 'outcome', 'completed',
-       'receipt', jsonb_build_object('notified', 1)
+       'receipt', $3::jsonb -> 0 -> 'receipt'
      ))) -> 'settled' -> 0 ->> 'outcome' as value`,
-    [event, JSON.stringify(claims)]
+    [event, JSON.stringify(claims), JSON.stringify(answers)]
   )
   assert.strictEqual(settled, "completed")
   await client.query("select pause_status.sweep(), pause_status.reconcile(), pause_status.watch()")

@@ -71,7 +71,7 @@ describe("the watchdog", () => {
 
   it("alerts of dead letters until the last one is closed, however old they are", async () => {
     const events = await pausedEvents(own, 3)
-    await own.rows("update pause_status.settings set alert_dead_letters_per_hour = 3")
+    await own.rows("update pause_status.settings set alert_dead_letters = 3")
     for (const { eventId } of events) {
       await watch()
       assert.deepStrictEqual(await openAlerts(), [])

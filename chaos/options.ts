@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util"
-import { HIGHEST_SEED, randomSeed, UsageError, wholeNumber } from "../commandLine.ts"
-import { messageOf } from "../StackError.ts"
+import { HIGHEST_SEED, randomSeed, UsageError, wholeNumber } from "../local/commandLine.ts"
+import { messageOf } from "../local/StackError.ts"
 
 /** Kinds of fault that can be switched on by themselves. */
 export const FAULTS = ["delivery", "order", "store", "kill", "rotation", "clock", "net"] as const

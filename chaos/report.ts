@@ -1,5 +1,5 @@
-import { markdownTable } from "../benchmarksPage.ts"
-import { table } from "../demo/table.ts"
+import { markdownTable } from "../local/benchmarksPage.ts"
+import { table } from "../local/demo/table.ts"
 import type { Evidence } from "./audit.ts"
 import type { Fence, Trespass } from "./Fence.ts"
 import type { Killer } from "./Killer.ts"

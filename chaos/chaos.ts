@@ -1,5 +1,5 @@
-import type { Log } from "../log.ts"
-import { messageOf } from "../StackError.ts"
+import type { Log } from "../local/log.ts"
+import { messageOf } from "../local/StackError.ts"
 import { wrongClocks } from "./clocks.ts"
 import { installAudit, readEndings, readEvidence } from "./audit.ts"
 import type { Call, Forward, Reply } from "./calls.ts"

@@ -1,5 +1,5 @@
-import { type Log } from "../log.ts"
-import { type Stack, startStack } from "../stack.ts"
+import { type Log } from "../local/log.ts"
+import { type Stack, startStack } from "../local/stack.ts"
 import type { Treatment } from "./calls.ts"
 import { type Proxy, startProxy } from "./proxy.ts"
 import type { Random } from "./random.ts"

@@ -2,7 +2,7 @@ import { once } from "node:events"
 import * as http from "node:http"
 import type { AddressInfo } from "node:net"
 import { buffer } from "node:stream/consumers"
-import { LOOPBACK } from "../ports.ts"
+import { LOOPBACK } from "../local/ports.ts"
 import { type Call, type Forward, kindOf, type Reply, type Treatment } from "./calls.ts"
 
 export interface Proxy extends AsyncDisposable {

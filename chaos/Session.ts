@@ -1,7 +1,7 @@
 import { setTimeout as wait } from "node:timers/promises"
 import type { Client } from "pg"
-import { connect } from "../postgres/connect.ts"
-import { codeOf, messageOf } from "../StackError.ts"
+import { connect } from "../local/postgres/connect.ts"
+import { codeOf, messageOf } from "../local/StackError.ts"
 
 /** The run cannot go on; the message says why and what to do. */
 export class ChaosError extends Error {

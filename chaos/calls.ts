@@ -1,4 +1,4 @@
-import { HANDLER, ORCHESTRATOR } from "../stack.ts"
+import { HANDLER, ORCHESTRATOR } from "../local/stack.ts"
 
 /** What a request that comes by is: pg_net's delivery, the handler's order to the orchestrator, or its two RPCs. */
 export type CallKind = "delivery" | "order" | "claim" | "settle" | "other"

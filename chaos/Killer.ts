@@ -1,6 +1,6 @@
 import { once } from "node:events"
 import { setTimeout as wait } from "node:timers/promises"
-import type { Service, Stack } from "../stack.ts"
+import type { Service, Stack } from "../local/stack.ts"
 import type { Random } from "./random.ts"
 import { ChaosError } from "./Session.ts"
 import { type Step, STEPS } from "./steps.ts"
