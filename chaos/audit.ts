@@ -65,21 +65,21 @@ const TOLD = `
 const DEAD_LETTERS = `
   select d.event_id as "eventId", d.mentor_id as "mentorId", d.version::int, d.reason, d.last_error as "lastError",
     d.resolution, (
-      select count(*)::int from pause_status.webhook_attempts a
+      select count(*)::int from outbox.attempts a
       where a.event_id = d.event_id and a.outcome not in ('completed', 'parked', 'dispatch') and a.ended_at <= d.created_at + interval '1 second'
     ) as failures
-  from pause_status.dead_letter_queue d order by d.mentor_id, d.version, d.created_at`
+  from outbox.dead_letters d order by d.mentor_id, d.version, d.created_at`
 
 const ENDINGS = `
   select event_id as "eventId", claim_token::int as token, ${millis("ended_at")} as at
-  from pause_status.webhook_attempts
+  from outbox.attempts
   where outcome in ('completed', 'permanent', 'transient', 'parked') and claim_token is not null`
 
 const RECONCILED = `
   select q.mentor_id as id, array_agg(q.version::int) as members
-  from pause_status.webhook_queue q
+  from outbox.events q
   where q.dispatch_reason = 'reconcile'
-    or exists (select from pause_status.webhook_attempts a where a.event_id = q.event_id and a.why = 'reconcile')
+    or exists (select from outbox.attempts a where a.event_id = q.event_id and a.why = 'reconcile')
   group by q.mentor_id`
 
 const COORDINATORS = `

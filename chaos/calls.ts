@@ -27,8 +27,8 @@ export type Treatment = (call: Call, forward: Forward) => Promise<Reply | undefi
 export const kindOf = (path: string): CallKind => {
   if (path.startsWith(`/functions/v1/${HANDLER}`)) return "delivery"
   if (path.startsWith(`/functions/v1/${ORCHESTRATOR}`)) return "order"
-  if (path.startsWith("/rest/v1/rpc/pause_status_claim")) return "claim"
-  if (path.startsWith("/rest/v1/rpc/pause_status_settle")) return "settle"
+  if (path.startsWith("/rest/v1/rpc/outbox_claim")) return "claim"
+  if (path.startsWith("/rest/v1/rpc/outbox_settle")) return "settle"
   return "other"
 }
 

@@ -112,7 +112,7 @@ export const runChaos = async (options: ChaosOptions, observer: Observer): Promi
   const toldWithoutNet = options.noNet ? (await rowsOf(session, "select from chaos.told")).length : undefined
   const attempts = await rowsOf<{ outcome: string; count: number }>(
     session,
-    "select outcome, count(*)::int as count from pause_status.webhook_attempts group by outcome order by outcome"
+    "select outcome, count(*)::int as count from outbox.attempts group by outcome order by outcome"
   )
   return makeReport({
     options,
@@ -135,11 +135,11 @@ export const runChaos = async (options: ChaosOptions, observer: Observer): Promi
 // What coordinators know must become what the profiles say.
 const reconcileAll = async (session: Session, quiet: () => Promise<void>): Promise<void> => {
   for (let round = 0; round < MOST_RECONCILIATIONS; round++) {
-    const [row] = await rowsOf<{ made: number }>(session, "select pause_status.reconcile() as made")
+    const [row] = await rowsOf<{ made: number }>(session, "select outbox.reconcile() as made")
     await quiet()
     if (row?.made === 0) return
   }
   throw new ChaosError(
-    "reconcile() finds a difference again and again: compare public.peer_mentor_profiles with pause_status.mentor_states"
+    "reconcile() finds a difference again and again: compare public.peer_mentor_profiles with outbox.keys"
   )
 }

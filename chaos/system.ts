@@ -81,21 +81,21 @@ export const startSystem = async (
     eventsPerRequest,
     secret: newest,
     rotate: async (session, part) => {
-      await setSecret(session, "pause_status_webhook_secret", part === "both" ? `${newest} ${oldest}` : newest)
+      await setSecret(session, "outbox_webhook_secret", part === "both" ? `${newest} ${oldest}` : newest)
     },
     configure: async (session) => {
-      await setSecret(session, "pause_status_webhook_secret", oldest)
+      await setSecret(session, "outbox_webhook_secret", oldest)
       const { pathname } = new URL(stack.functionUrl)
-      await setSecret(session, "pause_status_function_url", `${proxy.url}${pathname}`)
+      await setSecret(session, "outbox_function_url", `${proxy.url}${pathname}`)
       const settings = Object.entries({ ...SETTINGS, events_per_request: eventsPerRequest })
       await rowsOf(
         session,
-        `update pause_status.settings set ${settings.map(([name, value]) => `${name} = ${value}`).join(", ")}`
+        `update outbox.settings set ${settings.map(([name, value]) => `${name} = ${value}`).join(", ")}`
       )
-      await rowsOf(session, "select cron.schedule('pause-status-sweep', '1 seconds', 'select pause_status.sweep()')")
+      await rowsOf(session, "select cron.schedule('outbox-sweep', '1 seconds', 'select outbox.sweep()')")
       await rowsOf(
         session,
-        "select cron.schedule('pause-status-reconcile', '3 seconds', 'select pause_status.reconcile()')"
+        "select cron.schedule('outbox-reconcile', '3 seconds', 'select outbox.reconcile()')"
       )
     },
     [Symbol.asyncDispose]: () => kept.disposeAsync()

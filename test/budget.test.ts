@@ -116,7 +116,7 @@ const delivered = Effect.fnUntraced(function* (body: unknown, events: number, re
   return { rpcs: database.calls.map(({ name }) => name), calls: orchestrator.calls.length }
 })
 
-const twoRoundTripsAndOneCall = { rpcs: ["pause_status_claim", "pause_status_settle"], calls: 1 }
+const twoRoundTripsAndOneCall = { rpcs: ["outbox_claim", "outbox_settle"], calls: 1 }
 
 describe("a delivery", () => {
   it.effect("costs two round trips to the database and one call of the orchestrator", () =>

@@ -1,8 +1,8 @@
 import type { Client } from "pg"
 import { createMentors, flip, takeSent } from "./database.ts"
 
-const CLAIM = "select public.pause_status_claim($1) as answers"
-const SETTLE = "select public.pause_status_settle($1) -> 'settled' as answers"
+const CLAIM = "select public.outbox_claim($1) as answers"
+const SETTLE = "select public.outbox_settle($1) -> 'settled' as answers"
 const RECEIPT = { notified: 2, notificationIds: ["n1", "n2"] }
 
 interface Answer {
@@ -43,8 +43,8 @@ const copiesOf = async (client: Client, table: string, own: Readonly<Record<stri
     select ${names.map((name) => own[name] ?? `model.${name}`).join(", ")}`
 }
 
-const QUEUE = "pause_status.webhook_queue"
-const ATTEMPTS = "pause_status.webhook_attempts"
+const QUEUE = "outbox.events"
+const ATTEMPTS = "outbox.attempts"
 
 const multiply = async (client: Client, mentorId: string, count: number): Promise<void> => {
   const own = { event_id: "gen_random_uuid()", mentor_id: "gen_random_uuid()", leads: "null" }
@@ -72,7 +72,7 @@ export const fillSettled = async (client: Client, count: number): Promise<void> 
 
 /** So many events that are on their way to a handler that has not answered yet. */
 export const fillPending = async (client: Client, count: number): Promise<void> => {
-  await client.query("update pause_status.settings set acknowledge_timeout_seconds = 3600")
+  await client.query("update outbox.settings set acknowledge_timeout_seconds = 3600")
   const mentorIds = await createMentors(client, 1)
   await flip(client, "public.peer_mentor_profiles", mentorIds)
   await takeSent(client)

@@ -81,19 +81,19 @@ $$;
 
 -- Deferred, and named to come last: the last thing that happens before the commit itself.
 create constraint trigger zz_demo_commit
-  after insert on pause_status.webhook_queue
+  after insert on outbox.events
   deferrable initially deferred
   for each row
   when (new.source = 'outbox')
   execute function demo.observe_commit();
 
 create trigger zz_demo_queue
-  after insert or update on pause_status.webhook_queue
+  after insert or update on outbox.events
   for each row
   execute function demo.observe_queue();
 
 create trigger zz_demo_orchestration
-  after insert on pause_status.orchestrations
+  after insert on outbox.receipts
   for each row
   execute function demo.observe_orchestration();
 

@@ -2,7 +2,7 @@
 -- Locks:   the watched table, share row exclusive: writers wait while its rows are read once.
 -- Undo:    select outbox.unwatch(t.topic) from outbox.topics t;
 --          drop function outbox.feed_by(text, text), outbox.unwatch(text),
---          outbox.watch(text, text, text, text[], text[], jsonb, text, text, boolean, text, text, text),
+--          outbox.watch(text, text, text, text[], text[], jsonb, text, text, boolean, text, text, text, integer),
 --          outbox.detach(outbox.topics), outbox.attach(outbox.topics), outbox.triggers_of(outbox.topics),
 --          outbox.seed(outbox.topics), outbox.changed_sql(outbox.topics),
 --          outbox.capture_sql(outbox.topics), outbox.happens_sql(outbox.topics, text, text),
@@ -123,21 +123,26 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  found record;
+  col record;
   name text;
 begin
-  select c.oid, c.relkind, c.relowner into found from pg_class c where c.oid = to_regclass(t.relation);
-  if found.oid is null then
+  select c.oid, c.relkind, c.relowner into col from pg_class c where c.oid = to_regclass(t.relation);
+  if col.oid is null then
     problem := 'there is no such table';
-  elsif found.relkind <> 'r' then
+  elsif col.relkind <> 'r' then
     problem := 'it must be an ordinary table, but it is partitioned, a view or a foreign table';
     cure := 'An update by another name would go unnoticed: watch the table that is written to.';
-  elsif exists (select from pg_inherits i where found.oid in (i.inhrelid, i.inhparent)) then
+  elsif exists (select from pg_inherits i where col.oid in (i.inhrelid, i.inhparent)) then
     problem := 'it must stand for itself, but it is a partition, or it inherits, or it is inherited';
     cure := 'An update by another name would go unnoticed: watch the table that is written to.';
-  elsif not pg_has_role(found.relowner, 'usage') then
-    problem := format('it must belong to %s, but it belongs to %s', current_user, pg_get_userbyid(found.relowner));
+  elsif not pg_has_role(col.relowner, 'usage') then
+    problem := format('it must belong to %s, but it belongs to %s', current_user, pg_get_userbyid(col.relowner));
     cure := format('Run: alter table %s owner to %I', t.relation, current_user);
+  end if;
+  if problem is null and to_regprocedure(t.visible_to || '(uuid)') is null and t.visible_to is not null then
+    problem := format('there is no function %s(uuid)', t.visible_to);
+  elsif problem is null and coalesce(cardinality(t.columns), 0) = 0 then
+    problem := 'it names no columns';
   end if;
   if problem is not null then
     return;
@@ -146,7 +151,7 @@ begin
   foreach name in array array[t.key_column] || t.columns loop
     select a.attnotnull, a.attgenerated, y.typname, format_type(a.atttypid, a.atttypmod) as type,
       (select array_agg(e.enumlabel::text order by e.enumsortorder) from pg_enum e where e.enumtypid = y.oid) as labels
-    into found
+    into col
     from pg_attribute a
     join pg_type y on y.oid = a.atttypid
     where a.attrelid = to_regclass(t.relation) and a.attname = name and a.attnum > 0 and not a.attisdropped;
@@ -158,19 +163,19 @@ begin
         from pg_attribute a
         where a.attrelid = to_regclass(t.relation) and a.attnum > 0 and not a.attisdropped
       );
-    elsif found.attgenerated = 'v' then
+    elsif col.attgenerated = 'v' then
       problem := format('%s is a virtual column, which no trigger can read', name);
       cure := 'Generate it as stored.';
-    elsif name = t.key_column and found.typname not in ('uuid', 'int2', 'int4', 'int8', 'text', 'varchar') then
-      problem := format('the key %s must be uuid, a whole number or text, but it is %s', name, found.type);
-    elsif name = t.key_column and not (found.attnotnull and outbox.has_unique_key(to_regclass(t.relation), array[name])) then
+    elsif name = t.key_column and col.typname not in ('uuid', 'int2', 'int4', 'int8', 'text', 'varchar') then
+      problem := format('the key %s must be uuid, a whole number or text, but it is %s', name, col.type);
+    elsif name = t.key_column and not (col.attnotnull and outbox.has_unique_key(to_regclass(t.relation), array[name])) then
       problem := format('the key %s may be null, or may be there twice', name);
       cure := format('Run: alter table %s alter %I set not null, add unique (%2$I)', t.relation, name);
-    elsif not coalesce(found.labels @> array(
+    elsif not coalesce(col.labels @> array(
       select v from jsonb_each(t.words -> name) as w (word, meant), jsonb_array_elements_text(w.meant) as v
     ), true) then
       problem := format('%s lacks some of these words', name);
-      cure := 'Its words are ' || array_to_string(found.labels, ', ');
+      cure := 'Its words are ' || array_to_string(col.labels, ', ');
     end if;
     exit when problem is not null;
   end loop;
@@ -281,7 +286,7 @@ as $$
 begin
   return format(
     '%2$s is not null and case when is_insert then %3$s else %4$s and %1$s is not null and %1$s <> %2$s end%5$s', old, new,
-    'INSERT' = any(t.operations), 'UPDATE' = any(t.operations),
+    ('INSERT' = any(t.operations))::text, ('UPDATE' = any(t.operations))::text,
     case when t.condition is null then '' else format(
       ' and coalesce((select (%s) from jsonb_to_record(coalesce(%s, ''{}'')) as old (%s), jsonb_to_record(%s) as new (%3$s)), '
         'false)', t.condition, old, outbox.columns_sql(t), new
@@ -542,7 +547,7 @@ begin
   for wanted in select * from outbox.triggers_of(t) loop
     execute replace(wanted.definition, 'CREATE TRIGGER', 'CREATE OR REPLACE TRIGGER');
     execute format(
-      'comment on trigger %I on %s is %L', wanted.name, t.relation, 'outbox.watch() of ' || (to_jsonb(t) - 'created_at')
+      'comment on trigger %I on %s is %L', wanted.name, t.relation, 'outbox.watch() of ' || (to_jsonb(t) - 'created_at')::text
     );
     execute format(
       'alter table %s %s trigger %I', t.relation, case t.fed_by when 'outbox' then 'enable' else 'disable' end, wanted.name
@@ -572,7 +577,8 @@ create or replace function outbox.watch(
   latest_only boolean default false,
   fed_by text default 'outbox',
   visible_to text default null,
-  function_url text default 'outbox_function_url'
+  function_url text default 'outbox_function_url',
+  max_attempts integer default null
 )
 returns void
 language plpgsql
@@ -581,34 +587,28 @@ as $$
 declare
   before outbox.topics;
   t outbox.topics;
-  found record;
+  checked record;
 begin
   select x.* into before from outbox.topics x where x.topic = watch.topic;
-  select p.problem, p.cure into found
-  from outbox.topic_problem(row(topic, relation, key, columns, operations, words)::outbox.topics) p;
-  if found.problem is not null then
-    raise exception 'topic % cannot watch %: %', topic, relation, found.problem
-      using errcode = 'wrong_object_type', hint = coalesce(found.cure, 'Correct the arguments of outbox.watch().');
-  elsif visible_to is not null and to_regprocedure(visible_to || '(uuid)') is null then
-    raise exception 'topic %: there is no function %(uuid)', topic, visible_to using errcode = 'undefined_function';
+  t := jsonb_populate_record(null::outbox.topics, jsonb_build_object(
+    'topic', topic, 'relation', relation, 'key_column', key, 'columns', columns, 'operations', operations,
+    'words', coalesce(words, '{}'), 'condition', condition, 'payload', payload, 'latest_only', latest_only,
+    'fed_by', fed_by, 'visible_to', visible_to, 'function_url', function_url, 'max_attempts', max_attempts,
+    'created_at', clock_timestamp()
+  ));
+  select p.problem, p.cure into checked from outbox.topic_problem(t) p;
+  if checked.problem is not null then
+    raise exception 'topic % cannot watch %: %', topic, relation, checked.problem
+      using errcode = 'wrong_object_type', hint = coalesce(checked.cure, 'Correct the arguments of outbox.watch().');
   end if;
-
-  insert into outbox.topics as x (
-    topic, relation, key_column, columns, operations, words, condition, payload, latest_only, fed_by, visible_to, function_url
-  )
-  select
-    watch.topic, format('%I.%I', n.nspname, c.relname), key, columns, operations, words, condition, payload, latest_only,
-    fed_by, visible_to, function_url
-  from pg_class c
-  join pg_namespace n on n.oid = c.relnamespace
-  where c.oid = to_regclass(watch.relation)
-  on conflict on constraint topics_pkey do update
-  set
-    relation = excluded.relation, key_column = excluded.key_column, columns = excluded.columns,
-    operations = excluded.operations, words = excluded.words, condition = excluded.condition,
-    payload = excluded.payload, latest_only = excluded.latest_only, fed_by = excluded.fed_by,
-    visible_to = excluded.visible_to, function_url = excluded.function_url
-  returning x.* into t;
+  t.relation := (
+    select format('%I.%I', n.nspname, c.relname)
+    from pg_class c
+    join pg_namespace n on n.oid = c.relnamespace
+    where c.oid = to_regclass(watch.relation)
+  );
+  delete from outbox.topics x where x.topic = watch.topic;
+  insert into outbox.topics values (t.*);
 
   -- Nobody writes between the triggers and the states that they compare with.
   execute format('lock table %s in share row exclusive mode', t.relation);
@@ -629,7 +629,7 @@ begin
   end if;
 end
 $$;
-comment on function outbox.watch(text, text, text, text[], text[], jsonb, text, text, boolean, text, text, text) is
+comment on function outbox.watch(text, text, text, text[], text[], jsonb, text, text, boolean, text, text, text, integer) is
   'Declares a topic: from now on, each change of these columns is an event. Checks everything at once, and may be called '
   'again to change a topic. Arguments: docs/topics.md.';
 
@@ -683,7 +683,7 @@ begin
   select x.* into strict t from outbox.topics x where x.topic = feed_by.topic;
   perform outbox.watch(
     t.topic, t.relation, t.key_column, t.columns, t.operations, t.words, t.condition, t.payload, t.latest_only, source,
-    t.visible_to, t.function_url
+    t.visible_to, t.function_url, t.max_attempts
   );
 end
 $$;

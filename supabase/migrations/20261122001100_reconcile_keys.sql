@@ -14,7 +14,7 @@ set jit = off
 as $$
 declare
   t outbox.topics;
-  found record;
+  now_there record;
   queued integer;
 begin
   select x.* into t from outbox.topics x where x.topic = reconcile_keys.topic;
@@ -29,7 +29,7 @@ begin
       where a.attrelid = to_regclass(t.relation) and a.attname = t.key_column
     )
   )
-  into found
+  into now_there
   using keys;
 
   -- After a restore of keys without events, or the other way round.
@@ -45,7 +45,7 @@ begin
     outbox.routine(topic, 'capture')
   )
   into queued
-  using found.keys, found.states, topic;
+  using now_there.keys, now_there.states, topic;
   return queued;
 end
 $$;

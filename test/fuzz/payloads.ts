@@ -184,7 +184,7 @@ const wrongAt =
 const SPOILERS: ReadonlyArray<Spoiler> = [
   wrongAt("root", "type", [...NO_WORD, '"DELETE"', '"TRUNCATE"', '"update"'], true),
   wrongAt("root", "table", [...NO_WORD, '"coordinators"', '"PEER_MENTOR_PROFILES"'], true),
-  wrongAt("root", "schema", [...NO_WORD, '"private"', '"pause_status"'], true),
+  wrongAt("root", "schema", [...NO_WORD, '"private"', '"outbox"'], true),
   wrongAt("root", "record", NO_OBJECT, false),
   wrongAt("root", "old_record", NO_OBJECT, false),
   wrongAt("root", "event_id", NO_UUID, false),

@@ -15,13 +15,13 @@ it("an erased event that is delivered again is answered 409 already_processed, a
   await setStatus(database, mentorId, "paused")
   const { event_id: eventId, payload } = await eventually("the event is completed", async () => {
     const [completed] = await database.rows<Completed>(
-      `select q.event_id, pause_status.payload_of(q) as payload
-       from pause_status.webhook_queue q where q.mentor_id = $1 and q.status = 'completed'`,
+      `select q.event_id, outbox.payload_of(q) as payload
+       from outbox.events q where q.mentor_id = $1 and q.status = 'completed'`,
       [mentorId]
     )
     return completed
   })
-  const erased = await fetch(`${stack.apiUrl}/rest/v1/rpc/pause_status_erase`, {
+  const erased = await fetch(`${stack.apiUrl}/rest/v1/rpc/outbox_erase`, {
     method: "POST",
     headers: { apikey: stack.serviceKey, "content-type": "application/json" },
     body: JSON.stringify({ event_id: eventId })

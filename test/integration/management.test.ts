@@ -204,7 +204,7 @@ it("an event that was erased is not told again when its delivery comes back", as
   await setStatus(database, mentorId, "paused")
   const [{ event_id: eventId } = assert.fail("no event")] = await expectTold(database, mentorId, "PAUSE")
   const [{ payload } = assert.fail("no payload")] = await database.rows<{ readonly payload: object }>(
-    "select pause_status.payload_of(q) as payload from pause_status.webhook_queue q where event_id = $1",
+    "select outbox.payload_of(q) as payload from outbox.events q where event_id = $1",
     [eventId]
   )
   assert.strictEqual((await ask("DELETE", `${base}/${eventId}`)).word, "204")

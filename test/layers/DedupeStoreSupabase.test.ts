@@ -46,7 +46,7 @@ const refused = (status: number, code?: string): RpcStep => ({
 })
 
 describe("DedupeStoreSupabase", () => {
-  it.effect("claims with pause_status_claim(events), in one call", () =>
+  it.effect("claims with outbox_claim(events), in one call", () =>
     Effect.gen(function* () {
       const other = { ...pauseEvent, eventId: EventId.make(mentorId), version: 8, force: true }
       const { asked, outcome } = yield* claimedAll(
@@ -58,13 +58,11 @@ describe("DedupeStoreSupabase", () => {
       )
       const refusal = new EventOutOfOrder({ eventId: other.eventId, retryAfterSeconds: 3 })
       assert.deepStrictEqual<unknown>(outcome, [Result.succeed(claim), Result.fail(refusal)])
-      assert.deepStrictEqual(asked, [
-        { name: "pause_status_claim", args: { events: [{ ...pauseEvent }, { ...other }] } }
-      ])
+      assert.deepStrictEqual(asked, [{ name: "outbox_claim", args: { events: [{ ...pauseEvent }, { ...other }] } }])
     })
   )
 
-  it.effect("settles with pause_status_settle(settlements), in one call", () =>
+  it.effect("settles with outbox_settle(settlements), in one call", () =>
     Effect.gen(function* () {
       const { asked, outcome } = yield* settledAll(
         answered(settling([{ eventId, outcome: "completed" }, { outcome: "dead" }])),
@@ -75,7 +73,7 @@ describe("DedupeStoreSupabase", () => {
         { eventId, token: 41, outcome: "completed", receipt },
         { eventId, token: 42, outcome: "released", ...transient }
       ]
-      assert.deepStrictEqual(asked, [{ name: "pause_status_settle", args: { settlements, take: 0 } }])
+      assert.deepStrictEqual(asked, [{ name: "outbox_settle", args: { settlements, take: 0 } }])
     })
   )
 
@@ -153,7 +151,7 @@ describe("DedupeStoreSupabase", () => {
       ["a client that reports no connection", refused(0), /no connection/],
       ["a refused key", refused(401, "PGRST301"), /401.*secret key/],
       ["a forbidden function", refused(403, "42501"), /403.*secret key/],
-      ["a missing function", refused(404, "PGRST202"), new RegExp(`pause_status_${operation}.*supabase/migrations`)],
+      ["a missing function", refused(404, "PGRST202"), new RegExp(`outbox_${operation}.*supabase/migrations`)],
       ["an SQL error", refused(400, "22023"), /400 \(22023\)/],
       ["a gateway's error", refused(503), /503/],
       ["an answer of another shape", answered(shape([{ outcome: "maybe" }])), /supabase\/migrations/],

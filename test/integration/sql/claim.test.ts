@@ -17,7 +17,8 @@ import {
   openReadyDatabase,
   release,
   setStatus,
-  settle
+  settle,
+  claimMany
 } from "../../support/sql.ts"
 
 describe("claiming events", () => {
@@ -55,7 +56,7 @@ describe("claiming events", () => {
       assert.strictEqual((await ask(event)).outcome, "claimed")
       const kept = await database.row(
         `select source, status, version, occurred_at = '2026-11-22T10:00:00.123456Z' as occurred
-         from pause_status.webhook_queue where event_id = $1`,
+         from outbox.events where event_id = $1`,
         [event.eventId]
       )
       assert.deepStrictEqual(kept, { source: "webhook", status: "processing", version: null, occurred: true })
@@ -71,7 +72,7 @@ describe("claiming events", () => {
       await setStatus(database, mentor, "paused")
       assert.include(await eventOf(database, mentor), { version: 1, status: "pending" })
       const { value } = await database.row<{ value: number }>(
-        "select value::int from pause_status.alerts where kind = 'unknown_event' and closed_at is null"
+        "select value::int from outbox.alerts where kind = 'unknown_event' and closed_at is null"
       )
       assert.isAtLeast(value, 2)
     })
@@ -99,7 +100,7 @@ describe("claiming events", () => {
         (
           await database.row<{ seconds: number }>(
             `select ceil(extract(epoch from lease_expires_at - clock_timestamp()))::int as seconds
-             from pause_status.webhook_queue where event_id = $1`,
+             from outbox.events where event_id = $1`,
             [event.eventId]
           )
         ).seconds
@@ -159,7 +160,7 @@ describe("claiming events", () => {
       const [first = foreignEvent(), second = foreignEvent(), ...words] = events
       assert.strictEqual((await ask({ ...first, occurredAt: second.occurredAt })).outcome, "payload_mismatch")
       const { unknown } = await database.row<{ unknown: number }>(
-        "select count(*)::int as unknown from pause_status.webhook_queue where mentor_id = $1 and occurred_at is null",
+        "select count(*)::int as unknown from outbox.events where mentor_id = $1 and occurred_at is null",
         [mentorId]
       )
       assert.strictEqual(unknown, words.length)
@@ -195,7 +196,7 @@ describe("claiming events", () => {
       await setStatus(database, first.mentorId, "active")
       const second = await givenEvent(database, (await eventOf(database, first.mentorId, 2)).event_id)
       const events = [second, first]
-      const answers = await database.rpc("pause_status_claim", { events })
+      const answers = await claimMany(database, events)
       assert.deepStrictEqual(
         answers.map(({ outcome }) => outcome),
         ["out_of_order", "claimed"]
@@ -204,7 +205,7 @@ describe("claiming events", () => {
 
     it("is granted to the first of two in one array, and answered in the array's order", async () => {
       const events = [foreignEvent(), await queued(), foreignEvent()]
-      const answers = await database.rpc("pause_status_claim", { events: [...events, events[1], events[0]] })
+      const answers = await claimMany(database, [...events, events[1], events[0]])
       assert.deepStrictEqual(
         answers.map((answer) => [answer["eventId"], answer.outcome]),
         [0, 1, 2, 1, 0].map((index, place) => [events[index]?.eventId, place < 3 ? "claimed" : "in_flight"])
@@ -231,13 +232,13 @@ describe("claiming events", () => {
     it.for(malformed)("of a malformed event is invalid, and its neighbours are claimed: $says", async (given) => {
       const neighbours = [foreignEvent(), foreignEvent()]
       const events = [neighbours[0], given.event, neighbours[1]]
-      const [first, invalid, last] = await database.rpc("pause_status_claim", { events })
+      const [first, invalid, last] = await claimMany(database, events)
       assert.deepStrictEqual([first?.outcome, invalid?.outcome, last?.outcome], ["claimed", "invalid", "claimed"])
       assert.include(invalid?.["message"], given.says)
     })
 
     it.for([null, {}, "text"])("of anything but an array is refused: %j", async (events) => {
-      const failure = await failureOf(database.rpc("pause_status_claim", { events }))
+      const failure = await failureOf(claimMany(database, events))
       assert.include(failure, "22023: events must be a JSON array")
     })
   })

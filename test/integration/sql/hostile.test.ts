@@ -24,9 +24,9 @@ const scalars: Record<string, string> = {
   "a nest of arrays": deep,
   "an empty string": '""',
   "a blank": '" "',
-  "a quote and a statement": '"\'; drop table pause_status.webhook_queue; --"',
+  "a quote and a statement": '"\'; drop table outbox.events; --"',
   "an always true condition": "\"' or true or '1' = '1\"",
-  "a subquery": '"(select mentor_id from pause_status.webhook_queue limit 1)"',
+  "a subquery": '"(select mentor_id from outbox.events limit 1)"',
   "a row constructor": '"(1,2)"',
   "an array literal": '"{00000000-0000-4000-8000-000000000000}x"',
   "a dollar quote": '"$$ or true $$"',
@@ -71,10 +71,10 @@ describe("hostile input", () => {
 
   const everything = () =>
     database.row(
-      `select (select jsonb_agg(to_jsonb(q) order by q.event_id) from pause_status.webhook_queue q) as events,
-         (select jsonb_agg(to_jsonb(d) order by d.id) from pause_status.dead_letter_queue d) as letters,
-         (select count(*) from pause_status.webhook_attempts) as attempts,
-         (select count(*) from pause_status.erased_events) as tombstones,
+      `select (select jsonb_agg(to_jsonb(q) order by q.event_id) from outbox.events q) as events,
+         (select jsonb_agg(to_jsonb(d) order by d.id) from outbox.dead_letters d) as letters,
+         (select count(*) from outbox.attempts) as attempts,
+         (select count(*) from outbox.erased) as tombstones,
          (select count(*) from public.notifications) as notifications`
     )
 
@@ -89,7 +89,7 @@ describe("hostile input", () => {
     for (const state of ["pending", "processing", "completed", "failed", "resolved"] as const) {
       ids.push(await inState[state](database))
     }
-    const mentors = await database.rows<{ mentor_id: string }>("select mentor_id from pause_status.webhook_queue")
+    const mentors = await database.rows<{ mentor_id: string }>("select mentor_id from outbox.events")
     ids.push(...mentors.map(({ mentor_id }) => mentor_id))
     kept = await everything()
   })
@@ -99,7 +99,7 @@ describe("hostile input", () => {
   })
 
   describe("in a query of the list", () => {
-    const list = (query: string) => database.call("pause_status_list_events", { query })
+    const list = (query: string) => database.call("outbox_list_events", { query })
 
     const fields = [
       "status",
@@ -137,7 +137,7 @@ describe("hostile input", () => {
         assert.strictEqual((await refusalOf(list(json))).code, "22023", name)
       }
       assert.strictEqual((await refusalOf(list("null"))).code, "22023")
-      assert.strictEqual((await refusalOf(database.call("pause_status_list_events", { query: null }))).code, "22023")
+      assert.strictEqual((await refusalOf(database.call("outbox_list_events", { query: null }))).code, "22023")
     })
 
     it("is refused by Postgres itself when it is no JSON that can be kept", async () => {
@@ -171,10 +171,10 @@ describe("hostile input", () => {
 
   describe("in the place of an event id", () => {
     const calls = [
-      ["pause_status_get_event", {}],
-      ["pause_status_redrive", { force: true }],
-      ["pause_status_resolve", { notes: "x" }],
-      ["pause_status_erase", {}]
+      ["outbox_get_event", {}],
+      ["outbox_redrive", { force: true }],
+      ["outbox_resolve", { notes: "x" }],
+      ["outbox_erase", {}]
     ] as const
 
     it.for(calls)("is refused by %s", async ([name, args]) => {
@@ -196,7 +196,7 @@ describe("hostile input", () => {
   describe("in the fields of what is claimed, notified or settled", () => {
     const eventFields = ["eventId", "mentorId", "transition", "oldStatus", "newStatus", "source", "version", "force"]
 
-    it.for(["pause_status_claim", "pause_status_notify"])("is answered as invalid by %s", async (name) => {
+    it.for(["outbox_claim", "pause_status_notify"])("is answered as invalid by %s", async (name) => {
       for (const field of eventFields) {
         for (const { name: what, json } of everywhere) {
           // A boolean is what force is, and some numbers are a version.
@@ -213,14 +213,14 @@ describe("hostile input", () => {
     it("is answered as invalid in the place of an event or a settlement, and spoils no other", async () => {
       const known = foreignEvent()
       for (const { name, json } of everywhere) {
-        const claimed = await database.call<Array<{ outcome: string }>>("pause_status_claim", { events: `[${json}]` })
+        const claimed = await database.call<Array<{ outcome: string }>>("outbox_claim", { events: `[${json}]` })
         assert.deepStrictEqual(
           claimed.map(({ outcome }) => outcome),
           ["invalid"],
           name
         )
         const settlements = `[${json}, {"eventId": "${known.eventId}", "token": 1, "outcome": "completed", "receipt": {}}]`
-        const { settled } = await database.call<{ settled: Array<{ outcome: string }> }>("pause_status_settle", {
+        const { settled } = await database.call<{ settled: Array<{ outcome: string }> }>("outbox_settle", {
           settlements
         })
         assert.deepStrictEqual(
@@ -237,7 +237,7 @@ describe("hostile input", () => {
         if (field === "receipt" && json.startsWith("{")) continue
         if (field === "token" && json === "-1") continue
         const settlement = `{"eventId": "${randomUUID()}", "token": 1, "outcome": "completed", "receipt": {}, "${field}": ${json}}`
-        const answer = await database.call<{ settled: Array<{ outcome: string }> }>("pause_status_settle", {
+        const answer = await database.call<{ settled: Array<{ outcome: string }> }>("outbox_settle", {
           settlements: `[${settlement}]`
         })
         assert.strictEqual(answer.settled[0]?.outcome, "invalid", name)
@@ -256,11 +256,11 @@ describe("hostile input", () => {
       assert.include(await claimOf(own, event), { outcome: "in_flight" })
       assert.include(await claimOf(own, { ...event, occurredAt: `${occurredAt}.` }), { outcome: "payload_mismatch" })
       const stored = await own.row<{ occurred_at: string }>(
-        "select payload ->> 'timestamp' as occurred_at from pause_status.webhook_queue where event_id = $1",
+        "select payload ->> 'timestamp' as occurred_at from outbox.events where event_id = $1",
         [event.eventId]
       )
       assert.strictEqual(stored.occurred_at, occurredAt)
-      const read = await own.call<{ occurredAt: unknown }>("pause_status_get_event", { event_id: event.eventId })
+      const read = await own.call<{ occurredAt: unknown }>("outbox_get_event", { event_id: event.eventId })
       assert.isNull(read.occurredAt)
     }
   })

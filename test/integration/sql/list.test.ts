@@ -28,7 +28,7 @@ interface Page {
 }
 
 const list = (database: Database, query: object = {}): Promise<Page> =>
-  database.call<Page>("pause_status_list_events", { query: { limit: 100, ...query } })
+  database.call<Page>("outbox_list_events", { query: { limit: 100, ...query } })
 
 const idsOf = async (database: Database, query: object = {}): Promise<ReadonlyArray<string>> =>
   (await list(database, query)).events.map(({ eventId }) => eventId)
@@ -51,9 +51,7 @@ const allPages = async (
 
 const newestFirst = (database: Database) =>
   database
-    .rows<{ event_id: string }>(
-      "select event_id from pause_status.webhook_queue order by created_at desc, event_id desc"
-    )
+    .rows<{ event_id: string }>("select event_id from outbox.events order by created_at desc, event_id desc")
     .then((rows) => rows.map(({ event_id }) => event_id))
 
 describe("the list of events", () => {
@@ -104,7 +102,7 @@ describe("the list of events", () => {
     const event = (await list(database, { mentorId: mentor, limit: 1 })).events[0]
     const stored = await database.row<{ created: string }>(
       `select to_char(created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as created
-       from pause_status.webhook_queue where event_id = $1`,
+       from outbox.events where event_id = $1`,
       [ids.late]
     )
     assert.deepStrictEqual<unknown>(event, {
@@ -164,7 +162,7 @@ describe("the list of events", () => {
     for (const { eventId } of events) {
       const { occurredAt } = await database.call<{
         occurredAt: string
-      }>("pause_status_get_event", { event_id: eventId })
+      }>("outbox_get_event", { event_id: eventId })
       const moment = { occurredFrom: occurredAt, occurredTo: `${occurredAt.slice(0, 4)}-12-31T00:00:00Z` }
       assert.include(await idsOf(database, moment), eventId)
       assert.notInclude(await idsOf(database, { occurredTo: occurredAt }), eventId)
@@ -201,8 +199,7 @@ describe("the list of events", () => {
 
   it("shows an event to a coordinator of its mentor, and is silent to others as if there were none", async () => {
     const event_id = ids.late
-    const read = (coordinator_id: string | null) =>
-      database.call("pause_status_get_event", { event_id, coordinator_id })
+    const read = (coordinator_id: string | null) => database.call("outbox_get_event", { event_id, coordinator_id })
     assert.deepInclude(await read(coordinator), { eventId: event_id, mentorId: mentor })
     assert.deepInclude(await read(null), { eventId: event_id })
     assert.isNull(await read(foreignEvent().mentorId))
@@ -216,7 +213,7 @@ describe("the list of events", () => {
       attempts: ReadonlyArray<Record<string, unknown>>
       deadLetter: Record<string, unknown>
       receipt: unknown
-    }>("pause_status_get_event", { event_id })
+    }>("outbox_get_event", { event_id })
     assert.deepStrictEqual(event.receipt, { notified: 2 })
     assert.deepStrictEqual(
       event.attempts.map(({ why, outcome, attempt }) => [why, outcome, attempt]),
@@ -263,7 +260,7 @@ describe("the pages of the list", () => {
 
   it("hold each event once, at any size, also when many were created in the same microsecond", async () => {
     await pausedEvents(own, 23)
-    await own.rows("update pause_status.webhook_queue set created_at = date_trunc('second', created_at)")
+    await own.rows("update outbox.events set created_at = date_trunc('second', created_at)")
     const everything = await newestFirst(own)
     for (const limit of [1, 2, 7, 22, 23, 24, 100]) {
       assert.deepStrictEqual(await allPages(own, { limit }), everything, `pages of ${limit}`)
@@ -274,7 +271,7 @@ describe("the pages of the list", () => {
     await pausedEvents(own, 4)
     assert.isNull((await list(own, { limit: 4 })).next)
     assert.isNotNull((await list(own, { limit: 3 })).next)
-    await own.rows("delete from pause_status.webhook_queue")
+    await own.rows("delete from outbox.events")
     assert.deepStrictEqual(await list(own, { limit: 1 }), { events: [], next: null })
   })
 
@@ -292,7 +289,7 @@ describe("the pages of the list", () => {
     const everything = await newestFirst(own)
     const seen = await allPages(own, { limit: 3 }, async (page) => {
       const event_id = everything[page * 3 - 1]
-      assert.deepStrictEqual(await own.call("pause_status_erase", { event_id }), { outcome: "erased" })
+      assert.deepStrictEqual(await own.call("outbox_erase", { event_id }), { outcome: "erased" })
     })
     assert.deepStrictEqual(seen, everything)
   })

@@ -5,7 +5,7 @@ const day = (number: number): string => new Date(Date.UTC(2026, 0, 1 + number)).
 
 // The newest of them are of the last day: 2,000 mentors, ten events each, a hundred days. Those of the first ten days failed.
 const fill = `
-  insert into pause_status.webhook_queue (
+  insert into outbox.events (
     event_id, mentor_id, version, transition, old_status, new_status, occurred_at, source, payload, fingerprint, status,
     receipt, created_at, completed_at
   )
@@ -20,19 +20,19 @@ const fill = `
   from generate_series(1, 10) as i;
 
   with letters as (
-    insert into pause_status.dead_letter_queue (
+    insert into outbox.dead_letters (
       event_id, mentor_id, version, reason, payload, attempts, first_failed_at, last_failed_at, last_error
     )
     select q.event_id, q.mentor_id, q.version, 'refused', '{}', 1, q.created_at, q.created_at, 'refused'
-    from pause_status.webhook_queue q
+    from outbox.events q
     where q.created_at < '2026-01-11T00:00:00Z'
     returning id, event_id
   )
-  update pause_status.webhook_queue q
+  update outbox.events q
   set status = 'failed', dead_letter_id = l.id, receipt = null, completed_at = null
   from letters l
   where q.event_id = l.event_id;
-  analyze pause_status.webhook_queue`
+  analyze outbox.events`
 
 describe("the list of twenty thousand events", () => {
   let database: Database
@@ -54,14 +54,14 @@ describe("the list of twenty thousand events", () => {
     await using client = await database.connect()
     await client.query("begin")
     const { rows } = await client.query<{ page: { events: ReadonlyArray<unknown> } }>(
-      "select public.pause_status_list_events($1) as page",
+      "select public.outbox_list_events($1) as page",
       [JSON.stringify(query)]
     )
     // A scan of the table or of a bitmap counts at the table, a scan of an index at that index.
     const counted = await client.query<{ read: string }>(
       `select pg_stat_get_xact_tuples_returned(c.oid) + pg_stat_get_xact_tuples_fetched(c.oid)
          + (select sum(pg_stat_get_xact_tuples_fetched(i.indexrelid)) from pg_index i where i.indrelid = c.oid) as read
-       from pg_class c where c.oid = 'pause_status.webhook_queue'::regclass`
+       from pg_class c where c.oid = 'outbox.events'::regclass`
     )
     await client.query("rollback")
     return { found: rows[0]?.page.events.length, read: Number(counted.rows[0]?.read) }

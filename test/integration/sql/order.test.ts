@@ -119,7 +119,7 @@ describe("the order of a mentor's events", () => {
   it("waits for a settlement that is under way before it turns the mentor's next event away", async () => {
     await using own = await openReadyDatabase()
     // For longer than a slow machine can keep us from letting go.
-    await own.rows("alter function pause_status.await_settlements(uuid[]) set lock_timeout = '5min'")
+    await own.rows("alter function outbox.await_settlements(uuid[]) set lock_timeout = '5min'")
     const mentor = await createMentor(own)
     await setStatus(own, mentor, "paused")
     const { event_id } = await eventOf(own, mentor)
@@ -127,7 +127,7 @@ describe("the order of a mentor's events", () => {
     await using settler = await own.connect()
     await settler.query("begin")
     const settlements = JSON.stringify([{ eventId: event_id, token, outcome: "completed", receipt: {} }])
-    await settler.query("select public.pause_status_settle($1)", [settlements])
+    await settler.query("select public.outbox_settle($1)", [settlements])
     await setStatus(own, mentor, "active")
     const answer = claimOf(own, await givenEvent(own, (await eventOf(own, mentor, 2)).event_id))
     await blockedBackends(1, own)
@@ -137,7 +137,7 @@ describe("the order of a mentor's events", () => {
 
   it("releases what a sweep parks at the moment at which its predecessor is settled", async () => {
     await using own = await openReadyDatabase()
-    await own.rows("alter function public.pause_status_settle(jsonb, integer) set lock_timeout = '5min'")
+    await own.rows("alter function public.outbox_settle(jsonb, integer) set lock_timeout = '5min'")
     const mentor = await createMentor(own)
     await setStatus(own, mentor, "paused", "active")
     const [first, second] = await eventsOf(own, mentor)
@@ -145,7 +145,7 @@ describe("the order of a mentor's events", () => {
     await makeDue(own, second?.event_id ?? "")
     await using sweeper = await own.connect()
     await sweeper.query("begin")
-    await sweeper.query("select pause_status.sweep()")
+    await sweeper.query("select outbox.sweep()")
     const completion = complete(own, first?.event_id ?? "", token)
     await blockedBackends(1, own)
     await sweeper.query("commit")
@@ -172,7 +172,7 @@ describe("the order of a mentor's events", () => {
     await setStatus(database, mentor, "paused")
     await using hanging = await database.connect()
     await hanging.query("begin")
-    await hanging.query("select from pause_status.webhook_queue where mentor_id = $1 for update", [mentor])
+    await hanging.query("select from outbox.events where mentor_id = $1 for update", [mentor])
     await setStatus(database, mentor, "active")
     assert.include(await eventOf(database, mentor, 2), { status: "pending", attempts: 1, last_error: null })
     await hanging.query("rollback")

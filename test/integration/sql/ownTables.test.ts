@@ -175,7 +175,7 @@ describe("a project's own tables", () => {
     await using database = await openDatabase({ migrate: false })
     await database.rows(statements)
     assert.include(await refusalOf(database), says)
-    assert.isNull((await database.row<{ found: unknown }>("select to_regnamespace('pause_status') as found")).found)
+    assert.isNull((await database.row<{ found: unknown }>("select to_regnamespace('outbox') as found")).found)
   })
 
   it.for<readonly [what: string, statements: string]>([
@@ -204,9 +204,7 @@ describe("a project's own tables", () => {
       insert into public.peer_mentor_profiles (${given.map(([name]) => name).join(", ")})
       values (${given.map(([, value]) => value).join(", ")})`)
     await database.rows(`update public.peer_mentor_profiles set ${generated ? "away = true" : "status = 'paused'"}`)
-    assert.deepStrictEqual(await database.rows("select transition from pause_status.webhook_queue"), [
-      { transition: "PAUSE" }
-    ])
+    assert.deepStrictEqual(await database.rows("select transition from outbox.events"), [{ transition: "PAUSE" }])
   })
 
   it("are taken with notifications that have more columns, which are written as in a table of ours", async () => {
@@ -242,8 +240,6 @@ describe("a project's own tables", () => {
     await database.migrate({ replace: [/^/, temporary] })
     const mentor = await createMentor(database)
     await setStatus(database, mentor, "paused")
-    assert.deepStrictEqual(await database.rows("select transition from pause_status.webhook_queue"), [
-      { transition: "PAUSE" }
-    ])
+    assert.deepStrictEqual(await database.rows("select transition from outbox.events"), [{ transition: "PAUSE" }])
   })
 })

@@ -57,9 +57,9 @@ const TEXTS = {
 } as const
 
 const TESTS = {
-  uuid: "pause_status.is_uuid($1)",
-  bigint: "pause_status.is_bigint($1)",
-  timestamptz: "pause_status.parse_timestamp($1) is not null"
+  uuid: "outbox.is_uuid($1)",
+  bigint: "outbox.is_bigint($1)",
+  timestamptz: "outbox.parse_timestamp($1) is not null"
 } as const
 
 describe("what is read as a value", () => {
@@ -86,8 +86,8 @@ describe("what is read as a value", () => {
 
   it("is nothing when there is nothing to read", async () => {
     const nothing = await database.row(
-      `select pause_status.is_uuid(null) as uuid, pause_status.is_bigint(null) as number,
-         pause_status.parse_timestamp(null) as time, pause_status.parse_object(null) as object`
+      `select outbox.is_uuid(null) as uuid, outbox.is_bigint(null) as number,
+         outbox.parse_timestamp(null) as time, outbox.parse_object(null) as object`
     )
     assert.deepStrictEqual(nothing, { uuid: false, number: false, time: null, object: null })
   })

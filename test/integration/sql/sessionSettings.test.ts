@@ -76,10 +76,10 @@ const lifeIn = async (database: Database, settings: Readonly<Record<string, stri
       await row(
         `select pg_catalog.jsonb_build_object(
            'eventId', event_id, 'mentorId', mentor_id, 'transition', transition, 'oldStatus', old_status,
-           'newStatus', new_status, 'occurredAt', pause_status.payload_of(q) ->> 'timestamp', 'version', version,
+           'newStatus', new_status, 'occurredAt', outbox.payload_of(q) ->> 'timestamp', 'version', version,
            'source', source
          ) as event
-         from pause_status.webhook_queue q where mentor_id = $1 and version = $2`,
+         from outbox.events q where mentor_id = $1 and version = $2`,
         [mentor, version]
       )
     )["event"] as Readonly<Record<string, unknown>>
@@ -98,7 +98,7 @@ const lifeIn = async (database: Database, settings: Readonly<Record<string, stri
     answers.push(answer)
     return answer as ReadonlyArray<Readonly<Record<string, unknown>>>
   }
-  const claims = await call("public.pause_status_claim($1)", JSON.stringify([...events, stock]))
+  const claims = await call("public.outbox_claim($1)", JSON.stringify([...events, stock]))
   await call("public.pause_status_notify($1)", JSON.stringify(events))
   const settlements = [
     { outcome: "completed", receipt: { notified: 1 } },
@@ -107,36 +107,36 @@ const lifeIn = async (database: Database, settings: Readonly<Record<string, stri
   ].map((settlement, place) =>
     Object.assign(settlement, { eventId: claims[place]?.["eventId"], token: claims[place]?.["token"] })
   )
-  await call("public.pause_status_settle($1, 10)", JSON.stringify(settlements))
-  await call("public.pause_status_redrive($1, false, false)", events[1]?.["eventId"])
+  await call("public.outbox_settle($1, 10)", JSON.stringify(settlements))
+  await call("public.outbox_redrive($1, false, false)", events[1]?.["eventId"])
   await call(
-    "public.pause_status_list_events($1)",
+    "public.outbox_list_events($1)",
     JSON.stringify({ limit: 5, mentorId: one, occurredFrom: "2020-01-01T00:00:00Z" })
   )
-  await call("public.pause_status_get_event($1, null)", events[0]?.["eventId"])
+  await call("public.outbox_get_event($1, null)", events[0]?.["eventId"])
   await client.query("alter table public.peer_mentor_profiles disable trigger user")
   await client.query("update public.peer_mentor_profiles set status = 'paused' where id = $1", [third])
   await client.query("alter table public.peer_mentor_profiles enable trigger user")
-  await call("pause_status.reconcile()")
-  await client.query("update pause_status.webhook_queue set next_attempt_at = now() where next_attempt_at < 'infinity'")
-  await call("pause_status.sweep()")
-  await call("pause_status.watch()")
-  await call("public.pause_status_erase($1)", events[0]?.["eventId"])
+  await call("outbox.reconcile()")
+  await client.query("update outbox.events set next_attempt_at = now() where next_attempt_at < 'infinity'")
+  await call("outbox.sweep()")
+  await call("outbox.watch()")
+  await call("public.outbox_erase($1)", events[0]?.["eventId"])
 
   await client.query("reset all")
   const tables = await row(
     `select
        (select jsonb_agg(to_jsonb(q))
-        from pause_status.webhook_queue q) as events,
-       (select jsonb_agg(to_jsonb(a)) from pause_status.webhook_attempts a) as attempts,
-       (select jsonb_agg(to_jsonb(d)) from pause_status.dead_letter_queue d) as letters,
-       (select jsonb_agg(to_jsonb(s)) from pause_status.mentor_states s) as states,
-       (select jsonb_agg(a.kind) from pause_status.alerts a) as alerts,
-       (select jsonb_agg(h.last_error) from pause_status.heartbeats h) as errors`
+        from outbox.events q) as events,
+       (select jsonb_agg(to_jsonb(a)) from outbox.attempts a) as attempts,
+       (select jsonb_agg(to_jsonb(d)) from outbox.dead_letters d) as letters,
+       (select jsonb_agg(to_jsonb(s)) from outbox.keys s) as states,
+       (select jsonb_agg(a.kind) from outbox.alerts a) as alerts,
+       (select jsonb_agg(h.last_error) from outbox.heartbeats h) as errors`
   )
   const { rows: requests } = await client.query<{ url: string; valid: boolean; body: unknown }>(
     `select r.url, convert_from(r.body, 'UTF8')::jsonb as body,
-       r.headers ->> 'webhook-signature' = pause_status.sign(
+       r.headers ->> 'webhook-signature' = outbox.sign(
          r.headers ->> 'webhook-id', (r.headers ->> 'webhook-timestamp')::bigint, convert_from(r.body, 'UTF8'), $1
        ) as valid
      from net.http_request_queue r order by r.id`,
@@ -144,7 +144,7 @@ const lifeIn = async (database: Database, settings: Readonly<Record<string, stri
   )
   const names = new Map<string, string>([one, other, third].map((mentor, place) => [mentor, `mentor ${place + 1}`]))
   const { rows: queue } = await client.query<{ event_id: string; mentor_id: string; version: string; source: string }>(
-    "select event_id, mentor_id, version, source from pause_status.webhook_queue"
+    "select event_id, mentor_id, version, source from outbox.events"
   )
   names.set(String(events[0]?.["eventId"]), "the erased event")
   for (const { event_id, mentor_id, source, version } of queue) {
@@ -155,8 +155,8 @@ const lifeIn = async (database: Database, settings: Readonly<Record<string, stri
 
 const lifeWith = async (settings: Readonly<Record<string, string>>): Promise<unknown> => {
   await using database = await openDatabase()
-  await storeSecret(database, "pause_status_function_url", URL)
-  await storeSecret(database, "pause_status_webhook_secret", SECRET)
+  await storeSecret(database, "outbox_function_url", URL)
+  await storeSecret(database, "outbox_webhook_secret", SECRET)
   await database.rows("insert into public.coordinators (name) values ('Ada')")
   // Awaited, or the database would be dropped meanwhile.
   return await lifeIn(database, settings)

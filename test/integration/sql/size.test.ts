@@ -8,14 +8,14 @@ describe("the size of the queue", () => {
   beforeAll(async () => {
     own = await openReadyDatabase()
     // An autovacuum would make the session plan anew.
-    await own.rows("alter table pause_status.webhook_queue set (autovacuum_enabled = off)")
+    await own.rows("alter table outbox.events set (autovacuum_enabled = off)")
   })
   afterAll(() => own[Symbol.asyncDispose]())
 
   /** Rows of each table that one event has read, from the change of its mentor to its settlement and what comes then. */
   const deliver = async (
     client: Awaited<ReturnType<Database["connect"]>>,
-    then = "pause_status.sweep()"
+    then = "outbox.sweep()"
   ): Promise<Record<string, number>> => {
     const mentor = await createMentor(own)
     const row: Database["row"] = async (text, values = []) => (await client.query(text, [...values])).rows[0]
@@ -23,15 +23,13 @@ describe("the size of the queue", () => {
     await client.query("select pg_stat_force_next_flush()")
     await client.query("begin; set constraints all immediate")
     await client.query("update public.peer_mentor_profiles set status = 'paused' where id = $1", [mentor])
-    const queued = await client.query("select event_id from pause_status.webhook_queue where mentor_id = $1", [mentor])
+    const queued = await client.query("select event_id from outbox.events where mentor_id = $1", [mentor])
     const event = await givenEvent({ row }, queued.rows[0].event_id)
-    const claims = await client.query("select public.pause_status_claim($1) as answer", [JSON.stringify([event])])
+    const claims = await client.query("select public.outbox_claim($1) as answer", [JSON.stringify([event])])
     await client.query("select public.pause_status_notify($1)", [JSON.stringify([event])])
     const { token } = claims.rows[0].answer[0]
     const settlement = { eventId: event.eventId, token, outcome: "completed", receipt: {} }
-    const settled = await client.query("select public.pause_status_settle($1) as answer", [
-      JSON.stringify([settlement])
-    ])
+    const settled = await client.query("select public.outbox_settle($1) as answer", [JSON.stringify([settlement])])
     assert.include(settled.rows[0].answer.settled[0], { outcome: "completed" })
     await client.query(`select ${then}`)
     const read = await client.query<{ relname: string; rows: number }>(
@@ -53,7 +51,7 @@ describe("the size of the queue", () => {
     const mentor = "md5((number / 3)::text)::uuid"
     await client.query(
       `with settled as (
-         insert into pause_status.webhook_queue (
+         insert into outbox.events (
            mentor_id, version, transition, old_status, new_status, source, payload, fingerprint, status, receipt,
            completed_at
          )
@@ -61,19 +59,19 @@ describe("the size of the queue", () => {
          from generate_series(0, $1::integer - 1) as number
          returning event_id, mentor_id, version
        ), attempts as (
-         insert into pause_status.webhook_attempts (event_id, attempt, outcome) select event_id, 1, 'completed' from settled
+         insert into outbox.attempts (event_id, attempt, outcome) select event_id, 1, 'completed' from settled
        ), mentors as (
-         insert into pause_status.orchestrated_mentors select distinct mentor_id, 3 from settled
+         insert into outbox.handled_keys select distinct mentor_id, 3 from settled
        )
-       insert into pause_status.orchestrations (event_id, fingerprint, receipt) select event_id, 'f', '{}' from settled`,
+       insert into outbox.receipts (event_id, fingerprint, receipt) select event_id, 'f', '{}' from settled`,
       [SETTLED]
     )
     few(await deliver(client))
-    await client.query("analyze pause_status.webhook_queue")
+    await client.query("analyze outbox.events")
     few(await deliver(client))
     // What the statistics have not seen: to the plans, nothing waits.
     await client.query(
-      `insert into pause_status.webhook_queue (
+      `insert into outbox.events (
          mentor_id, version, transition, old_status, new_status, source, payload, fingerprint, next_attempt_at
        )
        select ${mentor}, 4 + number % 3, 'PAUSE', 'active', 'paused', 'outbox', '{}', 'f', now() - interval '1 day'
@@ -81,7 +79,7 @@ describe("the size of the queue", () => {
       [SETTLED]
     )
     // With the events that it hands over, a settlement reads as many as travel in one request.
-    await client.query("update pause_status.settings set events_per_request = 1")
-    few(await deliver(client, "pause_status.end_unacknowledged(1000), pause_status.end_leases(1000)"))
+    await client.query("update outbox.settings set events_per_request = 1")
+    few(await deliver(client, "outbox.end_unacknowledged(1000), outbox.end_leases(1000)"))
   })
 })
