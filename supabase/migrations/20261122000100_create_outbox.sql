@@ -35,7 +35,7 @@ $$;
 create schema if not exists outbox;
 revoke all on schema outbox from public, anon, authenticated, service_role;
 comment on schema outbox is
-  'The outbox. Private: other roles reach it only through the functions public.outbox_*.';
+  'The outbox. Private: other roles reach it only through the handlers public.outbox_*.';
 
 create table if not exists outbox.settings (
   singleton boolean not null default true,
@@ -95,7 +95,7 @@ comment on column outbox.settings.hold_up_seconds is
   'Seconds that a failing event may hold up the next event of its key.';
 comment on column outbox.settings.retry_base_seconds is 'Seconds before the first retry; doubled by each failure.';
 comment on column outbox.settings.retry_cap_seconds is 'No retry waits longer, whatever Retry-After asks for.';
-comment on column outbox.settings.request_timeout_ms is 'Milliseconds pg_net waits for the function.';
+comment on column outbox.settings.request_timeout_ms is 'Milliseconds pg_net waits for the handler.';
 comment on column outbox.settings.events_per_request is
   'Events that travel in one signed request at most; fewer after each error, so that a bad one is found.';
 comment on column outbox.settings.sweep_batch_size is 'Events that one sweep sends at most.';

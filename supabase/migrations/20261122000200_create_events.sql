@@ -200,9 +200,9 @@ create index if not exists attempts_unauthorized_idx on outbox.attempts (ended_a
   where http_status = 401 and claim_token is null;
 comment on table outbox.attempts is 'History, only ever added to: one row when an attempt ends, whatever ended it.';
 comment on column outbox.attempts.outcome is
-  'completed; permanent, transient, parked (the function gave it back); lease (ran out); unacknowledged (never claimed); '
-  'rejected (the function answered 400 or 422); dispatch (could not be sent: one row for each new reason).';
-comment on column outbox.attempts.duration_ms is 'Milliseconds the function worked on it, as it says.';
+  'completed; permanent, transient, parked (the handler gave it back); lease (ran out); unacknowledged (never claimed); '
+  'rejected (the handler answered 400 or 422); dispatch (could not be sent: one row for each new reason).';
+comment on column outbox.attempts.duration_ms is 'Milliseconds the handler worked on it, as it says.';
 
 create table if not exists outbox.dead_letters (
   id uuid default gen_random_uuid(),
@@ -237,7 +237,7 @@ create index if not exists dead_letters_resolved_at_idx on outbox.dead_letters (
 comment on table outbox.dead_letters is
   'Events that failed for good, until a person redrives or resolves them. They do not hold up their successors.';
 comment on column outbox.dead_letters.reason is
-  'rejected: the function answered 400 or 422; refused: the topic will never accept it; exhausted: given up, for the '
+  'rejected: the handler answered 400 or 422; refused: the topic will never accept it; exhausted: given up, for the '
   'reason that last_error ends with; cancelled: a person withdrew it.';
 comment on column outbox.dead_letters.resolution is 'Null while open; redriven or resolved by a person.';
 

@@ -62,7 +62,7 @@ begin
     return null;
   elsif event.own_failures >= most then
     return format('before %s of its %s failures others were completed', event.own_failures, event.failures);
-  -- As far as one can tell it is the function, and no event is to blame. But not forever.
+  -- As far as one can tell it is the handler, and no event is to blame. But not forever.
   elsif event.first_failed_at <= moment - make_interval(secs => settings.retry_for_seconds) then
     return format(
       'it failed %s times in %s seconds', event.failures, floor(extract(epoch from moment - event.first_failed_at))

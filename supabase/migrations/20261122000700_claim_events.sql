@@ -1,4 +1,4 @@
--- Purpose: the function's first call: claims events. And what is left of an erased one, which a claim must know.
+-- Purpose: the handler's first call: claims events. And what is left of an erased one, which a claim must know.
 -- Locks:   none on existing tables.
 -- Undo:    drop function public.outbox_claim(jsonb), outbox.refusal(jsonb), outbox.insert_stock(jsonb),
 --          outbox.fold_latest(uuid[]), outbox.fold(text, text),
@@ -158,7 +158,7 @@ begin
     )
     select
       q.event_id, q.attempts, q.dispatch_reason, q.last_dispatched_at, q.delivery_id, q.claim_token, 'lease',
-      'lease: it ran out before the function settled the event, which then came again'
+      'lease: it ran out before the handler settled the event, which then came again'
     from outbox.events q
     where q.event_id = any(event_ids) and q.status = 'processing' and q.lease_expires_at <= moment
     returning event_id

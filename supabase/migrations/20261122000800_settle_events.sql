@@ -1,4 +1,4 @@
--- Purpose: the function's second call: settles the events that it claimed, and hands it the next ones.
+-- Purpose: the handler's second call: settles the events that it claimed, and hands it the next ones.
 -- Locks:   none on existing tables.
 -- Undo:    drop function public.outbox_settle(jsonb, text, integer), outbox.settled_as(jsonb, jsonb),
 --          outbox.end_settled(jsonb), outbox.dispatch_next(uuid[]), outbox.claim_next(uuid[], text, integer),
@@ -253,7 +253,7 @@ begin
     next := outbox.claim_next(settled_ids, topic, least(take, 200));
   else
     perform outbox.dispatch_next(settled_ids);
-    -- While the function succeeds, each request that ends brings another one along.
+    -- While the handler succeeds, each request that ends brings another one along.
     if verdicts @? '$.* ? (@ == "completed")' then
       perform outbox.dispatch_due('settled', (select s.events_per_request from outbox.settings s));
     end if;

@@ -51,7 +51,7 @@ immutable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  -- Whoever answered may not have been the function: nothing is taken for granted.
+  -- Whoever answered may not have been the handler: nothing is taken for granted.
   results jsonb := outbox.parse_object(content) -> 'results';
   own record;
   own_text json;
@@ -89,15 +89,15 @@ begin
   if alone then
     quote := left(content, 400);
   elsif result is not null then
-    return 'the function answered for this event: ' || left(result::text, 400);
+    return 'the handler answered for this event: ' || left(result::text, 400);
   else
     quote := substring(outbox.parse_object(content) ->> 'code' from '^[a-z_]{1,40}$');
   end if;
-  return 'the function answered ' || http_status || coalesce(': ' || quote, '');
+  return 'the handler answered ' || http_status || coalesce(': ' || quote, '');
 end
 $$;
 comment on function outbox.describe_answer(integer, text, boolean, jsonb) is
-  'What the history of an event says of the function''s answer: all of it if the event was alone in its request, else '
+  'What the history of an event says of the handler''s answer: all of it if the event was alone in its request, else '
   'the result for the event, else the problem''s code. Null without a status and a result.';
 
 create or replace function outbox.end_leases(at_most integer)
@@ -117,7 +117,7 @@ begin
     for update skip locked
   )
   select jsonb_agg(jsonb_build_object(
-    'event_id', e.event_id, 'outcome', 'lease', 'message', 'it ran out before the function settled the event'
+    'event_id', e.event_id, 'outcome', 'lease', 'message', 'it ran out before the handler settled the event'
   ))
   into endings
   from expired e;
@@ -303,7 +303,7 @@ begin
     );
     comment on type outbox.net_answer is
       'What pg_net knows of a delivery: is_waiting while it has not sent it, held is how long it kept it. Code is the '
-      'problem''s, entry the function''s result for the event.';
+      'problem''s, entry the handler''s result for the event.';
   end if;
 end
 $$;
@@ -377,11 +377,11 @@ begin
     )
     when answer.http_status = 401 and answer.code = 'stale_signature' then jsonb_build_object(
       'outcome', 'transient',
-      'message', 'clock skew: the clocks of Postgres and of the function differ; ' || answer.message
+      'message', 'clock skew: the clocks of Postgres and of the handler differ; ' || answer.message
     )
     when answer.http_status = 401 then jsonb_build_object(
       'outcome', 'transient',
-      'message', 'unauthorized: the function''s WEBHOOK_SECRETS and the Vault secret outbox_webhook_secret must '
+      'message', 'unauthorized: the handler''s WEBHOOK_SECRETS and the Vault secret outbox_webhook_secret must '
         || 'have a secret in common; ' || answer.message
     )
     else jsonb_build_object(
@@ -392,7 +392,7 @@ begin
 end
 $$;
 comment on function outbox.ending_of(uuid, outbox.net_answer) is
-  'How an attempt ends that the function did not claim.';
+  'How an attempt ends that the handler did not claim.';
 
 create or replace function outbox.take_back(request_ids bigint[])
 returns bigint[]
@@ -463,7 +463,7 @@ begin
   where s.event_id <> all(waiting || withdrawn);
   if skewed > 0 then
     perform outbox.raise_alert(
-      'clock_skew', skewed, 'the clocks of Postgres and of the function differ by minutes: correct the one that is wrong'
+      'clock_skew', skewed, 'the clocks of Postgres and of the handler differ by minutes: correct the one that is wrong'
     );
   end if;
   if endings is null then
@@ -473,6 +473,6 @@ begin
 end
 $$;
 comment on function outbox.end_unacknowledged(integer) is
-  'Ends the deliveries that nobody claimed in time, with the function''s answer as the reason; returns how many.';
+  'Ends the deliveries that nobody claimed in time, with the handler''s answer as the reason; returns how many.';
 
 revoke all on all functions in schema outbox from public, anon, authenticated, service_role;

@@ -1,4 +1,4 @@
--- Purpose: the fallback for a pg_net that does not send: Postgres itself calls the function, with the extension http.
+-- Purpose: the fallback for a pg_net that does not send: Postgres itself calls the handler, with the extension http.
 -- Locks:   none on existing tables.
 -- Undo:    select cron.unschedule('outbox-direct'); drop function outbox.send_directly(), outbox.is_only_run(text),
 --          outbox.send_batch(outbox.events[], text, text, integer),
@@ -99,7 +99,7 @@ begin
 end
 $$;
 comment on function outbox.not_sent(boolean, interval, uuid[], integer) is
-  'Heads of line that pg_net refused, or whose request it has kept for this long. Without locks on them: the function '
+  'Heads of line that pg_net refused, or whose request it has kept for this long. Without locks on them: the handler '
   'needs these rows while it is called.';
 
 create or replace function outbox.keeps_requests(waiting interval)
@@ -236,7 +236,7 @@ begin
 end
 $$;
 comment on function outbox.end_direct(jsonb) is
-  'Counts the failure of those events that were sent directly and that the function did not claim; returns how many '
+  'Counts the failure of those events that were sent directly and that the handler did not claim; returns how many '
   'will be tried again.';
 
 create or replace function outbox.send_batch(
@@ -277,7 +277,7 @@ begin
 end
 $$;
 comment on function outbox.send_batch(outbox.events[], text, text, integer) is
-  'Calls the function for these events at once; returns for each the answer, and how it was when it was sent.';
+  'Calls the handler for these events at once; returns for each the answer, and how it was when it was sent.';
 
 create or replace function outbox.is_only_run(job text)
 returns boolean
@@ -367,7 +367,7 @@ begin
 end
 $$;
 comment on function outbox.send_directly() is
-  'Calls the function for what pg_net does not send, until nothing is left or 20 seconds are over; returns how many '
+  'Calls the handler for what pg_net does not send, until nothing is left or 20 seconds are over; returns how many '
   'events it sent. Does nothing without the extension http, or while another run is under way.';
 
 revoke all on all functions in schema outbox from public, anon, authenticated, service_role;

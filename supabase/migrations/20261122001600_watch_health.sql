@@ -1,4 +1,4 @@
--- Purpose: the watchdog, outside of the function: how things stand, and an alert for each thing that is wrong.
+-- Purpose: the watchdog, outside of the handler: how things stand, and an alert for each thing that is wrong.
 -- Locks:   none on existing tables.
 -- Undo:    select cron.unschedule('outbox-watch'); drop function outbox.watch(),
 --          outbox.close_unseen(), outbox.watch_for(text, outbox.measurement),
@@ -186,7 +186,7 @@ begin
       m.value := (select h.unauthorized_last_15_min from outbox.health h);
       m.threshold := settings.alert_unauthorized;
       m.detail :=
-        'deliveries refused with 401: WEBHOOK_SECRETS of the function and outbox_webhook_secret in Vault differ';
+        'deliveries refused with 401: WEBHOOK_SECRETS of the handler and outbox_webhook_secret in Vault differ';
       -- Likewise: until a delivery was claimed since.
       m.is_wrong := case when m.value >= m.threshold then true when outbox.is_authorized_again() then false end;
       return m;

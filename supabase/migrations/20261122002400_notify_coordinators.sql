@@ -97,10 +97,13 @@ as $$
 begin
   perform outbox.require_array(events, 'events');
   return array(
-    select case when p.problem is not null then (g.place, g.e -> 'eventId', p.problem, null, null, null, null, false, null)
-      else (
-        g.place, g.e -> 'eventId', null, (g.e ->> 'eventId')::uuid, outbox.mentor_id(g.e ->> 'mentorId')::text,
-        g.e ->> 'transition',
+    select case
+      when p.problem is not null then row(
+        g.place::integer, g.e -> 'eventId', p.problem, null::uuid, null::text, null::text, null::bigint, false, null::text
+      )::outbox.pause_event
+      else row(
+        g.place::integer, g.e -> 'eventId', null::text, (g.e ->> 'eventId')::uuid,
+        outbox.mentor_id(g.e ->> 'mentorId')::text, g.e ->> 'transition',
         -- Only the outbox gives versions; a number from elsewhere would take a place in the mentor's line.
         case g.e ->> 'source' when 'outbox' then (g.e ->> 'version')::bigint end,
         coalesce(g.e -> 'force' = 'true', false),
@@ -108,8 +111,8 @@ begin
           'topic', 'pause-status', 'key', outbox.mentor_id(g.e ->> 'mentorId')::text, 'occurredAt', g.e ->> 'occurredAt',
           'version', case g.e ->> 'source' when 'outbox' then g.e -> 'version' end
         ))
-      )
-    end::outbox.pause_event
+      )::outbox.pause_event
+    end
     from jsonb_array_elements(events) with ordinality as g (e, place)
     cross join lateral (select outbox.pause_event_problem(g.e) as problem offset 0) as p
     order by g.place
