@@ -35,7 +35,7 @@ $$;
 create schema if not exists outbox;
 revoke all on schema outbox from public, anon, authenticated, service_role;
 comment on schema outbox is
-  'The outbox. Private: other roles reach it only through the handlers public.outbox_*.';
+  'The outbox. Private: other roles reach it only through the functions public.outbox_*.';
 
 create table if not exists outbox.settings (
   singleton boolean not null default true,

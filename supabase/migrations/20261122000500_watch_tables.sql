@@ -563,7 +563,7 @@ begin
   );
 end
 $$;
-comment on function outbox.attach(outbox.topics) is 'Makes the handlers and triggers of a topic, or makes them new.';
+comment on function outbox.attach(outbox.topics) is 'Makes the functions and triggers of a topic, or makes them new.';
 
 create or replace function outbox.watch(
   topic text,
