@@ -1,11 +1,15 @@
 import { defineConfig } from "vitest/config"
+import { LongestFirst } from "./test/support/LongestFirst.ts"
+import { progress } from "./test/support/progress.ts"
 
 // No limit is an assertion of speed: they are for machines many times slower than ours.
 export default defineConfig({
   test: {
     teardownTimeout: 120_000,
-    // Files wait for timers more than they compute, so two at a time even on two cores.
-    maxWorkers: 2,
+    // Files wait for timers and processes as much as they compute, so four at a time even on two cores.
+    maxWorkers: 4,
+    sequence: { sequencer: LongestFirst },
+    reporters: ["default", progress()],
     projects: [
       {
         test: {
@@ -22,6 +26,8 @@ export default defineConfig({
           name: "stack",
           include: ["test/{local,integration}/**/*.test.ts"],
           globalSetup: ["test/support/globalSetup.ts"],
+          // Each file opens what it needs and closes it again; only what it imports is shared.
+          isolate: false,
           // Longer than a test waits for anything.
           testTimeout: 300_000,
           hookTimeout: 300_000

@@ -22,6 +22,8 @@ beforeAll(async () => {
       ORCHESTRATOR_TIMEOUT_MS: "3000",
       ORCHESTRATOR_BUDGET_MS: "10000",
       ORCHESTRATOR_RETRIES: "1",
+      // A delivery that went on would take events of several mentors along.
+      CONTINUE_MS: "0",
       // It would open for all of them at once.
       CIRCUIT_FAILURES: "1000"
     }

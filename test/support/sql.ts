@@ -1,10 +1,7 @@
 import { randomBytes, randomUUID } from "node:crypto"
-import { readdir, readFile } from "node:fs/promises"
-import { Client, Pool, type QueryResultRow } from "pg"
+import { type Client, Pool, type QueryResultRow } from "pg"
 import { inject } from "vitest"
-import { patienceMillis } from "./patience.ts"
-
-const migrationsUrl = new URL("../../supabase/migrations/", import.meta.url)
+import { migrate, type MigrateOptions, opened, untilNobodyIsIn, urlOf } from "./template.ts"
 
 export const functionUrl = "http://127.0.0.1:9/functions/v1/pause-status-webhook-handler"
 
@@ -28,18 +25,6 @@ export interface Database extends AsyncDisposable {
   readonly connect: (role?: "owner" | "admin") => Promise<Client & AsyncDisposable>
 }
 
-const urlOf = (base: string, database: string): string => {
-  const url = new URL(base)
-  url.pathname = `/${database}`
-  return url.href
-}
-
-const opened = async (url: string): Promise<Client & AsyncDisposable> => {
-  const client = new Client(url)
-  await client.connect()
-  return Object.assign(client, { [Symbol.asyncDispose]: () => client.end() })
-}
-
 /** As a login role of the test's own. */
 export const openAs = (database: Database, role: string, password: string): Promise<Client & AsyncDisposable> => {
   const url = new URL(database.url)
@@ -48,38 +33,10 @@ export const openAs = (database: Database, role: string, password: string): Prom
   return opened(url.href)
 }
 
-interface MigrateOptions {
-  readonly replace?: readonly [pattern: RegExp, replacement: string]
-}
-
-const migrate = async (url: string, { replace: [pattern, replacement] = [/(?!)/, ""] }: MigrateOptions) => {
-  const names = (await readdir(migrationsUrl)).filter((name) => name.endsWith(".sql")).toSorted()
-  await using client = await opened(url)
-  for (const name of names) {
-    const text = await readFile(new URL(name, migrationsUrl), "utf8")
-    await client.query("begin")
-    await client.query(text.replace(pattern, replacement))
-    await client.query("commit")
-  }
-}
-
-/** Its template may have been made minutes ago, and no sweep has been there since. */
+/** Its template was made minutes ago, and no sweep has been there since. */
 const beginAnew = async (url: string): Promise<void> => {
   await using client = await opened(url)
   await client.query("update outbox.heartbeats set last_at = clock_timestamp()")
-}
-
-/** Sessions that are still saying goodbye: Postgres itself waits for them, but for five seconds only. */
-const untilNobodyIsIn = async (name: string): Promise<void> => {
-  await using admin = await opened(inject("stack").adminUrl)
-  const deadline = performance.now() + patienceMillis
-  for (let sessions = 1; sessions > 0 && performance.now() < deadline;) {
-    const { rows } = await admin.query<{ sessions: number }>(
-      "select count(*)::int as sessions from pg_stat_activity where datname = $1 and backend_type = 'client backend'",
-      [name]
-    )
-    sessions = rows[0]?.sessions ?? 0
-  }
 }
 
 const asAdmin = async (statement: string): Promise<void> => {
@@ -87,25 +44,13 @@ const asAdmin = async (statement: string): Promise<void> => {
   await admin.query(statement)
 }
 
-let template: Promise<string> | undefined
-
-/** Made once for each test file: a copy of a database is there sooner than one that is migrated. */
-const migratedTemplate = (): Promise<string> =>
-  (template ??= (async () => {
-    const name = `template_${randomUUID().replaceAll("-", "_")}`
-    await asAdmin(`create database ${name} owner postgres`)
-    await migrate(urlOf(inject("stack").databaseUrl, name), {})
-    await untilNobodyIsIn(name)
-    return name
-  })())
-
 export const openDatabase = async (options: { readonly migrate?: boolean } = {}): Promise<Database> => {
-  const { adminUrl, databaseUrl } = inject("stack")
+  const { adminUrl, databaseUrl, template } = inject("stack")
+  const isMigrated = options.migrate ?? true
   const name = `sql_${randomUUID().replaceAll("-", "_")}`
   const url = urlOf(databaseUrl, name)
-  const template = (options.migrate ?? true) ? await migratedTemplate() : "template1"
-  await asAdmin(`create database ${name} owner postgres template ${template}`)
-  if (options.migrate ?? true) await beginAnew(url)
+  await asAdmin(`create database ${name} owner postgres template ${isMigrated ? template : "template1"}`)
+  if (isMigrated) await beginAnew(url)
   const pool = new Pool({ connectionString: url, max: 4 })
   const service = new Pool({ connectionString: url, max: 40, options: "-c role=service_role" })
   const rows = async <Row extends QueryResultRow>(text: string, values: ReadonlyArray<unknown> = []) =>
@@ -147,7 +92,7 @@ export const openDatabase = async (options: { readonly migrate?: boolean } = {})
     [Symbol.asyncDispose]: async () => {
       await Promise.all([pool.end(), service.end()])
       // Without force: that would cut them off.
-      await untilNobodyIsIn(name)
+      await untilNobodyIsIn(adminUrl, name)
       await asAdmin(`drop database ${name}`)
     }
   }

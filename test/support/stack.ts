@@ -16,9 +16,13 @@ export type StackFacts = Pick<
   | "publishableKey"
   | "webhookSecret"
   | "signingKey"
->
+> & {
+  /** A migrated database, to be copied. */
+  readonly template: string
+}
 
-export const factsOf = (stack: Stack): StackFacts => ({
+export const factsOf = (stack: Stack, template: string): StackFacts => ({
+  template,
   databaseUrl: stack.databaseUrl,
   adminUrl: stack.adminUrl,
   apiUrl: stack.apiUrl,
