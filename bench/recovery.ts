@@ -17,14 +17,15 @@ const FILL = `
     insert into public.mentor_coordinators (mentor_id, coordinator_id)
     select m.id, (select id from public.coordinators limit 1) from mentor m
   ), known as (
-    insert into outbox.keys (mentor_id, version, known_status) select m.id, 1, 'paused' from mentor m
+    insert into outbox.keys (topic, key, version, known)
+    select 'pause-status', m.id::text, 1, '{"status": "paused"}' from mentor m
   )
   insert into outbox.events (
-    event_id, mentor_id, version, transition, old_status, new_status, occurred_at, source, fingerprint, next_attempt_at
+    event_id, topic, key, version, type, record, old_record, occurred_at, source, next_attempt_at
   )
   select
-    m.event_id, m.id, 1, 'PAUSE', 'active', 'paused', m.moment, 'outbox',
-    outbox.fingerprint(m.id, 'PAUSE', outbox.iso(m.moment), 1), now()
+    m.event_id, 'pause-status', m.id::text, 1, 'UPDATE', jsonb_build_object('id', m.id, 'status', 'paused'),
+    jsonb_build_object('id', m.id, 'status', 'active'), m.moment, 'outbox', now()
   from mentor m`
 
 const completed = async ({ client }: World): Promise<number> => {

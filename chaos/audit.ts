@@ -63,12 +63,12 @@ const TOLD = `
   from chaos.told order by place`
 
 const DEAD_LETTERS = `
-  select d.event_id as "eventId", d.mentor_id as "mentorId", d.version::int, d.reason, d.last_error as "lastError",
+  select d.event_id as "eventId", d.key as "mentorId", d.version::int, d.reason, d.last_error as "lastError",
     d.resolution, (
       select count(*)::int from outbox.attempts a
       where a.event_id = d.event_id and a.outcome not in ('completed', 'parked', 'dispatch') and a.ended_at <= d.created_at + interval '1 second'
     ) as failures
-  from outbox.dead_letters d order by d.mentor_id, d.version, d.created_at`
+  from outbox.dead_letters d where d.topic = 'pause-status' order by d.key, d.version, d.created_at`
 
 const ENDINGS = `
   select event_id as "eventId", claim_token::int as token, ${millis("ended_at")} as at
@@ -76,11 +76,11 @@ const ENDINGS = `
   where outcome in ('completed', 'permanent', 'transient', 'parked') and claim_token is not null`
 
 const RECONCILED = `
-  select q.mentor_id as id, array_agg(q.version::int) as members
+  select q.key as id, array_agg(q.version::int) as members
   from outbox.events q
-  where q.dispatch_reason = 'reconcile'
-    or exists (select from outbox.attempts a where a.event_id = q.event_id and a.why = 'reconcile')
-  group by q.mentor_id`
+  where q.topic = 'pause-status' and (q.dispatch_reason = 'reconcile'
+    or exists (select from outbox.attempts a where a.event_id = q.event_id and a.why = 'reconcile'))
+  group by q.key`
 
 const COORDINATORS = `
   select mentor_id as id, array_agg(coordinator_id::text) as members

@@ -6,7 +6,7 @@ interface Open {
 
 const OPEN = `
   select event_id as "eventId" from outbox.dead_letters
-  where resolution is null order by mentor_id, version`
+  where resolution is null order by topic, key, version`
 
 const REDRIVE = "select outbox.redrive($1) ->> 'outcome' as outcome"
 const RESOLVE = "select outbox.resolve($1, 'superseded: a later version was told')"

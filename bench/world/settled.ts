@@ -47,10 +47,10 @@ const QUEUE = "outbox.events"
 const ATTEMPTS = "outbox.attempts"
 
 const multiply = async (client: Client, mentorId: string, count: number): Promise<void> => {
-  const own = { event_id: "gen_random_uuid()", mentor_id: "gen_random_uuid()", leads: "null" }
+  const own = { event_id: "gen_random_uuid()", key: "gen_random_uuid()", leads: "null" }
   await client.query(
     `${await copiesOf(client, QUEUE, own)}
-     from ${QUEUE} model cross join generate_series(1, $2) where model.mentor_id = $1`,
+     from ${QUEUE} model cross join generate_series(1, $2) where model.key = $1`,
     [mentorId, count]
   )
 }
@@ -65,7 +65,7 @@ export const fillSettled = async (client: Client, count: number): Promise<void> 
     `${await copiesOf(client, ATTEMPTS, { event_id: "other.event_id" })}
      from ${QUEUE} known join ${ATTEMPTS} model on model.event_id = known.event_id
      cross join ${QUEUE} other
-     where known.mentor_id = $1 and other.mentor_id <> $1`,
+     where known.key = $1 and other.key <> $1`,
     [mentorIds[0]]
   )
 }

@@ -20,8 +20,8 @@ export interface QueueRow {
 }
 
 const LAST_EVENT = `
-  select q.event_id, q.transition, q.version::int, q.status, q.attempts, q.delivery_id, q.last_error, q.receipt,
-    outbox.payload_of(q)::text as body,
+  select q.event_id, case q.record ->> 'status' when 'paused' then 'PAUSE' else 'RESUME' end as transition, q.version::int, q.status, q.attempts, q.delivery_id, q.last_error, q.receipt,
+    outbox.body(q)::text as body,
     (
       select r.status_code
       from outbox.deliveries d
@@ -31,7 +31,7 @@ const LAST_EVENT = `
       limit 1
     ) as response_status
   from outbox.events q
-  where q.mentor_id = $1
+  where q.topic = 'pause-status' and q.key = $1::text
   order by q.version desc
   limit 1`
 

@@ -35,10 +35,10 @@ as $$
 begin
   perform demo.announce('queue', new.event_id, jsonb_build_object(
     'mentor', coalesce(
-      (select p.full_name from public.peer_mentor_profiles p where p.id = new.mentor_id),
-      'mentor ' || new.mentor_id
+      (select p.full_name from public.peer_mentor_profiles p where p.id::text = new.key),
+      'mentor ' || new.key
     ),
-    'transition', new.transition,
+    'transition', case new.record ->> 'status' when 'paused' then 'PAUSE' else 'RESUME' end,
     'version', new.version,
     'source', new.source,
     'before', case when tg_op = 'UPDATE' then old.status end,
