@@ -18,7 +18,16 @@ export default defineConfig({
           isolate: false,
           testTimeout: 120_000,
           hookTimeout: 120_000,
-          include: ["test/*.test.ts", "test/{schema,services,layers}/**/*.test.ts"]
+          include: ["test/*.test.ts", "test/{schema,services,layers}/**/*.test.ts"],
+          exclude: ["test/package.test.ts"]
+        }
+      },
+      {
+        test: {
+          name: "package",
+          include: ["test/package.test.ts"],
+          testTimeout: 300_000,
+          hookTimeout: 300_000
         }
       },
       {

@@ -5,6 +5,7 @@ import { calledByFirstDelivery } from "../build/rehearsal.ts"
 import * as DedupeStoreSupabase from "../src/layers/DedupeStoreSupabase.ts"
 import * as OrchestratorClientHttp from "../src/layers/OrchestratorClientHttp.ts"
 import * as SupabaseRest from "../src/layers/SupabaseRest.ts"
+import { packageVersion } from "../src/schema/PackageVersion.ts"
 import { receive } from "../src/layers/WebhookHttp.ts"
 import { signed, webhookWorld } from "./layers/webhookWorld.ts"
 import { answered, config, countingClock, fetchOf, rpcClient } from "./support/layers.ts"
@@ -29,10 +30,10 @@ describe("a bundle", () => {
     assert.isTrue(isOverBudget({ ...handler, ...budget, gzipBytes: budget.gzipBytes + 1 }))
   })
 
-  it("of the handler is what a delivery needs: 142 KB, 48.5 KB with gzip, 104 modules", () => {
+  it("of the handler is what a delivery needs: 142 KB, 48.5 KB with gzip, 105 modules", () => {
     assert.isAtMost(handler.budget.bytes, 142_000)
     assert.isAtMost(handler.budget.gzipBytes, 48_500)
-    assert.isAtMost(handler.modules.length, 104)
+    assert.isAtMost(handler.modules.length, 105)
   })
 
   it("of the handler calls at most 790 functions for its first delivery, nearly all of them compiled with it", async () => {
@@ -67,6 +68,10 @@ describe("a bundle", () => {
       handler.modules.filter((path) => unwanted.test(path)),
       []
     )
+  })
+
+  it.each(bundles)("$name says its version in its log", ({ code }) => {
+    assert.match(code, new RegExp(`["'\`]${packageVersion.replaceAll(".", "[.]")}["'\`]`))
   })
 
   it.each(bundles)("$name asks Deno for nothing of Node", ({ code }) => {

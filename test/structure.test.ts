@@ -32,17 +32,29 @@ const filesIn = (folder: string): ReadonlyArray<File> =>
     })
 
 const source = filesIn("src")
+const entries = source.filter(({ path }) => path.startsWith("src/entries/"))
+const withoutEntries = source.filter((file) => !entries.includes(file))
 const functions = filesIn("supabase/functions").filter(({ path }) => !path.includes("/dist/"))
 const tests = filesIn("test")
-const every = [...source, ...functions, ...filesIn("bench"), ...filesIn("chaos"), ...filesIn("local"), ...tests]
+const app = ["src", "test"].flatMap((folder) => filesIn(`examples/larger-app/${folder}`))
+const every = [...source, ...functions, ...filesIn("bench"), ...app, ...filesIn("chaos"), ...filesIn("local"), ...tests]
 
 const importsOf = ({ path, text }: File): ReadonlyArray<string> =>
   [...text.matchAll(/^(?:import\b[^"]*|export\b[^"=;]*\bfrom )"([^"]+)"/gm)].map(([, name = ""]) =>
     name.startsWith(".") ? posix.join(posix.dirname(path), name) : name
   )
 
-const rooms = ["src/schema/", "src/services/", "src/topics/", "src/layers/", "src/", "supabase/functions/"]
-const roomOf = (path: string): number => rooms.findIndex((room) => path.startsWith(room))
+// The entries of the package are above all: they may import anything of src, and nothing imports them.
+const rooms = [
+  "src/schema/",
+  "src/services/",
+  "src/topics/",
+  "src/layers/",
+  "src/\\w+\\.ts",
+  "supabase/functions/",
+  "src/entries/"
+]
+const roomOf = (path: string): number => rooms.findIndex((room) => new RegExp(`^${room}`).test(path))
 
 /** Each place in the code of a file that matches, as path:line. */
 const places = (files: ReadonlyArray<File>, pattern: RegExp): ReadonlyArray<string> =>
@@ -67,7 +79,7 @@ describe("the scan", () => {
 
 describe("rooms", () => {
   it("every file is in a room of its own kind", () => {
-    const kinds = /^src\/(?:(?:schema|services|topics|layers)\/[A-Z]\w*|[a-z]\w*)\.ts$/
+    const kinds = /^src\/(?:(?:schema|services|topics|layers)\/[A-Z]\w*|(?:entries\/)?[a-z]\w*)\.ts$/
     assert.deepStrictEqual(
       source.map(({ path }) => path).filter((path) => !kinds.test(path)),
       []
@@ -81,6 +93,43 @@ describe("rooms", () => {
         .map((path) => `${file.path} imports ${path}`)
     )
     assert.deepStrictEqual(wrong, [])
+  })
+
+  it("nothing imports an entry of the package", () => {
+    const wrong = [...source, ...functions].flatMap((file) =>
+      importsOf(file)
+        .filter((path) => path.startsWith("src/entries/"))
+        .map((path) => `${file.path} imports ${path}`)
+    )
+    assert.deepStrictEqual(wrong, [])
+  })
+
+  it("an entry of the package only exports what is elsewhere", () => {
+    assert.isAtLeast(entries.length, 5)
+    const exported = /^export (?:type )?(?:\{[^}]*\}|\* as \w+) from "\.\.\/[\w/]+\.ts"$/gm
+    const rest = entries.flatMap(({ path, text }) =>
+      text
+        .replaceAll(exported, "")
+        .split("\n")
+        .filter((line) => line !== "" && !line.startsWith("//"))
+        .map((line) => `${path}: ${line}`)
+    )
+    assert.deepStrictEqual(rest, [])
+  })
+
+  it("the entries of the program, of the client and for tests bring no package but effect", () => {
+    const reached = (path: string, seen = new Set<string>()): ReadonlySet<string> => {
+      const file = source.find((other) => other.path === path)
+      if (seen.has(path) || file === undefined) return seen.add(path)
+      seen.add(path)
+      for (const imported of importsOf(file)) reached(imported, seen)
+      return seen
+    }
+    const packages = ["index", "client", "testing"].flatMap((name) =>
+      [...reached(`src/entries/${name}.ts`)].filter((path) => !/^(?:src|effect)\//.test(path))
+    )
+    assert.deepStrictEqual(packages, [])
+    assert.include([...reached("src/entries/supabase.ts")], "@supabase/postgrest-js")
   })
 
   it("the functions import nothing but the files of src, and those nothing outside it", () => {
@@ -132,7 +181,7 @@ describe("code", () => {
     ["try and catch statements", /\btry\s*\{|\bcatch\s*[({]\s*\w*\s*\)?\s*\{/],
     ["any", /(?:[:<,|&(]|=>|\bas)\s*any\b/],
     ["casts", /\bas\s+(?!const\b)/],
-    ["barrels", /^export\s*[*{]/],
+    ["barrels, through which a bundle takes in more than it uses", /^export\s*[*{]/],
     ["assertions that a value is there", /[\w)\]]!(?=[.;,)\]\s]|$)(?!=)/],
     ["the machine's clock", /\bDate\.now\b|\bnew Date\b|\bperformance\.now\b/],
     ["chance that tests cannot steer", /\bMath\.random\b/],
@@ -140,7 +189,7 @@ describe("code", () => {
     ["suppressed errors", /@ts-(?:ignore|expect-error|nocheck)/],
     ["what node cannot strip", /^\s*(?:export\s+)?(?:declare\s+)?(?:const\s+)?(?:enum|namespace)\s/]
   ])("of src is free of %s", (_, pattern) => {
-    assert.deepStrictEqual(places(source, pattern), [])
+    assert.deepStrictEqual(places(withoutEntries, pattern), [])
   })
 
   it("of src imports at run time in one place: what a delivery never needs", () => {

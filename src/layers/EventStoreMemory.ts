@@ -193,3 +193,5 @@ export const make = (...topics: ReadonlyArray<string>) => {
   })
   return { layer, state }
 }
+
+export const layer = Layer.suspend(() => make().layer)

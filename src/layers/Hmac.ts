@@ -9,6 +9,10 @@ const utf8 = new TextEncoder()
 export const importKey = (bytes: Uint8Array): Effect.Effect<CryptoKey> =>
   Effect.promise(() => crypto.subtle.importKey("raw", new Uint8Array(bytes), algorithm, false, ["sign", "verify"]))
 
+/** The signature of some bytes. */
+export const sign = (key: CryptoKey, bytes: Uint8Array<ArrayBuffer>): Effect.Effect<Uint8Array<ArrayBuffer>> =>
+  Effect.promise(() => crypto.subtle.sign("HMAC", key, bytes).then((mac) => new Uint8Array(mac)))
+
 /** Whether a signature is right, in constant time. */
 export const verify = (
   key: CryptoKey,
@@ -22,12 +26,10 @@ export const verify = (
  */
 export const equalToAny = Effect.fnUntraced(function* (secrets: ReadonlyArray<Redacted.Redacted>) {
   const key = yield* importKey(crypto.getRandomValues(new Uint8Array(32)))
-  const macs = yield* Effect.forEach(secrets, (secret) =>
-    Effect.promise(() => crypto.subtle.sign("HMAC", key, utf8.encode(Redacted.value(secret))))
-  )
+  const macs = yield* Effect.forEach(secrets, (secret) => sign(key, utf8.encode(Redacted.value(secret))))
   return (given: string): Effect.Effect<boolean> =>
     Effect.map(
-      Effect.forEach(macs, (mac) => verify(key, new Uint8Array(mac), utf8.encode(given))),
+      Effect.forEach(macs, (mac) => verify(key, mac, utf8.encode(given))),
       (matches) => matches.includes(true)
     )
 })

@@ -3,13 +3,13 @@ import { ContinueMillis } from "../services/Continue.ts"
 import * as Config from "./Config.ts"
 import * as DedupeStoreSupabase from "./DedupeStoreSupabase.ts"
 import { HttpLimits } from "./Http.ts"
-import * as Logging from "./Logging.ts"
 import * as OrchestratorClientHttp from "./OrchestratorClientHttp.ts"
 import * as SignatureVerifierWebCrypto from "./SignatureVerifierWebCrypto.ts"
 import * as SupabaseRest from "./SupabaseRest.ts"
 
 /**
- * The webhook handler as it runs on Supabase, configured by the environment. Built one after the other from below, each
+ * The services of the webhook handler as it runs on Supabase, configured by the environment. They log through whatever
+ * logger the program has. Built one after the other from below, each
  * with what is below it: to build them side by side takes a fiber for each, and none of them waits for anything long.
  */
 export const layer = HttpLimits.layer.pipe(
@@ -17,6 +17,5 @@ export const layer = HttpLimits.layer.pipe(
   Layer.provideMerge(Layer.provide(DedupeStoreSupabase.layer, SupabaseRest.layer)),
   Layer.provideMerge(SignatureVerifierWebCrypto.layer),
   Layer.provideMerge(Layer.effect(ContinueMillis, Config.continueMillis)),
-  Layer.provideMerge(Logging.layer),
   Layer.provide(Config.fromEnvironment)
 )

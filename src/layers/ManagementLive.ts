@@ -4,16 +4,14 @@ import * as AccessSupabase from "./AccessSupabase.ts"
 import * as Config from "./Config.ts"
 import * as EventStoreSupabase from "./EventStoreSupabase.ts"
 import { HttpLimits } from "./Http.ts"
-import * as Logging from "./Logging.ts"
 import { ManagementHttp } from "./ManagementHttp.ts"
 import * as SupabaseRest from "./SupabaseRest.ts"
 import * as SurroundingsHttp from "./SurroundingsHttp.ts"
 
 /** The management routes of some topics as they run on Supabase, configured by the environment. */
 export const layerOf = (...topics: ReadonlyArray<ManagedTopic>) =>
-  Layer.merge(
+  ManagementHttp.layer.pipe(
     Layer.provide(
-      ManagementHttp.layer,
       Layer.mergeAll(
         AccessSupabase.layer,
         Layer.provide(EventStoreSupabase.layer, SupabaseRest.layer),
@@ -22,5 +20,5 @@ export const layerOf = (...topics: ReadonlyArray<ManagedTopic>) =>
         HttpLimits.layer
       )
     ),
-    Logging.layer
-  ).pipe(Layer.provide(Config.fromEnvironment))
+    Layer.provide(Config.fromEnvironment)
+  )

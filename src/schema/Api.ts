@@ -10,6 +10,7 @@ import type { Caller } from "./Caller.ts"
 import * as Documented from "./Documented.ts"
 import { EventQuery } from "./EventRequests.ts"
 import { EventId } from "./Identifiers.ts"
+import { packageVersion } from "./PackageVersion.ts"
 import { topicPath } from "./Paths.ts"
 import * as Problems from "./ProblemReplies.ts"
 
@@ -177,7 +178,7 @@ export const ManagementApi = HttpApi.make("pause-status-webhook-handler")
   .annotateMerge(
     OpenApi.annotations({
       title: "pause-status-webhook-handler",
-      version: "1.0.0",
+      version: packageVersion,
       license: { name: "MIT", identifier: "MIT" },
       description:
         "Tells coordinators about every paused or resumed mentor exactly once. On Supabase all paths are below " +

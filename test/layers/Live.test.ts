@@ -1,12 +1,16 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Layer, Logger, References } from "effect"
 import * as Live from "../../src/layers/Live.ts"
+import * as Logging from "../../src/layers/Logging.ts"
+import * as ManagementLive from "../../src/layers/ManagementLive.ts"
+import * as OrchestratorLive from "../../src/layers/OrchestratorLive.ts"
 import * as WebHandler from "../../src/layers/WebHandler.ts"
 import { handler } from "../../src/main.ts"
+import { packageVersion } from "../../src/schema/PackageVersion.ts"
 import { ContinueMillis } from "../../src/services/Continue.ts"
 import { handler as orchestrator } from "../../src/orchestrator.ts"
 import { bytesOf, outboxPause } from "../support/payloads.ts"
-import { secret } from "../support/signing.ts"
+import { secret, staticSecret } from "../support/signing.ts"
 import { capturedConsole, signed } from "./webhookWorld.ts"
 
 const environment = (settings: Readonly<Record<string, string>>) =>
@@ -28,6 +32,8 @@ const environment = (settings: Readonly<Record<string, string>>) =>
 
 const project = { SUPABASE_URL: "http://127.0.0.1:9", SUPABASE_SECRET_KEYS: '{"default":"sb_secret_1"}' }
 
+const deployed = Layer.provideMerge(Live.layer, Logging.layer)
+
 const forged = () => signed(bytesOf(outboxPause), { "webhook-signature": "v1,AAAA" })
 const stranger = () => new Request("http://localhost/pause-notification-orchestrator", { method: "POST" })
 
@@ -40,6 +46,10 @@ describe("the functions as they are deployed", () => {
       assert.strictEqual((yield* Effect.promise(() => handler(forged()))).status, 401)
       assert.lengthOf(lines, 2)
       assert.include(lines[1], "SignatureRejected")
+      assert.deepStrictEqual(
+        lines.map((line) => JSON.parse(line).annotations),
+        [{ version: packageVersion }, { version: packageVersion }]
+      )
     })
   )
 
@@ -47,7 +57,7 @@ describe("the functions as they are deployed", () => {
     Effect.gen(function* () {
       yield* capturedConsole()
       const ask = Effect.promise(() =>
-        WebHandler.make(Live.layer, () => Effect.map(ContinueMillis, (millis) => new Response(String(millis))))(
+        WebHandler.make(deployed, () => Effect.map(ContinueMillis, (millis) => new Response(String(millis))))(
           new Request("http://localhost")
         ).then((response) => response.text())
       )
@@ -71,7 +81,7 @@ describe("the functions as they are deployed", () => {
     Effect.gen(function* () {
       const lines = yield* capturedConsole()
       yield* environment({ ...project, WEBHOOK_STATIC_SECRET: "a static secret, of any text" })
-      const quiet = WebHandler.make(Live.layer, () => Effect.succeed(new Response()))
+      const quiet = WebHandler.make(deployed, () => Effect.succeed(new Response()))
       yield* Effect.promise(() => quiet(new Request("http://localhost")))
       yield* Effect.promise(() => quiet(new Request("http://localhost")))
       assert.deepStrictEqual(
@@ -85,12 +95,42 @@ describe("the functions as they are deployed", () => {
     Effect.gen(function* () {
       const lines = yield* capturedConsole()
       yield* environment({ ...project, WEBHOOK_SECRETS: secret, LOG_LEVEL: "Error" })
-      const quiet = WebHandler.make(Live.layer, () => Effect.as(Effect.logWarning("quiet"), new Response()))
-      const loud = WebHandler.make(Live.layer, () => Effect.as(Effect.logError("loud"), new Response()))
+      const quiet = WebHandler.make(deployed, () => Effect.as(Effect.logWarning("quiet"), new Response()))
+      const loud = WebHandler.make(deployed, () => Effect.as(Effect.logError("loud"), new Response()))
       yield* Effect.promise(() => quiet(new Request("http://localhost")))
       yield* Effect.promise(() => loud(new Request("http://localhost")))
       assert.lengthOf(lines, 1)
       assert.include(lines[0], "loud")
+    })
+  )
+})
+
+describe("the services of an app", () => {
+  it.live("log through the app's logger, from the app's level on, and on nobody's console", () =>
+    Effect.gen(function* () {
+      const lines = yield* capturedConsole()
+      yield* environment({
+        ...project,
+        WEBHOOK_SECRETS: secret,
+        WEBHOOK_STATIC_SECRET: staticSecret,
+        LOG_LEVEL: "None"
+      })
+      const heard: Array<unknown> = []
+      const logger = Logger.make(({ message }) => void heard.push(...[message].flat()))
+      const loggers = yield* Effect.gen(function* () {
+        assert.strictEqual(yield* References.MinimumLogLevel, "Debug")
+        assert.deepStrictEqual(yield* References.CurrentLogAnnotations, {})
+        yield* Effect.logDebug("here")
+        return yield* Logger.CurrentLoggers
+      }).pipe(
+        Effect.provide(Layer.mergeAll(Live.layer, ManagementLive.layer, OrchestratorLive.layer)),
+        Effect.provide(Layer.merge(Logger.layer([logger]), Layer.succeed(References.MinimumLogLevel, "Debug")))
+      )
+      assert.deepStrictEqual([...loggers], [logger])
+      assert.lengthOf(heard, 2)
+      assert.deepInclude(heard[0], { outcome: "static_secret" })
+      assert.strictEqual(heard[1], "here")
+      assert.deepStrictEqual(lines, [])
     })
   )
 })

@@ -1,0 +1,13 @@
+// pause-status-webhook-handler/http: the program as routes of an HttpRouter, and as a fetch handler.
+
+export * as WebhookRouter from "../layers/WebhookRouter.ts"
+export * as ManagementApi from "../layers/ManagementApi.ts"
+export * as OrchestratorHttp from "../layers/OrchestratorHttp.ts"
+export { ManagementHttp } from "../layers/ManagementHttp.ts"
+export * as WebHandler from "../layers/WebHandler.ts"
+export { receive, type WebhookServices } from "../layers/WebhookHttp.ts"
+export { HttpLimits } from "../layers/Http.ts"
+export { Misconfigured } from "../layers/Config.ts"
+export { type ReplyError, toProblem, toResponse } from "../layers/Problems.ts"
+export { Api } from "../schema/Api.ts"
+export { eventsPath } from "../schema/Paths.ts"

@@ -1,0 +1,211 @@
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import { randomUUID } from "node:crypto"
+import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises"
+import { join } from "node:path"
+import { type App, installApp, nodes, root, type Running } from "./package/app.ts"
+import { type Project, startProject } from "./package/project.ts"
+import { eventually } from "./support/eventually.ts"
+import { bytesOf, newPause } from "./support/payloads.ts"
+import { secret, standardHeaders } from "./support/signing.ts"
+
+let app: App
+let project: Project
+
+beforeAll(async () => {
+  project = await startProject()
+  app = await installApp()
+})
+afterAll(async () => {
+  await app?.[Symbol.asyncDispose]()
+  await project?.[Symbol.asyncDispose]()
+})
+
+const programs = [...(await nodes())]
+
+const manifest = JSON.parse(await readFile(join(root, "package.json"), "utf8"))
+
+const filesBelow = async (directory: string): Promise<ReadonlyArray<string>> => {
+  const entries = await readdir(directory, { recursive: true, withFileTypes: true })
+  return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
+}
+
+const sizeOf = async (directories: ReadonlyArray<string>): Promise<number> => {
+  const files = (await Promise.all(directories.map(filesBelow))).flat()
+  return (await Promise.all(files.map((file) => stat(file)))).reduce((sum, { size }) => sum + size, 0)
+}
+
+describe("the package", () => {
+  it("is what a consumer needs: built JavaScript with types, migrations, contract, and four texts", () => {
+    const paths = app.packed.files.map(({ path }) => path)
+    const needed = /^dist\/[\w/]+\.(?:js|d\.ts)$|^supabase\/migrations\/\d+_\w+\.sql$|^docs\/openapi\.json$/
+    assert.deepStrictEqual(paths.filter((path) => !needed.test(path)).toSorted(), [
+      "CHANGELOG.md",
+      "LICENSE",
+      "README.md",
+      "package.json"
+    ])
+    assert.isAtMost(paths.length, 230)
+    assert.isAtMost(app.packed.size, 250_000)
+    assert.isAtMost(app.packed.unpackedSize, 1_200_000)
+  })
+
+  it("brings two packages, effect aside, in less than 3 MB", async () => {
+    assert.sameMembers(Object.keys(manifest.dependencies), ["@supabase/postgrest-js", "jose"])
+    assert.deepStrictEqual(Object.keys(manifest.peerDependencies), ["effect"])
+    const modules = join(app.directory, "node_modules")
+    const brought = [manifest.name, ...Object.keys(manifest.dependencies)].map((name) => join(modules, name))
+    assert.isAtMost(await sizeOf(brought), 3_000_000)
+  })
+
+  it("brings no program: no other node gets on the app's path", async () => {
+    const installed = await readdir(join(app.directory, "node_modules"))
+    assert.notInclude(installed, ".bin")
+    assert.deepStrictEqual(
+      installed.filter((name) => /^(?:node|postgres|deno|embedded)/.test(name)),
+      []
+    )
+  })
+
+  it("exports entries by audience, the migrations and the contract, and nothing below them", async () => {
+    const script = `
+      const names = ${JSON.stringify(Object.keys(manifest.exports).filter((name) => !name.includes("*")))}
+      for (const name of names) import.meta.resolve("${manifest.name}" + name.slice(1))
+      const migration = "${manifest.name}/migrations/${(await readdir(join(root, "supabase/migrations"))).at(0)}"
+      const found = [import.meta.resolve(migration)].filter((url) => !process.getBuiltinModule("node:fs").existsSync(new URL(url)))
+      const inner = await import("${manifest.name}/dist/main.js").catch(({ code }) => code)
+      console.log(JSON.stringify([found, inner]))`
+    const output = await app.node(process.execPath, ["--input-type=module", "--eval", script])
+    assert.deepStrictEqual(JSON.parse(output), [[], "ERR_PACKAGE_PATH_NOT_EXPORTED"])
+  })
+
+  it("passes a consumer's strict tsc with lib ES2023, its own types and effect's checked as well", async () => {
+    const folder = join(app.directory, "everything")
+    const base = JSON.parse(await readFile(join(app.directory, "tsconfig.json"), "utf8"))
+    const entries = Object.keys(manifest.exports).filter((name) => /^\.(?:\/[a-z]+)?$/.test(name))
+    const imports = entries.map((name, index) => `export * as e${index} from "${manifest.name}${name.slice(1)}"\n`)
+    await mkdir(folder)
+    await writeFile(join(folder, "index.ts"), imports.join(""))
+    await writeFile(
+      join(folder, "tsconfig.json"),
+      JSON.stringify({ compilerOptions: { ...base.compilerOptions, skipLibCheck: false }, include: ["index.ts"] })
+    )
+    assert.isAtLeast(entries.length, 5)
+    assert.deepStrictEqual(base.compilerOptions.lib, ["ES2023", "DOM"])
+    assert.strictEqual(await app.tsc(folder), "")
+  })
+
+  it.each(programs)("runs on Node %s", async (_, program) => {
+    const script = `
+      import { Effect, Layer } from "effect"
+      import { handleWebhookEvent } from "${manifest.name}"
+      import "${manifest.name}/client"
+      import "${manifest.name}/http"
+      import { Environment, SignatureVerifierWebCrypto } from "${manifest.name}/supabase"
+      import { DedupeStoreMemory, OrchestratorClientMemory, signDelivery } from "${manifest.name}/testing"
+      const secret = "${secret}"
+      const pause = ${JSON.stringify(newPause())}
+      const body = new TextEncoder().encode(JSON.stringify([pause, { ...pause, record: {} }]))
+      const program = Effect.gen(function* () {
+        const headers = yield* signDelivery({ secret, id: "batch", body })
+        return yield* handleWebhookEvent({ header: (name) => headers[name], body })
+      }).pipe(
+        Effect.provide([SignatureVerifierWebCrypto.layer, DedupeStoreMemory.layer, OrchestratorClientMemory.layer]),
+        Effect.provideService(Environment, { WEBHOOK_SECRETS: secret, SUPABASE_URL: "http://localhost" })
+      )
+      const { items } = await Effect.runPromise(program)
+      console.log("items: " + items.map(({ result }) => result._tag))`
+    assert.include(await app.node(program, ["--input-type=module", "--eval", script]), "items: Success,Failure")
+  })
+})
+
+describe("a larger app", () => {
+  const deliver = (url: string, id: string = randomUUID(), parent = {}) => {
+    const pause = { ...newPause(), event_id: id }
+    const body = bytesOf(pause)
+    const headers = { ...standardHeaders(body, { id, seconds: Math.floor(Date.now() / 1000) }), ...parent }
+    return fetch(`${url}/api/v1/webhooks/pause-status`, {
+      method: "POST",
+      body,
+      headers: { "content-type": "application/json", ...headers }
+    })
+  }
+
+  let running: Running
+
+  beforeAll(async () => {
+    running = await app.start({
+      SUPABASE_URL: project.url,
+      SUPABASE_SECRET_KEY: "sb_secret_of_the_app",
+      WEBHOOK_SECRETS: secret,
+      OTEL_TRACES_EXPORTER: "otlp",
+      OTEL_EXPORTER_OTLP_ENDPOINT: project.url
+    })
+  })
+  afterAll(() => running?.[Symbol.asyncDispose]())
+
+  it("passes its strict tsc, and its own tests", async () => {
+    assert.strictEqual(await app.tsc(), "")
+    assert.match(await app.node(process.execPath, ["--test"]), /^# pass 1$|^ℹ pass 1$/m)
+  })
+
+  it("serves its own routes", async () => {
+    const response = await fetch(`${running.url}/mentors/paused`)
+    assert.strictEqual(response.status, 200)
+    assert.lengthOf(await response.json(), 1)
+  })
+
+  it("answers a signed delivery, with its own client, orchestrator, logger and tracer", async () => {
+    const [traceId, spanId] = ["4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"]
+    const response = await deliver(running.url, randomUUID(), { traceparent: `00-${traceId}-${spanId}-01` })
+    assert.strictEqual(response.status, 200)
+    const { receipt, status } = await response.json()
+    assert.deepStrictEqual([status, receipt], ["notified", { notified: 1 }])
+    const key = "sb_secret_of_the_app"
+    assert.deepStrictEqual(project.calls, [
+      { name: "pause_status_claim", key },
+      { name: "pause_status_settle", key }
+    ])
+    const lines = running.lines()
+    assert.isNotEmpty(lines.filter((line) => line.includes("service=orchestrator") && line.includes("level=INFO")))
+    assert.isNotEmpty(lines.filter((line) => line.includes("notified") && line.includes("durationMs")))
+    assert.deepStrictEqual(
+      lines.filter((line) => line.startsWith("{")),
+      []
+    )
+    await eventually(() => project.spans.map(({ name }) => name)).toContain("Orchestrator.tell")
+    const told = project.spans.find(({ name }) => name === "Orchestrator.tell")
+    const served = project.spans.find((span) => span.parentSpanId === spanId)
+    assert.strictEqual(told?.traceId, traceId)
+    assert.strictEqual(told?.parentSpanId, served?.spanId)
+  })
+
+  it("refuses a forged one", async () => {
+    const response = await fetch(`${running.url}/api/v1/webhooks/pause-status`, {
+      method: "POST",
+      body: "{}",
+      headers: { "content-type": "application/json" }
+    })
+    assert.strictEqual(response.status, 401)
+  })
+
+  it("answers a delivery that is under way when SIGTERM comes, and then ends", async () => {
+    const claimed = project.holdClaim()
+    const reply = deliver(running.url)
+    const letThrough = await claimed
+    running.signal("SIGTERM")
+    await eventually(() =>
+      fetch(running.url).then(
+        () => "open",
+        () => "closed"
+      )
+    ).toBe("closed")
+    letThrough()
+    assert.strictEqual((await reply).status, 200)
+    assert.strictEqual(project.calls.at(-1)?.name, "pause_status_settle")
+    assert.strictEqual(await running.ended, 130)
+    assert.lengthOf(
+      project.spans.filter(({ name }) => name === "Orchestrator.tell"),
+      2
+    )
+  })
+})
