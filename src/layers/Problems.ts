@@ -8,8 +8,10 @@ import type {
   EventUnknown,
   RedriveSuperseded
 } from "../services/EventStore.ts"
-import type { WebhookError } from "../services/Outcome.ts"
-import type { OrchestrationError } from "../services/PauseOrchestrator.ts"
+import type { Release } from "../services/DedupeStore.ts"
+import type { TopicError, WebhookError } from "../services/Outcome.ts"
+import type { OrchestratorError } from "../topics/OrchestratorClient.ts"
+import type { OrchestrationError } from "../topics/PauseOrchestrator.ts"
 import type { Misconfigured } from "./Config.ts"
 import type { InvalidId, InvalidQuery } from "./InvalidRequest.ts"
 
@@ -61,12 +63,25 @@ type ManagementError =
   | EventNotFailed
   | EventNotSettled
   | EventStoreUnavailable
-export type ReplyError = RequestError | WebhookError | OrchestrationError | ManagementError | Misconfigured | Internal
+export type ReplyError =
+  | RequestError
+  | WebhookError<OrchestratorError>
+  | OrchestrationError
+  | ManagementError
+  | Misconfigured
+  | Internal
 
 interface Row {
   readonly status: number
   readonly code: ProblemCode
 }
+
+// Errors of a topic that have a code of their own.
+const topicRows = {
+  OrchestratorRefused: { status: 502, code: "orchestrator_refused" },
+  OrchestratorUnavailable: { status: 502, code: "orchestrator_unavailable" },
+  OrchestratorCircuitOpen: { status: 503, code: "circuit_open" }
+} as const
 
 /** Every error, its status and its code: the one place where they meet. */
 export const table: { readonly [Tag in ReplyError["_tag"]]: Row } = {
@@ -97,9 +112,7 @@ export const table: { readonly [Tag in ReplyError["_tag"]]: Row } = {
   UnsupportedMediaType: { status: 415, code: "unsupported_media_type" },
   PayloadMismatch: { status: 422, code: "payload_mismatch" },
   EventUnstorable: { status: 422, code: "payload_mismatch" },
-  OrchestratorRefused: { status: 502, code: "orchestrator_refused" },
-  OrchestratorUnavailable: { status: 502, code: "orchestrator_unavailable" },
-  OrchestratorCircuitOpen: { status: 503, code: "circuit_open" },
+  ...topicRows,
   DedupeStoreUnavailable: { status: 503, code: "store_unavailable" },
   NotificationStoreUnavailable: { status: 503, code: "store_unavailable" },
   EventStoreUnavailable: { status: 503, code: "store_unavailable" },
@@ -107,6 +120,17 @@ export const table: { readonly [Tag in ReplyError["_tag"]]: Row } = {
   Misconfigured: { status: 503, code: "misconfigured" },
   Internal: { status: 500, code: "internal" }
 }
+
+/** The rows of all other errors of topics: what becomes of the event says what the sender does. */
+const releaseRows: { readonly [Kind in Release["kind"]]: Row } = {
+  permanent: { status: 502, code: "handler_refused" },
+  transient: { status: 502, code: "handler_unavailable" },
+  parked: { status: 503, code: "handler_parked" }
+}
+
+// By its release and not by its tag alone: a topic may call an error of its own NotFound.
+const isListed = (error: ReplyError | TopicError): error is ReplyError =>
+  !("release" in error) || Object.hasOwn(topicRows, error._tag)
 
 const titles: Readonly<Record<number, string>> = {
   400: "Bad Request",
@@ -202,22 +226,39 @@ const headersOf = (error: ReplyError): Readonly<Record<string, string>> => {
   }
 }
 
-/** The problem that an error is. **Source** RFC 9457. */
-export const toProblem = (error: ReplyError): Problem => {
-  const { code, status } = table[error._tag]
+const ofTopic = (error: TopicError) => {
+  const { kind, retryAfterSeconds } = error.release
+  const row = releaseRows[kind]
   return {
-    type: "about:blank",
-    title: titles[status] ?? "Error",
-    status,
-    code,
-    detail: detailOf(error),
-    ...extras(error)
+    row,
+    detail: error.message,
+    extras: row.status === 502 ? { retryable: kind === "transient" } : {},
+    headers: retryAfterSeconds === undefined ? {} : { "retry-after": String(retryAfterSeconds) }
   }
 }
 
+const partsOf = (error: ReplyError | TopicError) =>
+  isListed(error)
+    ? { row: table[error._tag], detail: detailOf(error), extras: extras(error), headers: headersOf(error) }
+    : ofTopic(error)
+
+const problemOf = ({ detail, extras, row: { code, status } }: ReturnType<typeof partsOf>): Problem => ({
+  type: "about:blank",
+  title: titles[status] ?? "Error",
+  status,
+  code,
+  detail,
+  ...extras
+})
+
+/** The problem that an error is. **Source** RFC 9457. */
+export const toProblem = (error: ReplyError | TopicError): Problem => problemOf(partsOf(error))
+
 /** The reply to an error. */
-export const toResponse = (error: ReplyError): Response =>
-  new Response(JSON.stringify(toProblem(error) satisfies typeof Problem.Encoded), {
-    status: table[error._tag].status,
-    headers: { "content-type": "application/problem+json", ...headersOf(error) }
+export const toResponse = (error: ReplyError | TopicError): Response => {
+  const parts = partsOf(error)
+  return new Response(JSON.stringify(problemOf(parts) satisfies typeof Problem.Encoded), {
+    status: parts.row.status,
+    headers: { "content-type": "application/problem+json", ...parts.headers }
   })
+}
