@@ -33,8 +33,19 @@ interface Entry {
 /** What a memory store holds, for tests to look at. */
 export type State = Map<EventId, Entry>
 
-const identityOf = ({ key, occurredAt, oldRecord, record, topic, version }: OutboxEvent): string =>
-  JSON.stringify([topic, key, version, occurredAt, record, oldRecord])
+const isEqual = (one: unknown, other: unknown): boolean => JSON.stringify(one) === JSON.stringify(other)
+
+const identityOf = ({ key, occurredAt, source, topic, version }: OutboxEvent) => [
+  topic,
+  key,
+  occurredAt,
+  source === "outbox" ? version : null
+]
+
+const isSame = (known: OutboxEvent, event: OutboxEvent): boolean =>
+  isEqual(identityOf(known), identityOf(event)) &&
+  Object.entries(event.record).every(([column, value]) => isEqual(known.record[column], value)) &&
+  (known.source === "outbox" || isEqual(known.oldRecord, event.oldRecord))
 
 const lineOf = ({ key, topic }: OutboxEvent): string => JSON.stringify([topic, key])
 
@@ -91,7 +102,7 @@ export const make = (options: { readonly leaseSeconds?: number; readonly outbox?
     const known = entry?.event ?? [...(outbox ?? [])].find((other) => other.eventId === eventId)
     if (known === undefined && outbox !== undefined && event.source === "outbox")
       return new EventNotInOutbox({ eventId })
-    if (known !== undefined && identityOf(known) !== identityOf(event)) return new PayloadMismatch({ eventId })
+    if (known !== undefined && !isSame(known, event)) return new PayloadMismatch({ eventId })
     if (entry?.state._tag === "Dead") return new EventDeadLettered({ eventId })
     if (entry?.state._tag === "Completed") return new AlreadyProcessed({ eventId, receipt: entry.state.receipt })
     if (entry?.state._tag === "Processing" && entry.state.leaseEndsAt > now) {

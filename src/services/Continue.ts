@@ -2,13 +2,13 @@ import * as Array from "effect/Array"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Result from "effect/Result"
 import type { DedupeStore, Next } from "./DedupeStore.ts"
 import { eventIdOf } from "./EventIdentity.ts"
+import type { Extracted, NoChange } from "./Extract.ts"
 import type { Handler } from "./Handler.ts"
-import type { BatchItem, PayloadError, TopicError } from "./Outcome.ts"
+import type { BatchItem, TopicError } from "./Outcome.ts"
 import { InvalidPayload } from "./Payload.ts"
-import { handleHeld, type Held, type Round, type Take, type Unreadable } from "./Round.ts"
+import { handleHeld, type Held, type Round, type Take } from "./Round.ts"
 
 /**
  * How long after its start a delivery may still take further events; 0 disables this.
@@ -36,35 +36,23 @@ export const startTaking = <R>({ atOnce }: { readonly atOnce: Effect.Effect<numb
     return take
   })
 
-/** What a settlement returned, read. **Shape** `lost` names no event, so that nothing but its lease can end its claim. */
-interface NextRound<Event> {
-  readonly held: Array<Held<Event>>
-  readonly unreadable: Array<Unreadable>
-  readonly lost: Array<PayloadError>
-}
-
-const wrong = (message: string, ...path: ReadonlyArray<string>) => new InvalidPayload({ issues: [{ path, message }] })
+const expectChange = <Event>(seen: Extracted<Event> | NoChange) =>
+  seen._tag === "Event"
+    ? Effect.succeed(seen)
+    : new InvalidPayload({ issues: [{ path: [], message: `Expected a change, but its topic reads ${seen.reason}` }] })
 
 const readNext = Effect.fnUntraced(function* <Event, E, R>(
-  { read }: Handler<Event, E, R>,
+  { name, read }: Handler<Event, E, R>,
   next: ReadonlyArray<Next>
-): Effect.fn.Return<NextRound<Event>> {
-  const round: NextRound<Event> = { held: [], unreadable: [], lost: [] }
+): Effect.fn.Return<ReadonlyArray<Held<Event>>> {
+  const held: Array<Held<Event>> = []
   for (const { payload, ...grant } of next) {
     const eventId = eventIdOf(payload)
-    const seen = yield* Effect.result(read(payload))
-    if (eventId === undefined) {
-      round.lost.push(Result.isFailure(seen) ? seen.failure : wrong("Missing key", "event_id"))
-    } else if (Result.isFailure(seen)) {
-      round.unreadable.push({ claim: { eventId, ...grant }, error: seen.failure })
-    } else if (seen.success._tag === "NoChange") {
-      const error = wrong(`Expected a change, and its topic reads none: ${seen.success.reason}`)
-      round.unreadable.push({ claim: { eventId, ...grant }, error })
-    } else {
-      round.held.push({ ...seen.success, claim: { eventId: seen.success.entry.eventId, ...grant } })
-    }
+    const seen = yield* Effect.result(Effect.flatMap(read(payload), expectChange))
+    if (eventId === undefined) yield* Effect.logError({ outcome: "no_event_id", topic: name })
+    else held.push({ claim: { eventId, ...grant }, seen })
   }
-  return round
+  return held
 })
 
 /**
@@ -80,14 +68,10 @@ export const continueWith = Effect.fnUntraced(function* <Event, E extends TopicE
   const items: Array<BatchItem<Event, E>> = []
   let waiting = next
   while (waiting.length > 0) {
-    const { held, lost, unreadable } = yield* readNext(handler, waiting)
-    items.push(
-      ...lost.map((error) => ({ eventId: undefined, result: Result.fail(error) })),
-      ...unreadable.map(({ claim, error }) => ({ eventId: claim.eventId, result: Result.fail(error) }))
-    )
+    const held = yield* readNext(handler, waiting)
     // The delivery's own events are already settled, so its reply does not depend on this.
-    const round = yield* Effect.catchCause(handleHeld(handler, held, unreadable, take), (cause) =>
-      Effect.as(Effect.logError({ outcome: "defect", continued: waiting.length }, cause), nothing)
+    const round = yield* Effect.catchCause(handleHeld(handler, held, take), (cause) =>
+      Effect.as(Effect.logError({ outcome: "defect", continued: held.length }, cause), nothing)
     )
     items.push(...Array.zipWith(held, round.results, ({ claim: { eventId } }, result) => ({ eventId, result })))
     waiting = round.next

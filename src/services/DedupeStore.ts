@@ -6,7 +6,8 @@ import type { EventId, EventTime } from "../schema/Identifiers.ts"
 import type { Receipt } from "../schema/Receipt.ts"
 
 /**
- * An event as the outbox keeps it. Two deliveries with one event id are the same event only if all but `source` is equal.
+ * An event as the outbox keeps it. Two deliveries with one event id are the same event only if topic, key, time, version
+ * and record are.
  *
  * **Shape** `record` and `oldRecord` are what the topic's Schema decoded; `oldRecord` is null for an INSERT; `version` is
  * missing for a stock webhook.
@@ -53,8 +54,8 @@ export interface Next extends Grant {
  */
 export interface Release {
   readonly kind: "transient" | "permanent" | "parked"
-  readonly status?: number
-  readonly retryAfterSeconds?: number
+  readonly status?: number | undefined
+  readonly retryAfterSeconds?: number | undefined
 }
 
 /** Why a claim is released. */

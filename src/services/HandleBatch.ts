@@ -33,12 +33,12 @@ export const handleBatch = Effect.fnUntraced(function* <Event, E extends TopicEr
     Result.isSuccess(read) && read.success._tag === "Event" ? [read.success] : []
   )
   const { continued, results } = events.length === 0 ? nothing : yield* handleAll(handler, events)
-  const ends = results.values()
+  let next = 0
   const items = reads.flatMap((read, index): ReadonlyArray<BatchItem<Event, E>> => {
     if (Result.isFailure(read)) return [{ eventId: eventIdOf(payloads[index]), result: Result.fail(read.failure) }]
     const { success } = read
     if (success._tag === "NoChange") return [{ eventId: eventIdOf(payloads[index]), result: Result.succeed(success) }]
-    return [...ends.take(1)].map((result) => ({ eventId: success.entry.eventId, result }))
+    return results.slice(next, ++next).map((result) => ({ eventId: success.entry.eventId, result }))
   })
   return { _tag: "Batch", items, continued }
 })

@@ -2,11 +2,11 @@ import * as Array from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { continueWith, startTaking } from "./Continue.ts"
-import { type ClaimError, DedupeStore, type DedupeStoreUnavailable } from "./DedupeStore.ts"
+import { DedupeStore, type DedupeStoreUnavailable } from "./DedupeStore.ts"
 import type { Extracted } from "./Extract.ts"
 import type { Handler } from "./Handler.ts"
-import type { BatchItem, Handled, TopicError } from "./Outcome.ts"
-import { type EventResult, handleHeld } from "./Round.ts"
+import type { BatchItem, EventError, Handled, TopicError } from "./Outcome.ts"
+import { type EventResult, handleHeld, inPlace } from "./Round.ts"
 
 /** How events ended. **Shape** `results` in their order; `continued` for the further events that settling returned. */
 export interface HandledAll<Event, E> {
@@ -32,26 +32,23 @@ export const handleAll = Effect.fnUntraced(function* <Event, E extends TopicErro
   const take = yield* startTaking(handler)
   const store = yield* DedupeStore
   const claims = yield* store.claim(events.map(({ entry }) => entry))
-  const held = Array.zipWith(events, claims, (event, claim) => Result.map(claim, (claim) => ({ ...event, claim })))
-  const granted = Array.getSuccesses(held)
-  const first = granted.length === 0 ? nothing : yield* handleHeld(handler, granted, [], take)
+  const held = Array.zipWith(events, claims, (event, claim) =>
+    Result.isSuccess(claim) ? [{ claim: claim.success, seen: Result.succeed(event) }] : []
+  ).flat()
+  const first = held.length === 0 ? nothing : yield* handleHeld(handler, held, take)
   const continued = yield* continueWith(handler, first.next, take)
-  const ends = first.results.values()
-  const results = claims.flatMap((claim): ReadonlyArray<EventResult<Event, E>> =>
-    Result.isFailure(claim) ? [Result.fail(claim.failure)] : ends.take(1).toArray()
-  )
-  return { results, continued }
+  return { results: inPlace(claims, first.results), continued }
 }, Effect.uninterruptible)
 
 /**
  * handleAll for one event.
  *
- * **Fails with** ClaimError, and as the topic does.
+ * **Fails with** EventError.
  */
 export const handleOne = <Event, E extends TopicError, R>(
   handler: Handler<Event, E, R>,
   event: Extracted<Event>
-): Effect.Effect<Handled<Event>, ClaimError | E, DedupeStore | R> =>
+): Effect.Effect<Handled<Event>, EventError<E>, DedupeStore | R> =>
   Effect.flatMap(handleAll(handler, [event]), ({ continued, results: [end] }) => {
     if (end === undefined) return Effect.die("the claim store answered fewer events than it was asked")
     return Effect.fromResult(continued.length === 0 ? end : Result.map(end, (handled) => ({ ...handled, continued })))

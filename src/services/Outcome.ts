@@ -11,11 +11,12 @@ import type { SignatureRejected, SignatureStale } from "./SignatureVerifier.ts"
  * What the engine asks of a topic's error.
  *
  * **Shape** `_tag` and `message` go into the log, the reply and the event's history: neither may hold a secret. `release`
- * says what becomes of the event.
+ * says what becomes of the event, and `eventId` names it in a reply.
  */
 export interface TopicError {
   readonly _tag: string
   readonly message: string
+  readonly eventId?: string
   readonly release: Release
 }
 
@@ -31,10 +32,11 @@ export type WebhookError<E> = SignatureRejected | SignatureStale | MalformedBody
 /**
  * The topic has just handled the event.
  *
- * **Shape** `continued` lists the further events that the same delivery handled, if any, and how each ended.
+ * **Shape** `status` is `no_recipients` when the receipt says that nobody was reached, else the topic's word; `continued` lists the further events that the same delivery handled, if any, and how each ended.
  */
 export interface Handled<Event> {
   readonly _tag: "Handled"
+  readonly status: string
   readonly eventId: EventId
   readonly key: string
   readonly event: Event

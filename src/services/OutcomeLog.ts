@@ -1,7 +1,6 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
-import { reachedNobody } from "../schema/Receipt.ts"
 import type { Handler } from "./Handler.ts"
 import {
   type BatchItem,
@@ -51,7 +50,7 @@ const tally = (items: ReadonlyArray<Item>) => {
   const failures = items.flatMap(failureOf)
   const ended = items.flatMap(({ result }) => (Result.isSuccess(result) ? [result.success] : []))
   const handled = ended.filter((end) => end._tag === "Handled")
-  const noRecipients = handled.filter(({ receipt }) => reachedNobody(receipt)).length
+  const noRecipients = handled.filter(({ status }) => status === "no_recipients").length
   const isExpectedOnly = items.every(({ result }) => Result.isSuccess(result) || isExpected(result.failure))
   return {
     isClean: isExpectedOnly && noRecipients === 0,
@@ -89,10 +88,9 @@ const logBatch = (done: string, { continued, items }: HandledBatch<unknown, Topi
 const logNoChange = ({ isUnexpected = false, reason }: NoChange, known: Line) =>
   log(!isUnexpected, { outcome: "no_change", ...known, reason })
 
-const logHandled = (done: string, { continued = [], receipt }: Handled<unknown>, known: Line) => {
-  const isTold = !reachedNobody(receipt)
+const logHandled = ({ continued = [], status }: Handled<unknown>, known: Line) => {
   const { further, isClean } = furtherOf(continued)
-  return log(isTold && isClean, { outcome: isTold ? done : "no_recipients", ...known, ...further })
+  return log(isClean && status !== "no_recipients", { outcome: status, ...known, ...further })
 }
 
 /**
@@ -121,7 +119,7 @@ export const logOutcome = <Event, E extends TopicError, R>(
   if (Exit.isSuccess(exit)) {
     const { value } = exit
     if (value._tag === "Batch") return logBatch(handler.done, value, known)
-    return value._tag === "NoChange" ? logNoChange(value, known) : logHandled(handler.done, value, known)
+    return value._tag === "NoChange" ? logNoChange(value, known) : logHandled(value, known)
   }
   const error = firstError<Failure>(exit.cause)
   if (error === undefined) return Effect.logError({ outcome: "defect", ...known }, exit.cause)

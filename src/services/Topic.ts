@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import type * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import type { AnyPayload, envelope } from "../schema/Envelope.ts"
-import { reachedNobody, type Receipt } from "../schema/Receipt.ts"
+import type { Receipt } from "../schema/Receipt.ts"
 import type { DedupeStore } from "./DedupeStore.ts"
 import { type EventMeta, extract, type NoChange, type Reading } from "./Extract.ts"
 import { handleBatch } from "./HandleBatch.ts"
@@ -43,13 +43,11 @@ export interface Options<P, Fields, E, R> {
 
 const fewAtOnce = 16
 
-const plainReply =
-  (done: string) =>
-  (ended: Handled<unknown> | NoChange): Readonly<Record<string, unknown>> => {
-    if (ended._tag === "NoChange") return { status: "no_change", key: ended.key, reason: ended.reason }
-    const { eventId, key, receipt } = ended
-    return { status: reachedNobody(receipt) ? "no_recipients" : done, eventId, key, receipt }
-  }
+const plainReply = (ended: Handled<unknown> | NoChange): Readonly<Record<string, unknown>> => {
+  if (ended._tag === "NoChange") return { status: "no_change", key: ended.key, reason: ended.reason }
+  const { eventId, key, receipt, status } = ended
+  return { status, eventId, key, receipt }
+}
 
 /**
  * Declares a topic.
@@ -69,8 +67,9 @@ export const make = <P extends AnyPayload, Fields extends object, E extends Topi
   name: string,
   options: Options<P, Fields, E, R>
 ): Topic<P, Fields & EventMeta, E, R> => {
-  const { about = () => ({}), atOnce = Effect.succeed(fewAtOnce), done = "handled", handle, payload, read } = options
-  const decode = decoder(name, payload, options.stock)
+  const { atOnce = Effect.succeed(fewAtOnce), done = "handled", handle, read } = options
+  const { about = () => ({}), reply = plainReply } = options
+  const decode = decoder(name, options.payload, options.stock)
 
   type Read = ReturnType<Handler<Fields & EventMeta, E, R>["read"]>
   const readEvent = (valid: P, webhookId: string | undefined): Read => {
@@ -90,7 +89,7 @@ export const make = <P extends AnyPayload, Fields extends object, E extends Topi
     atOnce,
     handle,
     about,
-    reply: options.reply ?? plainReply(done),
+    reply,
     decode,
     read: (body, webhookId) =>
       Effect.catchDefect(

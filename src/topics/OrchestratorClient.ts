@@ -37,12 +37,7 @@ export class OrchestratorUnavailable extends Data.TaggedError("OrchestratorUnava
     return `The orchestrator is unavailable: ${this.detail}`
   }
   get release(): Release {
-    const { retryAfterSeconds, status } = this
-    return {
-      kind: "transient",
-      ...(status !== undefined && { status }),
-      ...(retryAfterSeconds !== undefined && { retryAfterSeconds })
-    }
+    return { kind: "transient", status: this.status, retryAfterSeconds: this.retryAfterSeconds }
   }
 }
 

@@ -2,8 +2,6 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { EventTime, MentorId } from "../schema/Identifiers.ts"
 import type { PauseEvent } from "../schema/PauseEvent.ts"
-import { reachedNobody } from "../schema/Receipt.ts"
-import type { NotifiedReply } from "../schema/Replies.ts"
 import type { NoChangeReason } from "../schema/Transition.ts"
 import { WebhookPayload } from "../schema/WebhookPayload.ts"
 import { lowerCaseUuid } from "../services/EventIdentity.ts"
@@ -56,10 +54,9 @@ export const pauseStatus = Topic.make(name, {
     if (ended._tag === "NoChange") {
       return { status: "no_change", transition: "NO_CHANGE", reason: ended.reason, mentorId: ended.key }
     }
-    const { event, eventId, receipt } = ended
+    const { event, eventId, receipt, status } = ended
     const { mentorId, transition } = event
-    const status = reachedNobody(receipt) ? "no_recipients" : "notified"
-    return { status, transition, eventId, mentorId, receipt } satisfies typeof NotifiedReply.Encoded
+    return { status, transition, eventId, mentorId, receipt }
   }
 })
 
