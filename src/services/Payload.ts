@@ -45,8 +45,12 @@ export const toIssues = (error: Schema.SchemaError): ReadonlyArray<Issue> =>
 export const parseBody = (body: Uint8Array): Effect.Effect<unknown, MalformedBody> =>
   Effect.try({ try: (): unknown => JSON.parse(text.decode(body)), catch: () => new MalformedBody() })
 
-const mismatch = (input: object, key: "topic" | "schema" | "table", expected: string): ReadonlyArray<Issue> => {
-  const value = Predicate.hasProperty(input, key) ? input[key] : undefined
+const mismatch = (
+  input: Readonly<Record<PropertyKey, unknown>>,
+  key: "topic" | "schema" | "table",
+  expected: string
+): ReadonlyArray<Issue> => {
+  const value = input[key]
   if (value === undefined) return [{ path: [key], message: "Missing key" }]
   // Of what is no text, the schema says so.
   return Predicate.isString(value) && value !== expected ? [{ path: [key], message: `Expected "${expected}"` }] : []

@@ -14,6 +14,7 @@ import { Access } from "../../src/services/Access.ts"
 import { EventStore } from "../../src/services/EventStore.ts"
 import { Surroundings } from "../../src/services/Surroundings.ts"
 import { seedMemory, seedOf } from "../support/events.ts"
+import { pauseStatus } from "../../src/topics/PauseStatus.ts"
 import { config } from "../support/layers.ts"
 import { bytesOf, outboxPause } from "../support/payloads.ts"
 import { managementWorld } from "./managementWorld.ts"
@@ -30,7 +31,7 @@ const app = Effect.fnUntraced(function* (held: Layer.Layer<EventStore>) {
     Layer.succeed(Surroundings, { orchestrator: Effect.succeed({ ok: true }), secrets: { ok: true } }),
     held
   ).pipe(Layer.provide(config(settings)))
-  const routes = Layer.mergeAll(ManagementApi.layer, WebhookRouter.layer).pipe(
+  const routes = Layer.mergeAll(ManagementApi.layer, WebhookRouter.layer(pauseStatus)).pipe(
     Layer.provide(services),
     Layer.provide(HttpServer.layerServices)
   )

@@ -2,8 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { EventTime, MentorId } from "../../src/schema/Identifiers.ts"
 import type { NoChangeReason } from "../../src/schema/Transition.ts"
-import { extractPauseEvent } from "../../src/services/PauseEvents.ts"
-import { validatePayload } from "../../src/services/Payload.ts"
+import { extractPauseEvent, validatePayload } from "../../src/topics/PauseStatus.ts"
 import { dashboardUpdate, eventId, mentorId, outboxPause, pauseEvent } from "../support/payloads.ts"
 
 const extract = (input: unknown, webhookId?: string) =>
