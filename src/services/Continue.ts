@@ -66,15 +66,14 @@ export const continueWith = Effect.fnUntraced(function* <Event, E extends TopicE
   take: Take
 ): Effect.fn.Return<ReadonlyArray<BatchItem<Event, E>>, never, DedupeStore | R> {
   const items: Array<BatchItem<Event, E>> = []
-  let waiting = next
-  while (waiting.length > 0) {
-    const held = yield* readNext(handler, waiting)
+  let held = yield* readNext(handler, next)
+  while (held.length > 0) {
     // The delivery's own events are already settled, so its reply does not depend on this.
     const round = yield* Effect.catchCause(handleHeld(handler, held, take), (cause) =>
       Effect.as(Effect.logError({ outcome: "defect", continued: held.length }, cause), nothing)
     )
     items.push(...Array.zipWith(held, round.results, ({ claim: { eventId } }, result) => ({ eventId, result })))
-    waiting = round.next
+    held = yield* readNext(handler, round.next)
   }
   return items
 })

@@ -53,7 +53,7 @@ const mismatch = (
   const value = input[key]
   if (value === undefined) return [{ path: [key], message: "Missing key" }]
   // Of what is no text, the schema says so.
-  return Predicate.isString(value) && value !== expected ? [{ path: [key], message: `Expected "${expected}"` }] : []
+  return typeof value === "string" && value !== expected ? [{ path: [key], message: `Expected "${expected}"` }] : []
 }
 
 const issuesOf = (schema: Schema.Decoder<unknown>) => {

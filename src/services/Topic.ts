@@ -1,3 +1,4 @@
+import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Result from "effect/Result"
@@ -60,7 +61,7 @@ const plainReply = (ended: Handled<unknown> | NoChange): Readonly<Record<string,
  *     record: Schema.Struct({ id: Schema.String, total: Schema.String })
  *   }),
  *   read: ({ record: { id, total }, timestamp }) => ({ _tag: "Event", key: id, occurredAt: timestamp, event: { total } }),
- *   handle: Topic.each((event) => Mailer.use((mailer) => mailer.send(event)))
+ *   handle: (events) => Topic.each(events, (event) => Mailer.use((mailer) => mailer.send(event)))
  * })
  */
 export const make = <P extends AnyPayload, Fields extends object, E extends TopicError, R>(
@@ -79,7 +80,7 @@ export const make = <P extends AnyPayload, Fields extends object, E extends Topi
   // A defect of `read` ends one event, not the delivery that it came with.
   const failToRead = (defect: unknown) =>
     Effect.andThen(
-      Effect.logError({ outcome: "defect", topic: name, detail: "read" }, defect),
+      Effect.logError({ outcome: "defect", topic: name }, Cause.die(defect)),
       new InvalidPayload({ issues: [{ path: [], message: "Its topic failed to read it" }] })
     )
 
@@ -99,14 +100,13 @@ export const make = <P extends AnyPayload, Fields extends object, E extends Topi
   }
 }
 
-/** A `handle` that does one event at a time, `concurrency` of them at once. */
-export const each =
-  <Event, E, R>(
-    handleEvent: (event: Event) => Effect.Effect<Receipt, E, R>,
-    concurrency = fewAtOnce
-  ): ((events: ReadonlyArray<Event>) => Effect.Effect<ReadonlyArray<Result.Result<Receipt, E>>, never, R>) =>
-  (events) =>
-    Effect.forEach(events, (event) => Effect.result(handleEvent(event)), { concurrency })
+/** Handles each event on its own, `concurrency` of them at once: for a `handle` that takes one event at a time. */
+export const each = <Event, E, R>(
+  events: ReadonlyArray<Event>,
+  handleEvent: (event: Event) => Effect.Effect<Receipt, E, R>,
+  concurrency = fewAtOnce
+): Effect.Effect<ReadonlyArray<Result.Result<Receipt, E>>, never, R> =>
+  Effect.forEach(events, (event) => Effect.result(handleEvent(event)), { concurrency })
 
 /**
  * The whole job for one delivery of a topic: verify the raw bytes, decode, read, claim, handle, settle, and go on with what

@@ -47,7 +47,7 @@ export const pauseStatus = Topic.make(name, {
   stock: { schema: "public", table: "peer_mentor_profiles" },
   read,
   handle: (events) => OrchestratorClient.use((orchestrator) => orchestrator.notify(events)),
-  atOnce: Effect.map(OrchestratorClient, ({ atOnce }) => atOnce),
+  atOnce: OrchestratorClient.use(({ atOnce }) => Effect.succeed(atOnce)),
   done: "notified",
   about: ({ transition }) => ({ transition }),
   reply: (ended) => {
