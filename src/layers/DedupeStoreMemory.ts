@@ -145,8 +145,8 @@ export const make = (options: { readonly leaseSeconds?: number; readonly outbox?
       .toSorted((one, other) => waited(one) - waited(other))
       .slice(0, take)
       .map((event) => {
-        const { eventId: _, ...granted } = grant(event, now)
-        return { payload: payloadOf(event), ...granted }
+        const { attempt, leaseSeconds, token } = grant(event, now)
+        return { payload: payloadOf(event), token, attempt, leaseSeconds }
       })
   }
 

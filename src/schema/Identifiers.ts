@@ -11,9 +11,9 @@ const uuid = Schema.isGUID({ expected: "a UUID" })
  * **Source** `peer_mentor_profiles.id`, or the column that the topic is declared with.
  */
 export const MentorId = Schema.String.check(
-  Schema.isPattern(/^[^\u0000-\u001f\u007f-\u009f\ud800-\udfff]{1,200}$/u, {
-    expected: "1 to 200 characters, no control character among them"
-  })
+  Schema.isMinLength(1),
+  Schema.isMaxLength(200),
+  Schema.isPattern(/^[^\p{Cc}\p{Cs}]*$/u, { expected: "text without control characters and lone surrogates" })
 ).pipe(Schema.brand("MentorId"))
 export type MentorId = typeof MentorId.Type
 

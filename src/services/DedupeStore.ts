@@ -30,7 +30,7 @@ export interface OutboxEvent {
  * counts from 1.
  * **Units** `leaseSeconds` from the moment of the claim.
  */
-export interface Grant {
+interface Grant {
   readonly token: number
   readonly attempt: number
   readonly leaseSeconds: number

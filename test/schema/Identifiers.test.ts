@@ -54,7 +54,7 @@ describe("identifiers", () => {
     }
   )
 
-  it.each([mentorId, "42", "9223372036854775807", "Ada Lovelace", " ", "🌱", "x".repeat(200), "🌱".repeat(200)])(
+  it.each([mentorId, "42", "9223372036854775807", "Ada Lovelace", " ", "🌱", "x".repeat(200), "🌱".repeat(100)])(
     "a mentor id is any key in text: %s",
     (id) => {
       assert.isTrue(Schema.is(MentorId)(id))

@@ -13,7 +13,7 @@ import type { SignatureVerifier } from "../../src/services/SignatureVerifier.ts"
 import * as Topic from "../../src/services/Topic.ts"
 import { config, logLines, verifierThatTrusts } from "../support/layers.ts"
 import { bytesOf } from "../support/payloads.ts"
-import { orderCreated, warehouse, Warehouse } from "./orderCreated.ts"
+import { orderCreated, warehouse, type Warehouse } from "./orderCreated.ts"
 
 // More than a double holds: as a number it would be another order's.
 const bigKey = "9007199254740993"

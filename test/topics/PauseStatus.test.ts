@@ -83,6 +83,20 @@ describe("extractPauseEvent", () => {
     })
   )
 
+  it.effect("a mentor id that is no uuid stays as it is written", () =>
+    Effect.gen(function* () {
+      const named = { ...outboxPause, record: { id: "Ada", status: "paused" } }
+      assert.strictEqual((yield* eventOf(named)).mentorId, MentorId.make("Ada"))
+    })
+  )
+
+  it.effect("what another table sent for this topic is read like any other", () =>
+    Effect.gen(function* () {
+      const other = { ...outboxPause, topic: "pause-status", schema: "crm", table: "people" }
+      assert.deepStrictEqual(yield* extract(other, eventId), pauseEvent)
+    })
+  )
+
   it.effect("a stock webhook that signs its id is known by that id", () =>
     Effect.gen(function* () {
       const change = dashboardUpdate("active", "paused")

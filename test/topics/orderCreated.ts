@@ -6,22 +6,22 @@ import type { Release } from "../../src/services/DedupeStore.ts"
 import type { EventMeta } from "../../src/services/Extract.ts"
 import * as Topic from "../../src/services/Topic.ts"
 
-export class OrderRefused extends Data.TaggedError("OrderRefused")<{ readonly eventId: EventId }> {
+class OrderRefused extends Data.TaggedError("OrderRefused")<{ readonly eventId: EventId }> {
   override readonly message = "The warehouse does not know this item"
   readonly release: Release = { kind: "permanent", status: 422 }
 }
 // A tag that Problems.table has for an error of ours.
-export class NotFound extends Data.TaggedError("NotFound")<{ readonly eventId: EventId }> {
+class NotFound extends Data.TaggedError("NotFound")<{ readonly eventId: EventId }> {
   override readonly message = "The warehouse is not there"
   readonly release: Release = { kind: "transient", retryAfterSeconds: 7 }
 }
-export class WarehouseClosed extends Data.TaggedError("WarehouseClosed")<{ readonly eventId: EventId }> {
+class WarehouseClosed extends Data.TaggedError("WarehouseClosed")<{ readonly eventId: EventId }> {
   override readonly message = "The warehouse is closed"
   readonly release: Release = { kind: "parked", retryAfterSeconds: 60 }
 }
-export type OrderError = OrderRefused | NotFound | WarehouseClosed
+type OrderError = OrderRefused | NotFound | WarehouseClosed
 
-export interface Order extends EventMeta {
+interface Order extends EventMeta {
   readonly orderId: string
   readonly item: string
 }
