@@ -24,22 +24,25 @@ const mostRounds = 40
 const nothing: Round<never, never> = { results: [], next: [] }
 
 /** Starts counting the time and the rounds of a delivery. */
-export const startTaking = <R>({ atOnce }: { readonly atOnce: Effect.Effect<number, never, R> }) =>
-  Effect.gen(function* () {
-    const clock = yield* Clock.Clock
-    const most = yield* atOnce
-    // Not the wall clock, which may be set back.
-    const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
-    const endsAt = now() + (yield* ContinueMillis)
-    let rounds = 0
-    const take: Take = () => (now() < endsAt && rounds++ < mostRounds ? most : 0)
-    return take
-  })
+export const startTaking = Effect.fnUntraced(function* <Event, E, R>({
+  atOnce
+}: Handler<Event, E, R>): Effect.fn.Return<Take, never, R> {
+  const clock = yield* Clock.Clock
+  const most = yield* atOnce
+  // Not the wall clock, which may be set back.
+  const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+  const endsAt = now() + (yield* ContinueMillis)
+  let rounds = 0
+  return () => (now() < endsAt && rounds++ < mostRounds ? most : 0)
+})
 
-const expectChange = <Event>(seen: Extracted<Event> | NoChange) =>
+// An event that its topic takes for none would be sent for ever: a person has to see that SQL and topic disagree.
+const expectEvent = <Event>(seen: Extracted<Event> | NoChange) =>
   seen._tag === "Event"
     ? Effect.succeed(seen)
-    : new InvalidPayload({ issues: [{ path: [], message: `Expected a change, but its topic reads ${seen.reason}` }] })
+    : new InvalidPayload({
+        issues: [{ path: [], message: `Expected an event, but it reads NO_CHANGE: ${seen.reason}` }]
+      })
 
 const readNext = Effect.fnUntraced(function* <Event, E, R>(
   { name, read }: Handler<Event, E, R>,
@@ -48,7 +51,7 @@ const readNext = Effect.fnUntraced(function* <Event, E, R>(
   const held: Array<Held<Event>> = []
   for (const { payload, ...grant } of next) {
     const eventId = eventIdOf(payload)
-    const seen = yield* Effect.result(Effect.flatMap(read(payload), expectChange))
+    const seen = yield* Effect.result(Effect.flatMap(read(payload), expectEvent))
     if (eventId === undefined) yield* Effect.logError({ outcome: "no_event_id", topic: name })
     else held.push({ claim: { eventId, ...grant }, seen })
   }

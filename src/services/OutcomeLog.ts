@@ -30,7 +30,7 @@ const subject = <Event, E, R>({ about }: Handler<Event, E, R>, seen: Seen<Event>
 /** What a log line, or the history of an event, says of an error: for an invalid payload every issue with its path. */
 export const describe = (error: Failure): string =>
   error instanceof InvalidPayload
-    ? error.issues.map(({ message, path }) => `${path.join(".")}: ${message}`).join("; ")
+    ? error.issues.map(({ message, path }) => [path.join("."), message].filter(Boolean).join(": ")).join("; ")
     : error.message
 
 const skewOf = (error: Failure) =>

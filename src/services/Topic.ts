@@ -26,10 +26,11 @@ type Enveloped<P> = [Exclude<keyof typeof envelope, keyof P>] extends [never] ? 
 /**
  * A topic, as its author writes it.
  *
- * **Shape** `payload` is the Schema of a delivery's body, a union by `type` if it has several; `record` and `old_record`
- * decode to JSON, which the outbox keeps. `read` is pure. `handle` answers each event, in the order given, with a receipt
- * or an error that says how the event is released; its side effects are keyed by `eventId`, because it may be called twice.
- * `stock` is the table whose stock webhooks are taken as well. The rest is what Handler says, and has defaults.
+ * **Shape** `payload` is the Schema of a delivery's body; the members of a union differ in `type` and in no other
+ * literal. `record` and `old_record` decode to JSON, which the outbox keeps. `read` is pure. `handle` answers each event,
+ * in the order given, with a receipt or an error that says how the event is released; its side effects are keyed by
+ * `eventId`, because it may be called twice. `stock` is the table whose stock webhooks are taken as well. The rest is what
+ * Handler says, and has defaults.
  */
 export interface Options<P, Fields, E, R> {
   readonly payload: Schema.Decoder<P> & Enveloped<P>

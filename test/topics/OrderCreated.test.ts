@@ -88,6 +88,16 @@ describe("a topic of another table", () => {
     expectTypeOf<Needs>().toEqualTypeOf<SignatureVerifier | DedupeStore | Warehouse>()
   })
 
+  it("has a Schema with all of the envelope, or is no topic", () => {
+    const payload = Schema.Struct({ type: Schema.Literal("INSERT"), record: Schema.Struct({ id: Schema.String }) })
+    Topic.make("order-created", {
+      // @ts-expect-error: it would not decode the event id, and so lose it
+      payload,
+      read: ({ record: { id } }) => ({ _tag: "NoChange", key: id, reason: "none" }),
+      handle: (orders) => Topic.each(orders, () => Effect.succeed({}))
+    })
+  })
+
   it.effect("is claimed, handled and settled, and answered with its key", () => {
     const order = entry(bigKey, "book")
     const { layer, orders, stateOf } = world(order)
@@ -277,8 +287,8 @@ describe("what a settlement returned and the topic cannot read", () => {
       )
       assert.deepStrictEqual(reasons, [
         "record.item: Missing key",
-        ": Expected a change, but its topic reads not shipped",
-        ": Its topic failed to read it"
+        "Expected an event, but it reads NO_CHANGE: not shipped",
+        "Its topic failed to read it"
       ])
       const lines = yield* logLines
       assert.deepStrictEqual(
