@@ -23,7 +23,8 @@ const isEventTime = Schema.is(EventTime)
 
 const read = (payload: WebhookPayload) => {
   const { record, timestamp = record.updated_at } = payload
-  const mentorId = MentorId.make(lowerCaseUuid(record.id))
+  // The outbox sends its key as it is, which may be text in upper case; another sender may write a uuid in either.
+  const mentorId = payload.topic === undefined ? MentorId.make(lowerCaseUuid(record.id)) : record.id
   const noChange = (reason: NoChangeReason) =>
     ({ _tag: "NoChange", key: mentorId, reason, isUnexpected: reason === "unrecognised" }) as const
 

@@ -90,6 +90,14 @@ describe("extractPauseEvent", () => {
     })
   )
 
+  it.effect("the outbox's own key is taken as it is, whatever it looks like", () =>
+    Effect.gen(function* () {
+      const id = mentorId.toUpperCase()
+      const upper = { ...outboxPause, topic: "pause-status", record: { id, status: "paused" } }
+      assert.strictEqual((yield* eventOf(upper)).mentorId, MentorId.make(id))
+    })
+  )
+
   it.effect("what another table sent for this topic is read like any other", () =>
     Effect.gen(function* () {
       const other = { ...outboxPause, topic: "pause-status", schema: "crm", table: "people" }
