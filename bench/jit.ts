@@ -64,9 +64,7 @@ const claimsOf = async (client: Client, ids: ReadonlyArray<string>): Promise<num
       await client.query("select public.outbox_claim($1::jsonb)", [JSON.stringify([event])])
     }
   })
-  const { rows } = await client.query(
-    "select count(*)::int as count from outbox.events where claim_token > 0"
-  )
+  const { rows } = await client.query("select count(*)::int as count from outbox.events where claim_token > 0")
   expectEqual("events claimed", rows, [{ count: events.length }])
   await flip(client, "public.peer_mentor_profiles", ids)
   await takeSent(client)

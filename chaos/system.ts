@@ -93,10 +93,7 @@ export const startSystem = async (
         `update outbox.settings set ${settings.map(([name, value]) => `${name} = ${value}`).join(", ")}`
       )
       await rowsOf(session, "select cron.schedule('outbox-sweep', '1 seconds', 'select outbox.sweep()')")
-      await rowsOf(
-        session,
-        "select cron.schedule('outbox-reconcile', '3 seconds', 'select outbox.reconcile()')"
-      )
+      await rowsOf(session, "select cron.schedule('outbox-reconcile', '3 seconds', 'select outbox.reconcile()')")
     },
     [Symbol.asyncDispose]: () => kept.disposeAsync()
   }

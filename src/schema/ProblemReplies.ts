@@ -224,7 +224,7 @@ export const NotNow = HttpApiSchema.WithHeaders(
         receipt: { notified: 2, notificationIds: [] }
       },
       inFlight,
-      { code: "out_of_order", detail: "An earlier event of this mentor is not settled yet", eventId },
+      { code: "out_of_order", detail: "An earlier event of this key is not settled yet", eventId },
       { code: "dead_letter", detail: "This event is a dead letter; redrive it to have it processed again", eventId },
       { code: "unknown_event", detail: "The outbox of this project has no event with this id", eventId }
     ]

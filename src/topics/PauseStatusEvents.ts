@@ -1,5 +1,5 @@
 import type { ManagedTopic } from "../services/ManagedTopics.ts"
-import { detectTransitionDirection } from "../services/Transition.ts"
+import { detectTransitionDirection } from "./Transition.ts"
 
 /** How people look after pause-status events: as transitions of mentors. */
 export const pauseStatusEvents: ManagedTopic = {

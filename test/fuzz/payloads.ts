@@ -27,6 +27,7 @@ const NO_UUID = [
   quoted("3f2b8c1e5a474d0b9c6e7a1d2e3f4a5b"),
   quoted("3f2b8c1e-5a47-4d0b-9c6e-7a1d2e3f4a5g")
 ]
+const NO_KEY = [...NOT_TEXT, '""', quoted("x".repeat(201)), quoted("a\nb"), quoted("\u0000"), quoted("\ud83c")]
 const NO_WORD = [...NOT_TEXT, ...WORDS.map((word) => quoted(word))]
 const NO_OBJECT = ["null", "42", "true", quoted(CANARY), "[]", `[{"status": "active"}]`, "{}"]
 const NO_VERSION = ["0", "-1", "1.5", "1e400", "-0", '"1"', "null", "9007199254740992", "true", "{}", "[1]"]
@@ -191,7 +192,7 @@ const SPOILERS: ReadonlyArray<Spoiler> = [
   wrongAt("root", "version", NO_VERSION, false),
   wrongAt("root", "timestamp", NO_TIME, false),
   wrongAt("root", "force", NO_FORCE, false),
-  wrongAt("record", "id", NO_UUID, true),
+  wrongAt("record", "id", NO_KEY, true),
   wrongAt("record", "status", NO_STATUS, true),
   wrongAt("old", "status", NO_STATUS, true)
 ]

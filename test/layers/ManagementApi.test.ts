@@ -17,6 +17,7 @@ import { Surroundings } from "../../src/services/Surroundings.ts"
 import { pauseStatusEvents } from "../../src/topics/PauseStatusEvents.ts"
 import { seedMemory, seedOf } from "../support/events.ts"
 import { verdict } from "../support/deliveries.ts"
+import { pauseStatus } from "../../src/topics/PauseStatus.ts"
 import { config } from "../support/layers.ts"
 import { bytesOf, outboxPause } from "../support/payloads.ts"
 import { managementWorld } from "./managementWorld.ts"
@@ -34,7 +35,7 @@ const app = Effect.fnUntraced(function* (held: Layer.Layer<EventStore>) {
     Layer.succeed(Surroundings, { orchestrator: Effect.succeed({ ok: true }), secrets: { ok: true } }),
     held
   ).pipe(Layer.provide(config(settings)))
-  const routes = Layer.mergeAll(ManagementApi.layer, WebhookRouter.layer).pipe(
+  const routes = Layer.mergeAll(ManagementApi.layer, WebhookRouter.layer(pauseStatus)).pipe(
     Layer.provide(services),
     Layer.provide(HttpServer.layerServices)
   )

@@ -15,13 +15,13 @@ import {
   RedriveSuperseded
 } from "../../src/services/EventStore.ts"
 import { InvalidQuery, TopicUnknown } from "../../src/services/ManagedTopics.ts"
-import { EventSuperseded, NotificationStoreUnavailable } from "../../src/services/NotificationStore.ts"
+import { EventSuperseded, NotificationStoreUnavailable } from "../../src/topics/NotificationStore.ts"
 import {
   OrchestratorCircuitOpen,
   OrchestratorRefused,
   OrchestratorUnavailable
-} from "../../src/services/OrchestratorClient.ts"
-import { NoEventTime } from "../../src/services/PauseEvents.ts"
+} from "../../src/topics/OrchestratorClient.ts"
+import { NoEventTime } from "../../src/services/Extract.ts"
 import { InvalidPayload, MalformedBody } from "../../src/services/Payload.ts"
 import { SignatureRejected, SignatureStale } from "../../src/services/SignatureVerifier.ts"
 import { eventId } from "../support/payloads.ts"

@@ -1,4 +1,5 @@
 import { Effect, Layer } from "effect"
+import { pauseStatus } from "pause-status-webhook-handler"
 import { HttpLimits, WebhookRouter } from "pause-status-webhook-handler/http"
 import { DedupeStoreSupabase, SignatureVerifierWebCrypto, SupabaseRest } from "pause-status-webhook-handler/supabase"
 import * as Orchestrator from "./Orchestrator.ts"
@@ -13,4 +14,4 @@ const services = Layer.mergeAll(
 ).pipe(Layer.provide(Layer.unwrap(Effect.map(Supabase, SupabaseRest.fromClient))))
 
 /** POST /api/v1/webhooks/pause-status */
-export const layer = Layer.provide(WebhookRouter.layer, services)
+export const layer = Layer.provide(WebhookRouter.layer(pauseStatus), services)

@@ -3,11 +3,19 @@ import { Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import * as DedupeStoreMemory from "../../src/layers/DedupeStoreMemory.ts"
 import * as OrchestratorClientMemory from "../../src/layers/OrchestratorClientMemory.ts"
-import { notifyOnce } from "../../src/services/NotifyOnce.ts"
-import { handleWebhookEvent } from "../../src/services/PauseWebhook.ts"
+import { handleWebhookEvent } from "../../src/topics/PauseStatus.ts"
 import { SignatureRejected, SignatureVerifier } from "../../src/services/SignatureVerifier.ts"
 import { claimOne, heldOrchestrator, verifierThatTrusts } from "../support/layers.ts"
-import { bytesOf, dashboardUpdate, eventId, fixture, outboxPause, pauseEvent } from "../support/payloads.ts"
+import {
+  bytesOf,
+  dashboardUpdate,
+  entryOf,
+  eventId,
+  mentorId,
+  fixture,
+  outboxPause,
+  pauseEvent
+} from "../support/payloads.ts"
 
 const deliver = (body: Uint8Array) => handleWebhookEvent({ header: () => undefined, body })
 const pause = deliver(bytesOf(outboxPause))
@@ -30,21 +38,15 @@ describe("handleWebhookEvent", () => {
     return Effect.gen(function* () {
       const handled = yield* pause
       assert.deepStrictEqual<unknown>(handled, {
-        transition: "PAUSE",
+        _tag: "Handled",
+        status: "notified",
+        eventId,
+        key: mentorId,
         event: pauseEvent,
         receipt: { eventId, notified: 1 }
       })
       assert.deepStrictEqual(orchestrator.state.calls, [pauseEvent])
       assert.strictEqual(stateOf(), "Completed")
-    }).pipe(Effect.provide(layer))
-  })
-
-  it.effect("is notifyOnce for who has an event already", () => {
-    const { layer, orchestrator } = world()
-    return Effect.gen(function* () {
-      assert.strictEqual(yield* tagOf(notifyOnce(pauseEvent)), "Notified")
-      assert.strictEqual(yield* tagOf(notifyOnce(pauseEvent)), "AlreadyProcessed")
-      assert.deepStrictEqual(orchestrator.state.calls, [pauseEvent])
     }).pipe(Effect.provide(layer))
   })
 
@@ -96,7 +98,7 @@ describe("handleWebhookEvent", () => {
       const late = yield* Effect.forkChild(Effect.provide(tagOf(pause), held.layer))
       yield* held.called
       yield* TestClock.adjust("30 seconds")
-      const current = yield* claimOne(pauseEvent)
+      const current = yield* claimOne(entryOf(pauseEvent))
       yield* held.answer
       assert.strictEqual(yield* Fiber.join(late), "Notified")
       assert.deepInclude(store.state.get(eventId), { token: current.token })

@@ -5,7 +5,7 @@ import type * as Result from "effect/Result"
 import type { EventId } from "../schema/Identifiers.ts"
 import type { PauseEvent } from "../schema/PauseEvent.ts"
 import type { Receipt } from "../schema/Receipt.ts"
-import type { EventUnstorable, PayloadMismatch } from "./DedupeStore.ts"
+import type { EventUnstorable, PayloadMismatch } from "../services/DedupeStore.ts"
 
 /** The notifications could not be written; none was. */
 export class NotificationStoreUnavailable extends Data.TaggedError("NotificationStoreUnavailable")<{
@@ -45,4 +45,4 @@ export class NotificationStore extends Context.Service<
       events: ReadonlyArray<PauseEvent>
     ) => Effect.Effect<ReadonlyArray<Result.Result<Written, WriteRefused>>, NotificationStoreUnavailable>
   }
->()("pause-status-webhook-handler/services/NotificationStore") {}
+>()("pause-status-webhook-handler/topics/NotificationStore") {}

@@ -8,8 +8,8 @@ import {
   OrchestratorCircuitOpen,
   OrchestratorRefused,
   OrchestratorUnavailable
-} from "../../src/services/OrchestratorClient.ts"
-import { handleWebhookEvent } from "../../src/services/PauseWebhook.ts"
+} from "../../src/topics/OrchestratorClient.ts"
+import { handleWebhookEvent } from "../../src/topics/PauseStatus.ts"
 import { orchestratorOf, throughTime, verifierThatTrusts } from "../support/layers.ts"
 import { bytesOf, eventId, outboxPause, pauseEvent } from "../support/payloads.ts"
 
@@ -27,7 +27,7 @@ const forgetful = (failures: number, when: "before" | "after") => {
     DedupeStore,
     Effect.map(DedupeStore, (inner) => ({
       ...inner,
-      settle: (settlements: ReadonlyArray<Settlement>, options: { readonly take: number }) =>
+      settle: (settlements: ReadonlyArray<Settlement>, options: { readonly topic: string; readonly take: number }) =>
         Effect.suspend(() => {
           if (left-- <= 0) return inner.settle(settlements, options)
           return when === "before" ? unavailable : Effect.andThen(inner.settle(settlements, options), unavailable)
@@ -118,8 +118,9 @@ describe("a failed call", () => {
     const failing = orchestratorOf(() => Effect.fail(error))
     return Effect.gen(function* () {
       assert.strictEqual(yield* tagOf(pause), error._tag)
-      const claim = { event: pauseEvent, token: 1, attempt: 1, leaseSeconds: 30 }
-      assert.deepStrictEqual<unknown>(given, [{ claim, outcome: "released", reason }])
+      const claim = { eventId, token: 1, attempt: 1, leaseSeconds: 30 }
+      // As it is on the wire.
+      assert.deepStrictEqual<unknown>(JSON.parse(JSON.stringify(given)), [{ claim, outcome: "released", reason }])
     }).pipe(Effect.provide([trusting, store, failing]))
   })
 

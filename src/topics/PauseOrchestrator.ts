@@ -9,7 +9,7 @@ import {
   type Written,
   type WriteRefused
 } from "./NotificationStore.ts"
-import { InvalidPayload, type MalformedBody, parseBody, toIssues } from "./Payload.ts"
+import { InvalidPayload, type MalformedBody, parseBody, toIssues } from "../services/Payload.ts"
 
 /** How an order to notify ended otherwise. */
 export type OrchestrationError = MalformedBody | InvalidPayload | WriteRefused | NotificationStoreUnavailable

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
-import { detectTransitionDirection } from "../../src/services/Transition.ts"
+import { detectTransitionDirection } from "../../src/topics/Transition.ts"
 
 describe("detectTransitionDirection", () => {
   it.each([

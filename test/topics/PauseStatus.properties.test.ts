@@ -4,8 +4,8 @@ import { TestClock } from "effect/testing"
 import * as DedupeStoreMemory from "../../src/layers/DedupeStoreMemory.ts"
 import * as OrchestratorClientMemory from "../../src/layers/OrchestratorClientMemory.ts"
 import { DedupeStore } from "../../src/services/DedupeStore.ts"
-import { OrchestratorClient } from "../../src/services/OrchestratorClient.ts"
-import { handleWebhookEvent } from "../../src/services/PauseWebhook.ts"
+import { OrchestratorClient } from "../../src/topics/OrchestratorClient.ts"
+import { handleWebhookEvent } from "../../src/topics/PauseStatus.ts"
 import type { Verified } from "../../src/services/SignatureVerifier.ts"
 import { verifierThatTrusts } from "../support/layers.ts"
 import { bytesOf, eventId, outboxPause, RoughPayload, roughJson } from "../support/payloads.ts"
@@ -13,7 +13,10 @@ import { bytesOf, eventId, outboxPause, RoughPayload, roughJson } from "../suppo
 const outcomeOf = (body: Uint8Array) =>
   handleWebhookEvent({ header: () => undefined, body }).pipe(
     Effect.match({
-      onSuccess: (handled) => ("reason" in handled ? handled.reason : handled.transition),
+      onSuccess: (handled) => {
+        if (handled._tag === "Batch") return handled._tag
+        return handled._tag === "NoChange" ? handled.reason : handled.event.transition
+      },
       onFailure: (error) => error._tag
     })
   )
@@ -36,10 +39,12 @@ const at = (value: unknown, ...path: ReadonlyArray<string>): unknown =>
 const absentOr = (legal: (value: unknown) => boolean) => (value: unknown) => value === undefined || legal(value)
 const isUuid = (value: unknown): value is string => Predicate.isString(value) && uuid.test(value)
 
+const isKey = (value: unknown) => Predicate.isString(value) && /^[^\p{Cc}\p{Cs}]{1,200}$/u.test(value)
+
 const isLegal = (payload: unknown): boolean =>
   at(payload, "table") === "peer_mentor_profiles" &&
   at(payload, "schema") === "public" &&
-  isUuid(at(payload, "record", "id")) &&
+  isKey(at(payload, "record", "id")) &&
   Predicate.isString(at(payload, "record", "status")) &&
   absentOr(isUuid)(at(payload, "event_id")) &&
   absentOr((version) => Number.isSafeInteger(version) && Number(version) >= 1)(at(payload, "version")) &&

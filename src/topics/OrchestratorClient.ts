@@ -5,6 +5,7 @@ import type * as Result from "effect/Result"
 import type { EventId } from "../schema/Identifiers.ts"
 import type { PauseEvent } from "../schema/PauseEvent.ts"
 import type { Receipt } from "../schema/Receipt.ts"
+import type { Release } from "../services/DedupeStore.ts"
 
 /** The orchestrator will answer the same however often it is asked: a 4xx other than 408, 425 and 429. */
 export class OrchestratorRefused extends Data.TaggedError("OrchestratorRefused")<{
@@ -13,6 +14,9 @@ export class OrchestratorRefused extends Data.TaggedError("OrchestratorRefused")
 }> {
   override get message(): string {
     return `The orchestrator refused the event with status ${this.status}`
+  }
+  get release(): Release {
+    return { kind: "permanent", status: this.status }
   }
 }
 
@@ -32,6 +36,9 @@ export class OrchestratorUnavailable extends Data.TaggedError("OrchestratorUnava
   override get message(): string {
     return `The orchestrator is unavailable: ${this.detail}`
   }
+  get release(): Release {
+    return { kind: "transient", status: this.status, retryAfterSeconds: this.retryAfterSeconds }
+  }
 }
 
 /**
@@ -44,6 +51,9 @@ export class OrchestratorCircuitOpen extends Data.TaggedError("OrchestratorCircu
   readonly retryAfterSeconds: number
 }> {
   override readonly message = "The orchestrator failed too often in a row and is given a pause"
+  get release(): Release {
+    return { kind: "parked", retryAfterSeconds: this.retryAfterSeconds }
+  }
 }
 
 /** Permanent, transient or not tried: what the sender does next depends on nothing else. */
@@ -64,4 +74,4 @@ export class OrchestratorClient extends Context.Service<
       events: ReadonlyArray<PauseEvent>
     ) => Effect.Effect<ReadonlyArray<Result.Result<Receipt, OrchestratorError>>>
   }
->()("pause-status-webhook-handler/services/OrchestratorClient") {}
+>()("pause-status-webhook-handler/topics/OrchestratorClient") {}

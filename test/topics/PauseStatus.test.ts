@@ -2,8 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { EventTime, MentorId } from "../../src/schema/Identifiers.ts"
 import type { NoChangeReason } from "../../src/schema/Transition.ts"
-import { extractPauseEvent } from "../../src/services/PauseEvents.ts"
-import { validatePayload } from "../../src/services/Payload.ts"
+import { extractPauseEvent, validatePayload } from "../../src/topics/PauseStatus.ts"
 import { dashboardUpdate, eventId, mentorId, outboxPause, pauseEvent } from "../support/payloads.ts"
 
 const extract = (input: unknown, webhookId?: string) =>
@@ -81,6 +80,28 @@ describe("extractPauseEvent", () => {
       }
       assert.deepStrictEqual(yield* extract(upper, eventId), pauseEvent)
       assert.deepStrictEqual(yield* extract(outboxPause, eventId.toUpperCase()), pauseEvent)
+    })
+  )
+
+  it.effect("a mentor id that is no uuid stays as it is written", () =>
+    Effect.gen(function* () {
+      const named = { ...outboxPause, record: { id: "Ada", status: "paused" } }
+      assert.strictEqual((yield* eventOf(named)).mentorId, MentorId.make("Ada"))
+    })
+  )
+
+  it.effect("the outbox's own key is taken as it is, whatever it looks like", () =>
+    Effect.gen(function* () {
+      const id = mentorId.toUpperCase()
+      const upper = { ...outboxPause, topic: "pause-status", record: { id, status: "paused" } }
+      assert.strictEqual((yield* eventOf(upper)).mentorId, MentorId.make(id))
+    })
+  )
+
+  it.effect("what another table sent for this topic is read like any other", () =>
+    Effect.gen(function* () {
+      const other = { ...outboxPause, topic: "pause-status", schema: "crm", table: "people" }
+      assert.deepStrictEqual(yield* extract(other, eventId), pauseEvent)
     })
   )
 
