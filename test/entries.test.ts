@@ -8,11 +8,19 @@ import * as http from "../src/entries/http.ts"
 import * as program from "../src/entries/index.ts"
 import * as supabase from "../src/entries/supabase.ts"
 import * as testing from "../src/entries/testing.ts"
+import * as topic from "../src/entries/topic.ts"
 
 const read = (path: string): string => readFileSync(join(import.meta.dirname, "..", path), "utf8")
 const manifest = JSON.parse(read("package.json"))
 const composition = read("docs/composition.md")
-const entries = { ".": program, "./http": http, "./supabase": supabase, "./client": client, "./testing": testing }
+const entries = {
+  ".": program,
+  "./topic": topic,
+  "./http": http,
+  "./supabase": supabase,
+  "./client": client,
+  "./testing": testing
+}
 
 describe("the package", () => {
   it("has one version: manifest, lock, example, changelog, contract and log", () => {
