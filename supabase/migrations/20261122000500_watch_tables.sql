@@ -6,7 +6,8 @@
 --          outbox.detach(outbox.topics), outbox.attach(outbox.topics), outbox.triggers_of(outbox.topics),
 --          outbox.seed(outbox.topics), outbox.changed_sql(outbox.topics),
 --          outbox.capture_sql(outbox.topics), outbox.happens_sql(outbox.topics, text, text),
---          outbox.record_sql(outbox.topics, text, text), outbox.state_sql(outbox.topics, text),
+--          outbox.record_sql(outbox.topics, text, text),
+--          outbox.compared_sql(outbox.topics, text), outbox.state_sql(outbox.topics, text),
 --          outbox.columns_sql(outbox.topics), outbox.has_unique_key(regclass, text[]), outbox.fill(text, jsonb),
 --          outbox.key_sql(outbox.topics, text), outbox.topic_problem(outbox.topics),
 --          outbox.column_problem(outbox.topics, text), outbox.written_as(text, text), outbox.routine(text, text),
@@ -244,7 +245,7 @@ comment on function outbox.has_unique_key(regclass, text[]) is
   'Whether exactly these columns are unique, in all rows and at every moment: a key that may be deferred lets a value be '
   'there twice until the commit.';
 
--- The SQL of a topic is put together from five expressions.
+-- The SQL of a topic is put together from six expressions.
 
 create or replace function outbox.key_sql(t outbox.topics, alias text)
 returns text
@@ -308,6 +309,21 @@ end
 $$;
 comment on function outbox.state_sql(outbox.topics, text) is
   'SQL for the watched columns of a row, in the words that are sent; null if a value means none of them.';
+
+create or replace function outbox.compared_sql(t outbox.topics, alias text)
+returns text
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  -- As text where there are words: not every type that has them can be compared.
+  return format('row(%s)', (
+    select string_agg(format('%s.%I%s', alias, c, case when t.words ? c then '::text' end), ', ') from unnest(t.columns) c
+  ));
+end
+$$;
+comment on function outbox.compared_sql(outbox.topics, text) is 'SQL for what of a row an update must change to be looked at.';
 
 create or replace function outbox.record_sql(t outbox.topics, key text, state text)
 returns text
@@ -473,7 +489,7 @@ begin
       select array_agg({key_n}), array_agg({state_o}), array_agg({state_n}) into keys, olds, news
       from new_rows n
       join old_rows o on o.{key} = n.{key}
-      where row({columns_n}) is distinct from row({columns_o});
+      where {compared_n} is distinct from {compared_o};
     end if;
     if keys is null then
       return null;
@@ -514,8 +530,7 @@ begin
     'key_n', outbox.key_sql(t, 'n'), 'key_new', outbox.key_sql(t, 'new'), 'key_old', outbox.key_sql(t, 'old'),
     'state_n', outbox.state_sql(t, 'n'), 'state_o', outbox.state_sql(t, 'o'),
     'state_new', outbox.state_sql(t, 'new'), 'state_old', outbox.state_sql(t, 'old'),
-    'columns_n', (select string_agg('n.' || quote_ident(c), ', ') from unnest(t.columns) c),
-    'columns_o', (select string_agg('o.' || quote_ident(c), ', ') from unnest(t.columns) c)
+    'compared_n', outbox.compared_sql(t, 'n'), 'compared_o', outbox.compared_sql(t, 'o')
   ));
 end
 $$;
@@ -529,13 +544,12 @@ language plpgsql
 immutable
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-  part record;
 begin
-  for part in select * from jsonb_each_text(parts) loop
-    template := replace(template, '{' || part.key || '}', part.value);
-  end loop;
-  return template;
+  -- In one pass: a part may itself have braces.
+  return (
+    select string_agg(case when g.place % 2 = 0 then parts ->> g.piece else g.piece end, '' order by g.place)
+    from regexp_split_to_table(template, '[{}]') with ordinality as g (piece, place)
+  );
 end
 $$;
 comment on function outbox.fill(text, jsonb) is 'A template with its {parts} filled in.';
@@ -611,9 +625,8 @@ begin
   -- Planned now, so that what does not fit fails here and not at a user's first UPDATE.
   execute format('select outbox.%I(''{}'', ''{}'', ''{}'', false, ''commit'', 0)', outbox.routine(t.topic, 'capture'));
   execute format(
-    'select %s, row(%s) is distinct from row(%s) from %s n, %4$s o where false', outbox.state_sql(t, 'n'),
-    (select string_agg('n.' || quote_ident(c), ', ') from unnest(t.columns) c),
-    (select string_agg('o.' || quote_ident(c), ', ') from unnest(t.columns) c), t.relation
+    'select %s, %s is distinct from %s from %s n, %4$s o where false', outbox.state_sql(t, 'n'),
+    outbox.compared_sql(t, 'n'), outbox.compared_sql(t, 'o'), t.relation
   );
 end
 $$;
@@ -717,7 +730,14 @@ begin
   delete from outbox.topics x where x.topic = unwatch.topic returning x.* into t;
   if not found then
     raise exception 'there is no topic %', topic using errcode = 'no_data_found';
+  elsif t.function_url <> 'outbox_function_url' and exists (
+    select from outbox.events q where q.topic = unwatch.topic and q.status in ('pending', 'processing')
+  ) then
+    raise exception 'topic % has events on their way to a function of its own', topic
+      using errcode = 'object_in_use',
+      hint = format('Run: select outbox.feed_by(%L, ''webhook''), and try again when they are settled.', topic);
   end if;
+  delete from outbox.rechecks r where r.topic = unwatch.topic;
   perform outbox.detach(t);
   execute format('drop function if exists outbox.%I()', outbox.routine(topic, 'changed'));
   execute format(
@@ -726,7 +746,8 @@ begin
 end
 $$;
 comment on function outbox.unwatch(text) is
-  'Undoes watch(). What is queued is still delivered, and versions go on where they were if the topic comes back.';
+  'Undoes watch(). What is queued is still delivered, for which a topic with a function of its own has to wait; and '
+  'versions go on where they were if the topic comes back.';
 
 create or replace function outbox.feed_by(topic text, source text)
 returns void

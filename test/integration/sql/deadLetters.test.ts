@@ -79,9 +79,10 @@ describe("dead letters", () => {
     await sweep(own)
     assert.include(await eventOf(own, mentor), { status: "pending", failures: 2 })
     assert.include(await release(own, event_id, await claim(own, event_id)), { outcome: "dead" })
-    assert.deepStrictEqual(await own.rows("select reason, event_id, topic, key, version::int from outbox.dead_letters"), [
-      { reason: "exhausted", event_id, topic: "pause-status", key: mentor, version: 1 }
-    ])
+    assert.deepStrictEqual(
+      await own.rows("select reason, event_id, topic, key, version::int from outbox.dead_letters"),
+      [{ reason: "exhausted", event_id, topic: "pause-status", key: mentor, version: 1 }]
+    )
     assert.deepStrictEqual(
       (await historyOf(own, event_id)).map(({ outcome }) => outcome),
       ["transient", "lease", "transient"]

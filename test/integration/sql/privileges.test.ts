@@ -162,10 +162,7 @@ describe("privileges", () => {
        from pg_proc p join pg_namespace n on n.oid = p.pronamespace
        where ${ours} and p.prosecdef order by n.nspname || '.' || p.proname collate "C"`
     )
-    const triggers = [
-      "outbox.dispatch_at_commit",
-      "outbox.pause_status_changed"
-    ]
+    const triggers = ["outbox.dispatch_at_commit", "outbox.pause_status_changed"]
     assert.deepStrictEqual(
       definers.map(({ name }) => name),
       [...triggers, ...rpcs.map((name) => name.replace(/\(.*/, ""))]

@@ -70,7 +70,9 @@ const walk = async (client: Client): Promise<void> => {
   )
   assert.strictEqual(settled, "completed")
   await client.query("select outbox.sweep(), outbox.reconcile(), outbox.watch()")
-  await client.query("select public.outbox_health(), public.outbox_list_events('{\"topic\": \"pause-status\", \"limit\": 10}')")
+  await client.query(
+    'select public.outbox_health(), public.outbox_list_events(\'{"topic": "pause-status", "limit": 10}\')'
+  )
   const rows = await client.query("select status, failures, last_error from outbox.events")
   assert.deepStrictEqual(rows.rows, [{ status: "completed", failures: 0, last_error: null }])
   const failed = await client.query("select job, last_error from outbox.heartbeats where last_error is not null")
