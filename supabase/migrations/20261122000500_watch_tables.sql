@@ -331,7 +331,7 @@ begin
       version = k.version + ({happens})::integer,
       known = excluded.known,
       was = case when {happens} then case when is_insert then 'null' else k.known end end
-    where is_insert or k.known is distinct from excluded.known
+    where k.known is distinct from excluded.known or is_insert and {happens}
     returning k.key, k.version, k.known, k.was
   ), placed as (
     select

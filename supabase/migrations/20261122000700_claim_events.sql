@@ -2,7 +2,7 @@
 -- Locks:   none on existing tables.
 -- Undo:    drop function public.outbox_claim(jsonb), outbox.refusal(jsonb), outbox.insert_stock(jsonb),
 --          outbox.fold_latest(uuid[]), outbox.fold(text, text),
---          outbox.claim_problem(jsonb), outbox.hold(uuid[]), outbox.is_same(outbox.events, jsonb),
+--          outbox.claimed_id(jsonb), outbox.claim_problem(jsonb), outbox.hold(uuid[]), outbox.is_same(outbox.events, jsonb),
 --          outbox.erased_as(uuid, text), outbox.is_concealed_as(text, text), outbox.conceal(text),
 --          outbox.fingerprint(outbox.events), outbox.fingerprint(jsonb).
 
@@ -138,6 +138,19 @@ begin
 end
 $$;
 comment on function outbox.claim_problem(jsonb) is 'All that is wrong with an event that is to be claimed, or null.';
+
+create or replace function outbox.claimed_id(event jsonb)
+returns uuid
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return case when outbox.claim_problem(event) is null then (event ->> 'eventId')::uuid end;
+end
+$$;
+comment on function outbox.claimed_id(jsonb) is
+  'The id of an event that is to be claimed, however it is written; null if the event is malformed.';
 
 create or replace function outbox.hold(event_ids uuid[])
 returns setof outbox.events
@@ -354,16 +367,14 @@ begin
   end if;
 
   perform outbox.dispatch(array_remove(outbox.fold_latest(array(
-    select (e ->> 'eventId')::uuid from jsonb_array_elements(events) e where outbox.claim_problem(e) is null
+    select outbox.claimed_id(e) from jsonb_array_elements(events) e
   )), null), 'settled');
 
   -- Locked in one order, so that overlapping batches wait for each other instead of deadlocking.
   ids := array(
     select q.event_id
     from outbox.events q
-    where q.event_id = any(array(
-      select (e ->> 'eventId')::uuid from jsonb_array_elements(events) e where outbox.claim_problem(e) is null
-    ))
+    where q.event_id = any(array(select outbox.claimed_id(e) from jsonb_array_elements(events) e))
     order by q.event_id
     for update
   );
@@ -372,12 +383,15 @@ begin
     from outbox.hold(array(
       select q.event_id
       from jsonb_array_elements(events) e
-      join outbox.events q on q.event_id = any(ids) and q.event_id::text = lower(e ->> 'eventId') and outbox.is_same(q, e)
+      join outbox.events q on q.event_id = outbox.claimed_id(e) and q.event_id = any(ids) and outbox.is_same(q, e)
     )) h
   );
 
   select
-    coalesce(jsonb_agg(jsonb_build_object('eventId', coalesce(a.e -> 'eventId', 'null')) || a.answer order by a.place), '[]'),
+    coalesce(jsonb_agg(
+      jsonb_build_object('eventId', coalesce(to_jsonb(outbox.claimed_id(a.e)), a.e -> 'eventId', 'null')) || a.answer
+      order by a.place
+    ), '[]'),
     count(*) filter (where a.answer ->> 'outcome' = 'unknown_event')
   into answers, unknown
   from (
@@ -393,7 +407,7 @@ begin
       else outbox.refusal(e)
     end as answer
     from jsonb_array_elements(events) with ordinality as given (e, place)
-    left join unnest(held) h on h.event_id::text = lower(e ->> 'eventId')
+    left join unnest(held) h on h.event_id = outbox.claimed_id(e)
   ) as a;
 
   if unknown > 0 then

@@ -245,6 +245,7 @@ begin
     on conflict (event_id) do update
     set receipt = excluded.receipt, created_at = excluded.created_at
     where o.fingerprint = excluded.fingerprint
+      and o.receipt -> 'transition' = excluded.receipt -> 'transition'
       and o.receipt -> 'notified' = '0'
       and excluded.receipt -> 'notified' <> '0'
     returning event_id
@@ -294,7 +295,7 @@ begin
       jsonb_build_object('eventId', coalesce(to_jsonb(r.event_id), r.event_id_as_given)) || case
         when r.problem is not null then jsonb_build_object('outcome', 'invalid', 'message', r.problem)
         when o.event_id is null then jsonb_build_object('outcome', 'superseded')
-        when o.fingerprint = r.fingerprint then jsonb_build_object(
+        when o.fingerprint = r.fingerprint and o.receipt ->> 'transition' = r.transition then jsonb_build_object(
           'outcome', 'notified', 'receipt', o.receipt, 'replayed', told.event_id is null or told.place <> r.place
         )
         -- An erased event's key is kept, but says nothing by itself.

@@ -44,7 +44,7 @@ const secondsFrom = async (database: Database, moment: string, mentor: string): 
   (
     await database.row<{ seconds: number }>(
       `select extract(epoch from next_attempt_at - $1::timestamptz)::float8 as seconds
-       from outbox.events where mentor_id = $2`,
+       from outbox.events where key = $2`,
       [moment, mentor]
     )
   ).seconds
@@ -124,7 +124,7 @@ describe("dispatching an event", () => {
     await client.query("update public.peer_mentor_profiles set status = 'paused' where id = $1", [mentor])
     const posted = async () => {
       const { rows } = await client.query(
-        "select d.id from outbox.deliveries d join outbox.events q on q.delivery_id = d.id where mentor_id = $1",
+        "select d.id from outbox.deliveries d join outbox.events q on q.delivery_id = d.id where key = $1",
         [mentor]
       )
       return rows.length
@@ -205,7 +205,7 @@ describe("dispatching an event", () => {
           await storeSecret(own, "outbox_function_url", "https://hunter2.example:99999/functions")
           await storeSecret(own, "outbox_webhook_secret", newSecret())
         },
-        says: "<outbox_function_url>"
+        says: "<function_url>"
       },
       {
         name: "the secret is malformed",

@@ -126,7 +126,7 @@ describe("an update of many mentors", () => {
     {
       name: "pg_net refuses the URL",
       prepare: (own) => storeSecret(own, "outbox_function_url", "https://hunter2.example:99999/functions"),
-      says: "<outbox_function_url>"
+      says: "<function_url>"
     },
     {
       name: "pg_net was dropped",
