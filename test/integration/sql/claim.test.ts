@@ -15,7 +15,6 @@ import {
   foreignEvent,
   type GivenEvent,
   givenEvent,
-  only,
   openReadyDatabase,
   release,
   setStatus,

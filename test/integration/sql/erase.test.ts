@@ -142,7 +142,10 @@ describe("an erased event", () => {
     assert.strictEqual(await sweep(own), 0)
     for (const event_id of [completedEvent.eventId, resolved]) {
       for (const name of ["outbox_redrive", "outbox_resolve"]) {
-        assert.deepStrictEqual(await own.call(name, { event_id }), { outcome: "unknown", event: null })
+        assert.deepStrictEqual(await own.call(name, { topic: "pause-status", event_id }), {
+          outcome: "unknown",
+          event: null
+        })
       }
       const forced = await own.call("outbox_redrive", { topic: "pause-status", event_id, force: true })
       assert.deepStrictEqual(forced, { outcome: "unknown", event: null })

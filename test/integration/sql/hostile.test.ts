@@ -115,14 +115,11 @@ describe("hostile input", () => {
       "__proto__"
     ]
     // Any text may be a topic or a key, and any object part of a record.
-    const taken: Readonly<Record<string, (json: string) => boolean>> = {
-      topic: (json) => json.startsWith('"'),
-      key: (json) => json.startsWith('"'),
-      record: (json) => json.startsWith("{")
-    }
+    const isTaken = (field: string, json: string): boolean =>
+      field === "record" ? json.startsWith("{") : ["topic", "key"].includes(field) && json.startsWith('"')
     it.for(fields)("is refused as the value of %s, with a hint", async (field) => {
       for (const { name, json } of everywhere) {
-        if (taken[field]?.(json)) continue
+        if (isTaken(field, json)) continue
         const refusal = await refusalOf(list(`{"topic": "pause-status", "limit": 1, "${field}": ${json}}`))
         assert.strictEqual(refusal.code, "22023", name)
         assert.isNotEmpty(refusal.hint, name)
@@ -133,7 +130,7 @@ describe("hostile input", () => {
     it.for(["topic", "key", "record"])("finds nothing as the value of %s where any will do", async (field) => {
       for (const { name, json } of everywhere) {
         // Part of every record.
-        if (!taken[field]?.(json) || json === "{}") continue
+        if (!isTaken(field, json) || json === "{}") continue
         const { events } = await list(`{"topic": "pause-status", "limit": 1, "${field}": ${json}}`)
         assert.deepStrictEqual(events, [], name)
       }

@@ -23,7 +23,9 @@ describe("the size of the queue", () => {
     await client.query("select pg_stat_force_next_flush()")
     await client.query("begin; set constraints all immediate")
     await client.query("update public.peer_mentor_profiles set status = 'paused' where id = $1", [mentor])
-    const queued = await client.query("select event_id from outbox.events where key = $1", [mentor])
+    const queued = await client.query("select event_id from outbox.events where topic = 'pause-status' and key = $1", [
+      mentor
+    ])
     const event = await givenEvent({ row }, queued.rows[0].event_id)
     const claims = await client.query("select public.outbox_claim($1) as answer", [JSON.stringify([asClaim(event)])])
     await client.query("select public.pause_status_notify($1)", [JSON.stringify([event])])
