@@ -439,7 +439,9 @@ begin
   end;
 
   begin
-    perform outbox.{capture}(keys, olds, news, tg_op = 'INSERT', 'commit', outbox.requests_left());
+    perform outbox.{capture}(
+      keys, olds, news, tg_op = 'INSERT', 'commit', case when tg_op = any({operations}) then outbox.requests_left() else 0 end
+    );
   exception
     when unique_violation then
       perform outbox.recall_versions({topic}, keys);
@@ -457,6 +459,7 @@ begin
     'changed', outbox.routine(t.topic, 'changed'),
     'capture', outbox.routine(t.topic, 'capture'),
     'topic', quote_literal(t.topic),
+    'operations', quote_literal(t.operations),
     'key', quote_ident(t.key_column),
     'state_n', outbox.state_sql(t, 'n'), 'state_o', outbox.state_sql(t, 'o'),
     'state_new', outbox.state_sql(t, 'new'), 'state_old', outbox.state_sql(t, 'old'),
