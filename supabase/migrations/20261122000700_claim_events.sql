@@ -224,8 +224,8 @@ begin
   first := waiting[1];
   last := waiting[cardinality(waiting)];
   -- What was claimed has perhaps been handled. In a gap, somebody holds an event.
-  if cardinality(waiting) < 2 or first.status <> 'pending' or first.claim_token > 0
-    or last.version - first.version <> cardinality(waiting) - 1 then
+  if cardinality(waiting) < 2 or last.version - first.version <> cardinality(waiting) - 1
+    or exists (select from unnest(waiting) w where w.status <> 'pending' or w.claim_token > 0) then
     return null;
   end if;
   update outbox.events q
