@@ -8,7 +8,7 @@
 --          outbox.capture_sql(outbox.topics), outbox.happens_sql(outbox.topics, text, text),
 --          outbox.record_sql(outbox.topics, text, text), outbox.state_sql(outbox.topics, text),
 --          outbox.columns_sql(outbox.topics), outbox.has_unique_key(regclass, text[]), outbox.fill(text, jsonb), outbox.topic_problem(outbox.topics), outbox.routine(text, text), outbox.trigger_of(text, text),
---          outbox.carry_over(text, text, text, jsonb), outbox.recall_versions(text, text[]), outbox.requests_left(),
+--          outbox.carry_over(text, text, text, jsonb), outbox.recall_versions(text, text[], jsonb[]), outbox.requests_left(),
 --          outbox.recheck(text, text[], text).
 
 -- Installers that come at the same time take turns.
@@ -48,25 +48,27 @@ comment on function outbox.requests_left() is
   'How many requests this statement may post at the commit: 5 for the first five statements of a transaction. Those who '
   'settle these are handed the rest.';
 
-create or replace function outbox.recall_versions(topic text, keys text[])
+create or replace function outbox.recall_versions(topic text, keys text[], states jsonb[])
 returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  update outbox.keys k
-  set version = queued.version
-  from (
-    select q.key, max(q.version) as version
-    from outbox.events q
-    where q.topic = recall_versions.topic and q.key = any(keys)
-    group by q.key
-  ) as queued
-  where k.topic = recall_versions.topic and k.key = queued.key and k.version < queued.version;
+  insert into outbox.keys as k (topic, key, version, known)
+  select recall_versions.topic, given.key, max(q.version), given.state
+  from unnest(keys, states) as given (key, state)
+  join outbox.events q on q.topic = recall_versions.topic and q.key = given.key
+  where q.version is not null
+  group by given.key, given.state
+  order by given.key
+  on conflict on constraint keys_pkey do update
+  set version = excluded.version
+  where k.version < excluded.version;
 end
 $$;
-comment on function outbox.recall_versions(text, text[]) is
-  'Raises versions to those of the events, after a restore of one without the other.';
+comment on function outbox.recall_versions(text, text[], jsonb[]) is
+  'Raises versions to those of the events, after a restore of one without the other. A key that is not there is known by '
+  'the state that is given.';
 
 create or replace function outbox.carry_over(topic text, old_key text, new_key text, state jsonb)
 returns jsonb
@@ -444,7 +446,7 @@ begin
     );
   exception
     when unique_violation then
-      perform outbox.recall_versions({topic}, keys);
+      perform outbox.recall_versions({topic}, keys, olds);
       perform outbox.{capture}(keys, olds, news, tg_op = 'INSERT', 'commit', 0);
     when serialization_failure then
       -- reconcile() has written a key since this transaction began, and its snapshot hides that.

@@ -33,7 +33,7 @@ begin
   using keys;
 
   -- After a restore of keys without events, or the other way round.
-  perform outbox.recall_versions(topic, keys);
+  perform outbox.recall_versions(topic, keys, null);
   -- Read only now: what was committed before the locks were taken is known. A key that no trigger saw is an insert.
   execute format(
     'select coalesce(sum(n), 0) from (

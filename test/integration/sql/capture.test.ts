@@ -117,6 +117,14 @@ describe("capturing transitions", () => {
     assert.deepStrictEqual(await summaryOf(mentor), ["1 PAUSE", "2 RESUME", "3 PAUSE"])
   })
 
+  it("goes on with the versions in the queue when the states are gone", async () => {
+    const mentor = await createMentor(database)
+    await setStatus(database, mentor, "paused", "active")
+    await database.rows("delete from outbox.keys where key = $1", [mentor])
+    await setStatus(database, mentor, "paused")
+    assert.deepStrictEqual(await summaryOf(mentor), ["1 PAUSE", "2 RESUME", "3 PAUSE"])
+  })
+
   it("captures a status that a BEFORE trigger changed although the statement did not name it", async () => {
     await using own = await openDatabase()
     await own.rows(`

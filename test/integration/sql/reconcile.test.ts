@@ -153,6 +153,25 @@ describe("the reconciliation", () => {
     assert.deepStrictEqual(state, { version: 0, known: { status: "paused" } })
   })
 
+  it("takes the present state of a key with events whose state is gone, also where an insert is an event", async () => {
+    await own.rows(
+      `select outbox.watch(
+         topic => 'a-name', relation => 'public.coordinators', columns => '{name}', operations => '{INSERT, UPDATE}'
+       )`
+    )
+    await own.rows("insert into public.coordinators (name) values ('Ada')")
+    await own.rows("delete from outbox.keys where topic = 'a-name'")
+    assert.strictEqual(await reconcile(), 0)
+    await own.rows("update public.coordinators set name = 'Cleo'")
+    const queued = await own.rows(
+      "select type, version::int, record ->> 'name' as name from outbox.events order by version"
+    )
+    assert.deepStrictEqual(queued, [
+      { type: "INSERT", version: 1, name: "Ada" },
+      { type: "UPDATE", version: 2, name: "Cleo" }
+    ])
+  })
+
   it("leaves a mentor alone whose newest event is an open dead letter, and after it was resolved too", async () => {
     const mentor = await createMentor(own)
     await setStatus(own, mentor, "paused")
