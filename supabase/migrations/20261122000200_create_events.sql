@@ -9,6 +9,7 @@ create table if not exists outbox.topics (
   topic text,
   relation text,
   key_column text,
+  key_type text,
   columns text[],
   operations text[] not null default '{UPDATE}',
   words jsonb not null default '{}',
@@ -31,6 +32,8 @@ create table if not exists outbox.topics (
 );
 comment on table outbox.topics is 'What is watched. Declared with outbox.watch(), removed with outbox.unwatch().';
 comment on column outbox.topics.relation is 'The watched table, as schema.table.';
+comment on column outbox.topics.key_type is
+  'The type of the key when it was declared. Under another type the same key would be another text.';
 comment on column outbox.topics.words is 'Per column, the words that are sent and the values that mean them.';
 comment on column outbox.topics.condition is 'SQL over old and new; false makes no event.';
 comment on column outbox.topics.payload is 'SQL over new that makes the record. Null: the key and the columns.';

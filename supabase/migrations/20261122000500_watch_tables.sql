@@ -7,7 +7,10 @@
 --          outbox.seed(outbox.topics), outbox.changed_sql(outbox.topics),
 --          outbox.capture_sql(outbox.topics), outbox.happens_sql(outbox.topics, text, text),
 --          outbox.record_sql(outbox.topics, text, text), outbox.state_sql(outbox.topics, text),
---          outbox.columns_sql(outbox.topics), outbox.has_unique_key(regclass, text[]), outbox.fill(text, jsonb), outbox.topic_problem(outbox.topics), outbox.routine(text, text), outbox.trigger_of(text, text),
+--          outbox.columns_sql(outbox.topics), outbox.has_unique_key(regclass, text[]), outbox.fill(text, jsonb),
+--          outbox.key_sql(outbox.topics, text), outbox.topic_problem(outbox.topics),
+--          outbox.column_problem(outbox.topics, text), outbox.written_as(text, text), outbox.routine(text, text),
+--          outbox.trigger_of(text, text),
 --          outbox.carry_over(text, text, text, jsonb), outbox.recall_versions(text, text[], jsonb[]), outbox.requests_left(),
 --          outbox.recheck(text, text[], text).
 
@@ -119,68 +122,100 @@ end
 $$;
 comment on function outbox.trigger_of(text, text) is 'The name of a topic''s trigger: insert, update or key.';
 
-create or replace function outbox.topic_problem(t outbox.topics, out problem text, out cure text)
+create or replace function outbox.written_as(value text, type text)
+returns text
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  execute format('select %L::%s::text', value, type) into value;
+  return value;
+exception when others then
+  return null;
+end
+$$;
+comment on function outbox.written_as(text, text) is 'How a value of this type is written; null if there is no such value.';
+
+create or replace function outbox.column_problem(t outbox.topics, name text, out problem text, out cure text)
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
   col record;
+  never text;
+begin
+  select a.attnotnull, a.attgenerated, y.typname, format_type(a.atttypid, a.atttypmod) as type, (
+    select string_agg(e.enumlabel, ', ' order by e.enumsortorder) from pg_enum e where e.enumtypid in (y.oid, y.typbasetype)
+  ) as labels
+  into col
+  from pg_attribute a
+  join pg_type y on y.oid = a.atttypid
+  where a.attrelid = to_regclass(t.relation) and a.attname = name and a.attnum > 0 and not a.attisdropped;
+
+  if not found then
+    problem := format('there is no column %s', name);
+    cure := 'Its columns are ' || (
+      select string_agg(a.attname, ', ' order by a.attnum)
+      from pg_attribute a
+      where a.attrelid = to_regclass(t.relation) and a.attnum > 0 and not a.attisdropped
+    );
+  elsif col.attgenerated = 'v' then
+    problem := format('%s is a virtual column, which no trigger can read', name);
+    cure := 'Generate it as stored.';
+  elsif name = t.key_column and col.typname not in ('uuid', 'int2', 'int4', 'int8', 'text', 'varchar') then
+    problem := format('the key %s must be uuid, a whole number or text, but it is %s', name, col.type);
+  elsif name = t.key_column and not (col.attnotnull and outbox.has_unique_key(to_regclass(t.relation), array[name])) then
+    problem := format('the key %s may be null, or may be there twice', name);
+    cure := format('Run: alter table %s alter %I set not null, add unique (%2$I)', t.relation, name);
+  else
+    -- A value that is written otherwise, such as t of a boolean, would never be met.
+    select string_agg(v, ', ') into never
+    from jsonb_each(t.words -> name) as w (word, meant), jsonb_array_elements_text(w.meant) as v
+    where outbox.written_as(v, col.type) is distinct from v;
+    if never is not null then
+      problem := format('%s of type %s can never be: %s', name, col.type, never);
+      cure := 'Its words are ' || col.labels;
+    end if;
+  end if;
+end
+$$;
+comment on function outbox.column_problem(outbox.topics, text) is 'What is wrong with a column, and what to do; or null.';
+
+create or replace function outbox.topic_problem(t outbox.topics, out problem text, out cure text)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  rel record;
   name text;
 begin
-  select c.oid, c.relkind, c.relowner into col from pg_class c where c.oid = to_regclass(t.relation);
-  if col.oid is null then
+  select c.oid, c.relkind, c.relowner into rel from pg_class c where c.oid = to_regclass(t.relation);
+  if rel.oid is null then
     problem := 'there is no such table';
-  elsif col.relkind <> 'r' then
+  elsif rel.relkind <> 'r' then
     problem := 'it must be an ordinary table, but it is partitioned, a view or a foreign table';
     cure := 'An update by another name would go unnoticed: watch the table that is written to.';
-  elsif exists (select from pg_inherits i where col.oid in (i.inhrelid, i.inhparent)) then
+  elsif exists (select from pg_inherits i where rel.oid in (i.inhrelid, i.inhparent)) then
     problem := 'it must stand for itself, but it is a partition, or it inherits, or it is inherited';
     cure := 'An update by another name would go unnoticed: watch the table that is written to.';
-  elsif not pg_has_role(col.relowner, 'usage') then
-    problem := format('it must belong to %s, but it belongs to %s', current_user, pg_get_userbyid(col.relowner));
+  elsif not pg_has_role(rel.relowner, 'usage') then
+    problem := format('it must belong to %s, but it belongs to %s', current_user, pg_get_userbyid(rel.relowner));
     cure := format('Run: alter table %s owner to %I', t.relation, current_user);
-  end if;
-  if problem is null and to_regprocedure(t.visible_to || '(uuid)') is null and t.visible_to is not null then
+  elsif to_regprocedure(t.visible_to || '(uuid)') is null and t.visible_to is not null then
     problem := format('there is no function %s(uuid)', t.visible_to);
-  elsif problem is null and coalesce(cardinality(t.columns), 0) = 0 then
+  elsif coalesce(cardinality(t.columns), 0) = 0 then
     problem := 'it names no columns';
+  elsif exists (select from jsonb_object_keys(t.words) w where w <> all(t.columns)) then
+    problem := 'it has words for a column that it does not watch';
+  else
+    foreach name in array array[t.key_column] || t.columns loop
+      select p.problem, p.cure into problem, cure from outbox.column_problem(t, name) p;
+      exit when problem is not null;
+    end loop;
   end if;
-  if problem is not null then
-    return;
-  end if;
-
-  foreach name in array array[t.key_column] || t.columns loop
-    select a.attnotnull, a.attgenerated, y.typname, format_type(a.atttypid, a.atttypmod) as type,
-      (select array_agg(e.enumlabel::text order by e.enumsortorder) from pg_enum e where e.enumtypid = y.oid) as labels
-    into col
-    from pg_attribute a
-    join pg_type y on y.oid = a.atttypid
-    where a.attrelid = to_regclass(t.relation) and a.attname = name and a.attnum > 0 and not a.attisdropped;
-
-    if not found then
-      problem := format('there is no column %s', name);
-      cure := 'Its columns are ' || (
-        select string_agg(a.attname, ', ' order by a.attnum)
-        from pg_attribute a
-        where a.attrelid = to_regclass(t.relation) and a.attnum > 0 and not a.attisdropped
-      );
-    elsif col.attgenerated = 'v' then
-      problem := format('%s is a virtual column, which no trigger can read', name);
-      cure := 'Generate it as stored.';
-    elsif name = t.key_column and col.typname not in ('uuid', 'int2', 'int4', 'int8', 'text', 'varchar') then
-      problem := format('the key %s must be uuid, a whole number or text, but it is %s', name, col.type);
-    elsif name = t.key_column and not (col.attnotnull and outbox.has_unique_key(to_regclass(t.relation), array[name])) then
-      problem := format('the key %s may be null, or may be there twice', name);
-      cure := format('Run: alter table %s alter %I set not null, add unique (%2$I)', t.relation, name);
-    elsif not coalesce(col.labels @> array(
-      select v from jsonb_each(t.words -> name) as w (word, meant), jsonb_array_elements_text(w.meant) as v
-    ), true) then
-      problem := format('%s lacks some of these words', name);
-      cure := 'Its words are ' || array_to_string(col.labels, ', ');
-    end if;
-    exit when problem is not null;
-  end loop;
 end
 $$;
 comment on function outbox.topic_problem(outbox.topics) is 'Why the table cannot be watched so, and what to do; or null.';
@@ -211,7 +246,20 @@ comment on function outbox.has_unique_key(regclass, text[]) is
   'Whether exactly these columns are unique, in all rows and at every moment: a key that may be deferred lets a value be '
   'there twice until the commit.';
 
--- The SQL of a topic is put together from four expressions.
+-- The SQL of a topic is put together from five expressions.
+
+create or replace function outbox.key_sql(t outbox.topics, alias text)
+returns text
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return format('%s.%I::%s::text', alias, t.key_column, t.key_type);
+end
+$$;
+comment on function outbox.key_sql(outbox.topics, text) is
+  'SQL for the key of a row; an error if the column is another one by now, whose values are not of the declared type.';
 
 create or replace function outbox.columns_sql(t outbox.topics)
 returns text
@@ -373,6 +421,9 @@ begin
   return queued;
 end
 $capture$;
+comment on function outbox.{capture}(text[], jsonb[], jsonb[], boolean, text, integer) is 'Generated by outbox.watch().';
+revoke all on function outbox.{capture}(text[], jsonb[], jsonb[], boolean, text, integer)
+  from public, anon, authenticated, service_role;
 $sql$;
 begin
   return outbox.fill(template, jsonb_build_object(
@@ -414,14 +465,14 @@ declare
 begin
   begin
     if tg_level = 'ROW' then
-      keys := array[new.{key}::text];
+      keys := array[{key_new}];
       news := array[{state_new}];
-      olds := array[outbox.carry_over({topic}, old.{key}::text, new.{key}::text, {state_old})];
+      olds := array[outbox.carry_over({topic}, {key_old}, {key_new}, {state_old})];
     elsif tg_op = 'INSERT' then
-      select array_agg(n.{key}::text), array_agg(null::jsonb), array_agg({state_n}) into keys, olds, news
+      select array_agg({key_n}), array_agg(null::jsonb), array_agg({state_n}) into keys, olds, news
       from new_rows n;
     else
-      select array_agg(n.{key}::text), array_agg({state_o}), array_agg({state_n}) into keys, olds, news
+      select array_agg({key_n}), array_agg({state_o}), array_agg({state_n}) into keys, olds, news
       from new_rows n
       join old_rows o on o.{key} = n.{key}
       where row({columns_n}) is distinct from row({columns_o});
@@ -455,6 +506,8 @@ begin
   return null;
 end
 $changed$;
+comment on function outbox.{changed}() is 'Generated by outbox.watch().';
+revoke all on function outbox.{changed}() from public, anon, authenticated, service_role;
 $sql$;
 begin
   return outbox.fill(template, jsonb_build_object(
@@ -463,6 +516,7 @@ begin
     'topic', quote_literal(t.topic),
     'operations', quote_literal(t.operations),
     'key', quote_ident(t.key_column),
+    'key_n', outbox.key_sql(t, 'n'), 'key_new', outbox.key_sql(t, 'new'), 'key_old', outbox.key_sql(t, 'old'),
     'state_n', outbox.state_sql(t, 'n'), 'state_o', outbox.state_sql(t, 'o'),
     'state_new', outbox.state_sql(t, 'new'), 'state_old', outbox.state_sql(t, 'old'),
     'columns_n', (select string_agg('n.' || quote_ident(c), ', ') from unnest(t.columns) c),
@@ -499,10 +553,10 @@ as $$
 begin
   execute format(
     'insert into outbox.keys as k (topic, key, known)
-     select %L, n.%I::text, %s from %s n order by 2
+     select %L, %s, %s from %s n order by 2
      on conflict (topic, key) do update set known = excluded.known, was = null
      where k.known is distinct from excluded.known',
-    t.topic, t.key_column, outbox.state_sql(t, 'n'), t.relation
+    t.topic, outbox.key_sql(t, 'n'), outbox.state_sql(t, 'n'), t.relation
   );
 end
 $$;
@@ -596,7 +650,9 @@ declare
 begin
   select x.* into before from outbox.topics x where x.topic = watch.topic;
   t := jsonb_populate_record(null::outbox.topics, jsonb_build_object(
-    'topic', topic, 'relation', relation, 'key_column', key, 'columns', columns, 'operations', operations,
+    'topic', topic, 'relation', relation, 'key_column', key, 'key_type', (
+      select format_type(a.atttypid, null) from pg_attribute a where a.attrelid = to_regclass(relation) and a.attname = key
+    ), 'columns', columns, 'operations', operations,
     'words', coalesce(words, '{}'), 'condition', condition, 'payload', payload, 'latest_only', latest_only,
     'fed_by', fed_by, 'visible_to', visible_to, 'function_url', function_url, 'max_attempts', max_attempts,
     'created_at', clock_timestamp()

@@ -27,9 +27,10 @@ begin
   end if;
 
   -- Of the type that the mentors have in this project.
+  drop function if exists outbox.mentor_id(text);
   execute format(
-    'create or replace function outbox.mentor_id(value text) returns %s language plpgsql immutable
-     set search_path = pg_catalog, pg_temp as $f$ begin return value; end $f$',
+    $sql$create function outbox.mentor_id(value text) returns %s language plpgsql immutable
+    set search_path = pg_catalog, pg_temp as $f$ begin return value; end $f$ $sql$,
     (
       select format_type(a.atttypid, null) from pg_attribute a
       where a.attrelid = 'public.mentor_coordinators'::regclass and a.attname = 'mentor_id'

@@ -163,10 +163,8 @@ describe("privileges", () => {
        where ${ours} and p.prosecdef order by n.nspname || '.' || p.proname collate "C"`
     )
     const triggers = [
-      "outbox.capture_key",
-      "outbox.capture_mentors",
-      "outbox.capture_transitions",
-      "outbox.dispatch_at_commit"
+      "outbox.dispatch_at_commit",
+      "outbox.pause_status_changed"
     ]
     assert.deepStrictEqual(
       definers.map(({ name }) => name),
