@@ -9,6 +9,7 @@ create table if not exists outbox.topics (
   topic text,
   relation text,
   key_column text,
+  key_type text,
   columns text[],
   operations text[] not null default '{UPDATE}',
   words jsonb not null default '{}',
@@ -31,6 +32,8 @@ create table if not exists outbox.topics (
 );
 comment on table outbox.topics is 'What is watched. Declared with outbox.watch(), removed with outbox.unwatch().';
 comment on column outbox.topics.relation is 'The watched table, as schema.table.';
+comment on column outbox.topics.key_type is
+  'The type of the key when it was declared. Under another type the same key would be another text.';
 comment on column outbox.topics.words is 'Per column, the words that are sent and the values that mean them.';
 comment on column outbox.topics.condition is 'SQL over old and new; false makes no event.';
 comment on column outbox.topics.payload is 'SQL over new that makes the record. Null: the key and the columns.';
@@ -160,7 +163,8 @@ create index if not exists events_due_idx on outbox.events (next_attempt_at)
 create index if not exists events_under_way_idx on outbox.events (next_attempt_at)
   where status = 'pending' and delivery_id is not null;
 create index if not exists events_leases_idx on outbox.events (lease_expires_at) where status = 'processing';
-create index if not exists events_unsettled_idx on outbox.events (topic, key, version)
+-- By key first: the rows of one topic seem to lie in order, and the planner would go through all of them.
+create index if not exists events_unsettled_idx on outbox.events (key, topic, version)
   where status in ('pending', 'processing');
 create index if not exists events_oldest_idx on outbox.events (created_at)
   where status in ('pending', 'processing') and (source = 'outbox' or last_dispatched_at is not null);
