@@ -214,7 +214,7 @@ CREATE INDEX events_leases_idx ON outbox.events USING btree (lease_expires_at) W
 CREATE INDEX events_oldest_idx ON outbox.events USING btree (created_at) WHERE ((status = ANY (ARRAY['pending'::text, 'processing'::text])) AND ((source = 'outbox'::text) OR (last_dispatched_at IS NOT NULL)));
 CREATE INDEX events_reached_nobody_idx ON outbox.events USING btree (completed_at) WHERE ((status = 'completed'::text) AND ((receipt -> 'notified'::text) = '0'::jsonb) AND (NOT (receipt ? 'acknowledged'::text)));
 CREATE INDEX events_under_way_idx ON outbox.events USING btree (next_attempt_at) WHERE ((status = 'pending'::text) AND (delivery_id IS NOT NULL));
-CREATE INDEX events_unsettled_idx ON outbox.events USING btree (topic, key, version) WHERE (status = ANY (ARRAY['pending'::text, 'processing'::text]));
+CREATE INDEX events_unsettled_idx ON outbox.events USING btree (key, topic, version) WHERE (status = ANY (ARRAY['pending'::text, 'processing'::text]));
 CREATE INDEX events_untimely_idx ON outbox.events USING btree (topic, created_at, event_id) WHERE (GREATEST((created_at - occurred_at), (occurred_at - created_at)) > '01:00:00'::interval);
 CREATE CONSTRAINT TRIGGER events_dispatch_at_commit AFTER INSERT ON outbox.events DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (new.leads IS NOT NULL AND new.status = 'pending'::text) EXECUTE FUNCTION outbox.dispatch_at_commit();
 comment on table outbox.events is 'The outbox, the record of truth: one row per event, written by the transaction that made the change.';
@@ -531,6 +531,11 @@ create function outbox.claim_problem(event jsonb)
   language plpgsql immutable set search_path=pg_catalog, pg_temp;
 comment on function outbox.claim_problem(jsonb) is 'All that is wrong with an event that is to be claimed, or null.';
 
+create function outbox.claimed_id(event jsonb)
+  returns uuid
+  language plpgsql immutable set search_path=pg_catalog, pg_temp;
+comment on function outbox.claimed_id(jsonb) is 'The id of an event that is to be claimed, however it is written; null if the event is malformed.';
+
 create function outbox.close_unseen()
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
@@ -594,7 +599,7 @@ comment on function outbox.detach(outbox.topics) is 'Drops the triggers of a top
 create function outbox.dispatch(event_ids uuid[], why text)
   returns integer
   language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
-comment on function outbox.dispatch(uuid[],text) is 'Hands those of the events to pg_net that are due and first in line; returns how many. Never raises.';
+comment on function outbox.dispatch(uuid[],text) is 'Hands those of the events to pg_net that are due and first in line; returns how many. Never raises. A topic that cannot be sent does not hold up the others.';
 
 create function outbox.dispatch_at_commit()
   returns trigger
@@ -610,6 +615,11 @@ create function outbox.dispatch_next(event_ids uuid[])
   returns integer
   language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
 comment on function outbox.dispatch_next(uuid[]) is 'Dispatches the event that is first in line of each of these events'' keys; returns how many.';
+
+create function outbox.dispatch_request(topic text, event_ids uuid[], body jsonb, why text)
+  returns void
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
+comment on function outbox.dispatch_request(text,uuid[],jsonb,text) is 'Hands pg_net one request with these events, whose bodies are given as an array.';
 
 create function outbox.end_attempts(endings jsonb)
   returns TABLE(event_id uuid, verdict text)
@@ -866,6 +876,11 @@ create function outbox.not_sent(refuses boolean, waiting interval, tried uuid[],
   language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_custom_plan set jit=off set lock_timeout=100ms;
 comment on function outbox.not_sent(boolean,interval,uuid[],integer) is 'Heads of line that pg_net refused, or whose request it has kept for this long. Without locks on them: the handler needs these rows while it is called.';
 
+create function outbox.note_unknown(answers jsonb)
+  returns void
+  language plpgsql volatile set search_path=pg_catalog, pg_temp;
+comment on function outbox.note_unknown(jsonb) is 'Raises an alert if a claim was answered that an event is unknown.';
+
 create function outbox.notification_id(event_id uuid, coordinator_id uuid)
   returns uuid
   language plpgsql immutable set search_path=pg_catalog, pg_temp;
@@ -971,10 +986,10 @@ create function outbox.read_pause_events(events jsonb)
   language plpgsql stable set search_path=pg_catalog, pg_temp;
 comment on function outbox.read_pause_events(jsonb) is 'The elements of an array of PauseEvents in their order. One that is malformed has a problem, which lists all of it.';
 
-create function outbox.recall_versions(topic text, keys text[])
+create function outbox.recall_versions(topic text, keys text[], states jsonb[])
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.recall_versions(text,text[]) is 'Raises versions to those of the events, after a restore of one without the other.';
+comment on function outbox.recall_versions(text,text[],jsonb[]) is 'Raises versions to those of the events, after a restore of one without the other. A key that is not there is known by the state that is given.';
 
 create function outbox.receipt(event outbox.pause_event, coordinator_ids uuid[])
   returns jsonb
