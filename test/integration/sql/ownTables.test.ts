@@ -440,6 +440,7 @@ describe("a topic that a project declares", () => {
         old_record: of("1", "SICK", "Ada")
       },
       {
+        topic,
         key: "2",
         version: 1,
         type: "UPDATE",
