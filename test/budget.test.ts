@@ -63,7 +63,8 @@ describe("a bundle", () => {
   })
 
   it("of the handler holds no router, no tracer, no reader of settings but ours, and nothing of the management", () => {
-    const unwanted = /effect\/dist\/(?:http|http-api|Config|ConfigProvider|ManagedRuntime|Stream|DateTime)\b|[Mm]anage/
+    const unwanted =
+      /effect\/dist\/(?:http|http-api|Config|ConfigProvider|ManagedRuntime|Metric|Stream|DateTime)\b|[Mm]anage|Traced/
     assert.deepStrictEqual(
       handler.modules.filter((path) => unwanted.test(path)),
       []

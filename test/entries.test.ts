@@ -51,7 +51,7 @@ describe("the package", () => {
     )
   })
 
-  it.each(["./http", "./supabase", "./testing"] as const)(
+  it.each(["./topic", "./http", "./supabase", "./testing"] as const)(
     "each layer of %s has its row in docs/composition.md",
     (name) => {
       const layers = Object.entries(entries[name]).flatMap(([module, value]) =>

@@ -14,7 +14,7 @@ export { pauseStatusEvents } from "../topics/PauseStatusEvents.ts"
 export { PauseEvent, PauseEvents } from "../schema/PauseEvent.ts"
 export { InsertPayload, UpdatePayload, WebhookPayload } from "../schema/WebhookPayload.ts"
 export { Direction, NoChangeReason, TransitionType } from "../schema/Transition.ts"
-export { EventId, EventTime, MentorId, Version } from "../schema/Identifiers.ts"
+export { MentorId } from "../schema/Identifiers.ts"
 export { packageVersion } from "../schema/PackageVersion.ts"
 
 export {

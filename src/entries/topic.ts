@@ -3,6 +3,8 @@
 export { each, make, type Options, receive, type Topic } from "../services/Topic.ts"
 export type { Handler } from "../services/Handler.ts"
 export { type EventMeta, type Extracted, type NoChange, NoEventTime, type Reading } from "../services/Extract.ts"
+export * as Traced from "../layers/Traced.ts"
+export { EventId, EventTime, Version } from "../schema/Identifiers.ts"
 export { type AnyPayload, envelope } from "../schema/Envelope.ts"
 export { reachedNobody, Receipt } from "../schema/Receipt.ts"
 export { Issue } from "../schema/Replies.ts"

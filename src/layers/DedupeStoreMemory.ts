@@ -151,16 +151,12 @@ export const make = (options: { readonly leaseSeconds?: number; readonly outbox?
   }
 
   const layer = Layer.succeed(DedupeStore, {
-    claim: Effect.fn("DedupeStore.claim")((events: ReadonlyArray<OutboxEvent>) =>
-      Effect.map(Clock.currentTimeMillis, (now) => events.map((event) => claim(event, now)))
-    ),
-    settle: Effect.fn("DedupeStore.settle")(
-      (settlements: ReadonlyArray<Settlement>, options: { readonly topic: string; readonly take: number }) =>
-        Effect.map(Clock.currentTimeMillis, (now) => ({
-          settled: settlements.map(settle),
-          next: handOut(settlements, options, now)
-        }))
-    )
+    claim: (events) => Effect.map(Clock.currentTimeMillis, (now) => events.map((event) => claim(event, now))),
+    settle: (settlements, options) =>
+      Effect.map(Clock.currentTimeMillis, (now) => ({
+        settled: settlements.map(settle),
+        next: handOut(settlements, options, now)
+      }))
   })
   return { layer, state }
 }
