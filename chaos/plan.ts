@@ -86,7 +86,7 @@ const WEIGHTS = {
   savepoint: 4,
   rekey: 2,
   bulk: 2,
-  move: 40,
+  move: 60,
   upsert: 5,
   replace: 3,
   note: 3,
