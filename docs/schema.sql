@@ -206,7 +206,7 @@ CASE status
 END)
 ) with (autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=1000);
 alter table outbox.events enable row level security;
-CREATE INDEX events_completed_idx ON outbox.events USING btree (completed_at) WHERE (status = 'completed'::text);
+CREATE INDEX events_completed_idx ON outbox.events USING btree (topic, completed_at) WHERE (status = 'completed'::text);
 CREATE INDEX events_created_at_idx ON outbox.events USING btree (topic, created_at, event_id);
 CREATE INDEX events_dead_letter_id_idx ON outbox.events USING btree (dead_letter_id) WHERE (dead_letter_id IS NOT NULL);
 CREATE INDEX events_due_idx ON outbox.events USING btree (next_attempt_at) WHERE ((status = 'pending'::text) AND (delivery_id IS NULL));
@@ -241,7 +241,7 @@ create table outbox.handled_keys (
   topic text not null,
   key text not null,
   version bigint not null,
-  constraint handled_keys_pkey PRIMARY KEY (topic, key)
+  constraint handled_keys_pkey PRIMARY KEY (key, topic)
 );
 alter table outbox.handled_keys enable row level security;
 comment on table outbox.handled_keys is 'The highest version of each key that such a topic has handled: who comes later with a lower one is refused.';
@@ -264,7 +264,7 @@ create table outbox.keys (
   version bigint not null default 0,
   known jsonb,
   was jsonb,
-  constraint keys_pkey PRIMARY KEY (topic, key),
+  constraint keys_pkey PRIMARY KEY (key, topic),
   constraint keys_count_up CHECK (version >= 0)
 ) with (fillfactor=50);
 alter table outbox.keys enable row level security;

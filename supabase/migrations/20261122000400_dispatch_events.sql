@@ -5,14 +5,10 @@
 --          outbox.dispatch(uuid[], text), outbox.dispatch_request(text, uuid[], jsonb, text), outbox.post(text, uuid, jsonb), outbox.request_size(uuid, integer, integer),
 --          outbox.is_first_in_line(text, text, bigint), outbox.postpone(uuid[], text, text).
 
--- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
-create or replace function outbox.postpone(event_ids uuid[], why text, reason text)
-returns void
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.postpone(event_ids uuid[], why text, reason text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   error constant text := outbox.shorten('could not be sent: ' || reason);
   base interval := coalesce((select make_interval(secs => s.retry_base_seconds) from outbox.settings s), '1 minute');
@@ -50,13 +46,8 @@ comment on function outbox.postpone(uuid[], text, text) is
   'Keeps events that could not be sent at all, which counts as no failure of theirs. Never raises.';
 
 -- With a plan of its own: inside a statement over many events the planner compares each event with each.
-create or replace function outbox.is_first_in_line(topic text, key text, candidate bigint)
-returns boolean
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_generic_plan
-set jit = off
+create or replace function outbox.is_first_in_line(topic text, key text, candidate bigint) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set jit = off
 as $$
 begin
   return not exists (
@@ -70,13 +61,8 @@ $$;
 comment on function outbox.is_first_in_line(text, text, bigint) is
   'Whether no lower version of the key is unsettled. An event without a version waits for nobody.';
 
-create or replace function outbox.request_size(event_id uuid, failures integer, largest integer)
-returns integer
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_generic_plan
-set jit = off
+create or replace function outbox.request_size(event_id uuid, failures integer, largest integer) returns integer
+language plpgsql stable set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set jit = off
 as $$
 begin
   if failures = 0 then
@@ -141,14 +127,9 @@ $$;
 comment on function outbox.post(text, uuid, jsonb) is
   'Hands pg_net one signed request, to be sent when the transaction has committed, and notes it in outbox.deliveries.';
 
-create or replace function outbox.dispatch_request(topic text, event_ids uuid[], body jsonb, why text)
-returns void
-language plpgsql
-set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
-set jit = off
-as $$
+create or replace function outbox.dispatch_request(topic text, event_ids uuid[], body jsonb, why text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set jit = off as $$
 declare
   alone constant boolean := cardinality(event_ids) = 1;
   delivery constant uuid := case when alone then event_ids[1] else gen_random_uuid() end;
@@ -241,14 +222,9 @@ comment on function outbox.dispatch(uuid[], text) is
   'Hands those of the events to pg_net that are due and first in line; returns how many. Never raises. A topic that cannot '
   'be sent does not hold up the others.';
 
-create or replace function outbox.park(event_ids uuid[])
-returns void
-language plpgsql
-set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
-set jit = off
-as $$
+create or replace function outbox.park(event_ids uuid[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set jit = off as $$
 begin
   update outbox.events q
   set next_attempt_at = 'infinity'
@@ -315,12 +291,8 @@ $$;
 comment on function outbox.dispatch_due(text, integer) is
   'Dispatches the heads of line that have been due for longest; returns how many.';
 
-create or replace function outbox.dispatch_at_commit()
-returns trigger
-language plpgsql
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.dispatch_at_commit() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   reason text := 'another request of the same transaction was refused';
 begin
