@@ -129,12 +129,12 @@ with
     from pg_proc p
     join pg_namespace n on n.oid = p.pronamespace
     join pg_language l on l.oid = p.prolang
-    where n.nspname = 'outbox' or (n.nspname = 'public' and p.proname like 'outbox\_%')
+    where n.nspname = 'outbox' or (n.nspname = 'public' and p.proname ~ '^(outbox|pause_status)_')
     union all
     select 5, j.jobname,
       'select cron.schedule(' || quote_literal(j.jobname) || ', ' || quote_literal(j.schedule) || ', '
         || quote_literal(j.command) || ');'
     from cron.job j
-    where j.jobname like 'pause-status-%'
+    where j.jobname like 'outbox-%'
   )
 select s.text from statements s order by s.rank, s.name collate "C", s.text collate "C"

@@ -9,6 +9,7 @@ create table if not exists outbox.topics (
   topic text,
   relation text,
   key_column text,
+  key_type text,
   columns text[],
   operations text[] not null default '{UPDATE}',
   words jsonb not null default '{}',
@@ -31,6 +32,8 @@ create table if not exists outbox.topics (
 );
 comment on table outbox.topics is 'What is watched. Declared with outbox.watch(), removed with outbox.unwatch().';
 comment on column outbox.topics.relation is 'The watched table, as schema.table.';
+comment on column outbox.topics.key_type is
+  'The type of the key when it was declared. Under another type the same key would be another text.';
 comment on column outbox.topics.words is 'Per column, the words that are sent and the values that mean them.';
 comment on column outbox.topics.condition is 'SQL over old and new; false makes no event.';
 comment on column outbox.topics.payload is 'SQL over new that makes the record. Null: the key and the columns.';
@@ -51,7 +54,8 @@ create table if not exists outbox.keys (
   version bigint not null default 0,
   known jsonb,
   was jsonb,
-  constraint keys_pkey primary key (topic, key),
+  -- By key first, here and below: asked for some keys of a topic, the planner may go through all of the topic's.
+  constraint keys_pkey primary key (key, topic),
   constraint keys_count_up check (version >= 0)
 )
 -- Room for a row's next version on its own page: then the index stays as it is.
@@ -160,7 +164,8 @@ create index if not exists events_due_idx on outbox.events (next_attempt_at)
 create index if not exists events_under_way_idx on outbox.events (next_attempt_at)
   where status = 'pending' and delivery_id is not null;
 create index if not exists events_leases_idx on outbox.events (lease_expires_at) where status = 'processing';
-create index if not exists events_unsettled_idx on outbox.events (topic, key, version)
+-- By key first, too: the rows of one topic seem to lie in order.
+create index if not exists events_unsettled_idx on outbox.events (key, topic, version)
   where status in ('pending', 'processing');
 create index if not exists events_oldest_idx on outbox.events (created_at)
   where status in ('pending', 'processing') and (source = 'outbox' or last_dispatched_at is not null);
@@ -316,7 +321,7 @@ create table if not exists outbox.handled_keys (
   topic text,
   key text,
   version bigint not null,
-  constraint handled_keys_pkey primary key (topic, key)
+  constraint handled_keys_pkey primary key (key, topic)
 );
 comment on table outbox.handled_keys is
   'The highest version of each key that such a topic has handled: who comes later with a lower one is refused.';

@@ -43,6 +43,10 @@ begin
   if event.version is null then
     body := body - 'version';
   end if;
+  if body ->> 'table' is null then
+    -- Nobody watches it any more.
+    body := body - array['schema', 'table'];
+  end if;
   return case when event.forced then body || '{"force": true}' else body end;
 end
 $$;

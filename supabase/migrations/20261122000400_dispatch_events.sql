@@ -2,7 +2,7 @@
 -- Locks:   outbox.events, access exclusive, for an instant.
 -- Undo:    drop trigger events_dispatch_at_commit on outbox.events;
 --          drop function outbox.dispatch_at_commit(), outbox.dispatch_due(text, integer), outbox.park(uuid[]),
---          outbox.dispatch(uuid[], text), outbox.post(text, uuid, jsonb), outbox.request_size(uuid, integer, integer),
+--          outbox.dispatch(uuid[], text), outbox.dispatch_request(text, uuid[], jsonb, text), outbox.post(text, uuid, jsonb), outbox.request_size(uuid, integer, integer),
 --          outbox.is_first_in_line(text, text, bigint), outbox.postpone(uuid[], text, text).
 
 -- Installers that come at the same time take turns.
@@ -141,6 +141,33 @@ $$;
 comment on function outbox.post(text, uuid, jsonb) is
   'Hands pg_net one signed request, to be sent when the transaction has committed, and notes it in outbox.deliveries.';
 
+create or replace function outbox.dispatch_request(topic text, event_ids uuid[], body jsonb, why text)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set jit = off
+as $$
+declare
+  alone constant boolean := cardinality(event_ids) = 1;
+  delivery constant uuid := case when alone then event_ids[1] else gen_random_uuid() end;
+begin
+  perform outbox.post(topic, delivery, case when alone then body -> 0 else body end);
+  update outbox.events q
+  set
+    attempts = q.attempts + 1,
+    last_dispatched_at = clock_timestamp(),
+    dispatch_reason = coalesce(case q.attempts when 0 then q.dispatch_reason end, why),
+    delivery_id = delivery,
+    next_attempt_at = clock_timestamp() + make_interval(secs => s.acknowledge_timeout_seconds)
+  from outbox.settings s
+  where q.event_id = any(event_ids);
+end
+$$;
+comment on function outbox.dispatch_request(text, uuid[], jsonb, text) is
+  'Hands pg_net one request with these events, whose bodies are given as an array.';
+
 create or replace function outbox.dispatch(event_ids uuid[], why text)
 returns integer
 language plpgsql
@@ -151,23 +178,23 @@ set enable_seqscan = off
 set jit = off
 as $$
 declare
-  settings outbox.settings;
+  most constant integer := coalesce((select s.events_per_request from outbox.settings s), 1);
   request record;
-  delivery uuid;
+  -- By topic. After the first refusal its other requests are not tried: each might wait for the same lock.
+  refused jsonb := '{}';
   sent integer := 0;
   reason text;
 begin
   if coalesce(cardinality(event_ids), 0) = 0 then
     return 0;
   end if;
-  select s.* into settings from outbox.settings s;
 
   begin
     for request in
       with due as materialized (
         select
           q.topic, q.event_id, outbox.body(q) as body, q.next_attempt_at,
-          outbox.request_size(q.event_id, q.failures, coalesce(settings.events_per_request, 1)) as size
+          outbox.request_size(q.event_id, q.failures, most) as size
         from outbox.events q
         where q.event_id = any(event_ids)
           -- Only pending events have one. To name their status would offer the planner an index of all that is due.
@@ -177,7 +204,9 @@ begin
         order by q.event_id
         for update of q skip locked
       ), placed as (
-        select d.*, (row_number() over (partition by d.topic, d.size order by d.next_attempt_at, d.event_id) - 1) / d.size as place
+        select
+          d.*,
+          (row_number() over (partition by d.topic, d.size order by d.next_attempt_at, d.event_id) - 1) / d.size as place
         from due d
       )
       select
@@ -186,21 +215,17 @@ begin
       group by p.topic, p.size, p.place
       order by min(p.next_attempt_at)
     loop
-      delivery := gen_random_uuid();
-      if cardinality(request.event_ids) = 1 then
-        delivery := request.event_ids[1];
-        request.body := request.body -> 0;
+      if not refused ? request.topic then
+        begin
+          perform outbox.dispatch_request(request.topic, request.event_ids, request.body, why);
+          sent := sent + cardinality(request.event_ids);
+          continue;
+        exception when others then
+          refused := refused || jsonb_build_object(request.topic, sqlerrm);
+          raise warning 'events of topic % wait for the sweep: %', request.topic, sqlerrm;
+        end;
       end if;
-      perform outbox.post(request.topic, delivery, request.body);
-      update outbox.events q
-      set
-        attempts = q.attempts + 1,
-        last_dispatched_at = clock_timestamp(),
-        dispatch_reason = coalesce(case q.attempts when 0 then q.dispatch_reason end, why),
-        delivery_id = delivery,
-        next_attempt_at = clock_timestamp() + make_interval(secs => settings.acknowledge_timeout_seconds)
-      where q.event_id = any(request.event_ids);
-      sent := sent + cardinality(request.event_ids);
+      perform outbox.postpone(request.event_ids, why, refused ->> request.topic);
     end loop;
     return sent;
   exception when others then
@@ -213,7 +238,8 @@ begin
 end
 $$;
 comment on function outbox.dispatch(uuid[], text) is
-  'Hands those of the events to pg_net that are due and first in line; returns how many. Never raises.';
+  'Hands those of the events to pg_net that are due and first in line; returns how many. Never raises. A topic that cannot '
+  'be sent does not hold up the others.';
 
 create or replace function outbox.park(event_ids uuid[])
 returns void

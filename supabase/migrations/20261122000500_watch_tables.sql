@@ -6,9 +6,13 @@
 --          outbox.detach(outbox.topics), outbox.attach(outbox.topics), outbox.triggers_of(outbox.topics),
 --          outbox.seed(outbox.topics), outbox.changed_sql(outbox.topics),
 --          outbox.capture_sql(outbox.topics), outbox.happens_sql(outbox.topics, text, text),
---          outbox.record_sql(outbox.topics, text, text), outbox.state_sql(outbox.topics, text),
---          outbox.columns_sql(outbox.topics), outbox.has_unique_key(regclass, text[]), outbox.fill(text, jsonb), outbox.topic_problem(outbox.topics), outbox.routine(text, text), outbox.trigger_of(text, text),
---          outbox.carry_over(text, text, text, jsonb), outbox.recall_versions(text, text[]), outbox.requests_left(),
+--          outbox.record_sql(outbox.topics, text, text),
+--          outbox.compared_sql(outbox.topics, text), outbox.state_sql(outbox.topics, text),
+--          outbox.columns_sql(outbox.topics), outbox.has_unique_key(regclass, text[]), outbox.fill(text, jsonb),
+--          outbox.key_sql(outbox.topics, text), outbox.topic_problem(outbox.topics),
+--          outbox.column_problem(outbox.topics, text), outbox.written_as(text, text), outbox.routine(text, text),
+--          outbox.trigger_of(text, text),
+--          outbox.carry_over(text, text, text, jsonb), outbox.recall_versions(text, text[], jsonb[]), outbox.requests_left(),
 --          outbox.recheck(text, text[], text).
 
 -- Installers that come at the same time take turns.
@@ -48,25 +52,27 @@ comment on function outbox.requests_left() is
   'How many requests this statement may post at the commit: 5 for the first five statements of a transaction. Those who '
   'settle these are handed the rest.';
 
-create or replace function outbox.recall_versions(topic text, keys text[])
+create or replace function outbox.recall_versions(topic text, keys text[], states jsonb[])
 returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  update outbox.keys k
-  set version = queued.version
-  from (
-    select q.key, max(q.version) as version
-    from outbox.events q
-    where q.topic = recall_versions.topic and q.key = any(keys)
-    group by q.key
-  ) as queued
-  where k.topic = recall_versions.topic and k.key = queued.key and k.version < queued.version;
+  insert into outbox.keys as k (topic, key, version, known)
+  select recall_versions.topic, given.key, max(q.version), given.state
+  from unnest(keys, states) as given (key, state)
+  join outbox.events q on q.topic = recall_versions.topic and q.key = given.key
+  where q.version is not null
+  group by given.key, given.state
+  order by given.key
+  on conflict on constraint keys_pkey do update
+  set version = excluded.version
+  where k.version < excluded.version;
 end
 $$;
-comment on function outbox.recall_versions(text, text[]) is
-  'Raises versions to those of the events, after a restore of one without the other.';
+comment on function outbox.recall_versions(text, text[], jsonb[]) is
+  'Raises versions to those of the events, after a restore of one without the other. A key that is not there is known by '
+  'the state that is given.';
 
 create or replace function outbox.carry_over(topic text, old_key text, new_key text, state jsonb)
 returns jsonb
@@ -117,68 +123,100 @@ end
 $$;
 comment on function outbox.trigger_of(text, text) is 'The name of a topic''s trigger: insert, update or key.';
 
-create or replace function outbox.topic_problem(t outbox.topics, out problem text, out cure text)
+create or replace function outbox.written_as(value text, type text)
+returns text
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  execute format('select %L::%s::text', value, type) into value;
+  return value;
+exception when others then
+  return null;
+end
+$$;
+comment on function outbox.written_as(text, text) is 'How a value of this type is written; null if there is no such value.';
+
+create or replace function outbox.column_problem(t outbox.topics, name text, out problem text, out cure text)
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
   col record;
+  never text;
+begin
+  select a.attnotnull, a.attgenerated, y.typname, format_type(a.atttypid, a.atttypmod) as type, (
+    select string_agg(e.enumlabel, ', ' order by e.enumsortorder) from pg_enum e where e.enumtypid in (y.oid, y.typbasetype)
+  ) as labels
+  into col
+  from pg_attribute a
+  join pg_type y on y.oid = a.atttypid
+  where a.attrelid = to_regclass(t.relation) and a.attname = name and a.attnum > 0 and not a.attisdropped;
+
+  if not found then
+    problem := format('there is no column %s', name);
+    cure := 'Its columns are ' || (
+      select string_agg(a.attname, ', ' order by a.attnum)
+      from pg_attribute a
+      where a.attrelid = to_regclass(t.relation) and a.attnum > 0 and not a.attisdropped
+    );
+  elsif col.attgenerated = 'v' then
+    problem := format('%s is a virtual column, which no trigger can read', name);
+    cure := 'Generate it as stored.';
+  elsif name = t.key_column and col.typname not in ('uuid', 'int2', 'int4', 'int8', 'text', 'varchar') then
+    problem := format('the key %s must be uuid, a whole number or text, but it is %s', name, col.type);
+  elsif name = t.key_column and not (col.attnotnull and outbox.has_unique_key(to_regclass(t.relation), array[name])) then
+    problem := format('the key %s may be null, or may be there twice', name);
+    cure := format('Run: alter table %s alter %I set not null, add unique (%2$I)', t.relation, name);
+  else
+    -- A value that is written otherwise, such as t of a boolean, would never be met.
+    select string_agg(v, ', ') into never
+    from jsonb_each(t.words -> name) as w (word, meant), jsonb_array_elements_text(w.meant) as v
+    where outbox.written_as(v, col.type) is distinct from v;
+    if never is not null then
+      problem := format('%s of type %s can never be: %s', name, col.type, never);
+      cure := 'Its words are ' || col.labels;
+    end if;
+  end if;
+end
+$$;
+comment on function outbox.column_problem(outbox.topics, text) is 'What is wrong with a column, and what to do; or null.';
+
+create or replace function outbox.topic_problem(t outbox.topics, out problem text, out cure text)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  rel record;
   name text;
 begin
-  select c.oid, c.relkind, c.relowner into col from pg_class c where c.oid = to_regclass(t.relation);
-  if col.oid is null then
+  select c.oid, c.relkind, c.relowner into rel from pg_class c where c.oid = to_regclass(t.relation);
+  if rel.oid is null then
     problem := 'there is no such table';
-  elsif col.relkind <> 'r' then
+  elsif rel.relkind <> 'r' then
     problem := 'it must be an ordinary table, but it is partitioned, a view or a foreign table';
     cure := 'An update by another name would go unnoticed: watch the table that is written to.';
-  elsif exists (select from pg_inherits i where col.oid in (i.inhrelid, i.inhparent)) then
+  elsif exists (select from pg_inherits i where rel.oid in (i.inhrelid, i.inhparent)) then
     problem := 'it must stand for itself, but it is a partition, or it inherits, or it is inherited';
     cure := 'An update by another name would go unnoticed: watch the table that is written to.';
-  elsif not pg_has_role(col.relowner, 'usage') then
-    problem := format('it must belong to %s, but it belongs to %s', current_user, pg_get_userbyid(col.relowner));
+  elsif not pg_has_role(rel.relowner, 'usage') then
+    problem := format('it must belong to %s, but it belongs to %s', current_user, pg_get_userbyid(rel.relowner));
     cure := format('Run: alter table %s owner to %I', t.relation, current_user);
-  end if;
-  if problem is null and to_regprocedure(t.visible_to || '(uuid)') is null and t.visible_to is not null then
+  elsif to_regprocedure(t.visible_to || '(uuid)') is null and t.visible_to is not null then
     problem := format('there is no function %s(uuid)', t.visible_to);
-  elsif problem is null and coalesce(cardinality(t.columns), 0) = 0 then
+  elsif coalesce(cardinality(t.columns), 0) = 0 then
     problem := 'it names no columns';
+  elsif exists (select from jsonb_object_keys(t.words) w where w <> all(t.columns)) then
+    problem := 'it has words for a column that it does not watch';
+  else
+    foreach name in array array[t.key_column] || t.columns loop
+      select p.problem, p.cure into problem, cure from outbox.column_problem(t, name) p;
+      exit when problem is not null;
+    end loop;
   end if;
-  if problem is not null then
-    return;
-  end if;
-
-  foreach name in array array[t.key_column] || t.columns loop
-    select a.attnotnull, a.attgenerated, y.typname, format_type(a.atttypid, a.atttypmod) as type,
-      (select array_agg(e.enumlabel::text order by e.enumsortorder) from pg_enum e where e.enumtypid = y.oid) as labels
-    into col
-    from pg_attribute a
-    join pg_type y on y.oid = a.atttypid
-    where a.attrelid = to_regclass(t.relation) and a.attname = name and a.attnum > 0 and not a.attisdropped;
-
-    if not found then
-      problem := format('there is no column %s', name);
-      cure := 'Its columns are ' || (
-        select string_agg(a.attname, ', ' order by a.attnum)
-        from pg_attribute a
-        where a.attrelid = to_regclass(t.relation) and a.attnum > 0 and not a.attisdropped
-      );
-    elsif col.attgenerated = 'v' then
-      problem := format('%s is a virtual column, which no trigger can read', name);
-      cure := 'Generate it as stored.';
-    elsif name = t.key_column and col.typname not in ('uuid', 'int2', 'int4', 'int8', 'text', 'varchar') then
-      problem := format('the key %s must be uuid, a whole number or text, but it is %s', name, col.type);
-    elsif name = t.key_column and not (col.attnotnull and outbox.has_unique_key(to_regclass(t.relation), array[name])) then
-      problem := format('the key %s may be null, or may be there twice', name);
-      cure := format('Run: alter table %s alter %I set not null, add unique (%2$I)', t.relation, name);
-    elsif not coalesce(col.labels @> array(
-      select v from jsonb_each(t.words -> name) as w (word, meant), jsonb_array_elements_text(w.meant) as v
-    ), true) then
-      problem := format('%s lacks some of these words', name);
-      cure := 'Its words are ' || array_to_string(col.labels, ', ');
-    end if;
-    exit when problem is not null;
-  end loop;
 end
 $$;
 comment on function outbox.topic_problem(outbox.topics) is 'Why the table cannot be watched so, and what to do; or null.';
@@ -209,7 +247,20 @@ comment on function outbox.has_unique_key(regclass, text[]) is
   'Whether exactly these columns are unique, in all rows and at every moment: a key that may be deferred lets a value be '
   'there twice until the commit.';
 
--- The SQL of a topic is put together from four expressions.
+-- The SQL of a topic is put together from six expressions.
+
+create or replace function outbox.key_sql(t outbox.topics, alias text)
+returns text
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return format('%s.%I::%s::text', alias, t.key_column, t.key_type);
+end
+$$;
+comment on function outbox.key_sql(outbox.topics, text) is
+  'SQL for the key of a row; an error if the column is another one by now, whose values are not of the declared type.';
 
 create or replace function outbox.columns_sql(t outbox.topics)
 returns text
@@ -260,6 +311,21 @@ end
 $$;
 comment on function outbox.state_sql(outbox.topics, text) is
   'SQL for the watched columns of a row, in the words that are sent; null if a value means none of them.';
+
+create or replace function outbox.compared_sql(t outbox.topics, alias text)
+returns text
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  -- As text where there are words: not every type that has them can be compared.
+  return format('row(%s)', (
+    select string_agg(format('%s.%I%s', alias, c, case when t.words ? c then '::text' end), ', ') from unnest(t.columns) c
+  ));
+end
+$$;
+comment on function outbox.compared_sql(outbox.topics, text) is 'SQL for what of a row an update must change to be looked at.';
 
 create or replace function outbox.record_sql(t outbox.topics, key text, state text)
 returns text
@@ -331,7 +397,7 @@ begin
       version = k.version + ({happens})::integer,
       known = excluded.known,
       was = case when {happens} then case when is_insert then 'null' else k.known end end
-    where is_insert or k.known is distinct from excluded.known
+    where k.known is distinct from excluded.known or is_insert and {happens}
     returning k.key, k.version, k.known, k.was
   ), placed as (
     select
@@ -371,6 +437,9 @@ begin
   return queued;
 end
 $capture$;
+comment on function outbox.{capture}(text[], jsonb[], jsonb[], boolean, text, integer) is 'Generated by outbox.watch().';
+revoke all on function outbox.{capture}(text[], jsonb[], jsonb[], boolean, text, integer)
+  from public, anon, authenticated, service_role;
 $sql$;
 begin
   return outbox.fill(template, jsonb_build_object(
@@ -412,17 +481,17 @@ declare
 begin
   begin
     if tg_level = 'ROW' then
-      keys := array[new.{key}::text];
+      keys := array[{key_new}];
       news := array[{state_new}];
-      olds := array[outbox.carry_over({topic}, old.{key}::text, new.{key}::text, {state_old})];
+      olds := array[outbox.carry_over({topic}, {key_old}, {key_new}, {state_old})];
     elsif tg_op = 'INSERT' then
-      select array_agg(n.{key}::text), array_agg(null::jsonb), array_agg({state_n}) into keys, olds, news
+      select array_agg({key_n}), array_agg(null::jsonb), array_agg({state_n}) into keys, olds, news
       from new_rows n;
     else
-      select array_agg(n.{key}::text), array_agg({state_o}), array_agg({state_n}) into keys, olds, news
+      select array_agg({key_n}), array_agg({state_o}), array_agg({state_n}) into keys, olds, news
       from new_rows n
       join old_rows o on o.{key} = n.{key}
-      where row({columns_n}) is distinct from row({columns_o});
+      where {compared_n} is distinct from {compared_o};
     end if;
     if keys is null then
       return null;
@@ -439,10 +508,12 @@ begin
   end;
 
   begin
-    perform outbox.{capture}(keys, olds, news, tg_op = 'INSERT', 'commit', outbox.requests_left());
+    perform outbox.{capture}(
+      keys, olds, news, tg_op = 'INSERT', 'commit', case when tg_op = any({operations}) then outbox.requests_left() else 0 end
+    );
   exception
     when unique_violation then
-      perform outbox.recall_versions({topic}, keys);
+      perform outbox.recall_versions({topic}, keys, olds);
       perform outbox.{capture}(keys, olds, news, tg_op = 'INSERT', 'commit', 0);
     when serialization_failure then
       -- reconcile() has written a key since this transaction began, and its snapshot hides that.
@@ -451,17 +522,20 @@ begin
   return null;
 end
 $changed$;
+comment on function outbox.{changed}() is 'Generated by outbox.watch().';
+revoke all on function outbox.{changed}() from public, anon, authenticated, service_role;
 $sql$;
 begin
   return outbox.fill(template, jsonb_build_object(
     'changed', outbox.routine(t.topic, 'changed'),
     'capture', outbox.routine(t.topic, 'capture'),
     'topic', quote_literal(t.topic),
+    'operations', quote_literal(t.operations),
     'key', quote_ident(t.key_column),
+    'key_n', outbox.key_sql(t, 'n'), 'key_new', outbox.key_sql(t, 'new'), 'key_old', outbox.key_sql(t, 'old'),
     'state_n', outbox.state_sql(t, 'n'), 'state_o', outbox.state_sql(t, 'o'),
     'state_new', outbox.state_sql(t, 'new'), 'state_old', outbox.state_sql(t, 'old'),
-    'columns_n', (select string_agg('n.' || quote_ident(c), ', ') from unnest(t.columns) c),
-    'columns_o', (select string_agg('o.' || quote_ident(c), ', ') from unnest(t.columns) c)
+    'compared_n', outbox.compared_sql(t, 'n'), 'compared_o', outbox.compared_sql(t, 'o')
   ));
 end
 $$;
@@ -475,13 +549,12 @@ language plpgsql
 immutable
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-  part record;
 begin
-  for part in select * from jsonb_each_text(parts) loop
-    template := replace(template, '{' || part.key || '}', part.value);
-  end loop;
-  return template;
+  -- In one pass: a part may itself have braces.
+  return (
+    select string_agg(case when g.place % 2 = 0 then parts ->> g.piece else g.piece end, '' order by g.place)
+    from regexp_split_to_table(template, '[{}]') with ordinality as g (piece, place)
+  );
 end
 $$;
 comment on function outbox.fill(text, jsonb) is 'A template with its {parts} filled in.';
@@ -494,10 +567,10 @@ as $$
 begin
   execute format(
     'insert into outbox.keys as k (topic, key, known)
-     select %L, n.%I::text, %s from %s n order by 2
+     select %L, %s, %s from %s n order by 2
      on conflict (topic, key) do update set known = excluded.known, was = null
      where k.known is distinct from excluded.known',
-    t.topic, t.key_column, outbox.state_sql(t, 'n'), t.relation
+    t.topic, outbox.key_sql(t, 'n'), outbox.state_sql(t, 'n'), t.relation
   );
 end
 $$;
@@ -557,9 +630,8 @@ begin
   -- Planned now, so that what does not fit fails here and not at a user's first UPDATE.
   execute format('select outbox.%I(''{}'', ''{}'', ''{}'', false, ''commit'', 0)', outbox.routine(t.topic, 'capture'));
   execute format(
-    'select %s, row(%s) is distinct from row(%s) from %s n, %4$s o where false', outbox.state_sql(t, 'n'),
-    (select string_agg('n.' || quote_ident(c), ', ') from unnest(t.columns) c),
-    (select string_agg('o.' || quote_ident(c), ', ') from unnest(t.columns) c), t.relation
+    'select %s, %s is distinct from %s from %s n, %4$s o where false', outbox.state_sql(t, 'n'),
+    outbox.compared_sql(t, 'n'), outbox.compared_sql(t, 'o'), t.relation
   );
 end
 $$;
@@ -591,7 +663,9 @@ declare
 begin
   select x.* into before from outbox.topics x where x.topic = watch.topic;
   t := jsonb_populate_record(null::outbox.topics, jsonb_build_object(
-    'topic', topic, 'relation', relation, 'key_column', key, 'columns', columns, 'operations', operations,
+    'topic', topic, 'relation', relation, 'key_column', key, 'key_type', (
+      select format_type(a.atttypid, null) from pg_attribute a where a.attrelid = to_regclass(relation) and a.attname = key
+    ), 'columns', columns, 'operations', operations,
     'words', coalesce(words, '{}'), 'condition', condition, 'payload', payload, 'latest_only', latest_only,
     'fed_by', fed_by, 'visible_to', visible_to, 'function_url', function_url, 'max_attempts', max_attempts,
     'created_at', clock_timestamp()
@@ -661,7 +735,14 @@ begin
   delete from outbox.topics x where x.topic = unwatch.topic returning x.* into t;
   if not found then
     raise exception 'there is no topic %', topic using errcode = 'no_data_found';
+  elsif t.function_url <> 'outbox_function_url' and exists (
+    select from outbox.events q where q.topic = unwatch.topic and q.status in ('pending', 'processing')
+  ) then
+    raise exception 'topic % has events on their way to a function of its own', topic
+      using errcode = 'object_in_use',
+      hint = format('Run: select outbox.feed_by(%L, ''webhook''), and try again when they are settled.', topic);
   end if;
+  delete from outbox.rechecks r where r.topic = unwatch.topic;
   perform outbox.detach(t);
   execute format('drop function if exists outbox.%I()', outbox.routine(topic, 'changed'));
   execute format(
@@ -670,7 +751,8 @@ begin
 end
 $$;
 comment on function outbox.unwatch(text) is
-  'Undoes watch(). What is queued is still delivered, and versions go on where they were if the topic comes back.';
+  'Undoes watch(). What is queued is still delivered, for which a topic with a function of its own has to wait; and '
+  'versions go on where they were if the topic comes back.';
 
 create or replace function outbox.feed_by(topic text, source text)
 returns void

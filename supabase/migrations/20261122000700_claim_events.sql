@@ -1,8 +1,8 @@
 -- Purpose: the handler's first call: claims events. And what is left of an erased one, which a claim must know.
 -- Locks:   none on existing tables.
--- Undo:    drop function public.outbox_claim(jsonb), outbox.refusal(jsonb), outbox.insert_stock(jsonb),
+-- Undo:    drop function public.outbox_claim(jsonb), outbox.note_unknown(jsonb), outbox.refusal(jsonb), outbox.insert_stock(jsonb),
 --          outbox.fold_latest(uuid[]), outbox.fold(text, text),
---          outbox.claim_problem(jsonb), outbox.hold(uuid[]), outbox.is_same(outbox.events, jsonb),
+--          outbox.claimed_id(jsonb), outbox.claim_problem(jsonb), outbox.hold(uuid[]), outbox.is_same(outbox.events, jsonb),
 --          outbox.erased_as(uuid, text), outbox.is_concealed_as(text, text), outbox.conceal(text),
 --          outbox.fingerprint(outbox.events), outbox.fingerprint(jsonb).
 
@@ -139,6 +139,19 @@ end
 $$;
 comment on function outbox.claim_problem(jsonb) is 'All that is wrong with an event that is to be claimed, or null.';
 
+create or replace function outbox.claimed_id(event jsonb)
+returns uuid
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return case when outbox.claim_problem(event) is null then (event ->> 'eventId')::uuid end;
+end
+$$;
+comment on function outbox.claimed_id(jsonb) is
+  'The id of an event that is to be claimed, however it is written; null if the event is malformed.';
+
 create or replace function outbox.hold(event_ids uuid[])
 returns setof outbox.events
 language plpgsql
@@ -211,8 +224,8 @@ begin
   first := waiting[1];
   last := waiting[cardinality(waiting)];
   -- What was claimed has perhaps been handled. In a gap, somebody holds an event.
-  if cardinality(waiting) < 2 or first.status <> 'pending' or first.claim_token > 0
-    or last.version - first.version <> cardinality(waiting) - 1 then
+  if cardinality(waiting) < 2 or last.version - first.version <> cardinality(waiting) - 1
+    or exists (select from unnest(waiting) w where w.status <> 'pending' or w.claim_token > 0) then
     return null;
   end if;
   update outbox.events q
@@ -331,6 +344,26 @@ end
 $$;
 comment on function outbox.refusal(jsonb) is 'Why an event could not be claimed.';
 
+create or replace function outbox.note_unknown(answers jsonb)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  unknown constant integer := (
+    select count(*) from jsonb_array_elements(answers) a where a ->> 'outcome' = 'unknown_event'
+  );
+begin
+  if unknown > 0 then
+    perform outbox.raise_alert('unknown_event', unknown, (
+      'events that this outbox does not have were refused: a clone or branch of this project shares its function URL and '
+      'webhook secret, or a crash lost their transactions'
+    ));
+  end if;
+end
+$$;
+comment on function outbox.note_unknown(jsonb) is 'Raises an alert if a claim was answered that an event is unknown.';
+
 create or replace function public.outbox_claim(events jsonb)
 returns jsonb
 language plpgsql
@@ -343,65 +376,59 @@ set lock_timeout = '2s'
 as $$
 declare
   lease_seconds integer := (select s.lease_seconds from outbox.settings s);
+  -- In the order of the events; null for one that is malformed.
   ids uuid[];
+  known outbox.events[];
   held outbox.events[];
   answers jsonb;
-  unknown integer;
 begin
   perform outbox.require_array(events, 'events');
+  ids := array(
+    select outbox.claimed_id(given.e) from jsonb_array_elements(events) with ordinality as given (e, place) order by given.place
+  );
   if events @> '[{"source": "webhook"}]' then
     perform outbox.insert_stock(events);
   end if;
-
-  perform outbox.dispatch(array_remove(outbox.fold_latest(array(
-    select (e ->> 'eventId')::uuid from jsonb_array_elements(events) e where outbox.claim_problem(e) is null
-  )), null), 'settled');
+  perform outbox.dispatch(array_remove(outbox.fold_latest(ids), null), 'settled');
 
   -- Locked in one order, so that overlapping batches wait for each other instead of deadlocking.
-  ids := array(
-    select q.event_id
-    from outbox.events q
-    where q.event_id = any(array(
-      select (e ->> 'eventId')::uuid from jsonb_array_elements(events) e where outbox.claim_problem(e) is null
-    ))
-    order by q.event_id
-    for update
-  );
+  known := array(select q from outbox.events q where q.event_id = any(ids) order by q.event_id for update);
   held := array(
     select h
     from outbox.hold(array(
-      select q.event_id
-      from jsonb_array_elements(events) e
-      join outbox.events q on q.event_id = any(ids) and q.event_id::text = lower(e ->> 'eventId') and outbox.is_same(q, e)
+      select k.event_id
+      from unnest(known) k
+      join unnest(ids) with ordinality as i (id, place) on i.id = k.event_id
+      where outbox.is_same(k, events -> (i.place - 1)::integer)
     )) h
   );
 
-  select
-    coalesce(jsonb_agg(jsonb_build_object('eventId', coalesce(a.e -> 'eventId', 'null')) || a.answer order by a.place), '[]'),
-    count(*) filter (where a.answer ->> 'outcome' = 'unknown_event')
-  into answers, unknown
-  from (
-    select given.e, given.place, case
-      when outbox.claim_problem(e) is not null then
-        jsonb_build_object('outcome', 'invalid', 'message', outbox.claim_problem(e))
-      -- Of two equal ones in a batch, the first has it.
-      when h.event_id is not null and outbox.is_same(h, e)
-        and row_number() over (partition by h.event_id, outbox.is_same(h, e) order by place) = 1
-        then jsonb_build_object(
-          'outcome', 'claimed', 'token', h.claim_token, 'attempt', greatest(h.attempts, 1), 'leaseSeconds', lease_seconds
+  select coalesce(
+    jsonb_agg(
+      jsonb_build_object('eventId', coalesce(to_jsonb(i.id), given.e -> 'eventId', 'null')) || case
+        when i.id is null then jsonb_build_object('outcome', 'invalid', 'message', outbox.claim_problem(given.e))
+        when claimed.token is not null then jsonb_build_object(
+          'outcome', 'claimed', 'token', claimed.token, 'attempt', claimed.attempt, 'leaseSeconds', lease_seconds
         )
-      else outbox.refusal(e)
-    end as answer
-    from jsonb_array_elements(events) with ordinality as given (e, place)
-    left join unnest(held) h on h.event_id::text = lower(e ->> 'eventId')
-  ) as a;
+        else outbox.refusal(given.e)
+      end
+      order by i.place
+    ),
+    '[]'
+  )
+  into answers
+  from unnest(ids) with ordinality as i (id, place)
+  cross join lateral (select events -> (i.place - 1)::integer as e) as given
+  left join (
+    -- Of two equal ones in a batch, the first has it.
+    select distinct on (h.event_id) first.place, h.claim_token as token, greatest(h.attempts, 1) as attempt
+    from unnest(held) h
+    join unnest(ids) with ordinality as first (id, place) on first.id = h.event_id
+    where outbox.is_same(h, events -> (first.place - 1)::integer)
+    order by h.event_id, first.place
+  ) as claimed on claimed.place = i.place;
 
-  if unknown > 0 then
-    perform outbox.raise_alert('unknown_event', unknown, (
-      'events that this outbox does not have were refused: a clone or branch of this project shares its function URL and '
-      'webhook secret, or a crash lost their transactions'
-    ));
-  end if;
+  perform outbox.note_unknown(answers);
   return answers;
 end
 $$;

@@ -21,19 +21,16 @@ begin
   -- Whoever is changing a row right now explains it in a moment: skipped, never waited for.
   execute format(
     'with held as materialized (
-       select n.%1$I::text as key, %2$s as state from %3$s n where n.%1$I = any($1::text[]::%4$s[]) order by n.%1$I
+       select %5$s as key, %2$s as state from %3$s n where n.%1$I = any($1::text[]::%4$s[]) order by n.%1$I
        for no key update skip locked
      ) select array_agg(h.key) as keys, array_agg(h.state) as states from held h',
-    t.key_column, outbox.state_sql(t, 'n'), t.relation, (
-      select format_type(a.atttypid, null) from pg_attribute a
-      where a.attrelid = to_regclass(t.relation) and a.attname = t.key_column
-    )
+    t.key_column, outbox.state_sql(t, 'n'), t.relation, t.key_type, outbox.key_sql(t, 'n')
   )
   into now_there
   using keys;
 
   -- After a restore of keys without events, or the other way round.
-  perform outbox.recall_versions(topic, keys);
+  perform outbox.recall_versions(topic, keys, null);
   -- Read only now: what was committed before the locks were taken is known. A key that no trigger saw is an insert.
   execute format(
     'select coalesce(sum(n), 0) from (
@@ -93,13 +90,13 @@ declare
 begin
   execute format(
     'select array(
-       select n.%1$I::text
+       select %1$s
        from %2$s n
-       left join outbox.keys k on k.topic = %3$L and k.key = n.%1$I::text
+       left join outbox.keys k on k.topic = %3$L and k.key = %1$s
        where k.key is null or %4$s is distinct from k.known and %4$s is not null
        limit %5$s
      )',
-    t.key_column, t.relation, t.topic, outbox.state_sql(t, 'n'), at_most
+    outbox.key_sql(t, 'n'), t.relation, t.topic, outbox.state_sql(t, 'n'), at_most
   )
   into suspects;
 

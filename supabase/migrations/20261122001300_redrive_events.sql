@@ -15,7 +15,7 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  return not exists (select from outbox.events q where q.event_id = is_of.event_id and q.topic <> is_of.topic);
+  return not exists (select from outbox.events q where q.event_id = is_of.event_id and q.topic is distinct from is_of.topic);
 end
 $$;
 comment on function outbox.is_of(text, uuid) is 'Whether an event is not one of another topic.';

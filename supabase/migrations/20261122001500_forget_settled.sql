@@ -122,7 +122,7 @@ declare
 begin
   select x.* into t from outbox.topics x where x.topic = forget_keys.topic;
   if found then
-    execute format('select array(select n.%1$I::text from %2$s n where n.%1$I::text = any($1))', t.key_column, t.relation)
+    execute format('select array(select %1$s from %2$s n where %1$s = any($1))', outbox.key_sql(t, 'n'), t.relation)
     into present
     using keys;
   end if;
@@ -170,13 +170,13 @@ begin
          -- A late call for an erased event leaves a zero.
          select h.key from outbox.handled_keys h where h.topic = %1$L and h.version = 0
        ) as m
-       where not exists (select from %2$s n where n.%3$I::text = m.key)
+       where not exists (select from %2$s n where %3$s = m.key)
          -- An empty table is perhaps about to be loaded again.
          and exists (select from %2$s)
          and not exists (select from outbox.events q where q.topic = %1$L and q.key = m.key)
        limit %4$s
      )',
-    t.topic, t.relation, t.key_column, at_most
+    t.topic, t.relation, outbox.key_sql(t, 'n'), at_most
   )
   into gone;
   return gone;

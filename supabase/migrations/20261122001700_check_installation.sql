@@ -161,6 +161,7 @@ begin
     from (
       values ('sweep', 1), ('direct', 1), ('watch', 1), ('reconcile', 5), ('retention', 10)
     ) as w (job, share)
+    where w.job <> 'reconcile' or exists (select from outbox.topics t where t.fed_by = 'outbox')
   ) as wanted
   cross join (select clock_timestamp() as moment) as now
   left join outbox.heartbeats beat on beat.job = wanted.job

@@ -37,7 +37,9 @@ begin
     case when coalesce(jsonb_typeof(query -> 'record'), 'null') not in ('object', 'null')
       then 'record must be a JSON object' end,
     -- Null for a user would show everything to somebody who may see little.
-    case when query ? 'userId' and not coalesce(outbox.is_uuid(query ->> 'userId'), false) then 'userId must be a uuid' end,
+    case when query ? 'userId'
+      and not (jsonb_typeof(query -> 'userId') = 'string' and outbox.is_uuid(query ->> 'userId'))
+      then 'userId must be a uuid' end,
     (
       select string_agg(name || ' must be an ISO 8601 timestamp', '; ')
       from unnest(array['occurredFrom', 'occurredTo']) as name

@@ -21,13 +21,20 @@ begin
   end if;
 
   if to_regclass('public.mentor_coordinators') is null then
-    -- No foreign keys: the tables on the other side may be the project's own, and a foreign key would forbid their
-    -- truncate. A row that names somebody who is gone tells nobody.
+    -- Of the type that the mentors have in this project. No foreign keys: the tables on the other side may be the
+    -- project's own, and a foreign key would forbid their truncate. A row that names somebody who is gone tells nobody.
     create table public.mentor_coordinators (
       mentor_id uuid,
       coordinator_id uuid,
       constraint mentor_coordinators_pkey primary key (mentor_id, coordinator_id)
     );
+    execute format('alter table public.mentor_coordinators alter mentor_id type %s using null', coalesce((
+      select format_type(a.atttypid, null)
+      from pg_attribute a
+      join pg_type t on t.oid = a.atttypid
+      where a.attrelid = to_regclass('public.peer_mentor_profiles') and a.attname = 'id' and not a.attisdropped
+        and t.typname in ('uuid', 'int2', 'int4', 'int8', 'text', 'varchar')
+    ), 'uuid'));
     create index mentor_coordinators_coordinator_id_idx on public.mentor_coordinators (coordinator_id);
     alter table public.mentor_coordinators enable row level security;
     revoke all on table public.mentor_coordinators from public, anon, authenticated, service_role;

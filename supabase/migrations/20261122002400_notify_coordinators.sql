@@ -27,9 +27,10 @@ begin
   end if;
 
   -- Of the type that the mentors have in this project.
+  drop function if exists outbox.mentor_id(text);
   execute format(
-    'create or replace function outbox.mentor_id(value text) returns %s language plpgsql immutable
-     set search_path = pg_catalog, pg_temp as $f$ begin return value; end $f$',
+    $sql$create function outbox.mentor_id(value text) returns %s language plpgsql immutable
+    set search_path = pg_catalog, pg_temp as $f$ begin return value; end $f$ $sql$,
     (
       select format_type(a.atttypid, null) from pg_attribute a
       where a.attrelid = 'public.mentor_coordinators'::regclass and a.attname = 'mentor_id'
@@ -245,6 +246,7 @@ begin
     on conflict (event_id) do update
     set receipt = excluded.receipt, created_at = excluded.created_at
     where o.fingerprint = excluded.fingerprint
+      and o.receipt -> 'transition' = excluded.receipt -> 'transition'
       and o.receipt -> 'notified' = '0'
       and excluded.receipt -> 'notified' <> '0'
     returning event_id
@@ -294,7 +296,7 @@ begin
       jsonb_build_object('eventId', coalesce(to_jsonb(r.event_id), r.event_id_as_given)) || case
         when r.problem is not null then jsonb_build_object('outcome', 'invalid', 'message', r.problem)
         when o.event_id is null then jsonb_build_object('outcome', 'superseded')
-        when o.fingerprint = r.fingerprint then jsonb_build_object(
+        when o.fingerprint = r.fingerprint and o.receipt ->> 'transition' = r.transition then jsonb_build_object(
           'outcome', 'notified', 'receipt', o.receipt, 'replayed', told.event_id is null or told.place <> r.place
         )
         -- An erased event's key is kept, but says nothing by itself.

@@ -61,6 +61,14 @@ begin
     words => '{"status": {"active": ["active"], "paused": ["paused"]}}',
     visible_to => 'outbox.mentors_of'
   );
+  if (select t.key_type from outbox.topics t where t.topic = 'pause-status') <> (
+    select format_type(a.atttypid, null) from pg_attribute a
+    where a.attrelid = 'public.mentor_coordinators'::regclass and a.attname = 'mentor_id'
+  ) then
+    raise exception 'public.mentor_coordinators.mentor_id must be of the type of the key of %', mentors
+      using errcode = 'datatype_mismatch',
+      hint = 'Change it, in public.notifications too, then apply the migrations again from create_coordinators on.';
+  end if;
 end
 $$;
 

@@ -7,31 +7,32 @@ export type ApiRole = (typeof apiRoles)[number]
 /** What service_role may execute; nobody may do anything else. */
 export const rpcs = [
   "public.outbox_claim(events jsonb)",
-  "public.outbox_erase(event_id uuid)",
-  "public.outbox_get_event(event_id uuid, coordinator_id uuid)",
+  "public.outbox_erase(topic text, event_id uuid)",
+  "public.outbox_get_event(topic text, event_id uuid, user_id uuid)",
   "public.outbox_health()",
   "public.outbox_list_events(query jsonb)",
-  "public.pause_status_notify(events jsonb)",
-  "public.outbox_redrive(event_id uuid, force boolean, dry_run boolean)",
-  "public.outbox_resolve(event_id uuid, notes text, dry_run boolean)",
-  "public.outbox_settle(settlements jsonb, take integer)"
+  "public.outbox_redrive(topic text, event_id uuid, force boolean, dry_run boolean)",
+  "public.outbox_resolve(topic text, event_id uuid, notes text, dry_run boolean)",
+  "public.outbox_settle(settlements jsonb, topic text, take integer)",
+  "public.pause_status_notify(events jsonb)"
 ]
 
 export const relations = [
   "outbox.alerts",
+  "outbox.attempts",
   "outbox.dead_letters",
   "outbox.deliveries",
   "outbox.erased",
+  "outbox.events",
+  "outbox.handled_keys",
   "outbox.health",
   "outbox.heartbeats",
-  "outbox.latest_attempts",
   "outbox.keys",
-  "outbox.handled_keys",
+  "outbox.latest_attempts",
   "outbox.receipts",
   "outbox.rechecks",
   "outbox.settings",
-  "outbox.attempts",
-  "outbox.events",
+  "outbox.topics",
   "public.coordinators",
   "public.mentor_coordinators",
   "public.notifications",

@@ -185,7 +185,7 @@ describe("events that travel together", () => {
     await setStatus(own, mentor, "paused", "active")
     const why = (version: number) =>
       own.row<{ dispatch_reason: string | null }>(
-        "select dispatch_reason from outbox.events where mentor_id = $1 and version = $2",
+        "select dispatch_reason from outbox.events where key = $1 and version = $2",
         [mentor, version]
       )
     assert.deepStrictEqual(await why(1), { dispatch_reason: "commit" })

@@ -44,7 +44,7 @@ const secondsFrom = async (database: Database, moment: string, mentor: string): 
   (
     await database.row<{ seconds: number }>(
       `select extract(epoch from next_attempt_at - $1::timestamptz)::float8 as seconds
-       from outbox.events where mentor_id = $2`,
+       from outbox.events where key = $2`,
       [moment, mentor]
     )
   ).seconds
@@ -124,7 +124,7 @@ describe("dispatching an event", () => {
     await client.query("update public.peer_mentor_profiles set status = 'paused' where id = $1", [mentor])
     const posted = async () => {
       const { rows } = await client.query(
-        "select d.id from outbox.deliveries d join outbox.events q on q.delivery_id = d.id where mentor_id = $1",
+        "select d.id from outbox.deliveries d join outbox.events q on q.delivery_id = d.id where key = $1",
         [mentor]
       )
       return rows.length
@@ -160,6 +160,32 @@ describe("dispatching an event", () => {
   })
 
   describe("when it cannot be done", () => {
+    it("does not hold up the events of another topic", async () => {
+      await using own = await openReadyDatabase()
+      await own.rows(
+        `select outbox.watch(
+           topic => 'a-name', relation => 'public.coordinators', columns => '{name}', function_url => 'their_url'
+         )`
+      )
+      await own.rows("insert into public.coordinators (name) values ('Ada')")
+      await own.rows("update public.coordinators set name = 'Cleo'")
+      const mentor = await createMentor(own)
+      await setStatus(own, mentor, "paused")
+      await own.rows("truncate net.http_request_queue")
+      await own.rows("select outbox.postpone_refused(1000)")
+      // Theirs is the first to be sent.
+      await own.rows(
+        `update outbox.events
+         set delivery_id = null, next_attempt_at = now() - case topic when 'a-name' then interval '1 hour' else '0' end`
+      )
+      assert.strictEqual(await sweep(own), 1)
+      const sent = await own.rows(
+        "select topic, delivery_id is not null as sent, last_error from outbox.events order by 1"
+      )
+      assert.deepInclude(sent, { topic: "pause-status", sent: true, last_error: null })
+      assert.include(sent[0]?.["last_error"], "Vault has no secret named their_url")
+    })
+
     it("waits longer and longer, leaves one row of history for each reason, and never becomes a dead letter", async () => {
       await using own = await openDatabase()
       await own.rows("update outbox.settings set max_attempts = 1, retry_for_seconds = 0")
@@ -205,7 +231,7 @@ describe("dispatching an event", () => {
           await storeSecret(own, "outbox_function_url", "https://hunter2.example:99999/functions")
           await storeSecret(own, "outbox_webhook_secret", newSecret())
         },
-        says: "<outbox_function_url>"
+        says: "<function_url>"
       },
       {
         name: "the secret is malformed",

@@ -1,5 +1,6 @@
 import { afterAll, assert, beforeEach, describe, it } from "vitest"
 import {
+  asClaim,
   bury,
   claimOf,
   complete,
@@ -31,7 +32,7 @@ describe("an erased event", () => {
   })
   afterAll(() => database?.[Symbol.asyncDispose]())
 
-  const erase = (eventId: string) => own.call("outbox_erase", { event_id: eventId })
+  const erase = (eventId: string) => own.call("outbox_erase", { topic: "pause-status", event_id: eventId })
 
   /** A told and completed event, as a delivery of it says it. */
   const completed = async (coordinators = 1): Promise<GivenEvent> => {
@@ -68,7 +69,7 @@ describe("an erased event", () => {
     const event = await erased()
     const completed = { eventId: event.eventId, outcome: "completed", receipt: erasedReceipt }
     assert.deepStrictEqual(await claimOf(own, event), completed)
-    const [first, last] = await pausedEvents(own, 2)
+    const [first = foreignEvent(), last = foreignEvent()] = await pausedEvents(own, 2)
     const answers = await claimMany(own, [first, event, foreignEvent(), event, last])
     assert.deepStrictEqual(
       answers.map(({ outcome }) => outcome),
@@ -118,7 +119,7 @@ describe("an erased event", () => {
     const [event = foreignEvent()] = await pausedEvents(own, 1)
     await addCoordinator(event.mentorId)
     await bury(own, event.eventId)
-    await own.call("outbox_resolve", { event_id: event.eventId })
+    await own.call("outbox_resolve", { topic: "pause-status", event_id: event.eventId })
     await erase(event.eventId)
     assert.deepInclude(await notify(event), { outcome: "notified", receipt: erasedReceipt, replayed: true })
     assert.strictEqual(await told(event.eventId), 0)
@@ -141,9 +142,12 @@ describe("an erased event", () => {
     assert.strictEqual(await sweep(own), 0)
     for (const event_id of [completedEvent.eventId, resolved]) {
       for (const name of ["outbox_redrive", "outbox_resolve"]) {
-        assert.deepStrictEqual(await own.call(name, { event_id }), { outcome: "unknown", event: null })
+        assert.deepStrictEqual(await own.call(name, { topic: "pause-status", event_id }), {
+          outcome: "unknown",
+          event: null
+        })
       }
-      const forced = await own.call("outbox_redrive", { event_id, force: true })
+      const forced = await own.call("outbox_redrive", { topic: "pause-status", event_id, force: true })
       assert.deepStrictEqual(forced, { outcome: "unknown", event: null })
     }
     assert.deepStrictEqual(await own.rows("select from outbox.events"), [])
@@ -207,11 +211,11 @@ describe("an erased event", () => {
   })
 
   it("costs the claim of a queued event nothing: its tombstones are not even looked at", async () => {
-    const [event] = await pausedEvents(own, 1)
+    const [event = foreignEvent()] = await pausedEvents(own, 1)
     await using client = await own.connect()
-    const looked = async (events: ReadonlyArray<unknown>): Promise<number> => {
+    const looked = async (events: ReadonlyArray<GivenEvent>): Promise<number> => {
       await client.query("begin")
-      await client.query("select public.outbox_claim($1)", [JSON.stringify(events)])
+      await client.query("select public.outbox_claim($1)", [JSON.stringify(events.map(asClaim))])
       const { rows } = await client.query<{ scans: string }>(
         `select pg_stat_get_xact_numscans('outbox.erased'::regclass)
            + pg_stat_get_xact_numscans('outbox.erased_pkey'::regclass) as scans`

@@ -18,7 +18,7 @@ describe("erasing an event", () => {
   })
   afterAll(() => database?.[Symbol.asyncDispose]())
 
-  const erase = (eventId: string) => own.call("outbox_erase", { event_id: eventId })
+  const erase = (eventId: string) => own.call("outbox_erase", { topic: "pause-status", event_id: eventId })
 
   const settled = async (): Promise<GivenEvent> => {
     const [event = foreignEvent()] = await pausedEvents(own, 1)

@@ -27,7 +27,9 @@ describe("what an erased event leaves behind", () => {
   afterAll(() => database?.[Symbol.asyncDispose]())
 
   const erase = async (eventId: string): Promise<void> =>
-    assert.deepStrictEqual(await own.call("outbox_erase", { event_id: eventId }), { outcome: "erased" })
+    assert.deepStrictEqual(await own.call("outbox_erase", { topic: "pause-status", event_id: eventId }), {
+      outcome: "erased"
+    })
 
   const coordinate = (mentorId: string) =>
     own.rows(
@@ -81,7 +83,7 @@ describe("what an erased event leaves behind", () => {
   it("names neither the mentor nor the time, once the profile and all other events are gone", async () => {
     const event = await completed()
     await answer({ eventId: event.eventId, receipt: { mentorId: event.mentorId } })
-    await own.rows("select outbox.recheck(array[$1::uuid], 'unreadable')", [event.mentorId])
+    await own.rows("select outbox.recheck('pause-status', array[$1], 'unreadable')", [event.mentorId])
     await deleteProfile(event.mentorId)
     assert.include(await tablesWith(event.mentorId), "net.http_request_queue")
     await erase(event.eventId)
@@ -96,7 +98,7 @@ describe("what an erased event leaves behind", () => {
     const event = await completed()
     await answer({ eventId: event.eventId, receipt: { mentorId: event.mentorId } })
     await erase(event.eventId)
-    assert.deepStrictEqual(await tablesWith(event.mentorId), ["outbox.keys", "outbox.handled_keys"])
+    assert.deepStrictEqual(await tablesWith(event.mentorId), ["outbox.handled_keys", "outbox.keys"])
     assert.deepStrictEqual(await tablesWith(event.eventId), itsKeys)
     await setStatus(own, event.mentorId, "active")
     const next = await givenEvent(own, (await eventOf(own, event.mentorId, 2)).event_id)
@@ -121,7 +123,7 @@ describe("what an erased event leaves behind", () => {
     await setStatus(own, mentorId, "active")
     await settle(own, (await eventOf(own, mentorId, 2)).event_id)
     await deleteProfile(mentorId)
-    await own.rows("select outbox.erase(q.event_id) from outbox.events q where q.mentor_id = $1", [mentorId])
+    await own.rows("select outbox.erase(q.event_id) from outbox.events q where q.key = $1", [mentorId])
     assert.deepStrictEqual(await tablesWith(mentorId), [])
   })
 

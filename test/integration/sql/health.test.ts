@@ -37,7 +37,7 @@ describe("the report on health", () => {
       failureRatePercent: 0,
       expiredLeases: 0,
       alertsOpen: [],
-      capture: { attached: true, enabled: true },
+      topics: [{ topic: "pause-status", attached: true, enabled: true }],
       vault: { functionUrl: false, webhookSecret: false }
     })
     assert.deepStrictEqual(

@@ -6,11 +6,11 @@ const most = 10_000
 /** Four times as many as are counted, of each: pending, claimed too long ago, failed, told to nobody; and attempts. */
 const fill = `
   insert into outbox.events (
-    event_id, mentor_id, version, transition, old_status, new_status, occurred_at, source, fingerprint, created_at,
-    status, next_attempt_at, lease_expires_at, receipt, completed_at, dead_letter_id
+    event_id, topic, key, version, type, record, old_record, occurred_at, source, created_at, status, next_attempt_at, lease_expires_at, receipt, completed_at, dead_letter_id
   )
   select
-    md5('event ' || i)::uuid, md5('mentor ' || i)::uuid, 1, 'PAUSE', 'active', 'paused', t, 'outbox', '', t, status,
+    md5('event ' || i)::uuid, 'pause-status', md5('mentor ' || i)::uuid, 1, 'UPDATE', '{"status": "paused"}',
+    '{"status": "active"}', t, 'outbox', t, status,
     case status when 'pending' then t end,
     case status when 'processing' then t end,
     case status when 'completed' then '{"notified": 0}'::jsonb end,
@@ -24,9 +24,9 @@ const fill = `
   ) as row;
 
   insert into outbox.dead_letters (
-    id, event_id, mentor_id, version, reason, payload, attempts, first_failed_at, last_failed_at, last_error
+    id, event_id, topic, key, version, reason, attempts, first_failed_at, last_failed_at, last_error
   )
-  select q.dead_letter_id, q.event_id, q.mentor_id, q.version, 'refused', '{}', 1, q.created_at, q.created_at, 'refused'
+  select q.dead_letter_id, q.event_id, q.topic, q.key, q.version, 'refused', 1, q.created_at, q.created_at, 'refused'
   from outbox.events q
   where q.status = 'failed';
 
@@ -53,7 +53,7 @@ describe("the report on health of a long outage", () => {
          + (select sum(pg_stat_get_xact_tuples_returned(i.indexrelid)) from pg_index i where i.indrelid = c.oid)) as read
        from pg_class c
        where c.relnamespace = 'outbox'::regnamespace
-         and c.relname in ('webhook_queue', 'webhook_attempts', 'dead_letter_queue')`
+         and c.relname in ('events', 'attempts', 'dead_letters')`
     )
     await client.query("rollback")
     return { answer: rows[0]?.answer, read: Number(counted.rows[0]?.read) }

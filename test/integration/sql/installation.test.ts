@@ -8,8 +8,15 @@ interface Job {
   readonly problem?: string
 }
 
+interface Topic {
+  readonly topic: string
+  readonly attached: boolean
+  readonly enabled: boolean
+  readonly problem?: string
+}
+
 interface Health {
-  readonly capture: { readonly attached: boolean; readonly enabled: boolean; readonly problem?: string }
+  readonly topics: ReadonlyArray<Topic>
   readonly jobs: ReadonlyArray<Job>
 }
 
@@ -38,7 +45,7 @@ describe("what the outbox lives on", () => {
   it("is in place", async () => {
     assert.deepStrictEqual(await kinds(), [])
     assert.deepStrictEqual(await problems(), [])
-    assert.deepStrictEqual((await health()).capture, { attached: true, enabled: true })
+    assert.deepStrictEqual((await health()).topics, [{ topic: "pause-status", attached: true, enabled: true }])
   })
 
   const table = "public.peer_mentor_profiles"
@@ -80,20 +87,20 @@ describe("what the outbox lives on", () => {
       false,
       /lacks the original outbox_pause_status_insert, outbox_pause_status_key, outbox_pause_status_update:/
     ],
-    ["went with its table", `drop table ${table}`, false, false, /there is no table/],
+    ["went with its table", `drop table ${table}`, false, false, /there is no such table/],
     [
       "finds no column status",
       `alter table ${table} rename column status to state`,
       true,
       true,
-      /name and type for: status/
+      /there is no column status/
     ],
-    ["finds no column id", `alter table ${table} rename column id to mentor_id`, false, false, /name and type for: id/],
+    ["finds no column id", `alter table ${table} rename column id to mentor_id`, false, false, /there is no column id/],
     [
       "has a condition",
       `create or replace trigger outbox_pause_status_update after update on ${table}
-       referencing old table as old_profiles new table as new_profiles
-       for each statement when (false) execute function outbox.capture_transitions()`,
+       referencing old table as old_rows new table as new_rows
+       for each statement when (false) execute function outbox.pause_status_changed()`,
       false,
       false,
       /lacks the original outbox_pause_status_update:/
@@ -101,7 +108,7 @@ describe("what the outbox lives on", () => {
     [
       "has another condition",
       `create or replace trigger outbox_pause_status_key after update on ${table} for each row
-       when (old.id is distinct from new.id and false) execute function outbox.capture_key()`,
+       when (old.id is distinct from new.id and false) execute function outbox.pause_status_changed()`,
       false,
       false,
       /lacks the original outbox_pause_status_key:/
@@ -109,7 +116,7 @@ describe("what the outbox lives on", () => {
     [
       "fires at another event",
       `create or replace trigger outbox_pause_status_insert after delete on ${table}
-       for each statement execute function outbox.capture_mentors()`,
+       for each statement execute function outbox.pause_status_changed()`,
       false,
       false,
       /lacks the original outbox_pause_status_insert:/
@@ -117,7 +124,7 @@ describe("what the outbox lives on", () => {
     [
       "fires for one column only",
       `create or replace trigger outbox_pause_status_key after update of status on ${table} for each row
-       when (old.id is distinct from new.id) execute function outbox.capture_key()`,
+       when (old.id is distinct from new.id) execute function outbox.pause_status_changed()`,
       false,
       false,
       /lacks the original outbox_pause_status_key:/
@@ -160,9 +167,10 @@ describe("what the outbox lives on", () => {
     ]
   ])("is not when a capture trigger %s", async ([, statement, attached, enabled, problem]) => {
     await own.rows(statement)
-    const { capture } = await health()
-    assert.include(capture, { attached, enabled })
-    assert.match(capture.problem ?? "", problem)
+    const { topics } = await health()
+    assert.lengthOf(topics, 1)
+    assert.include(topics[0], { topic: "pause-status", attached, enabled })
+    assert.match(topics[0]?.problem ?? "", problem)
     const [alert, ...more] = await openAlerts()
     assert.strictEqual(alert?.kind, "capture_missing")
     assert.match(alert?.detail ?? "", problem)
@@ -178,7 +186,7 @@ describe("what the outbox lives on", () => {
       drop trigger outbox_pause_status_update on ${table};
       drop trigger events_dispatch_at_commit on outbox.events;
       create or replace trigger outbox_pause_status_key after insert on ${table}
-        for each row when (false) execute function outbox.capture_key()`)
+        for each row when (false) execute function outbox.pause_status_changed()`)
     assert.deepStrictEqual(await kinds(), ["capture_missing"])
     await own.migrate()
     assert.deepStrictEqual(await kinds(), [])
@@ -230,7 +238,7 @@ describe("what the outbox lives on", () => {
     const [alert, ...more] = await openAlerts()
     assert.strictEqual(alert?.kind, "job_failing")
     assert.lengthOf(more, 0)
-    assert.match(alert?.detail ?? "", /^outbox-sweep: .*recheck_mentors.*created_at/)
+    assert.match(alert?.detail ?? "", /^outbox-sweep: .*recheck_keys.*created_at/)
     assert.deepStrictEqual(await problems(), [alert?.detail])
     await own.rows("alter table outbox.rechecks rename column made_at to created_at")
     await sweep(own)
@@ -272,17 +280,17 @@ describe("what the outbox lives on", () => {
   })
 
   it("needs neither triggers nor reconciliation where only stock webhooks report changes", async () => {
-    await own.rows("select outbox.feed_by('webhook')")
+    await own.rows("select outbox.feed_by('pause-status', 'webhook')")
     await own.rows("select cron.unschedule('outbox-reconcile')")
     assert.deepStrictEqual(await kinds(), [])
-    const { capture, jobs } = await health()
-    assert.deepStrictEqual(capture, { attached: true, enabled: false })
+    const { topics, jobs } = await health()
+    assert.deepStrictEqual(topics, [{ topic: "pause-status", attached: true, enabled: false }])
     assert.notInclude(
       jobs.map(({ name }) => name),
       "reconcile"
     )
     assert.deepStrictEqual(await problems(), [])
-    await own.rows("select outbox.feed_by('outbox')")
+    await own.rows("select outbox.feed_by('pause-status', 'outbox')")
     assert.deepStrictEqual(await kinds(), ["job_missing"])
   })
 

@@ -113,6 +113,16 @@ describe("an update of many mentors", () => {
     assert.strictEqual(await sweep(own), 7)
   })
 
+  it("is posted however many mentors the transaction has added before", async () => {
+    await using client = await own.connect()
+    await client.query("begin")
+    const add = "insert into public.peer_mentor_profiles (status) values ('active')"
+    for (let count = 0; count < 7; count += 1) await client.query(add)
+    await client.query(PAUSE)
+    await client.query("commit")
+    assert.deepStrictEqual(await sizesSeenBy(client), [3, 3, 1])
+  })
+
   const broken: ReadonlyArray<{
     readonly name: string
     readonly prepare: (own: Database) => Promise<unknown>
@@ -126,7 +136,7 @@ describe("an update of many mentors", () => {
     {
       name: "pg_net refuses the URL",
       prepare: (own) => storeSecret(own, "outbox_function_url", "https://hunter2.example:99999/functions"),
-      says: "<outbox_function_url>"
+      says: "<function_url>"
     },
     {
       name: "pg_net was dropped",

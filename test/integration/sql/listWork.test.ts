@@ -6,12 +6,11 @@ const day = (number: number): string => new Date(Date.UTC(2026, 0, 1 + number)).
 // The newest of them are of the last day: 2,000 mentors, ten events each, a hundred days. Those of the first ten days failed.
 const fill = `
   insert into outbox.events (
-    event_id, mentor_id, version, transition, old_status, new_status, occurred_at, source, payload, fingerprint, status,
-    receipt, created_at, completed_at
+    event_id, topic, key, version, type, record, old_record, occurred_at, source, status, receipt, created_at, completed_at
   )
   select
-    md5('event ' || i)::uuid, md5('mentor ' || i % 2000)::uuid, i / 2000 + 1, 'PAUSE', 'active', 'paused', t, 'outbox',
-    '{}', '', 'completed', '{}', t, t
+    md5('event ' || i)::uuid, 'pause-status', md5('mentor ' || i % 2000)::uuid, i / 2000 + 1, 'UPDATE',
+    '{"status": "paused"}', '{"status": "active"}', t, 'outbox', 'completed', '{}', t, t
   from generate_series(0, 19999) as i
   cross join lateral (select '2026-01-01T00:00:00Z'::timestamptz + i * interval '432 seconds' as t) as clock;
 
@@ -21,9 +20,9 @@ const fill = `
 
   with letters as (
     insert into outbox.dead_letters (
-      event_id, mentor_id, version, reason, payload, attempts, first_failed_at, last_failed_at, last_error
+      event_id, topic, key, version, reason, attempts, first_failed_at, last_failed_at, last_error
     )
-    select q.event_id, q.mentor_id, q.version, 'refused', '{}', 1, q.created_at, q.created_at, 'refused'
+    select q.event_id, q.topic, q.key, q.version, 'refused', 1, q.created_at, q.created_at, 'refused'
     from outbox.events q
     where q.created_at < '2026-01-11T00:00:00Z'
     returning id, event_id
@@ -36,7 +35,7 @@ const fill = `
 
 describe("the list of twenty thousand events", () => {
   let database: Database
-  let coordinatorId: string
+  let userId: string
   let mentorId: string
   beforeAll(async () => {
     database = await openDatabase()
@@ -44,7 +43,7 @@ describe("the list of twenty thousand events", () => {
     const ids = await database.row<{ coordinator: string; mentor: string }>(
       "select md5('coordinator')::uuid as coordinator, md5('mentor 7')::uuid as mentor"
     )
-    coordinatorId = ids.coordinator
+    userId = ids.coordinator
     mentorId = ids.mentor
   })
   afterAll(() => database[Symbol.asyncDispose]())
@@ -71,13 +70,13 @@ describe("the list of twenty thousand events", () => {
     { what: "the newest page", query: () => ({}), found: 20, most: 50 },
     {
       what: "a page in the middle",
-      query: () => ({ after: { createdAt: day(50), eventId: coordinatorId } }),
+      query: () => ({ after: { createdAt: day(50), eventId: userId } }),
       found: 20,
       most: 50
     },
-    { what: "one mentor's", query: () => ({ mentorId }), found: 10, most: 50 },
-    { what: "a coordinator's", query: () => ({ coordinatorId }), found: 20, most: 300 },
-    { what: "nobody's", query: () => ({ coordinatorId: mentorId }), found: 0, most: 0 },
+    { what: "one mentor's", query: () => ({ key: mentorId }), found: 10, most: 50 },
+    { what: "a coordinator's", query: () => ({ userId }), found: 20, most: 300 },
+    { what: "nobody's", query: () => ({ userId: mentorId }), found: 0, most: 0 },
     { what: "the failed ones, which are the oldest", query: () => ({ status: "failed" }), found: 20, most: 2_000 },
     { what: "the pending ones, of which there are none", query: () => ({ status: "pending" }), found: 0, most: 50 },
     {
@@ -90,7 +89,7 @@ describe("the list of twenty thousand events", () => {
     { what: "those since the first day", query: () => ({ occurredFrom: day(0) }), found: 20, most: 300 },
     { what: "those of the future", query: () => ({ occurredFrom: day(400) }), found: 0, most: 50 }
   ])("reads few rows for a page of $what", async ({ query, found, most }) => {
-    const work = await readFor({ limit: 20, ...query() })
+    const work = await readFor({ topic: "pause-status", limit: 20, ...query() })
     assert.strictEqual(work.found, found)
     assert.isAtMost(work.read, most)
   })

@@ -78,12 +78,12 @@ describe("the migrations", () => {
     assert.deepStrictEqual(await database.row(security), before)
     const mentor = await createMentor(database)
     await setStatus(database, mentor, "paused", "retired", "active", "retired", "active")
-    const events = await database.rows<{ transition: string; payload: unknown }>(
-      "select transition, outbox.payload_of(q) as payload from outbox.events q order by version"
+    const events = await database.rows<{ status: string; body: unknown }>(
+      "select record ->> 'status' as status, outbox.body(q) as body from outbox.events q order by version"
     )
     assert.deepStrictEqual(
-      events.map((event) => event.transition),
-      ["PAUSE", "RESUME"]
+      events.map((event) => event.status),
+      ["paused", "active"]
     )
     assert.notInclude(JSON.stringify(events), "private")
   })
@@ -94,10 +94,10 @@ describe("the migrations", () => {
       create table public.peer_mentor_profiles (id uuid primary key, status varchar(20));
       insert into public.peer_mentor_profiles values (gen_random_uuid(), 'paused'), (gen_random_uuid(), null)`)
     await database.migrate()
-    const states = await database.rows("select version::int, known_status from outbox.keys order by known_status")
+    const states = await database.rows("select version::int, known from outbox.keys order by known")
     assert.deepStrictEqual(states, [
-      { version: 0, known_status: "paused" },
-      { version: 0, known_status: null }
+      { version: 0, known: { status: "paused" } },
+      { version: 0, known: null }
     ])
   })
 

@@ -81,6 +81,13 @@ describe("changes of profiles that cannot be read", () => {
       assert.include(alert?.detail, "could not be read")
       assert.deepStrictEqual(await reasons(), [])
 
+      // Nor do the jobs take the rows for others, or their keys for gone.
+      await own.rows("select outbox.reconcile(), outbox.forget_settled()")
+      assert.deepStrictEqual(await own.rows("select key from outbox.events"), [])
+      const keys = (await own.rows<{ key: string }>("select key from outbox.keys")).map(({ key }) => key)
+      assert.include(keys, paused)
+      assert.includeMembers([paused, renamed], keys)
+
       for (const command of back) await alter(command)
       await own.rows("select outbox.reconcile()")
       assert.deepStrictEqual(

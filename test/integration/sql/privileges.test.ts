@@ -162,12 +162,7 @@ describe("privileges", () => {
        from pg_proc p join pg_namespace n on n.oid = p.pronamespace
        where ${ours} and p.prosecdef order by n.nspname || '.' || p.proname collate "C"`
     )
-    const triggers = [
-      "outbox.capture_key",
-      "outbox.capture_mentors",
-      "outbox.capture_transitions",
-      "outbox.dispatch_at_commit"
-    ]
+    const triggers = ["outbox.dispatch_at_commit", "outbox.pause_status_changed"]
     assert.deepStrictEqual(
       definers.map(({ name }) => name),
       [...triggers, ...rpcs.map((name) => name.replace(/\(.*/, ""))]

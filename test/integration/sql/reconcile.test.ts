@@ -28,8 +28,10 @@ describe("the reconciliation", () => {
 
   const reconciled = async (mentor: string) =>
     own.rows<{ version: number; transition: string; dispatch_reason: string | null; attempts: number }>(
-      `select version::int, transition, dispatch_reason, attempts from outbox.events
-       where mentor_id = $1 order by version`,
+      `select version::int, case record ->> 'status' when 'paused' then 'PAUSE' else 'RESUME' end as transition,
+         dispatch_reason, attempts
+       from outbox.events
+       where key = $1 order by version`,
       [mentor]
     )
 
@@ -78,7 +80,7 @@ describe("the reconciliation", () => {
 
   it("queues nothing where stock webhooks are declared to report the changes, nor do the triggers", async () => {
     const mentor = await createMentor(own)
-    await own.rows("select outbox.feed_by('webhook')")
+    await own.rows("select outbox.feed_by('pause-status', 'webhook')")
     await setStatus(own, mentor, "paused")
     assert.strictEqual(await reconcile(), 0)
     assert.lengthOf(await eventsOf(own, mentor), 0)
@@ -86,7 +88,7 @@ describe("the reconciliation", () => {
     const token = only(await claimMany(own, [event]))["token"]
     assert.include(await complete(own, event.eventId, token), { outcome: "completed" })
     assert.strictEqual(await reconcile(), 0)
-    await own.rows("select outbox.feed_by('outbox')")
+    await own.rows("select outbox.feed_by('pause-status', 'outbox')")
     assert.strictEqual(await reconcile(), 0)
     assert.lengthOf(await eventsOf(own, mentor), 1)
     await setStatus(own, mentor, "active")
@@ -96,7 +98,7 @@ describe("the reconciliation", () => {
   it("still finds what no trigger saw after outbox is declared once more", async () => {
     const mentor = await createMentor(own)
     await setUnseen(mentor, "paused")
-    await own.rows("select outbox.feed_by('outbox')")
+    await own.rows("select outbox.feed_by('pause-status', 'outbox')")
     assert.strictEqual(await reconcile(), 1)
   })
 
@@ -112,7 +114,7 @@ describe("the reconciliation", () => {
 
   it("goes on without a mentor whose event cannot be written, and says which", async () => {
     const [bad, good] = [await createMentor(own), await createMentor(own)]
-    await own.rows(`alter table outbox.events add constraint not_this_one check (mentor_id <> '${bad}')`)
+    await own.rows(`alter table outbox.events add constraint not_this_one check (key <> '${bad}')`)
     for (const mentor of [bad, good]) await setUnseen(mentor, "paused")
     assert.strictEqual(await reconcile(), 1)
     assert.lengthOf(await eventsOf(own, good), 1)
@@ -127,7 +129,7 @@ describe("the reconciliation", () => {
     await using writer = await own.connect()
     await writer.query("begin isolation level repeatable read")
     await writer.query("select from public.peer_mentor_profiles")
-    await own.rows("update outbox.keys set known_status = 'paused' where mentor_id = $1", [mentor])
+    await own.rows("update outbox.keys set known = jsonb_build_object('status', 'paused') where key = $1", [mentor])
     assert.strictEqual(await reconcile(), 1)
     await writer.query("update public.peer_mentor_profiles set status = 'paused' where id = $1", [mentor])
     await writer.query("commit")
@@ -147,8 +149,27 @@ describe("the reconciliation", () => {
       await query("insert into public.peer_mentor_profiles (status) values ('paused')")
     })
     assert.strictEqual(await reconcile(), 0)
-    const state = await own.row("select version::int, known_status from outbox.keys")
-    assert.deepStrictEqual(state, { version: 0, known_status: "paused" })
+    const state = await own.row("select version::int, known from outbox.keys")
+    assert.deepStrictEqual(state, { version: 0, known: { status: "paused" } })
+  })
+
+  it("takes the present state of a key with events whose state is gone, also where an insert is an event", async () => {
+    await own.rows(
+      `select outbox.watch(
+         topic => 'a-name', relation => 'public.coordinators', columns => '{name}', operations => '{INSERT, UPDATE}'
+       )`
+    )
+    await own.rows("insert into public.coordinators (name) values ('Ada')")
+    await own.rows("delete from outbox.keys where topic = 'a-name'")
+    assert.strictEqual(await reconcile(), 0)
+    await own.rows("update public.coordinators set name = 'Cleo'")
+    const queued = await own.rows(
+      "select type, version::int, record ->> 'name' as name from outbox.events order by version"
+    )
+    assert.deepStrictEqual(queued, [
+      { type: "INSERT", version: 1, name: "Ada" },
+      { type: "UPDATE", version: 2, name: "Cleo" }
+    ])
   })
 
   it("leaves a mentor alone whose newest event is an open dead letter, and after it was resolved too", async () => {

@@ -93,10 +93,10 @@ describe("a data-only restore into a migrated database", () => {
     await bury(old, await paused("dead"))
     const resolved = await paused("resolved")
     await bury(old, resolved)
-    await old.call("outbox_resolve", { event_id: resolved })
+    await old.call("outbox_resolve", { topic: "pause-status", event_id: resolved })
     const erased = await paused("erased")
     await settle(old, erased)
-    await old.call("outbox_erase", { event_id: erased })
+    await old.call("outbox_erase", { topic: "pause-status", event_id: erased })
     mentors["new"] = await createMentor(old)
     await claimMany(old, [foreignEvent({ mentorId: mentors["new"] })])
     const told = await pausedEvents(old, 3)
@@ -104,7 +104,9 @@ describe("a data-only restore into a migrated database", () => {
       with c as (insert into public.coordinators (name) values ('Ada') returning id)
       insert into public.mentor_coordinators select p.id, c.id from public.peer_mentor_profiles p, c`)
     await old.rpc("pause_status_notify", { events: told })
-    await old.rows("select outbox.recheck(array[$1::uuid], 'a column has another name')", [mentors["pending"]])
+    await old.rows("select outbox.recheck('pause-status', array[$1], 'a column has another name')", [
+      mentors["pending"]
+    ])
     await old.rows("select outbox.raise_alert('clock_skew', 2, 'correct the clock')")
     await old.rows("select outbox.beat('sweep', 'it failed')")
     await old.rows("select outbox.beat('reconcile')")

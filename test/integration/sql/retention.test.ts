@@ -129,8 +129,8 @@ describe("retention", () => {
     const mentors = async () =>
       (
         await own.rows<{ id: string }>(
-          `select mentor_id as id from outbox.keys union
-           select mentor_id from outbox.handled_keys`
+          `select key as id from outbox.keys union
+           select key from outbox.handled_keys`
         )
       ).map(({ id }) => id)
     const [settled = foreignEvent(), pending = foreignEvent()] = await pausedEvents(own, 2)
@@ -143,7 +143,7 @@ describe("retention", () => {
     await forget()
     assert.lengthOf(await mentors(), 3)
 
-    await own.call("outbox_erase", { event_id: settled.eventId })
+    await own.call("outbox_erase", { topic: "pause-status", event_id: settled.eventId })
     await own.rpc("pause_status_notify", { events: [settled] })
     assert.include(await mentors(), settled.mentorId)
     assert.strictEqual(await forget(), 1)

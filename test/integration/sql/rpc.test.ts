@@ -1,5 +1,5 @@
 import { assert, describe, inject, it } from "vitest"
-import { foreignEvent } from "../../support/sql.ts"
+import { asClaim, foreignEvent } from "../../support/sql.ts"
 
 const call = async (name: string, args: object, key: string): Promise<{ status: number; body: unknown }> => {
   const response = await fetch(`${inject("stack").apiUrl}/rest/v1/rpc/${name}`, {
@@ -16,7 +16,7 @@ describe("the functions through the Data API", () => {
     const events = [foreignEvent(), foreignEvent()]
     const ids = events.map(({ eventId }) => eventId)
     const claimed = { outcome: "claimed", token: 1, attempt: 1, leaseSeconds: 30 }
-    assert.deepStrictEqual(await call("outbox_claim", { events }, serviceKey), {
+    assert.deepStrictEqual(await call("outbox_claim", { events: events.map(asClaim) }, serviceKey), {
       status: 200,
       body: ids.map((eventId) => ({ eventId, ...claimed }))
     })
@@ -36,7 +36,7 @@ describe("the functions through the Data API", () => {
       { eventId: ids[0], token: 1, outcome: "completed", receipt: receipts[0], durationMs: 12.5 },
       { eventId: ids[1], token: 1, outcome: "released", kind: "transient", message: "refused", status: 503 }
     ]
-    const { body: settled } = await call("outbox_settle", { settlements }, serviceKey)
+    const { body: settled } = await call("outbox_settle", { settlements, topic: "pause-status" }, serviceKey)
     assert.deepStrictEqual(settled, {
       settled: [
         { eventId: ids[0], outcome: "completed" },
@@ -44,7 +44,7 @@ describe("the functions through the Data API", () => {
       ],
       next: []
     })
-    const { body: again } = await call("outbox_claim", { events }, serviceKey)
+    const { body: again } = await call("outbox_claim", { events: events.map(asClaim) }, serviceKey)
     assert.deepStrictEqual(again, [
       { eventId: ids[0], outcome: "completed", receipt: receipts[0] },
       { eventId: ids[1], ...claimed, token: 2, attempt: 2 }

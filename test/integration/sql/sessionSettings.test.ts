@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto"
 import { assert, beforeAll, describe, it } from "vitest"
-import { type Database, openDatabase, storeSecret } from "../../support/sql.ts"
+import { asClaim, type Database, foreignEvent, type GivenEvent, openDatabase, storeSecret } from "../../support/sql.ts"
 
 const SECRET = `whsec_${Buffer.from("a secret with s and s and s in it").toString("base64")}`
 const URL = "http://127.0.0.1:9/functions/v1/pause-status-webhook-handler"
@@ -75,30 +75,24 @@ const lifeIn = async (database: Database, settings: Readonly<Record<string, stri
     (
       await row(
         `select pg_catalog.jsonb_build_object(
-           'eventId', event_id, 'mentorId', mentor_id, 'transition', transition, 'oldStatus', old_status,
-           'newStatus', new_status, 'occurredAt', outbox.payload_of(q) ->> 'timestamp', 'version', version,
-           'source', source
+           'eventId', event_id, 'mentorId', key,
+           'transition', case record ->> 'status' when 'paused' then 'PAUSE' else 'RESUME' end,
+           'oldStatus', old_record ->> 'status', 'newStatus', record ->> 'status',
+           'occurredAt', outbox.body(q) ->> 'timestamp', 'version', version, 'source', source
          ) as event
-         from outbox.events q where mentor_id = $1 and version = $2`,
+         from outbox.events q where key = $1 and version = $2`,
         [mentor, version]
       )
-    )["event"] as Readonly<Record<string, unknown>>
+    )["event"] as GivenEvent
   const events = [await eventOf(one, 1), await eventOf(other, 1)]
-  const stock = {
-    ...events[0],
-    eventId: randomUUID(),
-    mentorId: third,
-    source: "webhook",
-    occurredAt: "2020-11-22T10:00:00.123456+00:00",
-    version: undefined
-  }
+  const stock = foreignEvent({ mentorId: third, occurredAt: "2020-11-22T10:00:00.123456+00:00" })
   const answers: Array<unknown> = []
   const call = async (text: string, ...values: ReadonlyArray<unknown>) => {
     const { answer } = await row(`select ${text} as answer`, values)
     answers.push(answer)
     return answer as ReadonlyArray<Readonly<Record<string, unknown>>>
   }
-  const claims = await call("public.outbox_claim($1)", JSON.stringify([...events, stock]))
+  const claims = await call("public.outbox_claim($1)", JSON.stringify([...events, stock].map(asClaim)))
   await call("public.pause_status_notify($1)", JSON.stringify(events))
   const settlements = [
     { outcome: "completed", receipt: { notified: 1 } },
@@ -107,13 +101,13 @@ const lifeIn = async (database: Database, settings: Readonly<Record<string, stri
   ].map((settlement, place) =>
     Object.assign(settlement, { eventId: claims[place]?.["eventId"], token: claims[place]?.["token"] })
   )
-  await call("public.outbox_settle($1, 10)", JSON.stringify(settlements))
-  await call("public.outbox_redrive($1, false, false)", events[1]?.["eventId"])
+  await call("public.outbox_settle($1, 'pause-status', 10)", JSON.stringify(settlements))
+  await call("public.outbox_redrive('pause-status', $1, false, false)", events[1]?.eventId)
   await call(
     "public.outbox_list_events($1)",
-    JSON.stringify({ limit: 5, mentorId: one, occurredFrom: "2020-01-01T00:00:00Z" })
+    JSON.stringify({ topic: "pause-status", limit: 5, key: one, occurredFrom: "2020-01-01T00:00:00Z" })
   )
-  await call("public.outbox_get_event($1, null)", events[0]?.["eventId"])
+  await call("public.outbox_get_event('pause-status', $1, null)", events[0]?.eventId)
   await client.query("alter table public.peer_mentor_profiles disable trigger user")
   await client.query("update public.peer_mentor_profiles set status = 'paused' where id = $1", [third])
   await client.query("alter table public.peer_mentor_profiles enable trigger user")
@@ -121,7 +115,7 @@ const lifeIn = async (database: Database, settings: Readonly<Record<string, stri
   await client.query("update outbox.events set next_attempt_at = now() where next_attempt_at < 'infinity'")
   await call("outbox.sweep()")
   await call("outbox.watch()")
-  await call("public.outbox_erase($1)", events[0]?.["eventId"])
+  await call("public.outbox_erase('pause-status', $1)", events[0]?.eventId)
 
   await client.query("reset all")
   const tables = await row(
@@ -143,12 +137,12 @@ const lifeIn = async (database: Database, settings: Readonly<Record<string, stri
     [SECRET]
   )
   const names = new Map<string, string>([one, other, third].map((mentor, place) => [mentor, `mentor ${place + 1}`]))
-  const { rows: queue } = await client.query<{ event_id: string; mentor_id: string; version: string; source: string }>(
-    "select event_id, mentor_id, version, source from outbox.events"
+  const { rows: queue } = await client.query<{ event_id: string; key: string; version: string; source: string }>(
+    "select event_id, key, version, source from outbox.events"
   )
-  names.set(String(events[0]?.["eventId"]), "the erased event")
-  for (const { event_id, mentor_id, source, version } of queue) {
-    names.set(event_id, `event ${version} of ${names.get(mentor_id)}, ${source}`)
+  names.set(String(events[0]?.eventId), "the erased event")
+  for (const { event_id, key, source, version } of queue) {
+    names.set(event_id, `event ${version} of ${names.get(key)}, ${source}`)
   }
   return comparable({ answers, tables, requests }, names)
 }

@@ -4,6 +4,7 @@ import type { Client } from "pg"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { betrayedBy, castShadows } from "../../support/shadows.ts"
 import {
+  asClaim,
   claim,
   createMentor,
   type Database,
@@ -17,6 +18,8 @@ import {
   setStatus,
   storeSecret
 } from "../../support/sql.ts"
+
+const topic = "pause-status"
 
 /** A login role that may only read and write profiles, and the two that the Data API knows. */
 const roles = ["a writer", "authenticated", "service_role"] as const
@@ -96,14 +99,14 @@ describe("names that a session shadows in pg_temp", () => {
     const token = await claim(database, claimed)
     const settlement = { eventId: claimed, token, outcome: "completed", receipt: {} }
     return [
-      ["select public.outbox_claim($1)", [JSON.stringify([event])]],
+      ["select public.outbox_claim($1)", [JSON.stringify([asClaim(event)])]],
       ["select public.pause_status_notify($1)", [JSON.stringify([event])]],
-      ["select public.outbox_settle($1, 10)", [JSON.stringify([settlement])]],
-      ["select public.outbox_list_events($1)", [JSON.stringify({ limit: 5, mentorId: one })]],
-      ["select public.outbox_get_event($1, null)", [event.eventId]],
-      ["select public.outbox_redrive($1, true, true)", [claimed]],
-      ["select public.outbox_resolve($1, 'told', true)", [claimed]],
-      ["select public.outbox_erase($1)", [claimed]],
+      ["select public.outbox_settle($1, $2, 10)", [JSON.stringify([settlement]), topic]],
+      ["select public.outbox_list_events($1)", [JSON.stringify({ topic, limit: 5, key: one, userId: other })]],
+      ["select public.outbox_get_event($1, $2, $2)", [topic, event.eventId]],
+      ["select public.outbox_redrive($1, $2, true, true)", [topic, claimed]],
+      ["select public.outbox_resolve($1, $2, 'told', true)", [topic, claimed]],
+      ["select public.outbox_erase($1, $2)", [topic, claimed]],
       ["select public.outbox_health()", []]
     ] as const
   }

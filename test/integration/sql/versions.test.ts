@@ -29,8 +29,10 @@ const valueOf = async (client: Client, text: string, values: ReadonlyArray<unkno
 /** What was sent, as the handler makes an event of it. */
 const EVENT = `
   select jsonb_build_object(
-    'eventId', body -> 'event_id', 'mentorId', body -> 'record' -> 'id', 'transition', 'PAUSE', 'oldStatus', 'active',
-    'newStatus', 'paused', 'occurredAt', body -> 'timestamp', 'version', body -> 'version', 'source', 'outbox'
+    'eventId', body -> 'event_id', 'topic', body -> 'topic', 'key', body -> 'record' -> 'id', 'record', body -> 'record',
+    'oldRecord', body -> 'old_record', 'mentorId', body -> 'record' -> 'id', 'transition', 'PAUSE',
+    'oldStatus', body -> 'old_record' -> 'status', 'newStatus', body -> 'record' -> 'status',
+    'occurredAt', body -> 'timestamp', 'version', body -> 'version', 'source', 'outbox'
   ) as value
   from (select convert_from(body, 'utf8')::jsonb as body from net.http_request_queue) as request`
 
@@ -63,12 +65,14 @@ const walk = async (client: Client): Promise<void> => {
     `select public.outbox_settle(jsonb_build_array(jsonb_build_object(
        'eventId', $1::jsonb -> 'eventId', 'token', $2::jsonb -> 0 -> 'token', 'outcome', 'completed',
        'receipt', $3::jsonb -> 0 -> 'receipt'
-     ))) -> 'settled' -> 0 ->> 'outcome' as value`,
+     )), 'pause-status') -> 'settled' -> 0 ->> 'outcome' as value`,
     [event, JSON.stringify(claims), JSON.stringify(answers)]
   )
   assert.strictEqual(settled, "completed")
   await client.query("select outbox.sweep(), outbox.reconcile(), outbox.watch()")
-  await client.query("select public.outbox_health(), public.outbox_list_events('{\"limit\": 10}')")
+  await client.query(
+    'select public.outbox_health(), public.outbox_list_events(\'{"topic": "pause-status", "limit": 10}\')'
+  )
   const rows = await client.query("select status, failures, last_error from outbox.events")
   assert.deepStrictEqual(rows.rows, [{ status: "completed", failures: 0, last_error: null }])
   const failed = await client.query("select job, last_error from outbox.heartbeats where last_error is not null")

@@ -264,7 +264,7 @@ describe("the watchdog", () => {
     await own.rows(
       `create or replace function outbox.is_authorized_again() returns boolean language plpgsql
        set search_path = pg_catalog, pg_temp as $$begin raise exception 'no such luck'; end$$;
-       create or replace function outbox.capture_state(out attached boolean, out enabled boolean, out problem text)
+       create or replace function outbox.capture_state(t outbox.topics, out topic text, out attached boolean, out enabled boolean, out problem text)
        language plpgsql set search_path = pg_catalog, pg_temp as $$begin problem := 'it is gone'; end$$`
     )
     await watch()
