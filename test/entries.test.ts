@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Predicate } from "effect"
-import { readFileSync } from "node:fs"
+import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { openapiText } from "../local/openapi.ts"
 import * as client from "../src/entries/client.ts"
@@ -12,6 +12,7 @@ import * as topic from "../src/entries/topic.ts"
 
 const read = (path: string): string => readFileSync(join(import.meta.dirname, "..", path), "utf8")
 const manifest = JSON.parse(read("package.json"))
+const exampleApp = "examples/larger-app"
 const composition = read("docs/composition.md")
 const entries = {
   ".": program,
@@ -26,7 +27,7 @@ describe("the package", () => {
   it("has one version: manifest, lock, example, changelog, contract and log", () => {
     const { version } = manifest
     const lock = JSON.parse(read("package-lock.json"))
-    const example = JSON.parse(read("examples/larger-app/package.json"))
+    const example = JSON.parse(read(`${exampleApp}/package.json`))
     assert.match(version, /^\d+\.\d+\.\d+$/)
     assert.strictEqual(program.packageVersion, version)
     assert.deepStrictEqual([lock.version, lock.packages[""].version], [version, version])
@@ -36,7 +37,7 @@ describe("the package", () => {
   })
 
   it("is tried with the Effect that it is made with: app, platform and peer", () => {
-    const { dependencies } = JSON.parse(read("examples/larger-app/package.json"))
+    const { dependencies } = JSON.parse(read(`${exampleApp}/package.json`))
     const { effect } = manifest.devDependencies
     assert.deepStrictEqual([dependencies.effect, dependencies["@effect/platform-node"]], [effect, effect])
     assert.strictEqual(manifest.peerDependencies.effect, `^${effect}`)
@@ -64,4 +65,20 @@ describe("the package", () => {
       )
     }
   )
+
+  it("what docs/topics.md shows of a topic is what the example has, which is installed and run", () => {
+    const filesBelow = (folder: string) => readdirSync(join(import.meta.dirname, "..", folder))
+    const shownIn = (page: string, language: string): ReadonlyArray<string> =>
+      [...page.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\`$`, "gms"))].map(([, code = ""]) => code)
+    const textsOf = (folder: string) => filesBelow(folder).map((name) => read(`${folder}/${name}`))
+    const programs = shownIn(read("docs/topics.md"), "ts")
+    assert.lengthOf(programs, 4)
+    const source = textsOf(`${exampleApp}/src`)
+    assert.deepStrictEqual(
+      programs.filter((program) => !source.some((text) => text.includes(program))),
+      []
+    )
+    const [declaration = ""] = shownIn(read("docs/topics.md"), "sql")
+    assert.isTrue(textsOf(`${exampleApp}/supabase/migrations`).some((text) => text.endsWith(declaration)))
+  })
 })

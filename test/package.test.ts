@@ -141,14 +141,11 @@ describe("a larger app", () => {
     old_record: null
   })
 
-  /** The names of a delivery's spans, each with how deep it is below the caller's. */
+  /** The names of the spans below one, each with how deep it is. */
   const spansBelow = (spanId: string, depth = 0): ReadonlyArray<string> =>
-    project.spans
-      .filter((span) => span.parentSpanId === spanId)
-      .flatMap((span) => [
-        ...(depth === 0 ? [] : [`${"  ".repeat(depth - 1)}${span.name}`]),
-        ...spansBelow(span.spanId, depth + 1)
-      ])
+    project.spans.flatMap(({ name, parentSpanId, spanId: id }) =>
+      parentSpanId === spanId ? [`${depth} ${name}`].concat(spansBelow(id, depth + 1)) : []
+    )
 
   let running: Running
 
@@ -193,9 +190,13 @@ describe("a larger app", () => {
       lines.filter((line) => line.startsWith("{")),
       []
     )
-    await eventually(() => spansBelow(spanId).toSorted()).toEqual(
-      ["DedupeStore.claim", "Topic.handle", "  Orchestrator.tell", "DedupeStore.settle"].toSorted()
-    )
+    await eventually(() => spansBelow(spanId).toSorted()).toEqual([
+      "0 http.server POST",
+      "1 DedupeStore.claim",
+      "1 DedupeStore.settle",
+      "1 Topic.handle",
+      "2 Orchestrator.tell"
+    ])
     const told = project.spans.find(({ name }) => name === "Orchestrator.tell")
     assert.strictEqual(told?.traceId, traceId)
   })
@@ -217,7 +218,7 @@ describe("a larger app", () => {
       { name: "outbox_settle", key, topic: "order-created" }
     ])
     assert.isNotEmpty(running.lines().filter((line) => line.includes("service=mailer")))
-    await eventually(() => spansBelow(spanId)).toContain("  Mailer.confirm")
+    await eventually(() => spansBelow(spanId)).toContain("2 Mailer.confirm")
     await eventually(() => [...project.metrics]).toContain("outbox_events")
     await eventually(() => [...project.metrics]).toContain("outbox_step_duration_ms")
   })
