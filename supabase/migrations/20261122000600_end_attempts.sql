@@ -1,6 +1,6 @@
 -- Purpose: the end of an attempt, whoever ended it: the one place where an event is completed, retried or given up.
 -- Locks:   none on existing tables.
--- Undo:    drop function outbox.end_attempts_each(jsonb), outbox.end_attempts(jsonb),
+-- Undo:    drop function outbox.end_attempts_each(jsonb), outbox.end_attempts(jsonb), outbox.note_attempts(jsonb),
 --          outbox.tally(outbox.events, boolean),
 --          outbox.next_attempt(outbox.events, text, interval), outbox.outage_backoff(integer, timestamptz),
 --          outbox.why_given_up(outbox.events), outbox.release_next(uuid[]).
@@ -114,6 +114,25 @@ $$;
 comment on function outbox.next_attempt(outbox.events, text, interval) is
   'When an event that is tried again may be sent; null if somebody else sends it.';
 
+create or replace function outbox.note_attempts(endings jsonb) returns void
+language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set jit = off as $$
+begin
+  insert into outbox.attempts (
+    event_id, attempt, why, dispatched_at, delivery_id, claim_token, outcome, http_status, error, duration_ms
+  )
+  select
+    q.event_id, q.attempts, q.dispatch_reason, q.last_dispatched_at, q.delivery_id,
+    case q.status when 'processing' then q.claim_token end, e.outcome, e.http_status,
+    outbox.shorten(e.outcome || ': ' || e.message), e.duration_ms
+  from jsonb_to_recordset(endings) as e (
+    event_id uuid, outcome text, message text, http_status integer, duration_ms integer
+  )
+  join outbox.events q on q.event_id = e.event_id;
+end
+$$;
+comment on function outbox.note_attempts(jsonb) is 'Adds attempts that end now to the history of their events.';
+
 create or replace function outbox.end_attempts(endings jsonb) returns table (event_id uuid, verdict text)
 language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
 set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
@@ -121,6 +140,7 @@ set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
 declare
   moment timestamptz := clock_timestamp();
 begin
+  perform outbox.note_attempts(endings);
   return query
   with ending as materialized (
     select
@@ -131,15 +151,6 @@ begin
       event_id uuid, outcome text, message text, http_status integer, retry_after_seconds numeric, duration_ms integer,
       receipt jsonb
     )
-  ), noted as (
-    insert into outbox.attempts (
-      event_id, attempt, why, dispatched_at, delivery_id, claim_token, outcome, http_status, error, duration_ms
-    )
-    select
-      q.event_id, q.attempts, q.dispatch_reason, q.last_dispatched_at, q.delivery_id,
-      case q.status when 'processing' then q.claim_token end, e.outcome, e.http_status, e.error, e.duration_ms
-    from ending e
-    join outbox.events q on q.event_id = e.event_id
   ), tallied as materialized (
     select e.*, outbox.tally(q, e.failed) as event
     from ending e
