@@ -206,7 +206,7 @@ CASE status
 END)
 ) with (autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=1000);
 alter table outbox.events enable row level security;
-CREATE INDEX events_completed_idx ON outbox.events USING btree (completed_at) WHERE (status = 'completed'::text);
+CREATE INDEX events_completed_idx ON outbox.events USING btree (topic, completed_at) WHERE (status = 'completed'::text);
 CREATE INDEX events_created_at_idx ON outbox.events USING btree (topic, created_at, event_id);
 CREATE INDEX events_dead_letter_id_idx ON outbox.events USING btree (dead_letter_id) WHERE (dead_letter_id IS NOT NULL);
 CREATE INDEX events_due_idx ON outbox.events USING btree (next_attempt_at) WHERE ((status = 'pending'::text) AND (delivery_id IS NULL));
@@ -241,7 +241,7 @@ create table outbox.handled_keys (
   topic text not null,
   key text not null,
   version bigint not null,
-  constraint handled_keys_pkey PRIMARY KEY (topic, key)
+  constraint handled_keys_pkey PRIMARY KEY (key, topic)
 );
 alter table outbox.handled_keys enable row level security;
 comment on table outbox.handled_keys is 'The highest version of each key that such a topic has handled: who comes later with a lower one is refused.';
@@ -264,7 +264,7 @@ create table outbox.keys (
   version bigint not null default 0,
   known jsonb,
   was jsonb,
-  constraint keys_pkey PRIMARY KEY (topic, key),
+  constraint keys_pkey PRIMARY KEY (key, topic),
   constraint keys_count_up CHECK (version >= 0)
 ) with (fillfactor=50);
 alter table outbox.keys enable row level security;
@@ -598,7 +598,7 @@ comment on function outbox.detach(outbox.topics) is 'Drops the triggers of a top
 
 create function outbox.dispatch(event_ids uuid[], why text)
   returns integer
-  language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
+  language plpgsql volatile set search_path=pg_catalog, pg_temp;
 comment on function outbox.dispatch(uuid[],text) is 'Hands those of the events to pg_net that are due and first in line; returns how many. Never raises. A topic that cannot be sent does not hold up the others.';
 
 create function outbox.dispatch_at_commit()
@@ -876,6 +876,11 @@ create function outbox.not_sent(refuses boolean, waiting interval, tried uuid[],
   language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_custom_plan set jit=off set lock_timeout=100ms;
 comment on function outbox.not_sent(boolean,interval,uuid[],integer) is 'Heads of line that pg_net refused, or whose request it has kept for this long. Without locks on them: the handler needs these rows while it is called.';
 
+create function outbox.note_attempts(endings jsonb)
+  returns void
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
+comment on function outbox.note_attempts(jsonb) is 'Adds attempts that end now to the history of their events.';
+
 create function outbox.note_unknown(answers jsonb)
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
@@ -1060,6 +1065,11 @@ create function outbox.requests_left()
   returns integer
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
 comment on function outbox.requests_left() is 'How many requests this statement may post at the commit: 5 for the first five statements of a transaction. Those who settle these are handed the rest.';
+
+create function outbox.requests_of(due_ids uuid[])
+  returns TABLE(topic text, event_ids uuid[], body jsonb)
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
+comment on function outbox.requests_of(uuid[]) is 'The requests that those of the events make which are due and first in line, with the bodies as an array. Locks them.';
 
 create function outbox.requests_waiting(at_most integer)
   returns integer

@@ -13,7 +13,6 @@ begin
 end
 $$;
 
--- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
 create extension if not exists pg_cron with schema pg_catalog;
@@ -123,11 +122,8 @@ with (fillfactor = 50);
 comment on table outbox.heartbeats is 'When each job last ran to its end, and the last error that it met.';
 
 -- A data-only restore brings the rows that the migrations have made.
-create or replace function outbox.replace_row()
-returns trigger
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.replace_row() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   case tg_table_name
     when 'settings' then delete from outbox.settings s where s.singleton = new.singleton;
@@ -155,11 +151,8 @@ select wanted.job
 from unnest(array['sweep', 'direct', 'watch', 'reconcile', 'retention']) as wanted (job)
 where not exists (select from outbox.heartbeats h where h.job = wanted.job);
 
-create or replace function outbox.beat(job text, error text default null)
-returns void
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.beat(job text, error text default null) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   -- Skips a row that another run of the job is writing.
   perform from outbox.heartbeats h where h.job = beat.job for update skip locked;
@@ -182,9 +175,7 @@ comment on function outbox.beat(text, text) is
   'Notes that a job has run to its end, and the first error of a part that it went on without.';
 
 create or replace function outbox.attempt(command text, out problem text)
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   execute command;
 exception when others then
@@ -196,36 +187,24 @@ comment on function outbox.attempt(text) is
   'Runs one part of a job. If it fails, nothing of it is left and the job goes on; returns the error, or null.';
 
 -- In plpgsql, as all small functions here: a SQL function with a search_path of its own is planned at each call.
-create or replace function outbox.iso(moment timestamptz)
-returns text
-language plpgsql
-immutable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.iso(moment timestamptz) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   return to_char(moment at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"');
 end
 $$;
 comment on function outbox.iso(timestamptz) is 'ISO 8601 in UTC with microseconds, whatever the session''s settings are.';
 
-create or replace function outbox.shorten(message text)
-returns text
-language plpgsql
-immutable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.shorten(message text) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   return case when octet_length(message) <= 2048 then message else left(message, 512) end;
 end
 $$;
 comment on function outbox.shorten(text) is 'Makes a message fit last_error: 512 characters are at most 2 KB.';
 
-create or replace function outbox.seconds_until(moment timestamptz)
-returns integer
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.seconds_until(moment timestamptz) returns integer
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return least(60, greatest(1, ceil(extract(epoch from moment - clock_timestamp()))));
 end
@@ -234,26 +213,16 @@ comment on function outbox.seconds_until(timestamptz) is
   'Whole seconds from 1 to 60, the longest lease: the clock may have been set back.';
 
 -- What a cast would take, because pg_input_is_valid() came with PostgreSQL 16.
-create or replace function outbox.is_uuid(value text)
-returns boolean
-language plpgsql
-immutable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.is_uuid(value text) returns boolean
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   return coalesce(value ~* '^([0-9a-f]{4}-?){7}[0-9a-f]{4}$|^[{]([0-9a-f]{4}-?){7}[0-9a-f]{4}[}]$', false);
 end
 $$;
 comment on function outbox.is_uuid(text) is 'Whether the text can be cast to uuid.';
 
-create or replace function outbox.parse_timestamp(value text)
-returns timestamptz
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-set timezone = 'UTC'
-set datestyle = 'ISO, MDY'
-as $$
+create or replace function outbox.parse_timestamp(value text) returns timestamptz
+language plpgsql stable set search_path = pg_catalog, pg_temp set timezone = 'UTC' set datestyle = 'ISO, MDY' as $$
 begin
   -- The pattern keeps out words such as now and infinity.
   if value ~ '^[0-9]{4,6}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}' then
@@ -266,12 +235,8 @@ end
 $$;
 comment on function outbox.parse_timestamp(text) is 'The point in time, in UTC without an offset; null if it is none.';
 
-create or replace function outbox.require_array(elements jsonb, name text)
-returns void
-language plpgsql
-immutable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.require_array(elements jsonb, name text) returns void
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   if jsonb_typeof(elements) is distinct from 'array' then
     raise exception '% must be a JSON array, but it is %', name, coalesce(jsonb_typeof(elements), 'null')

@@ -2,7 +2,6 @@
 -- Locks:   none on existing tables.
 -- Undo:    drop schema outbox cascade;
 
--- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
 create table if not exists outbox.topics (
@@ -169,7 +168,8 @@ create index if not exists events_unsettled_idx on outbox.events (key, topic, ve
   where status in ('pending', 'processing');
 create index if not exists events_oldest_idx on outbox.events (created_at)
   where status in ('pending', 'processing') and (source = 'outbox' or last_dispatched_at is not null);
-create index if not exists events_completed_idx on outbox.events (completed_at) where status = 'completed';
+create index if not exists events_completed_idx on outbox.events (topic, completed_at)
+  where status = 'completed';
 create index if not exists events_reached_nobody_idx on outbox.events (completed_at)
   where status = 'completed' and receipt -> 'notified' = '0' and not receipt ? 'acknowledged';
 create index if not exists events_dead_letter_id_idx on outbox.events (dead_letter_id) where dead_letter_id is not null;
@@ -263,11 +263,8 @@ comment on table outbox.deliveries is 'The requests that were handed to pg_net, 
 comment on column outbox.deliveries.id is 'The webhook-id of the request.';
 comment on column outbox.deliveries.event_ids is 'The events of a request that could not be handed over.';
 
-create or replace function outbox.skip_row()
-returns trigger
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.skip_row() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   return null;
 end
@@ -355,12 +352,8 @@ create or replace trigger alerts_replace_row before insert on outbox.alerts
   for each row when (new.closed_at is null and new.opened_at < now()) execute function outbox.replace_row();
 alter table outbox.alerts enable always trigger alerts_replace_row;
 
-create or replace function outbox.raise_alert(kind text, amount numeric, detail text)
-returns void
-language plpgsql
-set search_path = pg_catalog, pg_temp
-set lock_timeout = '100ms'
-as $$
+create or replace function outbox.raise_alert(kind text, amount numeric, detail text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '100ms' as $$
 begin
   -- Skips a row that somebody else is raising: nobody who delivers waits for a count.
   perform from outbox.alerts a where a.kind = raise_alert.kind and a.closed_at is null for update skip locked;

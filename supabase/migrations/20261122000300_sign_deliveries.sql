@@ -4,17 +4,12 @@
 --          outbox.sign(text, bigint, text, text), outbox.body(outbox.events),
 --          outbox.body_of(text, text, text, uuid, bigint, text, jsonb, jsonb).
 
--- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
 create or replace function outbox.body_of(
   topic text, relation text, type text, event_id uuid, version bigint, occurred_at text, record jsonb, old_record jsonb
-)
-returns jsonb
-language plpgsql
-immutable
-set search_path = pg_catalog, pg_temp
-as $$
+) returns jsonb
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
   name text[] := parse_ident(relation);
 begin
@@ -27,13 +22,8 @@ $$;
 comment on function outbox.body_of(text, text, text, uuid, bigint, text, jsonb, jsonb) is
   'The body of a delivery, in the shape of a Supabase database webhook.';
 
-create or replace function outbox.body(event outbox.events)
-returns jsonb
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-set jit = off
-as $$
+create or replace function outbox.body(event outbox.events) returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp set jit = off as $$
 declare
   body jsonb := outbox.body_of(
     event.topic, (select t.relation from outbox.topics t where t.topic = event.topic), event.type, event.event_id,
@@ -52,12 +42,8 @@ end
 $$;
 comment on function outbox.body(outbox.events) is 'What is sent for an event: the same each time.';
 
-create or replace function outbox.sign(id text, unix_seconds bigint, body text, secrets text)
-returns text
-language plpgsql
-immutable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.sign(id text, unix_seconds bigint, body text, secrets text) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
   secret text;
   signatures text[] := '{}';
@@ -88,12 +74,8 @@ $$;
 comment on function outbox.sign(text, bigint, text, text) is
   'The webhook-signature header of Standard Webhooks: one signature per secret, so that secrets can be rotated.';
 
-create or replace function outbox.backoff(attempt integer)
-returns interval
-language plpgsql
-volatile
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.backoff(attempt integer) returns interval
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 begin
   -- Between half and all of the doubled delay: what failed together must not come back together.
   return (
@@ -108,12 +90,8 @@ $$;
 comment on function outbox.backoff(integer) is
   'How long to wait after this many failures: exponential, capped, with jitter.';
 
-create or replace function outbox.vault_secret(name text)
-returns text
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.vault_secret(name text) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   found_secret text;
 begin
@@ -135,10 +113,7 @@ $$;
 comment on function outbox.vault_secret(text) is 'A secret by name, or an error that says how to store it.';
 
 create or replace function outbox.handler_address(topic text, out function_url text, out secrets text)
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   name text := coalesce(
     (select t.function_url from outbox.topics t where t.topic = handler_address.topic), 'outbox_function_url'

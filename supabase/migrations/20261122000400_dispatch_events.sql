@@ -2,17 +2,14 @@
 -- Locks:   outbox.events, access exclusive, for an instant.
 -- Undo:    drop trigger events_dispatch_at_commit on outbox.events;
 --          drop function outbox.dispatch_at_commit(), outbox.dispatch_due(text, integer), outbox.park(uuid[]),
---          outbox.dispatch(uuid[], text), outbox.dispatch_request(text, uuid[], jsonb, text), outbox.post(text, uuid, jsonb), outbox.request_size(uuid, integer, integer),
+--          outbox.dispatch(uuid[], text), outbox.requests_of(uuid[]),
+--          outbox.dispatch_request(text, uuid[], jsonb, text), outbox.post(text, uuid, jsonb), outbox.request_size(uuid, integer, integer),
 --          outbox.is_first_in_line(text, text, bigint), outbox.postpone(uuid[], text, text).
 
--- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
-create or replace function outbox.postpone(event_ids uuid[], why text, reason text)
-returns void
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.postpone(event_ids uuid[], why text, reason text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   error constant text := outbox.shorten('could not be sent: ' || reason);
   base interval := coalesce((select make_interval(secs => s.retry_base_seconds) from outbox.settings s), '1 minute');
@@ -50,13 +47,8 @@ comment on function outbox.postpone(uuid[], text, text) is
   'Keeps events that could not be sent at all, which counts as no failure of theirs. Never raises.';
 
 -- With a plan of its own: inside a statement over many events the planner compares each event with each.
-create or replace function outbox.is_first_in_line(topic text, key text, candidate bigint)
-returns boolean
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_generic_plan
-set jit = off
+create or replace function outbox.is_first_in_line(topic text, key text, candidate bigint) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set jit = off
 as $$
 begin
   return not exists (
@@ -70,13 +62,8 @@ $$;
 comment on function outbox.is_first_in_line(text, text, bigint) is
   'Whether no lower version of the key is unsettled. An event without a version waits for nobody.';
 
-create or replace function outbox.request_size(event_id uuid, failures integer, largest integer)
-returns integer
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_generic_plan
-set jit = off
+create or replace function outbox.request_size(event_id uuid, failures integer, largest integer) returns integer
+language plpgsql stable set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set jit = off
 as $$
 begin
   if failures = 0 then
@@ -141,14 +128,9 @@ $$;
 comment on function outbox.post(text, uuid, jsonb) is
   'Hands pg_net one signed request, to be sent when the transaction has committed, and notes it in outbox.deliveries.';
 
-create or replace function outbox.dispatch_request(topic text, event_ids uuid[], body jsonb, why text)
-returns void
-language plpgsql
-set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
-set jit = off
-as $$
+create or replace function outbox.dispatch_request(topic text, event_ids uuid[], body jsonb, why text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set jit = off as $$
 declare
   alone constant boolean := cardinality(event_ids) = 1;
   delivery constant uuid := case when alone then event_ids[1] else gen_random_uuid() end;
@@ -168,17 +150,44 @@ $$;
 comment on function outbox.dispatch_request(text, uuid[], jsonb, text) is
   'Hands pg_net one request with these events, whose bodies are given as an array.';
 
-create or replace function outbox.dispatch(event_ids uuid[], why text)
-returns integer
-language plpgsql
-set search_path = pg_catalog, pg_temp
+create or replace function outbox.requests_of(due_ids uuid[]) returns table (topic text, event_ids uuid[], body jsonb)
+language plpgsql set search_path = pg_catalog, pg_temp
 -- A plan that is kept may be from when the tables were empty: it must not be one that reads them from end to end.
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
-set jit = off
-as $$
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
+#variable_conflict use_column
 declare
   most constant integer := coalesce((select s.events_per_request from outbox.settings s), 1);
+begin
+  return query
+  with due as materialized (
+    select
+      q.topic, q.event_id, outbox.body(q) as body, q.next_attempt_at,
+      outbox.request_size(q.event_id, q.failures, most) as size
+    from outbox.events q
+    where q.event_id = any(due_ids)
+      -- Only pending events have one. To name their status would offer the planner an index of all that is due.
+      and q.next_attempt_at <= clock_timestamp()
+      and q.delivery_id is null
+      and outbox.is_first_in_line(q.topic, q.key, q.version)
+    order by q.event_id
+    for update of q skip locked
+  ), placed as (
+    select
+      d.*, (row_number() over (partition by d.topic, d.size order by d.next_attempt_at, d.event_id) - 1) / d.size as place
+    from due d
+  )
+  select p.topic, array_agg(p.event_id), jsonb_agg(p.body order by p.next_attempt_at, p.event_id)
+  from placed p
+  group by p.topic, p.size, p.place
+  order by min(p.next_attempt_at);
+end
+$$;
+comment on function outbox.requests_of(uuid[]) is
+  'The requests that those of the events make which are due and first in line, with the bodies as an array. Locks them.';
+
+create or replace function outbox.dispatch(event_ids uuid[], why text) returns integer
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
   request record;
   -- By topic. After the first refusal its other requests are not tried: each might wait for the same lock.
   refused jsonb := '{}';
@@ -190,31 +199,7 @@ begin
   end if;
 
   begin
-    for request in
-      with due as materialized (
-        select
-          q.topic, q.event_id, outbox.body(q) as body, q.next_attempt_at,
-          outbox.request_size(q.event_id, q.failures, most) as size
-        from outbox.events q
-        where q.event_id = any(event_ids)
-          -- Only pending events have one. To name their status would offer the planner an index of all that is due.
-          and q.next_attempt_at <= clock_timestamp()
-          and q.delivery_id is null
-          and outbox.is_first_in_line(q.topic, q.key, q.version)
-        order by q.event_id
-        for update of q skip locked
-      ), placed as (
-        select
-          d.*,
-          (row_number() over (partition by d.topic, d.size order by d.next_attempt_at, d.event_id) - 1) / d.size as place
-        from due d
-      )
-      select
-        p.topic, array_agg(p.event_id) as event_ids, jsonb_agg(p.body order by p.next_attempt_at, p.event_id) as body
-      from placed p
-      group by p.topic, p.size, p.place
-      order by min(p.next_attempt_at)
-    loop
+    for request in select * from outbox.requests_of(event_ids) loop
       if not refused ? request.topic then
         begin
           perform outbox.dispatch_request(request.topic, request.event_ids, request.body, why);
@@ -241,14 +226,9 @@ comment on function outbox.dispatch(uuid[], text) is
   'Hands those of the events to pg_net that are due and first in line; returns how many. Never raises. A topic that cannot '
   'be sent does not hold up the others.';
 
-create or replace function outbox.park(event_ids uuid[])
-returns void
-language plpgsql
-set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
-set jit = off
-as $$
+create or replace function outbox.park(event_ids uuid[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set jit = off as $$
 begin
   update outbox.events q
   set next_attempt_at = 'infinity'
@@ -315,12 +295,8 @@ $$;
 comment on function outbox.dispatch_due(text, integer) is
   'Dispatches the heads of line that have been due for longest; returns how many.';
 
-create or replace function outbox.dispatch_at_commit()
-returns trigger
-language plpgsql
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.dispatch_at_commit() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   reason text := 'another request of the same transaction was refused';
 begin

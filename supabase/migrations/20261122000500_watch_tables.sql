@@ -15,14 +15,10 @@
 --          outbox.carry_over(text, text, text, jsonb), outbox.recall_versions(text, text[], jsonb[]), outbox.requests_left(),
 --          outbox.recheck(text, text[], text).
 
--- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
-create or replace function outbox.recheck(topic text, keys text[], reason text)
-returns void
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.recheck(topic text, keys text[], reason text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   insert into outbox.rechecks (topic, key, reason)
   select recheck.topic, k.key, outbox.shorten(reason)
@@ -32,11 +28,8 @@ $$;
 comment on function outbox.recheck(text, text[], text) is
   'Leaves keys whose change could not be compared to the sweep; null when not even the keys could be read.';
 
-create or replace function outbox.requests_left()
-returns integer
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.requests_left() returns integer
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   statements constant text := coalesce(current_setting('outbox.statements', true), '');
 begin
@@ -52,11 +45,8 @@ comment on function outbox.requests_left() is
   'How many requests this statement may post at the commit: 5 for the first five statements of a transaction. Those who '
   'settle these are handed the rest.';
 
-create or replace function outbox.recall_versions(topic text, keys text[], states jsonb[])
-returns void
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.recall_versions(topic text, keys text[], states jsonb[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   insert into outbox.keys as k (topic, key, version, known)
   select recall_versions.topic, given.key, max(q.version), given.state
@@ -74,11 +64,8 @@ comment on function outbox.recall_versions(text, text[], jsonb[]) is
   'Raises versions to those of the events, after a restore of one without the other. A key that is not there is known by '
   'the state that is given.';
 
-create or replace function outbox.carry_over(topic text, old_key text, new_key text, state jsonb)
-returns jsonb
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.carry_over(topic text, old_key text, new_key text, state jsonb) returns jsonb
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if state is null then
     -- Written to be read: serializable transactions conflict over what they read.
@@ -99,36 +86,24 @@ $$;
 comment on function outbox.carry_over(text, text, text, jsonb) is
   'Lets a row whose key changes be known under the new key as it was under the old one; returns that state.';
 
-create or replace function outbox.routine(topic text, part text)
-returns text
-language plpgsql
-immutable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.routine(topic text, part text) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   return replace(topic, '-', '_') || '_' || part;
 end
 $$;
 comment on function outbox.routine(text, text) is 'The name of a function that is generated for a topic.';
 
-create or replace function outbox.trigger_of(topic text, part text)
-returns text
-language plpgsql
-immutable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.trigger_of(topic text, part text) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   return 'outbox_' || replace(topic, '-', '_') || coalesce('_' || part, '');
 end
 $$;
 comment on function outbox.trigger_of(text, text) is 'The name of a topic''s trigger: insert, update or key.';
 
-create or replace function outbox.written_as(value text, type text)
-returns text
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.written_as(value text, type text) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   execute format('select %L::%s::text', value, type) into value;
   return value;
@@ -139,10 +114,7 @@ $$;
 comment on function outbox.written_as(text, text) is 'How a value of this type is written; null if there is no such value.';
 
 create or replace function outbox.column_problem(t outbox.topics, name text, out problem text, out cure text)
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   col record;
   never text;
@@ -185,10 +157,7 @@ $$;
 comment on function outbox.column_problem(outbox.topics, text) is 'What is wrong with a column, and what to do; or null.';
 
 create or replace function outbox.topic_problem(t outbox.topics, out problem text, out cure text)
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   rel record;
   name text;
@@ -221,12 +190,8 @@ end
 $$;
 comment on function outbox.topic_problem(outbox.topics) is 'Why the table cannot be watched so, and what to do; or null.';
 
-create or replace function outbox.has_unique_key(relation regclass, columns text[])
-returns boolean
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.has_unique_key(relation regclass, columns text[]) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return exists (
     select
@@ -249,12 +214,8 @@ comment on function outbox.has_unique_key(regclass, text[]) is
 
 -- The SQL of a topic is put together from six expressions.
 
-create or replace function outbox.key_sql(t outbox.topics, alias text)
-returns text
-language plpgsql
-immutable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.key_sql(t outbox.topics, alias text) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   return format('%s.%I::%s::text', alias, t.key_column, t.key_type);
 end
@@ -262,12 +223,8 @@ $$;
 comment on function outbox.key_sql(outbox.topics, text) is
   'SQL for the key of a row; an error if the column is another one by now, whose values are not of the declared type.';
 
-create or replace function outbox.columns_sql(t outbox.topics)
-returns text
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.columns_sql(t outbox.topics) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return format('%I text, ', t.key_column) || (
     select string_agg(
@@ -280,12 +237,8 @@ end
 $$;
 comment on function outbox.columns_sql(outbox.topics) is 'The names and types of old and new in a condition and a payload.';
 
-create or replace function outbox.state_sql(t outbox.topics, alias text)
-returns text
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.state_sql(t outbox.topics, alias text) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   name text;
   value text;
@@ -312,12 +265,8 @@ $$;
 comment on function outbox.state_sql(outbox.topics, text) is
   'SQL for the watched columns of a row, in the words that are sent; null if a value means none of them.';
 
-create or replace function outbox.compared_sql(t outbox.topics, alias text)
-returns text
-language plpgsql
-immutable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.compared_sql(t outbox.topics, alias text) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   -- As text where there are words: not every type that has them can be compared.
   return format('row(%s)', (
@@ -327,12 +276,8 @@ end
 $$;
 comment on function outbox.compared_sql(outbox.topics, text) is 'SQL for what of a row an update must change to be looked at.';
 
-create or replace function outbox.record_sql(t outbox.topics, key text, state text)
-returns text
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.record_sql(t outbox.topics, key text, state text) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   plain constant text := format('jsonb_build_object(%L, %s) || %s', t.key_column, key, state);
 begin
@@ -343,12 +288,8 @@ end
 $$;
 comment on function outbox.record_sql(outbox.topics, text, text) is 'SQL for the record that is sent of a state.';
 
-create or replace function outbox.happens_sql(t outbox.topics, old text, new text)
-returns text
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.happens_sql(t outbox.topics, old text, new text) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return format(
     '%2$s is not null and case when is_insert then %3$s else %4$s and %1$s is not null and %1$s <> %2$s end%5$s', old, new,
@@ -363,22 +304,14 @@ $$;
 comment on function outbox.happens_sql(outbox.topics, text, text) is
   'SQL for whether a change from one state to another is an event.';
 
-create or replace function outbox.capture_sql(t outbox.topics)
-returns text
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.capture_sql(t outbox.topics) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   template constant text := $sql$
 create or replace function outbox.{capture}(
   keys text[], olds jsonb[], news jsonb[], is_insert boolean, why text, most_requests integer
-)
-returns integer
-language plpgsql
-set search_path = pg_catalog, pg_temp
-set jit = off
-as $capture$
+) returns integer
+language plpgsql set search_path = pg_catalog, pg_temp set jit = off as $capture$
 declare
   moment constant timestamptz := clock_timestamp();
   size constant integer := coalesce((select s.events_per_request from outbox.settings s), 100);
@@ -457,12 +390,8 @@ comment on function outbox.capture_sql(outbox.topics) is
   'The function that queues an event, with its key''s next version, for each of these keys whose new state is not the '
   'known one. The first most_requests requests are posted at the commit; the rest is due.';
 
-create or replace function outbox.changed_sql(t outbox.topics)
-returns text
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.changed_sql(t outbox.topics) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   template constant text := $sql$
 create or replace function outbox.{changed}()
@@ -543,12 +472,8 @@ comment on function outbox.changed_sql(outbox.topics) is
   'The function of the topic''s triggers. If the outbox cannot be written, the change of the table fails too: nothing goes '
   'unnoticed.';
 
-create or replace function outbox.fill(template text, parts jsonb)
-returns text
-language plpgsql
-immutable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.fill(template text, parts jsonb) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   -- In one pass: a part may itself have braces.
   return (
@@ -559,11 +484,8 @@ end
 $$;
 comment on function outbox.fill(text, jsonb) is 'A template with its {parts} filled in.';
 
-create or replace function outbox.seed(t outbox.topics)
-returns void
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.seed(t outbox.topics) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   execute format(
     'insert into outbox.keys as k (topic, key, known)
@@ -576,12 +498,8 @@ end
 $$;
 comment on function outbox.seed(outbox.topics) is 'Makes the states of a table''s rows the known ones.';
 
-create or replace function outbox.triggers_of(t outbox.topics)
-returns table (name text, definition text)
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.triggers_of(t outbox.topics) returns table (name text, definition text)
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   run constant text := format('EXECUTE FUNCTION outbox.%I()', outbox.routine(t.topic, 'changed'));
   -- As pg_get_triggerdef() writes them, so that the two can be compared.
@@ -607,11 +525,8 @@ end
 $$;
 comment on function outbox.triggers_of(outbox.topics) is 'The triggers of a topic, and how they are created.';
 
-create or replace function outbox.attach(t outbox.topics)
-returns void
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.attach(t outbox.topics) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   wanted record;
 begin
@@ -651,11 +566,8 @@ create or replace function outbox.watch(
   visible_to text default null,
   function_url text default 'outbox_function_url',
   max_attempts integer default null
-)
-returns void
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
+) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   before outbox.topics;
   t outbox.topics;
@@ -707,11 +619,8 @@ comment on function outbox.watch(text, text, text, text[], text[], jsonb, text, 
   'Declares a topic: from now on, each change of these columns is an event. Checks everything at once, and may be called '
   'again to change a topic. Arguments: docs/topics.md.';
 
-create or replace function outbox.detach(t outbox.topics)
-returns void
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.detach(t outbox.topics) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   name text;
 begin
@@ -724,11 +633,8 @@ end
 $$;
 comment on function outbox.detach(outbox.topics) is 'Drops the triggers of a topic.';
 
-create or replace function outbox.unwatch(topic text)
-returns void
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.unwatch(topic text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   t outbox.topics;
 begin
@@ -754,11 +660,8 @@ comment on function outbox.unwatch(text) is
   'Undoes watch(). What is queued is still delivered, for which a topic with a function of its own has to wait; and '
   'versions go on where they were if the topic comes back.';
 
-create or replace function outbox.feed_by(topic text, source text)
-returns void
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.feed_by(topic text, source text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   t outbox.topics;
 begin

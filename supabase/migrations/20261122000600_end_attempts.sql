@@ -1,21 +1,15 @@
 -- Purpose: the end of an attempt, whoever ended it: the one place where an event is completed, retried or given up.
 -- Locks:   none on existing tables.
--- Undo:    drop function outbox.end_attempts_each(jsonb), outbox.end_attempts(jsonb),
+-- Undo:    drop function outbox.end_attempts_each(jsonb), outbox.end_attempts(jsonb), outbox.note_attempts(jsonb),
 --          outbox.tally(outbox.events, boolean),
 --          outbox.next_attempt(outbox.events, text, interval), outbox.outage_backoff(integer, timestamptz),
 --          outbox.why_given_up(outbox.events), outbox.release_next(uuid[]).
 
--- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
-create or replace function outbox.release_next(event_ids uuid[])
-returns void
-language plpgsql
-set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
-set jit = off
-as $$
+create or replace function outbox.release_next(event_ids uuid[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set jit = off as $$
 begin
   with parked as materialized (
     select q.event_id
@@ -42,13 +36,8 @@ $$;
 comment on function outbox.release_next(uuid[]) is
   'Makes the next event of each of these events'' keys due, if it was parked behind one that is settled now.';
 
-create or replace function outbox.why_given_up(event outbox.events)
-returns text
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_generic_plan
-set jit = off
+create or replace function outbox.why_given_up(event outbox.events) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set jit = off
 as $$
 declare
   settings outbox.settings;
@@ -87,12 +76,8 @@ comment on function outbox.why_given_up(outbox.events) is
   'Why an event that may yet succeed is given up: its attempts are used up, and either others were completed meanwhile, or '
   'it has failed for too long, or held up the next event of its key for too long. Null: it is tried again.';
 
-create or replace function outbox.outage_backoff(failures integer, failing_since timestamptz)
-returns interval
-language plpgsql
-volatile
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.outage_backoff(failures integer, failing_since timestamptz) returns interval
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 begin
   if failures < (select s.max_attempts from outbox.settings s) then
     return interval '0';
@@ -106,10 +91,7 @@ comment on function outbox.outage_backoff(integer, timestamptz) is
 
 create or replace function outbox.next_attempt(event outbox.events, outcome text, retry_after interval)
 returns timestamptz
-language plpgsql
-volatile
-set search_path = pg_catalog, pg_temp
-as $$
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 declare
   outage interval := outbox.outage_backoff(event.failures, event.first_failed_at);
   cap interval := (select make_interval(secs => s.retry_cap_seconds) from outbox.settings s);
@@ -132,20 +114,33 @@ $$;
 comment on function outbox.next_attempt(outbox.events, text, interval) is
   'When an event that is tried again may be sent; null if somebody else sends it.';
 
-create or replace function outbox.end_attempts(endings jsonb)
-returns table (event_id uuid, verdict text)
-language plpgsql
-set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
-set enable_hashjoin = off
-set enable_mergejoin = off
-set jit = off
-as $$
+create or replace function outbox.note_attempts(endings jsonb) returns void
+language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set jit = off as $$
+begin
+  insert into outbox.attempts (
+    event_id, attempt, why, dispatched_at, delivery_id, claim_token, outcome, http_status, error, duration_ms
+  )
+  select
+    q.event_id, q.attempts, q.dispatch_reason, q.last_dispatched_at, q.delivery_id,
+    case q.status when 'processing' then q.claim_token end, e.outcome, e.http_status,
+    outbox.shorten(e.outcome || ': ' || e.message), e.duration_ms
+  from jsonb_to_recordset(endings) as e (
+    event_id uuid, outcome text, message text, http_status integer, duration_ms integer
+  )
+  join outbox.events q on q.event_id = e.event_id;
+end
+$$;
+comment on function outbox.note_attempts(jsonb) is 'Adds attempts that end now to the history of their events.';
+
+create or replace function outbox.end_attempts(endings jsonb) returns table (event_id uuid, verdict text)
+language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
 #variable_conflict use_column
 declare
   moment timestamptz := clock_timestamp();
 begin
+  perform outbox.note_attempts(endings);
   return query
   with ending as materialized (
     select
@@ -156,15 +151,6 @@ begin
       event_id uuid, outcome text, message text, http_status integer, retry_after_seconds numeric, duration_ms integer,
       receipt jsonb
     )
-  ), noted as (
-    insert into outbox.attempts (
-      event_id, attempt, why, dispatched_at, delivery_id, claim_token, outcome, http_status, error, duration_ms
-    )
-    select
-      q.event_id, q.attempts, q.dispatch_reason, q.last_dispatched_at, q.delivery_id,
-      case q.status when 'processing' then q.claim_token end, e.outcome, e.http_status, e.error, e.duration_ms
-    from ending e
-    join outbox.events q on q.event_id = e.event_id
   ), tallied as materialized (
     select e.*, outbox.tally(q, e.failed) as event
     from ending e
@@ -222,22 +208,16 @@ comment on function outbox.end_attempts(jsonb) is
   'Ends attempts at events that the caller has locked: adds to their history and completes them (receipt), makes them '
   'pending again (transient, parked, lease, unacknowledged) or dead letters (permanent, rejected, or given up).';
 
-create or replace function outbox.tally(event outbox.events, failed boolean)
-returns outbox.events
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
-set jit = off
-as $$
+create or replace function outbox.tally(event outbox.events, failed boolean) returns outbox.events
+language plpgsql stable set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set jit = off as $$
 declare
   moment timestamptz := clock_timestamp();
 begin
   if not failed then
     return event;
   end if;
-  if (select max(c.completed_at) from outbox.events c where c.status = 'completed')
+  if (select max(c.completed_at) from outbox.events c where c.status = 'completed' and c.topic = event.topic)
     > coalesce(event.last_failed_at, event.last_dispatched_at, event.created_at)
   then
     event.own_failures := event.own_failures + 1;
@@ -251,11 +231,8 @@ end
 $$;
 comment on function outbox.tally(outbox.events, boolean) is 'The event with its failures counted, if the attempt failed.';
 
-create or replace function outbox.end_attempts_each(endings jsonb)
-returns table (event_id uuid, verdict text)
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.end_attempts_each(endings jsonb) returns table (event_id uuid, verdict text)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
   ending jsonb;

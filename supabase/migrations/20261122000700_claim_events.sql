@@ -6,27 +6,18 @@
 --          outbox.erased_as(uuid, text), outbox.is_concealed_as(text, text), outbox.conceal(text),
 --          outbox.fingerprint(outbox.events), outbox.fingerprint(jsonb).
 
--- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
-create or replace function outbox.fingerprint(event jsonb)
-returns text
-language plpgsql
-immutable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.fingerprint(event jsonb) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   return concat_ws(' ', event ->> 'topic', event ->> 'key', event ->> 'occurredAt', coalesce(event ->> 'version', '-'));
 end
 $$;
 comment on function outbox.fingerprint(jsonb) is 'What identifies an event besides its id, in one text.';
 
-create or replace function outbox.fingerprint(event outbox.events)
-returns text
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.fingerprint(event outbox.events) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return outbox.fingerprint(jsonb_build_object(
     'topic', event.topic, 'key', event.key, 'version', event.version,
@@ -36,12 +27,8 @@ end
 $$;
 comment on function outbox.fingerprint(outbox.events) is 'The same of an event that is stored.';
 
-create or replace function outbox.conceal(fingerprint text)
-returns text
-language plpgsql
-volatile
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.conceal(fingerprint text) returns text
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 declare
   -- From the strong generator of random numbers: no table of hashes helps, and no two rows can be told to be alike.
   salt constant text := encode(uuid_send(gen_random_uuid()), 'hex');
@@ -52,12 +39,8 @@ $$;
 comment on function outbox.conceal(text) is
   'A fingerprint that can no longer be read, only compared: sha256:<salt>:<hash>.';
 
-create or replace function outbox.is_concealed_as(fingerprint text, concealed text)
-returns boolean
-language plpgsql
-immutable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.is_concealed_as(fingerprint text, concealed text) returns boolean
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   return concealed like 'sha256:%'
     and encode(sha256(convert_to(split_part(concealed, ':', 2) || fingerprint, 'UTF8')), 'hex')
@@ -66,12 +49,8 @@ end
 $$;
 comment on function outbox.is_concealed_as(text, text) is 'Whether this is the fingerprint that was concealed.';
 
-create or replace function outbox.erased_as(event_id uuid, fingerprint text)
-returns text
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.erased_as(event_id uuid, fingerprint text) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return (
     select case
@@ -85,12 +64,8 @@ $$;
 comment on function outbox.erased_as(uuid, text) is
   'What a claim of an erased event is answered: completed, or payload_mismatch. Null for any other event.';
 
-create or replace function outbox.is_same(known outbox.events, event jsonb)
-returns boolean
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.is_same(known outbox.events, event jsonb) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return known.topic = event ->> 'topic'
     and known.key = event ->> 'key'
@@ -105,12 +80,8 @@ $$;
 comment on function outbox.is_same(outbox.events, jsonb) is
   'Whether a delivery is of this event. The time is compared as text: parsing would merge events.';
 
-create or replace function outbox.claim_problem(event jsonb)
-returns text
-language plpgsql
-immutable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.claim_problem(event jsonb) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   if jsonb_typeof(event) is distinct from 'object' then
     return 'the event is malformed: it must be a JSON object';
@@ -139,12 +110,8 @@ end
 $$;
 comment on function outbox.claim_problem(jsonb) is 'All that is wrong with an event that is to be claimed, or null.';
 
-create or replace function outbox.claimed_id(event jsonb)
-returns uuid
-language plpgsql
-immutable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.claimed_id(event jsonb) returns uuid
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   return case when outbox.claim_problem(event) is null then (event ->> 'eventId')::uuid end;
 end
@@ -152,14 +119,9 @@ $$;
 comment on function outbox.claimed_id(jsonb) is
   'The id of an event that is to be claimed, however it is written; null if the event is malformed.';
 
-create or replace function outbox.hold(event_ids uuid[])
-returns setof outbox.events
-language plpgsql
-set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
-set jit = off
-as $$
+create or replace function outbox.hold(event_ids uuid[]) returns setof outbox.events
+language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set jit = off as $$
 declare
   moment timestamptz := clock_timestamp();
   lease interval := (select make_interval(secs => s.lease_seconds) from outbox.settings s);
@@ -201,14 +163,9 @@ comment on function outbox.hold(uuid[]) is
   'Claims those of the events, which the caller has locked, that can be claimed: pending, or claimed by somebody whose '
   'lease has run out, and first in line.';
 
-create or replace function outbox.fold(topic text, key text)
-returns uuid
-language plpgsql
-set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
-set jit = off
-as $$
+create or replace function outbox.fold(topic text, key text) returns uuid
+language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set jit = off as $$
 declare
   waiting outbox.events[];
   first outbox.events;
@@ -244,14 +201,9 @@ comment on function outbox.fold(text, text) is
   'Of the waiting events of a key only the last is sent, as a change from the state before the first. If nothing is left '
   'of the change, none is. Returns the last, if there was anything to fold.';
 
-create or replace function outbox.fold_latest(event_ids uuid[])
-returns uuid[]
-language plpgsql
-set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
-set jit = off
-as $$
+create or replace function outbox.fold_latest(event_ids uuid[]) returns uuid[]
+language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set jit = off as $$
 begin
   return array(
     select outbox.fold(k.topic, k.key)
@@ -266,12 +218,8 @@ end
 $$;
 comment on function outbox.fold_latest(uuid[]) is 'fold() for the keys of these events whose topics are latest_only.';
 
-create or replace function outbox.insert_stock(events jsonb)
-returns void
-language plpgsql
-set search_path = pg_catalog, pg_temp
-set jit = off
-as $$
+create or replace function outbox.insert_stock(events jsonb) returns void
+language plpgsql set search_path = pg_catalog, pg_temp set jit = off as $$
 begin
   insert into outbox.events (
     event_id, topic, key, type, record, old_record, occurred_at, occurred_as, source
@@ -298,14 +246,9 @@ $$;
 comment on function outbox.insert_stock(jsonb) is
   'Puts stock webhooks into the outbox, which keeps them apart by their event id. A claim inserts nothing else.';
 
-create or replace function outbox.refusal(event jsonb)
-returns jsonb
-language plpgsql
-set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
-set jit = off
-as $$
+create or replace function outbox.refusal(event jsonb) returns jsonb
+language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set jit = off as $$
 declare
   known outbox.events;
   earlier_lease_ends timestamptz;
@@ -344,11 +287,8 @@ end
 $$;
 comment on function outbox.refusal(jsonb) is 'Why an event could not be claimed.';
 
-create or replace function outbox.note_unknown(answers jsonb)
-returns void
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.note_unknown(answers jsonb) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   unknown constant integer := (
     select count(*) from jsonb_array_elements(answers) a where a ->> 'outcome' = 'unknown_event'
@@ -364,16 +304,9 @@ end
 $$;
 comment on function outbox.note_unknown(jsonb) is 'Raises an alert if a claim was answered that an event is unknown.';
 
-create or replace function public.outbox_claim(events jsonb)
-returns jsonb
-language plpgsql
-security definer
-set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
-set jit = off
-set lock_timeout = '2s'
-as $$
+create or replace function public.outbox_claim(events jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set jit = off set lock_timeout = '2s' as $$
 declare
   lease_seconds integer := (select s.lease_seconds from outbox.settings s);
   -- In the order of the events; null for one that is malformed.

@@ -4,15 +4,10 @@
 --          outbox.end_settled(jsonb), outbox.dispatch_next(uuid[]), outbox.claim_next(uuid[], text, integer),
 --          outbox.next_of(uuid[]), outbox.settlement_problem(jsonb).
 
--- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
-create or replace function outbox.settlement_problem(settlement jsonb)
-returns text
-language plpgsql
-immutable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.settlement_problem(settlement jsonb) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   return 'the settlement is malformed: ' || nullif(concat_ws('; ',
     case when jsonb_typeof(settlement -> 'eventId') is distinct from 'string' or not outbox.is_uuid(settlement ->> 'eventId')
@@ -41,14 +36,9 @@ end
 $$;
 comment on function outbox.settlement_problem(jsonb) is 'All that is wrong with a settlement, or null.';
 
-create or replace function outbox.next_of(event_ids uuid[])
-returns table (event_id uuid)
-language plpgsql
-set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
-set jit = off
-as $$
+create or replace function outbox.next_of(event_ids uuid[]) returns table (event_id uuid)
+language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set jit = off as $$
 begin
   perform outbox.fold_latest(event_ids);
   return query
@@ -71,15 +61,9 @@ $$;
 comment on function outbox.next_of(uuid[]) is
   'The event that is first in line of each of these events'' keys, unless it waits for a retry.';
 
-create or replace function outbox.claim_next(event_ids uuid[], topic text, most integer)
-returns jsonb
-language plpgsql
-set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
-set enable_bitmapscan = off
-set jit = off
-as $$
+create or replace function outbox.claim_next(event_ids uuid[], topic text, most integer) returns jsonb
+language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set enable_bitmapscan = off set jit = off as $$
 declare
   moment timestamptz := clock_timestamp();
   lease_seconds integer := (select s.lease_seconds from outbox.settings s);
@@ -120,14 +104,9 @@ $$;
 comment on function outbox.claim_next(uuid[], text, integer) is
   'Claims the next events of these events'' keys, then whatever else is due of the topic. Waits for no lock.';
 
-create or replace function outbox.dispatch_next(event_ids uuid[])
-returns integer
-language plpgsql
-set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
-set jit = off
-as $$
+create or replace function outbox.dispatch_next(event_ids uuid[]) returns integer
+language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set jit = off as $$
 declare
   ids uuid[] := array(select n.event_id from outbox.next_of(event_ids) n);
 begin
@@ -151,14 +130,9 @@ $$;
 comment on function outbox.dispatch_next(uuid[]) is
   'Dispatches the event that is first in line of each of these events'' keys; returns how many.';
 
-create or replace function outbox.end_settled(settlements jsonb)
-returns table (event_id uuid, verdict text)
-language plpgsql
-set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
-set jit = off
-as $$
+create or replace function outbox.end_settled(settlements jsonb) returns table (event_id uuid, verdict text)
+language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set jit = off as $$
 #variable_conflict use_column
 declare
   endings jsonb;
@@ -199,15 +173,9 @@ $$;
 comment on function outbox.end_settled(jsonb) is
   'Ends the attempts whose claims these settlements still hold; returns what became of them.';
 
-create or replace function outbox.settled_as(settlement jsonb, verdicts jsonb)
-returns jsonb
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
-set jit = off
-as $$
+create or replace function outbox.settled_as(settlement jsonb, verdicts jsonb) returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set jit = off as $$
 declare
   problem text := outbox.settlement_problem(settlement);
   id uuid;
@@ -232,11 +200,7 @@ comment on function outbox.settled_as(jsonb, jsonb) is 'What a settlement came t
 
 create or replace function public.outbox_settle(settlements jsonb, topic text default null, take integer default 0)
 returns jsonb
-language plpgsql
-security definer
-set search_path = pg_catalog, pg_temp
-set lock_timeout = '2s'
-as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '2s' as $$
 declare
   verdicts jsonb;
   settled_ids uuid[];

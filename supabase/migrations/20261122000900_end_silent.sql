@@ -6,15 +6,10 @@
 --          drop type outbox.net_answer; drop function outbox.describe_answer(integer, text, boolean, jsonb), outbox.result_of(text, uuid), outbox.parse_object(text),
 --          outbox.has_key_twice(json).
 
--- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
-create or replace function outbox.has_key_twice(part json)
-returns boolean
-language plpgsql
-immutable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.has_key_twice(part json) returns boolean
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   if json_typeof(part) is distinct from 'object' then
     return false;
@@ -25,12 +20,8 @@ $$;
 comment on function outbox.has_key_twice(json) is
   'Whether it is an object with a key twice, of which jsonb would keep the last. Objects inside it are not looked at.';
 
-create or replace function outbox.parse_object(value text)
-returns jsonb
-language plpgsql
-immutable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.parse_object(value text) returns jsonb
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   if json_typeof(value::json) = 'object' and not outbox.has_key_twice(value::json) then
     return value::jsonb;
@@ -44,12 +35,8 @@ $$;
 comment on function outbox.parse_object(text) is
   'The JSON object; null when it is no JSON, no object, has a key twice itself, or holds what jsonb cannot.';
 
-create or replace function outbox.result_of(content text, event_id uuid)
-returns jsonb
-language plpgsql
-immutable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.result_of(content text, event_id uuid) returns jsonb
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
   -- Whoever answered may not have been the handler: nothing is taken for granted.
   results jsonb := outbox.parse_object(content) -> 'results';
@@ -78,10 +65,7 @@ comment on function outbox.result_of(text, uuid) is
 
 create or replace function outbox.describe_answer(http_status integer, content text, alone boolean, result jsonb)
 returns text
-language plpgsql
-immutable
-set search_path = pg_catalog, pg_temp
-as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
   quote text;
 begin
@@ -100,11 +84,8 @@ comment on function outbox.describe_answer(integer, text, boolean, jsonb) is
   'What the history of an event says of the handler''s answer: all of it if the event was alone in its request, else '
   'the result for the event, else the problem''s code. Null without a status and a result.';
 
-create or replace function outbox.end_leases(at_most integer)
-returns integer
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.end_leases(at_most integer) returns integer
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   endings jsonb;
 begin
@@ -131,11 +112,8 @@ $$;
 comment on function outbox.end_leases(integer) is
   'Takes events back from claimants whose lease ran out; returns how many.';
 
-create or replace function outbox.undo_future()
-returns integer
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.undo_future() returns integer
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   moment timestamptz := clock_timestamp();
   settings outbox.settings;
@@ -183,14 +161,9 @@ $$;
 comment on function outbox.undo_future() is
   'Ends waits and leases that are longer than any that we give: the clock was set back meanwhile. Returns how many.';
 
-create or replace function outbox.withdraw(event_ids uuid[])
-returns void
-language plpgsql
-set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
-set jit = off
-as $$
+create or replace function outbox.withdraw(event_ids uuid[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set jit = off as $$
 begin
   update outbox.events q
   set delivery_id = null, leads = null, attempts = greatest(q.attempts - 1, 0), next_attempt_at = clock_timestamp()
@@ -200,11 +173,8 @@ $$;
 comment on function outbox.withdraw(uuid[]) is
   'Makes events due again whose delivery came to nothing through no fault of anybody: it counts as no attempt.';
 
-create or replace function outbox.postpone_refused(at_most integer)
-returns integer
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.postpone_refused(at_most integer) returns integer
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   refused record;
   total integer := 0;
@@ -236,14 +206,9 @@ $$;
 comment on function outbox.postpone_refused(integer) is
   'Postpones the events of requests that their commits could not hand to pg_net; returns how many.';
 
-create or replace function outbox.sort_silent(at_most integer)
-returns outbox.events[]
-language plpgsql
-set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_custom_plan
-set jit = off
-set lock_timeout = '100ms'
-as $$
+create or replace function outbox.sort_silent(at_most integer) returns outbox.events[]
+language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan set jit = off
+set lock_timeout = '100ms' as $$
 declare
   -- Taken once: an index is searched for a time that is given, not for one that may differ from row to row.
   moment timestamptz := clock_timestamp();
@@ -308,14 +273,9 @@ begin
 end
 $$;
 
-create or replace function outbox.answers_to(event_ids uuid[])
-returns setof outbox.net_answer
-language plpgsql
-set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_custom_plan
-set jit = off
-set lock_timeout = '100ms'
-as $$
+create or replace function outbox.answers_to(event_ids uuid[]) returns setof outbox.net_answer
+language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan set jit = off
+set lock_timeout = '100ms' as $$
 begin
   return query
   select
@@ -363,12 +323,8 @@ end
 $$;
 comment on function outbox.answers_to(uuid[]) is 'What pg_net knows of the deliveries of these events.';
 
-create or replace function outbox.ending_of(event_id uuid, answer outbox.net_answer)
-returns jsonb
-language plpgsql
-immutable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.ending_of(event_id uuid, answer outbox.net_answer) returns jsonb
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   return jsonb_build_object('event_id', event_id, 'http_status', answer.http_status) || case
     -- Not 'rejected', which is final: any role can write such an answer. So it does no more than a lost delivery.
@@ -394,12 +350,8 @@ $$;
 comment on function outbox.ending_of(uuid, outbox.net_answer) is
   'How an attempt ends that the handler did not claim.';
 
-create or replace function outbox.take_back(request_ids bigint[])
-returns bigint[]
-language plpgsql
-set search_path = pg_catalog, pg_temp
-set lock_timeout = '100ms'
-as $$
+create or replace function outbox.take_back(request_ids bigint[]) returns bigint[]
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '100ms' as $$
 declare
   taken bigint[];
 begin
@@ -417,11 +369,8 @@ $$;
 comment on function outbox.take_back(bigint[]) is
   'Takes requests out of pg_net''s queue that it has not begun to send; returns their ids.';
 
-create or replace function outbox.end_unacknowledged(at_most integer)
-returns integer
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.end_unacknowledged(at_most integer) returns integer
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   -- A signature is good for five minutes.
   stale_after constant interval := '4 minutes';

@@ -4,14 +4,10 @@
 --          drop function outbox.sweep(), outbox.pace_jobs(), outbox.recheck_keys(integer),
 --          outbox.requests_waiting(integer), outbox.pace(text, text, text).
 
--- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
-create or replace function outbox.pace(job text, command text, wanted text)
-returns void
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.pace(job text, command text, wanted text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   -- A schedule that is none of ours is somebody's choice.
   if exists (
@@ -32,12 +28,8 @@ $$;
 comment on function outbox.pace(text, text, text) is
   'Schedules a job, or changes how often it runs: pg_cron keeps a row for each run, so an idle database is swept less.';
 
-create or replace function outbox.requests_waiting(at_most integer)
-returns integer
-language plpgsql
-set search_path = pg_catalog, pg_temp
-set lock_timeout = '100ms'
-as $$
+create or replace function outbox.requests_waiting(at_most integer) returns integer
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '100ms' as $$
 begin
   return (select count(*) from (select from net.http_request_queue limit at_most) as waiting);
 exception when undefined_table or undefined_column or invalid_schema_name or insufficient_privilege or lock_not_available then
@@ -48,11 +40,8 @@ $$;
 comment on function outbox.requests_waiting(integer) is
   'How many requests pg_net has not finished yet, counted no further than at_most.';
 
-create or replace function outbox.recheck_keys(at_most integer)
-returns integer
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.recheck_keys(at_most integer) returns integer
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   part record;
   reason text;
@@ -91,13 +80,8 @@ $$;
 comment on function outbox.recheck_keys(integer) is
   'Queues what capture left to the sweep, and raises an alert when it could not read the changes at all.';
 
-create or replace function outbox.pace_jobs()
-returns void
-language plpgsql
-set search_path = pg_catalog, pg_temp
-set enable_seqscan = off
-set jit = off
-as $$
+create or replace function outbox.pace_jobs() returns void
+language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 declare
   busy boolean := exists (select from outbox.events q where q.status in ('pending', 'processing'));
 begin

@@ -3,15 +3,10 @@
 -- Undo:    select cron.unschedule('outbox-reconcile'); drop function outbox.reconcile(),
 --          outbox.reconcile_topic(outbox.topics, integer), outbox.reconcile_keys(text, text[]), outbox.release_forgotten(integer).
 
--- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
-create or replace function outbox.reconcile_keys(topic text, keys text[])
-returns integer
-language plpgsql
-set search_path = pg_catalog, pg_temp
-set jit = off
-as $$
+create or replace function outbox.reconcile_keys(topic text, keys text[]) returns integer
+language plpgsql set search_path = pg_catalog, pg_temp set jit = off as $$
 declare
   t outbox.topics;
   now_there record;
@@ -49,11 +44,8 @@ $$;
 comment on function outbox.reconcile_keys(text, text[]) is
   'Queues an event for each of these keys whose state is not the known one; returns how many.';
 
-create or replace function outbox.release_forgotten(at_most integer)
-returns integer
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.release_forgotten(at_most integer) returns integer
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   heads uuid[];
 begin
@@ -76,12 +68,8 @@ $$;
 comment on function outbox.release_forgotten(integer) is
   'Releases parked events that wait behind nobody, which a person''s own statement can leave; returns how many.';
 
-create or replace function outbox.reconcile_topic(t outbox.topics, at_most integer)
-returns integer
-language plpgsql
-set search_path = pg_catalog, pg_temp
-set jit = off
-as $$
+create or replace function outbox.reconcile_topic(t outbox.topics, at_most integer) returns integer
+language plpgsql set search_path = pg_catalog, pg_temp set jit = off as $$
 declare
   suspects text[];
   suspect text;
@@ -121,11 +109,8 @@ $$;
 comment on function outbox.reconcile_topic(outbox.topics, integer) is
   'Queues the difference between what a table says and what was last queued; returns how many events it made.';
 
-create or replace function outbox.reconcile()
-returns integer
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.reconcile() returns integer
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   batch integer := coalesce((select s.reconcile_batch_size from outbox.settings s), 500);
   t outbox.topics;

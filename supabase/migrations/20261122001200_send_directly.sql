@@ -6,7 +6,6 @@
 --          outbox.keeps_requests(interval), outbox.not_sent(boolean, interval, uuid[], integer), outbox.pg_net_problem(),
 --          outbox.http_schema().
 
--- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
 do $$
@@ -17,12 +16,8 @@ exception when others then
 end
 $$;
 
-create or replace function outbox.http_schema()
-returns text
-language sql
-stable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.http_schema() returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
   select quote_ident(n.nspname)
   from pg_catalog.pg_extension e
   join pg_catalog.pg_namespace n on n.oid = e.extnamespace
@@ -31,12 +26,8 @@ $$;
 comment on function outbox.http_schema() is
   'Where the extension http is, quoted; null without it. Somebody may have installed it elsewhere before us.';
 
-create or replace function outbox.pg_net_problem()
-returns text
-language plpgsql
-set search_path = pg_catalog, pg_temp
-set lock_timeout = '100ms'
-as $$
+create or replace function outbox.pg_net_problem() returns text
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '100ms' as $$
 begin
   perform net.http_post(url := 'http://127.0.0.1:9/', body := '{}'::jsonb, timeout_milliseconds := 1000);
   -- Undoes the request: it was only a question.
@@ -53,12 +44,8 @@ comment on function outbox.pg_net_problem() is
 
 create or replace function outbox.not_sent(refuses boolean, waiting interval, tried uuid[], at_most integer)
 returns setof outbox.events
-language plpgsql
-set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_custom_plan
-set jit = off
-set lock_timeout = '100ms'
-as $$
+language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan set jit = off
+set lock_timeout = '100ms' as $$
 declare
   most integer := at_most;
   found_rows integer;
@@ -102,12 +89,8 @@ comment on function outbox.not_sent(boolean, interval, uuid[], integer) is
   'Heads of line that pg_net refused, or whose request it has kept for this long. Without locks on them: the handler '
   'needs these rows while it is called.';
 
-create or replace function outbox.keeps_requests(waiting interval)
-returns boolean
-language plpgsql
-set search_path = pg_catalog, pg_temp
-set lock_timeout = '100ms'
-as $$
+create or replace function outbox.keeps_requests(waiting interval) returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '100ms' as $$
 begin
   return exists (
     select
@@ -124,11 +107,8 @@ comment on function outbox.keeps_requests(interval) is
 
 create or replace function outbox.call_handler(
   event_ids uuid[], payloads jsonb, function_url text, secrets text, timeout_ms integer
-)
-returns jsonb
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
+) returns jsonb
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   alone boolean := cardinality(event_ids) = 1;
   delivery text := case when alone then event_ids[1] else gen_random_uuid() end;
@@ -175,13 +155,8 @@ comment on function outbox.call_handler(uuid[], jsonb, text, text, integer) is
   'Sends events in one signed request and waits for the answer: status and content, or text that says why there is '
   'none. Never raises.';
 
-create or replace function outbox.end_direct(calls jsonb)
-returns integer
-language plpgsql
-set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_custom_plan
-set jit = off
-as $$
+create or replace function outbox.end_direct(calls jsonb) returns integer
+language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan set jit = off as $$
 declare
   endings jsonb;
   ended uuid[];
@@ -241,11 +216,8 @@ comment on function outbox.end_direct(jsonb) is
 
 create or replace function outbox.send_batch(
   batch outbox.events[], function_url text, secrets text, timeout_ms integer
-)
-returns jsonb
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
+) returns jsonb
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   alone constant boolean := cardinality(batch) = 1;
   answer jsonb := outbox.call_handler(
@@ -279,11 +251,8 @@ $$;
 comment on function outbox.send_batch(outbox.events[], text, text, integer) is
   'Calls the handler for these events at once; returns for each the answer, and how it was when it was sent.';
 
-create or replace function outbox.is_only_run(job text)
-returns boolean
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.is_only_run(job text) returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   insert into outbox.heartbeats (job)
   select is_only_run.job
@@ -296,13 +265,8 @@ $$;
 comment on function outbox.is_only_run(text) is
   'Whether no other run of the job is under way; then none can begin before this transaction ends.';
 
-create or replace function outbox.send_directly()
-returns integer
-language plpgsql
-set search_path = pg_catalog, pg_temp
-set enable_seqscan = off
-set jit = off
-as $$
+create or replace function outbox.send_directly() returns integer
+language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 declare
   settings outbox.settings;
   deadline timestamptz := clock_timestamp() + interval '20 seconds';

@@ -5,27 +5,18 @@
 --          outbox.is_superseded(outbox.events),
 --          outbox.reached_nobody(outbox.events), outbox.is_of(text, uuid), outbox.event_history(uuid).
 
--- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
-create or replace function outbox.is_of(topic text, event_id uuid)
-returns boolean
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.is_of(topic text, event_id uuid) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return not exists (select from outbox.events q where q.event_id = is_of.event_id and q.topic is distinct from is_of.topic);
 end
 $$;
 comment on function outbox.is_of(text, uuid) is 'Whether an event is not one of another topic.';
 
-create or replace function outbox.reached_nobody(event outbox.events)
-returns boolean
-language plpgsql
-immutable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.reached_nobody(event outbox.events) returns boolean
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   return event.status = 'completed' and coalesce(event.receipt -> 'notified' = '0', false);
 end
@@ -33,14 +24,8 @@ $$;
 comment on function outbox.reached_nobody(outbox.events) is
   'Whether an event was completed although nobody was notified. A receipt without a figure notified says nothing.';
 
-create or replace function outbox.is_superseded(event outbox.events)
-returns boolean
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-set enable_seqscan = off
-set jit = off
-as $$
+create or replace function outbox.is_superseded(event outbox.events) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 declare
   versions_since bigint;
   queued_since bigint;
@@ -78,11 +63,8 @@ create or replace function outbox.redrive(
   event_id uuid,
   force boolean default false,
   dry_run boolean default false
-)
-returns jsonb
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
+) returns jsonb
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   event outbox.events;
 begin
@@ -131,11 +113,8 @@ comment on function outbox.redrive(uuid, boolean, boolean) is
   'redriven, or would_redrive (dry_run), superseded (see is_superseded(); force overrides it, for the orchestrator too), '
   'already_pending (it is on its way), not_failed (completed, and somebody was notified) or unknown.';
 
-create or replace function outbox.cancel(event outbox.events, notes text)
-returns void
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.cancel(event outbox.events, notes text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   moment constant timestamptz := clock_timestamp();
   was_first constant boolean := event.version is not null
@@ -176,11 +155,8 @@ create or replace function outbox.resolve(
   event_id uuid,
   notes text default null,
   dry_run boolean default false
-)
-returns jsonb
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
+) returns jsonb
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   event outbox.events;
   outcome text;
@@ -223,12 +199,8 @@ comment on function outbox.resolve(uuid, text, boolean) is
   'reached nobody) or cancelled (it was pending), or with dry_run would_resolve and would_cancel; in_flight '
   '(processed at this moment; retryAfterSeconds), already_resolved, not_failed or unknown.';
 
-create or replace function outbox.event_history(event_id uuid)
-returns setof outbox.attempts
-language sql
-stable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.event_history(event_id uuid) returns setof outbox.attempts
+language sql stable set search_path = pg_catalog, pg_temp as $$
   select a.*
   from outbox.attempts a
   where a.event_id = event_history.event_id

@@ -3,7 +3,6 @@
 -- Undo:    drop function public.outbox_erase(text, uuid), outbox.erase(uuid),
 --          outbox.erase_traces(uuid, text, text), outbox.strike(text[]), outbox.erase_from_net(uuid, text).
 
--- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
 create or replace function outbox.erase_from_net(event_id uuid, key text)
@@ -61,11 +60,8 @@ comment on function outbox.erase_from_net(uuid, text) is
   'Deletes pg_net''s answers that name an event, or a key unless that is null, and our requests that wait with the '
   'event; returns their ids. Never raises.';
 
-create or replace function outbox.strike(names text[])
-returns void
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.strike(names text[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   name text;
 begin
@@ -81,11 +77,8 @@ end
 $$;
 comment on function outbox.strike(text[]) is 'Takes ids out of the errors of jobs and out of alerts.';
 
-create or replace function outbox.erase_traces(event_id uuid, topic text, key text)
-returns void
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.erase_traces(event_id uuid, topic text, key text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   was_last constant boolean :=
     not exists (select from outbox.events q where q.topic = erase_traces.topic and q.key = erase_traces.key);
@@ -126,11 +119,8 @@ $$;
 comment on function outbox.erase_traces(uuid, text, text) is
   'Erases what names an event outside of its own rows, and the key if that was its last event and its row is gone.';
 
-create or replace function outbox.erase(event_id uuid)
-returns jsonb
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.erase(event_id uuid) returns jsonb
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   settled outbox.events;
 begin
@@ -168,13 +158,8 @@ comment on function outbox.erase(uuid) is
   'when it was before), not_settled (pending, processing, or its dead letter is open) or unknown. What a topic '
   'wrote elsewhere stays.';
 
-create or replace function public.outbox_erase(topic text, event_id uuid)
-returns jsonb
-language plpgsql
-security definer
-set search_path = pg_catalog, pg_temp
-set lock_timeout = '2s'
-as $$
+create or replace function public.outbox_erase(topic text, event_id uuid) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '2s' as $$
 begin
   return case when outbox.is_of(topic, event_id) then outbox.erase(event_id) else jsonb '{"outcome": "unknown"}' end;
 end

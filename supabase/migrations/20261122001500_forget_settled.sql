@@ -4,17 +4,12 @@
 --          outbox.gone_keys(outbox.topics, integer), outbox.forget_keys(text, text[]),
 --          outbox.forget(text, text, text, timestamptz, integer), outbox.old_rows().
 
--- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
 create or replace function outbox.old_rows(
   out relation text, out key text, out keep interval, out rounds integer, out query text
-)
-returns setof record
-language sql
-stable
-set search_path = pg_catalog, pg_temp
-as $$
+) returns setof record
+language sql stable set search_path = pg_catalog, pg_temp as $$
   values
     -- What reached nobody waits for a person, as an open dead letter does.
     ('outbox.events', 'event_id', null::interval, 1, $query$
@@ -107,13 +102,8 @@ $$;
 comment on function outbox.forget(text, text, text, timestamptz, integer) is
   'Deletes a batch of what the query finds, row by row if it fails as a whole; returns how many rows, and the first error.';
 
-create or replace function outbox.forget_keys(topic text, keys text[])
-returns integer
-language plpgsql
-set search_path = pg_catalog, pg_temp
-set lock_timeout = '100ms'
-set jit = off
-as $$
+create or replace function outbox.forget_keys(topic text, keys text[]) returns integer
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '100ms' set jit = off as $$
 declare
   t outbox.topics;
   present text[] := '{}';
@@ -151,13 +141,8 @@ $$;
 comment on function outbox.forget_keys(text, text[]) is
   'Forgets those of the keys that have neither a row nor an event; returns how many.';
 
-create or replace function outbox.gone_keys(t outbox.topics, at_most integer)
-returns text[]
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-set jit = off
-as $$
+create or replace function outbox.gone_keys(t outbox.topics, at_most integer) returns text[]
+language plpgsql stable set search_path = pg_catalog, pg_temp set jit = off as $$
 declare
   gone text[];
 begin
@@ -184,11 +169,8 @@ end
 $$;
 comment on function outbox.gone_keys(outbox.topics, integer) is 'Keys that have neither a row nor an event any more.';
 
-create or replace function outbox.forget_settled()
-returns integer
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.forget_settled() returns integer
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   batch integer := coalesce((select s.retention_batch_size from outbox.settings s), 5000);
   days integer := coalesce((select s.retention_days from outbox.settings s), 30);

@@ -5,7 +5,6 @@
 --          outbox.measure_jobs(text), outbox.measure(text), outbox.is_authorized_again();
 --          drop type outbox.measurement; drop view outbox.health, outbox.latest_attempts.
 
--- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
 -- Dropped first, because replacing a view can only add columns to it.
@@ -107,14 +106,8 @@ begin
 end
 $$;
 
-create or replace function outbox.is_authorized_again()
-returns boolean
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-set enable_seqscan = off
-set jit = off
-as $$
+create or replace function outbox.is_authorized_again() returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 declare
   last_refused_at timestamptz;
 begin
@@ -134,14 +127,8 @@ $$;
 comment on function outbox.is_authorized_again() is
   'Whether a delivery was claimed after the last one that was refused with 401 for its secret.';
 
-create or replace function outbox.measure(kind text)
-returns outbox.measurement
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-set enable_seqscan = off
-set jit = off
-as $$
+create or replace function outbox.measure(kind text) returns outbox.measurement
+language plpgsql stable set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 declare
   settings outbox.settings;
   m outbox.measurement;
@@ -197,12 +184,8 @@ end
 $$;
 comment on function outbox.measure(text) is 'Measures for one kind of alert what the queue says.';
 
-create or replace function outbox.measure_jobs(kind text)
-returns outbox.measurement
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.measure_jobs(kind text) returns outbox.measurement
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   m outbox.measurement;
 begin
@@ -243,11 +226,8 @@ $$;
 comment on function outbox.measure_jobs(text) is
   'Measures for one kind of alert whether the triggers and the scheduled jobs work.';
 
-create or replace function outbox.watch_for(alert text, measured outbox.measurement)
-returns void
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.watch_for(alert text, measured outbox.measurement) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if measured.is_wrong then
     insert into outbox.alerts as a (kind, value, threshold, detail)
@@ -273,11 +253,8 @@ $$;
 comment on function outbox.watch_for(text, outbox.measurement) is
   'Opens, updates or closes the alert of this kind.';
 
-create or replace function outbox.close_unseen()
-returns void
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.close_unseen() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update outbox.alerts a
   set last_seen_at = clock_timestamp()
@@ -294,11 +271,8 @@ comment on function outbox.close_unseen() is
   'Closes alerts of what is only noticed when it happens, an hour after the last time: nothing can tell that it is over. '
   'While its cause lasts, it happens again with the next event or change.';
 
-create or replace function outbox.watch()
-returns integer
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.watch() returns integer
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   measures constant text[] := array[
     'measure oldest_unnotified', 'measure dead_letters', 'measure no_recipients', 'measure failure_rate',

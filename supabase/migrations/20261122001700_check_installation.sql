@@ -3,16 +3,11 @@
 -- Undo:    drop function outbox.job_states(), outbox.capture_state(outbox.topics), outbox.other_ways_in(regclass),
 --          outbox.trigger_states(outbox.topics); drop type outbox.job_state.
 
--- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
 create or replace function outbox.trigger_states(t outbox.topics)
 returns table (relation text, name text, is_original boolean, is_enabled boolean)
-language sql
-stable
-set search_path = pg_catalog, pg_temp
-set quote_all_identifiers = off
-as $$
+language sql stable set search_path = pg_catalog, pg_temp set quote_all_identifiers = off as $$
   select wanted.relation, wanted.name, found.is_original, found.is_original and x.tgenabled in ('O', 'A')
   from (
     select t.relation, o.name, o.definition from outbox.triggers_of(t) o
@@ -30,13 +25,8 @@ $$;
 comment on function outbox.trigger_states(outbox.topics) is
   'Whether the triggers that capture and dispatch are as they were created, to the word, and enabled.';
 
-create or replace function outbox.other_ways_in(watched regclass)
-returns setof text
-language sql
-stable
-set search_path = pg_catalog, pg_temp
-set quote_all_identifiers = off
-as $$
+create or replace function outbox.other_ways_in(watched regclass) returns setof text
+language sql stable set search_path = pg_catalog, pg_temp set quote_all_identifiers = off as $$
   select format(
     case when c.relispartition then 'alter table %2$s detach partition %1$s' else 'alter table %1$s no inherit %2$s' end,
     i.inhrelid::regclass, i.inhparent::regclass
@@ -51,10 +41,7 @@ comment on function outbox.other_ways_in(regclass) is
 create or replace function outbox.capture_state(
   t outbox.topics, out topic text, out attached boolean, out enabled boolean, out problem text
 )
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   topic := t.topic;
   select bool_and(s.is_original), bool_and(s.is_enabled)
@@ -111,12 +98,8 @@ begin
 end
 $$;
 
-create or replace function outbox.job_states()
-returns setof outbox.job_state
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.job_states() returns setof outbox.job_state
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   silent_after interval;
   scheduled text[] := '{}';

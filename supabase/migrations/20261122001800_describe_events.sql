@@ -4,15 +4,10 @@
 --          outbox.describe_attempt(outbox.attempts),
 --          outbox.describe_event(outbox.events).
 
--- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
-create or replace function outbox.describe_event(event outbox.events)
-returns jsonb
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.describe_event(event outbox.events) returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return jsonb_build_object(
     'eventId', event.event_id,
@@ -39,12 +34,8 @@ end
 $$;
 comment on function outbox.describe_event(outbox.events) is 'An event as the REST contract has it.';
 
-create or replace function outbox.describe_attempt(attempt outbox.attempts)
-returns jsonb
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.describe_attempt(attempt outbox.attempts) returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return jsonb_build_object(
     'attempt', attempt.attempt,
@@ -61,12 +52,8 @@ $$;
 comment on function outbox.describe_attempt(outbox.attempts) is
   'An attempt as the REST contract has it.';
 
-create or replace function outbox.describe_dead_letter(letter outbox.dead_letters)
-returns jsonb
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.describe_dead_letter(letter outbox.dead_letters) returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return jsonb_build_object(
     'id', letter.id,

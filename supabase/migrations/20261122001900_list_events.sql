@@ -4,21 +4,14 @@
 --          outbox.list_problem(jsonb);
 --          drop index outbox.events_untimely_idx.
 
--- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
 -- Hardly any row is in it: what we capture is created as it occurs.
 create index if not exists events_untimely_idx on outbox.events (topic, created_at, event_id)
   where greatest(created_at - occurred_at, occurred_at - created_at) > interval '1 hour';
 
-create or replace function outbox.list_problem(query jsonb)
-returns text
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-set timezone = 'UTC'
-set datestyle = 'ISO, MDY'
-as $$
+create or replace function outbox.list_problem(query jsonb) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp set timezone = 'UTC' set datestyle = 'ISO, MDY' as $$
 declare
   -- With an offset, or else in UTC. Also keeps out words such as now and infinity.
   time_pattern constant text :=
@@ -71,12 +64,8 @@ end
 $$;
 comment on function outbox.list_problem(jsonb) is 'All that is wrong with a query of events, or null.';
 
-create or replace function outbox.visible_keys(topic text, user_id uuid)
-returns text[]
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.visible_keys(topic text, user_id uuid) returns text[]
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   visible_to text := (select t.visible_to from outbox.topics t where t.topic = visible_keys.topic);
   keys text[] := '{}';
@@ -151,13 +140,8 @@ comment on function outbox.find_events(jsonb, boolean) is
   '(timely), the others, or all (null). Between two times of occurrence the timely ones are found by when they were '
   'created, so that a day long ago is found at once.';
 
-create or replace function public.outbox_list_events(query jsonb)
-returns jsonb
-language plpgsql
-stable
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function public.outbox_list_events(query jsonb) returns jsonb
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 declare
   problem text := outbox.list_problem(query);
   size integer;

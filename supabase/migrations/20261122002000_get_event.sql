@@ -2,16 +2,10 @@
 -- Locks:   none on existing tables.
 -- Undo:    drop function public.outbox_get_event(text, uuid, uuid).
 
--- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
-create or replace function public.outbox_get_event(topic text, event_id uuid, user_id uuid default null)
-returns jsonb
-language sql
-stable
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function public.outbox_get_event(topic text, event_id uuid, user_id uuid default null) returns jsonb
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select outbox.describe_event(q) || jsonb_build_object(
     'attempts', coalesce(
       (

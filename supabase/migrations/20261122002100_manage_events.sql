@@ -4,15 +4,10 @@
 --          public.outbox_redrive(text, uuid, boolean, boolean), outbox.require_boolean(boolean, text),
 --          outbox.answer_with_event(jsonb, uuid).
 
--- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
-create or replace function outbox.require_boolean(value boolean, name text)
-returns void
-language plpgsql
-immutable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.require_boolean(value boolean, name text) returns void
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   -- As a condition null is neither: a dry run would become a real one.
   if value is null then
@@ -23,12 +18,8 @@ end
 $$;
 comment on function outbox.require_boolean(boolean, text) is 'Refuses an argument that is null.';
 
-create or replace function outbox.answer_with_event(answer jsonb, event_id uuid)
-returns jsonb
-language sql
-stable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.answer_with_event(answer jsonb, event_id uuid) returns jsonb
+language sql stable set search_path = pg_catalog, pg_temp as $$
   select answer || jsonb_build_object('event', (
     select outbox.describe_event(q)
     from outbox.events q
@@ -43,12 +34,8 @@ create or replace function public.outbox_redrive(
   event_id uuid,
   force boolean default false,
   dry_run boolean default false
-)
-returns jsonb
-language plpgsql
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
+) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   answer jsonb;
 begin
@@ -70,12 +57,8 @@ create or replace function public.outbox_resolve(
   event_id uuid,
   notes text default null,
   dry_run boolean default false
-)
-returns jsonb
-language plpgsql
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
+) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   answer jsonb;
 begin

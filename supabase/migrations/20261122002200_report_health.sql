@@ -3,15 +3,10 @@
 -- Undo:    drop function public.outbox_health(), outbox.describe_topics(), outbox.describe_jobs(), outbox.open_alerts(),
 --          outbox.usable_secrets().
 
--- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
-create or replace function outbox.usable_secrets()
-returns jsonb
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.usable_secrets() returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   function_url boolean := false;
   webhook_secret boolean := false;
@@ -33,12 +28,8 @@ $$;
 comment on function outbox.usable_secrets() is
   'Whether each secret that a dispatch needs is in Vault and of the right form. Never a value, nor why not.';
 
-create or replace function outbox.open_alerts()
-returns jsonb
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.open_alerts() returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return coalesce(
     (
@@ -62,12 +53,8 @@ end
 $$;
 comment on function outbox.open_alerts() is 'The open alerts as the REST contract has them, oldest first.';
 
-create or replace function outbox.describe_jobs()
-returns jsonb
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.describe_jobs() returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return (
     select jsonb_agg(
@@ -88,12 +75,8 @@ end
 $$;
 comment on function outbox.describe_jobs() is 'outbox.job_states() as the REST contract has it. Never raises.';
 
-create or replace function outbox.describe_topics()
-returns jsonb
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.describe_topics() returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return coalesce(
     (
@@ -112,16 +95,9 @@ $$;
 comment on function outbox.describe_topics() is 'outbox.capture_state() of each topic as the REST contract has it.';
 
 -- It looks at triggers and jobs itself: when nothing runs any more, nobody opens an alert.
-create or replace function public.outbox_health()
-returns jsonb
-language plpgsql
-stable
-security definer
-set search_path = pg_catalog, pg_temp
-set lock_timeout = '1s'
-set enable_seqscan = off
-set jit = off
-as $$
+create or replace function public.outbox_health() returns jsonb
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set lock_timeout = '1s'
+set enable_seqscan = off set jit = off as $$
 begin
   return (
     select jsonb_build_object(

@@ -3,7 +3,6 @@
 -- Locks:   none on existing tables.
 -- Undo:    drop table public.notifications, public.mentor_coordinators, public.coordinators (only if made here).
 
--- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
 do $$

@@ -6,7 +6,6 @@
 --          outbox.read_pause_events(jsonb), outbox.is_mentor_id(text), outbox.pause_event_problem(jsonb),
 --          outbox.mentor_id(text); drop type outbox.pause_event.
 
--- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
 do $$
@@ -40,12 +39,8 @@ end
 $$;
 comment on function outbox.mentor_id(text) is 'A key of the topic pause-status as an id of a mentor.';
 
-create or replace function outbox.pause_event_problem(event jsonb)
-returns text
-language plpgsql
-immutable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.pause_event_problem(event jsonb) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   if jsonb_typeof(event) is distinct from 'object' then
     return 'the event is malformed: it must be a JSON object';
@@ -75,12 +70,8 @@ end
 $$;
 comment on function outbox.pause_event_problem(jsonb) is 'All that is wrong with a PauseEvent, or null.';
 
-create or replace function outbox.is_mentor_id(value text)
-returns boolean
-language plpgsql
-immutable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.is_mentor_id(value text) returns boolean
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   return outbox.mentor_id(value) is not null;
 exception when data_exception then
@@ -89,12 +80,8 @@ end
 $$;
 comment on function outbox.is_mentor_id(text) is 'Whether the text can be the id of a mentor.';
 
-create or replace function outbox.read_pause_events(events jsonb)
-returns outbox.pause_event[]
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.read_pause_events(events jsonb) returns outbox.pause_event[]
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   perform outbox.require_array(events, 'events');
   return array(
@@ -123,12 +110,8 @@ $$;
 comment on function outbox.read_pause_events(jsonb) is
   'The elements of an array of PauseEvents in their order. One that is malformed has a problem, which lists all of it.';
 
-create or replace function outbox.mentors_of(user_id uuid)
-returns setof text
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.mentors_of(user_id uuid) returns setof text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return query
   select c.mentor_id::text
@@ -138,12 +121,8 @@ end
 $$;
 comment on function outbox.mentors_of(uuid) is 'The mentors of a coordinator: whose events they may look at.';
 
-create or replace function outbox.notification_id(event_id uuid, coordinator_id uuid)
-returns uuid
-language plpgsql
-immutable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.notification_id(event_id uuid, coordinator_id uuid) returns uuid
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   return encode(substr(sha256(uuid_send(event_id) || uuid_send(coordinator_id)), 1, 16), 'hex')::uuid;
 end
@@ -151,12 +130,8 @@ $$;
 comment on function outbox.notification_id(uuid, uuid) is
   'The id of what a coordinator is told about an event: the same each time, so a receipt can name it beforehand.';
 
-create or replace function outbox.receipt(event outbox.pause_event, coordinator_ids uuid[])
-returns jsonb
-language plpgsql
-immutable
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.receipt(event outbox.pause_event, coordinator_ids uuid[]) returns jsonb
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   return jsonb_build_object(
     'eventId', event.event_id,
@@ -174,16 +149,9 @@ $$;
 comment on function outbox.receipt(outbox.pause_event, uuid[]) is
   'What the orchestrator answers when it notifies these coordinators of an event.';
 
-create or replace function outbox.take_turns(readings outbox.pause_event[])
-returns void
-language plpgsql
-set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
-set enable_hashjoin = off
-set enable_mergejoin = off
-set jit = off
-as $$
+create or replace function outbox.take_turns(readings outbox.pause_event[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
 begin
   insert into outbox.handled_keys (topic, key, version)
   select distinct 'pause-status', r.mentor_id, 0
@@ -203,16 +171,9 @@ $$;
 comment on function outbox.take_turns(outbox.pause_event[]) is
   'Lets one caller at a time notify about a mentor; otherwise two could write in either order.';
 
-create or replace function outbox.notify(readings outbox.pause_event[])
-returns uuid[]
-language plpgsql
-set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
-set enable_hashjoin = off
-set enable_mergejoin = off
-set jit = off
-as $$
+create or replace function outbox.notify(readings outbox.pause_event[]) returns uuid[]
+language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
 declare
   told_event_ids uuid[];
 begin
@@ -277,15 +238,9 @@ comment on function outbox.notify(outbox.pause_event[]) is
   'Notifies the coordinators of each event that nobody was notified of, unless it is superseded. Returns the events '
   'whose receipts it wrote.';
 
-create or replace function public.pause_status_notify(events jsonb)
-returns jsonb
-language plpgsql
-security definer
-set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
-set jit = off
-as $$
+create or replace function public.pause_status_notify(events jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set jit = off as $$
 declare
   readings outbox.pause_event[] := outbox.read_pause_events(events);
   told_event_ids uuid[] := outbox.notify(readings);

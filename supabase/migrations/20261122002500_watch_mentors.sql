@@ -3,14 +3,10 @@
 -- Undo:    select outbox.unwatch('pause-status'); drop table public.peer_mentor_profiles (only if made here);
 --          drop function outbox.touch().
 
--- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
-create or replace function outbox.touch()
-returns trigger
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
+create or replace function outbox.touch() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   -- clock_timestamp(): two changes of one transaction have two times.
   if new.updated_at is not distinct from old.updated_at then

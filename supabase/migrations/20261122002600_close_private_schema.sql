@@ -2,7 +2,6 @@
 -- Locks:   none on existing tables.
 -- Undo:    nothing to undo: these privileges were never meant to be.
 
--- Installers that come at the same time take turns.
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
 -- Last, because the sequences of identity columns come with their tables: no other migration names them.

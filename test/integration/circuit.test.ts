@@ -90,7 +90,7 @@ describe("an orchestrator that failed several times in a row", () => {
       const [row] = await database.rows<{ parked: number }>(
         `select count(*)::int as parked from outbox.attempts a
          join outbox.events q on q.event_id = a.event_id
-         where q.mentor_id = any ($1) and a.outcome = 'parked'`,
+         where q.key = any ($1) and a.outcome = 'parked'`,
         [mentorIds]
       )
       return (row?.parked ?? 0) > 4 * mentorIds.length ? true : undefined

@@ -74,7 +74,7 @@ describe("a delivery goes on with what its settlement hands back:", () => {
     await database.rows("update public.peer_mentor_profiles set status = 'paused' where id = any ($1)", [mentorIds])
     await eventually("a first request has come", async () => {
       const [row] = await database.rows<{ done: boolean }>(
-        "select exists (select from outbox.events where mentor_id = any ($1) and status = 'completed') as done",
+        "select exists (select from outbox.events where key = any ($1) and status = 'completed') as done",
         [mentorIds]
       )
       return row?.done || undefined

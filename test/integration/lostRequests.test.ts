@@ -64,7 +64,7 @@ describe("pg_net that loses requests", () => {
     await eventually("the sweep to have seen that the request waits", async () => {
       const rows = await database.rows(
         `select from outbox.events
-         where mentor_id = $1 and next_attempt_at > last_dispatched_at + interval '2 seconds'`,
+         where key = $1 and next_attempt_at > last_dispatched_at + interval '2 seconds'`,
         [mentorId]
       )
       return rows.length > 0 ? true : undefined

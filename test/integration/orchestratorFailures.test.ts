@@ -54,7 +54,7 @@ const deadLetterOf = async (mentorId: string): Promise<DeadLetter | undefined> =
     `select d.event_id, d.reason, d.last_error, d.attempts, q.attempts as event_attempts
      from outbox.dead_letters d
      join outbox.events q on q.dead_letter_id = d.id
-     where d.mentor_id = $1 and d.resolution is null and q.status = 'failed'`,
+     where d.key = $1 and d.resolution is null and q.status = 'failed'`,
     [mentorId]
   )
   return open

@@ -53,7 +53,7 @@ describe("a secret in Vault", () => {
   const pause = async (): Promise<string> => {
     const [mentor] = await rows("insert into public.peer_mentor_profiles default values returning id")
     await rows("update public.peer_mentor_profiles set status = 'paused' where id = $1", [mentor?.["id"]])
-    const [event] = await rows("select event_id from outbox.events where mentor_id = $1", [mentor?.["id"]])
+    const [event] = await rows("select event_id from outbox.events where key = $1", [mentor?.["id"]])
     return String(event?.["event_id"])
   }
 

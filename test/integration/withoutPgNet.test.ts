@@ -79,7 +79,7 @@ describe("pg_net's worker off from the start", () => {
     const answers = await database.rows<{ status_code: number }>(
       `select distinct r.status_code from net._http_response r
        join outbox.deliveries d on d.request_id = r.id
-       join outbox.events q on q.delivery_id = d.id where q.mentor_id = $1`,
+       join outbox.events q on q.delivery_id = d.id where q.key = $1`,
       [mentorId]
     )
     assert.deepStrictEqual(answers, [{ status_code: 409 }])

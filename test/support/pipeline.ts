@@ -150,9 +150,10 @@ export interface QueuedEvent {
 
 export const eventsOf = (database: Database, mentorId: string): Promise<Array<QueuedEvent>> =>
   database.rows<QueuedEvent>(
-    `select event_id, transition, version::int, status, attempts, claim_token::int as claims, last_error, receipt,
+    `select event_id, case record ->> 'status' when 'paused' then 'PAUSE' else 'RESUME' end as transition,
+       version::int, status, attempts, claim_token::int as claims, last_error, receipt,
        (select d.request_id from outbox.deliveries d where d.id = q.delivery_id) as request_id
-     from outbox.events q where mentor_id = $1 order by version, created_at`,
+     from outbox.events q where key = $1 order by version, created_at`,
     [mentorId]
   )
 

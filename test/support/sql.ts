@@ -256,8 +256,11 @@ export const givenEvent = async (database: Pick<Database, "row">, eventId: strin
   ).event
 
 /** What the handler passes to outbox_claim for an event. */
-export const asClaim = ({ mentorId, newStatus, oldStatus, transition: _, ...event }: GivenEvent) => ({
-  ...event,
+export const asClaim = ({ eventId, mentorId, newStatus, occurredAt, oldStatus, source, version }: GivenEvent) => ({
+  eventId,
+  occurredAt,
+  source,
+  ...(version !== undefined && { version }),
   topic: "pause-status",
   key: mentorId,
   record: { id: mentorId, status: newStatus },

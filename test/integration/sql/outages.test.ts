@@ -103,6 +103,24 @@ describe("an event that may yet succeed", () => {
       assert.include(await errorOf(eventId), "before 3 of its 13 failures")
     })
 
+    it("is not blamed for failures between which only another topic's events were completed", async () => {
+      await own.rows("select outbox.watch('names', 'public.peer_mentor_profiles', columns => '{full_name}')")
+      const mentor = await createMentor(own)
+      await own.rows("update public.peer_mentor_profiles set full_name = 'Ada' where id = $1", [mentor])
+      const { event_id } = await own.row<{ event_id: string }>(
+        "select event_id from outbox.events where topic = 'names'"
+      )
+      const ending = JSON.stringify([{ event_id, outcome: "transient", message: "status 503" }])
+      for (let time = 0; time < 4; time++) {
+        await completeAnother()
+        await own.rows("select * from outbox.end_attempts($1::jsonb)", [ending])
+      }
+      const event = await own.row("select status, failures, own_failures from outbox.events where event_id = $1", [
+        event_id
+      ])
+      assert.deepStrictEqual(event, { status: "pending", failures: 4, own_failures: 0 })
+    })
+
     it("is not blamed because others were completed before it was sent", async () => {
       await completeAnother()
       const { eventId } = await one()
