@@ -287,7 +287,7 @@ export const claim = async (database: Database, eventId: string): Promise<number
 }
 
 /** What the outbox sends of an event. */
-export interface Delivered {
+interface Delivered {
   readonly event_id: string
   readonly version: number
   readonly timestamp: string
