@@ -215,9 +215,7 @@ const giveUp = async (spoil: string) => {
 
 describe("one bad event in a request of ten is a dead letter, and its neighbours are told about once:", () => {
   it("one that the handler cannot read", async () => {
-    const { lastError, reason } = await giveUp(
-      `update outbox.events set old_record = old_record - 'status'`
-    )
+    const { lastError, reason } = await giveUp(`update outbox.events set old_record = old_record - 'status'`)
     assert.strictEqual(reason, "exhausted")
     assert.match(lastError, /400.*invalid_payload/)
   })
