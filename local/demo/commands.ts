@@ -18,7 +18,7 @@ const update = (status: string, name: string): string =>
   `update peer_mentor_profiles set status = '${status}' where full_name = '${name}'`
 
 const OUTBOX = `
-  select left(event_id::text, 8) as event, record ->> 'status' as status_then, version, source, status, attempts, last_error
+  select left(event_id::text, 8) as event, record ->> 'status' as became, version, source, status, attempts, last_error
   from outbox.events order by created_at`
 
 export const NOTIFICATIONS = `

@@ -79,6 +79,7 @@ const deliveries = HttpApiGroup.make("deliveries", { topLevel: true })
       success: [Documented.Notified, Documented.NoChange, Documented.Batch],
       error: [
         Problems.InvalidDelivery,
+        Problems.NotFound,
         Problems.BodyUnreadable,
         Problems.NotNow,
         Problems.BodyTooLarge,

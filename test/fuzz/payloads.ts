@@ -167,6 +167,10 @@ export const harmless = (random: Random, world: World): Payload => {
   if (random.chance(0.2)) {
     draft.root = [...set(draft.root, "type", '"INSERT"'), ["old_record", "null"]]
   }
+  // Whoever names the topic need not name the table.
+  if (random.chance(0.2)) {
+    draft.root = [...without(without(draft.root, "table"), "schema"), ["topic", '"pause-status"']]
+  }
   return { text: assemble(random, draft), words: ["200 no_change"] }
 }
 
@@ -183,6 +187,7 @@ const wrongAt =
 
 /** Each makes a payload wrong, whatever else it holds. */
 const SPOILERS: ReadonlyArray<Spoiler> = [
+  wrongAt("root", "topic", [...NO_WORD, '"order-created"', '"Pause-Status"'], false),
   wrongAt("root", "type", [...NO_WORD, '"DELETE"', '"TRUNCATE"', '"update"'], true),
   wrongAt("root", "table", [...NO_WORD, '"coordinators"', '"PEER_MENTOR_PROFILES"'], true),
   wrongAt("root", "schema", [...NO_WORD, '"private"', '"outbox"'], true),

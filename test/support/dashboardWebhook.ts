@@ -36,7 +36,8 @@ const PROFILES = `
     add column rating numeric default 4.999999999999999999,
     add column born date default '1980-02-29';
   drop trigger outbox_pause_status_insert on public.peer_mentor_profiles;
-  drop trigger outbox_pause_status_update on public.peer_mentor_profiles`
+  drop trigger outbox_pause_status_update on public.peer_mentor_profiles;
+  drop trigger outbox_pause_status_key on public.peer_mentor_profiles`
 
 const quoted = (text: string): string => `'${text.replaceAll("'", "''")}'`
 
