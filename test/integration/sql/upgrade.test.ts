@@ -19,7 +19,7 @@ import {
 
 const migrations = new URL("../../../supabase/migrations/", import.meta.url)
 // The migrations of 0.1.0, whose text is fixed: what comes later comes in files of its own.
-const fixed = new URL("../../fixtures/migrations.sha256", import.meta.url)
+const fixed = new URL("migrations.sha256", import.meta.url)
 
 const fixedFiles = async (): Promise<ReadonlyArray<readonly [digest: string, name: string]>> =>
   (await readFile(fixed, "utf8"))
