@@ -63,7 +63,7 @@ const AUDIT: Way = {
 const OURS: Way = {
   name: "ours: outbox, versions, signed requests",
   table: "public.peer_mentor_profiles",
-  written: "pause_status.webhook_queue"
+  written: "outbox.events"
 }
 const HTTP: Way = {
   name: "net.http_post per row",
@@ -138,7 +138,7 @@ const change = async (client: Client, way: Way, mentorIds: ReadonlyArray<string>
   if (session === "vacuumed") {
     // So that no round pays for the dead rows of an earlier one.
     await client.query(`vacuum ${way.table}`)
-    if (way === OURS) await client.query("vacuum pause_status.mentor_states")
+    if (way === OURS) await client.query("vacuum outbox.keys")
   }
   return flipped
 }

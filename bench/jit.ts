@@ -36,7 +36,7 @@ const alterFunctions = (change: Way["functions"]): string => `
   begin
     for name in
       select p.oid::regprocedure from pg_proc p
-      where p.pronamespace in ('pause_status'::regnamespace, 'public'::regnamespace) and p.proconfig::text ~ 'enable_|plan_cache_mode|jit'
+      where p.pronamespace in ('outbox'::regnamespace, 'public'::regnamespace) and p.proconfig::text ~ 'enable_|plan_cache_mode|jit'
     loop
       execute 'alter function ' || name || ' ${change}';
     end loop;
@@ -61,16 +61,14 @@ const claimsOf = async (client: Client, ids: ReadonlyArray<string>): Promise<num
   const events = await takeSent(client)
   const claimsMs = await timed(async () => {
     for (const event of events) {
-      await client.query("select public.pause_status_claim($1::jsonb)", [JSON.stringify([event])])
+      await client.query("select public.outbox_claim($1::jsonb)", [JSON.stringify([event])])
     }
   })
-  const { rows } = await client.query(
-    "select count(*)::int as count from pause_status.webhook_queue where claim_token > 0"
-  )
+  const { rows } = await client.query("select count(*)::int as count from outbox.events where claim_token > 0")
   expectEqual("events claimed", rows, [{ count: events.length }])
   await flip(client, "public.peer_mentor_profiles", ids)
   await takeSent(client)
-  await client.query("truncate pause_status.webhook_queue cascade")
+  await client.query("truncate outbox.events cascade")
   return events.length === ids.length ? claimsMs : Number.NaN
 }
 
@@ -89,7 +87,7 @@ const round = async (client: Client, way: Way, ids: ReadonlyArray<string>) => {
   await client.query("vacuum public.peer_mentor_profiles")
   const bulkMs = await timed(bulk)
   await client.query("vacuum public.peer_mentor_profiles")
-  const { rows } = await client.query("select count(*)::int as count from pause_status.webhook_queue")
+  const { rows } = await client.query("select count(*)::int as count from outbox.events")
   expectEqual("events queued", rows, [{ count: 0 }])
   return { singlesMs, bulkMs, claimsMs: await claimsOf(client, ids.slice(0, CLAIMS)) }
 }

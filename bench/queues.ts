@@ -52,7 +52,7 @@ const ours = async (database: Database, client: Client, mentorIds: ReadonlyArray
   run: async ({ batch, clients, events }) => {
     const { commitMs, updateMs } = await flip(client, "public.peer_mentor_profiles", mentorIds.slice(0, events))
     // What a large update leaves to those who settle its first events.
-    await client.query("select pause_status.dispatch_due('settled', $1)", [events])
+    await client.query("select outbox.dispatch_due('settled', $1)", [events])
     const sent = await takeSent(client)
     expectEqual("events sent", sent.length, events)
     const pool = database.serviceRole("postgres", clients)

@@ -17,19 +17,20 @@ const FILL = `
     insert into public.mentor_coordinators (mentor_id, coordinator_id)
     select m.id, (select id from public.coordinators limit 1) from mentor m
   ), known as (
-    insert into pause_status.mentor_states (mentor_id, version, known_status) select m.id, 1, 'paused' from mentor m
+    insert into outbox.keys (topic, key, version, known)
+    select 'pause-status', m.id::text, 1, '{"status": "paused"}' from mentor m
   )
-  insert into pause_status.webhook_queue (
-    event_id, mentor_id, version, transition, old_status, new_status, occurred_at, source, fingerprint, next_attempt_at
+  insert into outbox.events (
+    event_id, topic, key, version, type, record, old_record, occurred_at, source, next_attempt_at
   )
   select
-    m.event_id, m.id, 1, 'PAUSE', 'active', 'paused', m.moment, 'outbox',
-    pause_status.fingerprint(m.id, 'PAUSE', pause_status.iso(m.moment), 1), now()
+    m.event_id, 'pause-status', m.id::text, 1, 'UPDATE', jsonb_build_object('id', m.id, 'status', 'paused'),
+    jsonb_build_object('id', m.id, 'status', 'active'), m.moment, 'outbox', now()
   from mentor m`
 
 const completed = async ({ client }: World): Promise<number> => {
   const { rows } = await client.query<{ count: number }>(
-    "select count(*)::int as count from pause_status.webhook_queue where status = 'completed'"
+    "select count(*)::int as count from outbox.events where status = 'completed'"
   )
   return rows[0]?.count ?? 0
 }
@@ -42,7 +43,7 @@ const fill = async ({ client }: World, backlog: number): Promise<number> => {
   for (let sweep = 0; sweep < SWEEPS; sweep++) {
     await client.query("savepoint filled")
     const started = performance.now()
-    await client.query("select pause_status.sweep()")
+    await client.query("select outbox.sweep()")
     times.push(performance.now() - started)
     await client.query("rollback to filled")
   }
@@ -61,7 +62,7 @@ const recover = async (world: World, backlog: number) => {
     seconds = (performance.now() - started) / 1_000
   }
   // What is left is no part of the next round.
-  await world.client.query("delete from pause_status.webhook_queue where status = 'pending' and delivery_id is null")
+  await world.client.query("delete from outbox.events where status = 'pending' and delivery_id is null")
   await idle(world)
   const { rows } = await world.client.query<{ twice: number }>(
     "select count(*)::int - count(distinct event_id)::int as twice from public.notifications"

@@ -67,7 +67,7 @@ const events = async ({ handler, owner }: Grown, mentorIds: ReadonlyArray<string
 const round = async (grown: Grown): Promise<Milliseconds> => {
   const one = await events(grown, grown.mentorIds.slice(0, 1))
   const many = await events(grown, grown.mentorIds.slice(1))
-  const [sweepMs] = await timed(() => grown.owner.query("select pause_status.sweep()"))
+  const [sweepMs] = await timed(() => grown.owner.query("select outbox.sweep()"))
   return {
     "UPDATE of 1 and its dispatch": one.changeMs,
     "claim of 1": one.claimMs,
@@ -85,7 +85,7 @@ const plansOf = ({ admin, mentorIds, database, settled, pending }: Grown) =>
     async () => {
       await flip(admin, "public.peer_mentor_profiles", mentorIds.slice(0, 1))
       await settle(admin, await claim(admin, await takeSent(admin)))
-      await admin.query("select pause_status.sweep()")
+      await admin.query("select outbox.sweep()")
     }
   )
 

@@ -50,8 +50,8 @@ const delivery = (): Request => {
 }
 
 const answers: Readonly<Record<string, unknown>> = {
-  [`${supabaseUrl}/rest/v1/rpc/pause_status_claim`]: [{ outcome: "claimed", token: 1, attempt: 1, leaseSeconds: 60 }],
-  [`${supabaseUrl}/rest/v1/rpc/pause_status_settle`]: { settled: [{ outcome: "completed" }], next: [] },
+  [`${supabaseUrl}/rest/v1/rpc/outbox_claim`]: [{ outcome: "claimed", token: 1, attempt: 1, leaseSeconds: 60 }],
+  [`${supabaseUrl}/rest/v1/rpc/outbox_settle`]: { settled: [{ outcome: "completed" }], next: [] },
   [environment.ORCHESTRATOR_URL]: { notified: 1 }
 }
 

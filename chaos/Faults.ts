@@ -23,7 +23,7 @@ const pass: Treatment = (call, forward) => forward(call)
 /** Decides what becomes of each call that comes by. */
 export class Faults {
   readonly injected = new Tally()
-  /** Events whose order was answered with a 400: they have a right to be dead letters. */
+  /** Events whose order or telling was answered with a 400: they have a right to be dead letters. */
   readonly refused = new Set<string>()
   /** Which faults are injected still. Refusals alone, at the end, make dead letters that nothing has superseded. */
   active: "all" | "refusals" | "none" = "all"
@@ -40,7 +40,10 @@ export class Faults {
     const put = (kind: CallKind, probability: number, faults: Kinds, otherwise = pass) =>
       void this.#dangers.set(kind, { faults, otherwise, probability, draw: random.drawing(Object.keys(faults)) })
     if (kinds.includes("delivery")) put("delivery", 0.1, delivery.faults, delivery.otherwise)
-    if (kinds.includes("order")) put("order", 0.08, orderFaults(random.fork("orders"), this.refused))
+    if (kinds.includes("order")) {
+      put("order", 0.08, orderFaults(random.fork("orders"), this.refused))
+      put("tell", 0.04, orderFaults(random.fork("tellings"), this.refused))
+    }
     if (kinds.includes("store")) {
       const settlement = settleFaults(fence)
       put("claim", 0.04, claimFaults(random.fork("claims")))
@@ -52,7 +55,7 @@ export class Faults {
     const danger = this.#dangers.get(call.kind)
     if (danger === undefined) return pass
     if (this.active === "none" || !this.#random.chance(danger.probability)) return danger.otherwise
-    if (this.active === "refusals" && call.kind !== "order") return danger.otherwise
+    if (this.active === "refusals" && call.kind !== "order" && call.kind !== "tell") return danger.otherwise
     const name = this.active === "refusals" ? REFUSAL : danger.draw()
     this.injected.add(name)
     return danger.faults[name] ?? danger.otherwise

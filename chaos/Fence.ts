@@ -103,7 +103,11 @@ export class Fence {
 
 /** The claims that come with the answer to a settlement. */
 const handedBack = ({ body }: Reply) =>
-  objectsIn(body, "next").map(({ event, token }) => Object.assign(Object(event), { outcome: "claimed", token }))
+  objectsIn(body, "next").map(({ payload, token }) => ({
+    eventId: Object(payload).event_id,
+    outcome: "claimed",
+    token
+  }))
 
 const tokensIn = (call: Call): ReadonlyMap<string, number> =>
   new Map(objectsIn(call.body, "settlements").map(({ eventId, token }) => [String(eventId), Number(token)]))

@@ -1,22 +1,26 @@
 import { once } from "node:events"
 import { setTimeout as wait } from "node:timers/promises"
-import type { Service, Stack } from "../local/stack.ts"
+import type { Service } from "../local/stack.ts"
+import { type Call, topicOf } from "./calls.ts"
 import type { Random } from "./random.ts"
 import { ChaosError } from "./Session.ts"
 import { type Step, STEPS } from "./steps.ts"
+import type { System } from "./system.ts"
 import { Tally } from "./Tally.ts"
 
-type Victim = keyof Stack["services"]
+type Victim = keyof System["services"]
 
 interface Attack {
   readonly step: Step | undefined
   readonly victim: Victim
 }
 
-// Before the reply the handler has done its work; whoever waits for the answer has not.
+// Before the reply the handler has done its work; whoever waits for the answer has not. The handler is the one whose call it
+// is, of either topic.
 const AT_STEPS = STEPS.map((step): Attack => ({ step, victim: step === "before reply" ? "net" : "handler" }))
 const OTHERS: ReadonlyArray<Attack> = [
   { step: "orchestrator called", victim: "orchestrator" },
+  { step: undefined, victim: "order-stage" },
   { step: undefined, victim: "postgres" },
   { step: undefined, victim: "net" }
 ]
@@ -33,9 +37,9 @@ const RARE: ReadonlyArray<Attack> = [
 ]
 
 // Without pg_net nothing is delivered, so no step is ever reached.
-const WITHOUT_NET: ReadonlyArray<Attack> = (["postgres", "postgrest", "cron", "handler", "orchestrator"] as const).map(
-  (victim) => ({ step: undefined, victim })
-)
+const WITHOUT_NET: ReadonlyArray<Attack> = (
+  ["postgres", "postgrest", "cron", "handler", "order-stage", "orchestrator"] as const
+).map((victim) => ({ step: undefined, victim }))
 
 const LOOK_AGAIN_MILLISECONDS = 10
 const STEP_PATIENCE_MILLISECONDS = 10_000
@@ -48,23 +52,24 @@ export class Killer {
   /** Attacks that were made, or given up because nothing came to their step. */
   rounds = 0
   readonly #random: Random
-  readonly #services: Stack["services"]
+  readonly #services: System["services"]
   readonly #noNet: boolean
   #bag: Array<Attack> = []
   #armed: (Attack & { readonly struck: () => void }) | undefined
 
-  constructor(random: Random, services: Stack["services"], noNet: boolean) {
+  constructor(random: Random, services: System["services"], noNet: boolean) {
     this.#random = random
     this.#noNet = noNet
     this.#services = services
   }
 
   /** Kills whoever is to die at this step. Resolves when that process is gone. */
-  async reached(step: Step | undefined): Promise<void> {
+  async reached(step: Step | undefined, call: Call): Promise<void> {
     const armed = this.#armed
     if (step === undefined || armed?.step !== step) return
     this.#armed = undefined
-    if (await this.#kill(armed.victim)) this.steps.add(step)
+    const victim = armed.victim === "handler" && topicOf(call) === "order-stage" ? "order-stage" : armed.victim
+    if (await this.#kill(victim)) this.steps.add(step)
     armed.struck()
   }
 

@@ -1,26 +1,25 @@
 import { readFile } from "node:fs/promises"
+import type { TopicName } from "./calls.ts"
 import type { Ending } from "./Fence.ts"
 import { rowsOf, type Session } from "./Session.ts"
+import { type Change, transitionsIn } from "./transitions.ts"
 
-/** A committed change of a profile, in the order in which each mentor's were committed. */
-export interface Change {
-  readonly mentorId: string
-  readonly isInsert: boolean
-  /** The id that the mentor had before, when this changed it. */
-  readonly oldMentorId: string | null
-  readonly oldStatus: string | null
-  readonly newStatus: string
+/** A committed change that has to be told, in the order in which each key's were committed. */
+export interface Transition {
+  readonly key: string
+  /** What is to be told. */
+  readonly expected: string
   readonly transaction: string
   /** Milliseconds since 1970: when the row was written, shortly before its commit. */
   readonly at: number
 }
 
-/** A row of public.notifications, in the order in which they were inserted. */
+/** What a listener was told, in the order in which it was written down. */
 export interface Told {
   readonly eventId: string
-  readonly mentorId: string
-  readonly coordinatorId: string
-  readonly transition: string
+  readonly key: string
+  readonly listener: string
+  readonly said: string
   readonly version: number | null
   readonly createdAt: number
   readonly at: number
@@ -29,7 +28,7 @@ export interface Told {
 /** An event that is, or once was, a dead letter. */
 export interface DeadLetter {
   readonly eventId: string
-  readonly mentorId: string
+  readonly key: string
   readonly version: number
   readonly reason: string
   readonly lastError: string
@@ -37,13 +36,16 @@ export interface DeadLetter {
   readonly resolution: string | null
 }
 
+/** All that is known of one topic. */
 export interface Evidence {
-  readonly changes: ReadonlyArray<Change>
+  readonly topic: TopicName
+  readonly transitions: ReadonlyArray<Transition>
   readonly told: ReadonlyArray<Told>
   readonly deadLetters: ReadonlyArray<DeadLetter>
-  /** Versions that the reconciliation gave, by mentor. */
+  /** Versions that the reconciliation gave, by key. */
   readonly reconciled: ReadonlyMap<string, ReadonlySet<number>>
-  readonly coordinators: ReadonlyMap<string, ReadonlySet<string>>
+  /** Who has to be told about a key. */
+  readonly listenersOf: (key: string) => ReadonlySet<string>
 }
 
 export const installAudit = async (session: Session): Promise<void> => {
@@ -58,29 +60,40 @@ const CHANGES = `
   from chaos.changes order by place`
 
 const TOLD = `
-  select event_id as "eventId", mentor_id as "mentorId", coordinator_id as "coordinatorId", transition,
+  select event_id as "eventId", mentor_id as key, coordinator_id as listener, transition as said,
     version::int, ${millis("created_at")} as "createdAt", ${millis("at")} as at
   from chaos.told order by place`
 
+const STAGES = "concat_ws(' to ', coalesce(to_json(old_stage), 'null'), coalesce(to_json(new_stage), 'null'))"
+
+const ORDER_CHANGES = `
+  select order_id::text as key, ${STAGES} as expected, transaction, ${millis("at")} as at
+  from chaos.order_changes order by place`
+
+const TOLD_ORDERS = `
+  select event_id as "eventId", order_id::text as key, 'everybody' as listener, ${STAGES} as said, version::int,
+    ${millis("at")} as "createdAt", ${millis("at")} as at
+  from chaos.told_orders order by place`
+
 const DEAD_LETTERS = `
-  select d.event_id as "eventId", d.mentor_id as "mentorId", d.version::int, d.reason, d.last_error as "lastError",
+  select d.event_id as "eventId", d.key, d.version::int, d.reason, d.last_error as "lastError",
     d.resolution, (
-      select count(*)::int from pause_status.webhook_attempts a
+      select count(*)::int from outbox.attempts a
       where a.event_id = d.event_id and a.outcome not in ('completed', 'parked', 'dispatch') and a.ended_at <= d.created_at + interval '1 second'
     ) as failures
-  from pause_status.dead_letter_queue d order by d.mentor_id, d.version, d.created_at`
+  from outbox.dead_letters d where d.topic = $1 order by d.key, d.version, d.created_at`
 
 const ENDINGS = `
   select event_id as "eventId", claim_token::int as token, ${millis("ended_at")} as at
-  from pause_status.webhook_attempts
+  from outbox.attempts
   where outcome in ('completed', 'permanent', 'transient', 'parked') and claim_token is not null`
 
 const RECONCILED = `
-  select q.mentor_id as id, array_agg(q.version::int) as members
-  from pause_status.webhook_queue q
-  where q.dispatch_reason = 'reconcile'
-    or exists (select from pause_status.webhook_attempts a where a.event_id = q.event_id and a.why = 'reconcile')
-  group by q.mentor_id`
+  select q.key as id, array_agg(q.version::int) as members
+  from outbox.events q
+  where q.topic = $1 and (q.dispatch_reason = 'reconcile'
+    or exists (select from outbox.attempts a where a.event_id = q.event_id and a.why = 'reconcile'))
+  group by q.key`
 
 const COORDINATORS = `
   select mentor_id as id, array_agg(coordinator_id::text) as members
@@ -89,16 +102,39 @@ const COORDINATORS = `
 /** Every attempt that a settlement ended. */
 export const readEndings = (session: Session) => rowsOf<Ending>(session, ENDINGS)
 
-const setsOf = async <Member>(session: Session, text: string): Promise<ReadonlyMap<string, ReadonlySet<Member>>> => {
-  const rows = await rowsOf<{ id: string; members: ReadonlyArray<Member> }>(session, text)
+const setsOf = async <Member>(
+  session: Session,
+  text: string,
+  values: ReadonlyArray<unknown> = []
+): Promise<ReadonlyMap<string, ReadonlySet<Member>>> => {
+  const rows = await rowsOf<{ id: string; members: ReadonlyArray<Member> }>(session, text, values)
   return new Map(rows.map(({ id, members }) => [id, new Set(members)]))
 }
 
-/** All that the verdict is made from. */
-export const readEvidence = async (session: Session): Promise<Evidence> => ({
-  changes: await rowsOf<Change>(session, CHANGES),
-  told: await rowsOf<Told>(session, TOLD),
-  deadLetters: await rowsOf<DeadLetter>(session, DEAD_LETTERS),
-  reconciled: await setsOf<number>(session, RECONCILED),
-  coordinators: await setsOf<string>(session, COORDINATORS)
+const readTopic = async (session: Session, topic: TopicName) => ({
+  topic,
+  deadLetters: await rowsOf<DeadLetter>(session, DEAD_LETTERS, [topic]),
+  reconciled: await setsOf<number>(session, RECONCILED, [topic])
 })
+
+const nobody: ReadonlySet<string> = new Set()
+const everybody: ReadonlySet<string> = new Set(["everybody"])
+
+/** All that the verdict is made from, by topic. */
+export const readEvidence = async (session: Session): Promise<ReadonlyArray<Evidence>> => {
+  const coordinators = await setsOf<string>(session, COORDINATORS)
+  return [
+    {
+      ...(await readTopic(session, "pause-status")),
+      transitions: transitionsIn(await rowsOf<Change>(session, CHANGES)),
+      told: await rowsOf<Told>(session, TOLD),
+      listenersOf: (mentorId) => coordinators.get(mentorId) ?? nobody
+    },
+    {
+      ...(await readTopic(session, "order-stage")),
+      transitions: await rowsOf<Transition>(session, ORDER_CHANGES),
+      told: await rowsOf<Told>(session, TOLD_ORDERS),
+      listenersOf: () => everybody
+    }
+  ]
+}

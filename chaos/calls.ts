@@ -1,7 +1,17 @@
 import { HANDLER, ORCHESTRATOR } from "../local/stack.ts"
 
-/** What a request that comes by is: pg_net's delivery, the handler's order to the orchestrator, or its two RPCs. */
-export type CallKind = "delivery" | "order" | "claim" | "settle" | "other"
+/**
+ * What a request that comes by is: pg_net's delivery, what a handler does about it (an order to the orchestrator, or the
+ * telling of an order's stage), or its two RPCs to the outbox.
+ */
+export type CallKind = "delivery" | "order" | "tell" | "claim" | "settle" | "other"
+
+/** The topics of a run. */
+export const TOPICS = ["pause-status", "order-stage"] as const
+export type TopicName = (typeof TOPICS)[number]
+
+/** Where the handler of order-stage is served. */
+export const ORDER_STAGE_PATH = "/functions/v1/order-stage"
 
 export interface Call {
   readonly kind: CallKind
@@ -26,9 +36,11 @@ export type Treatment = (call: Call, forward: Forward) => Promise<Reply | undefi
 
 export const kindOf = (path: string): CallKind => {
   if (path.startsWith(`/functions/v1/${HANDLER}`)) return "delivery"
+  if (path === ORDER_STAGE_PATH) return "delivery"
   if (path.startsWith(`/functions/v1/${ORCHESTRATOR}`)) return "order"
-  if (path.startsWith("/rest/v1/rpc/pause_status_claim")) return "claim"
-  if (path.startsWith("/rest/v1/rpc/pause_status_settle")) return "settle"
+  if (path.startsWith("/rest/v1/rpc/tell_order")) return "tell"
+  if (path.startsWith("/rest/v1/rpc/outbox_claim")) return "claim"
+  if (path.startsWith("/rest/v1/rpc/outbox_settle")) return "settle"
   return "other"
 }
 
@@ -50,6 +62,9 @@ export const objectsIn = (body: Buffer, name?: string): ReadonlyArray<Record<str
     return []
   }
 }
+
+/** The topic of a delivery, a claim or a settlement, each of which names it. */
+export const topicOf = ({ body }: Call): TopicName => (body.includes('"order-stage"') ? "order-stage" : "pause-status")
 
 /** The ids of the events that an order carries. */
 export const eventIdsIn = (body: Buffer): ReadonlyArray<string> => objectsIn(body).map(({ eventId }) => String(eventId))

@@ -9,6 +9,7 @@ import { Fence } from "./Fence.ts"
 import { Killer } from "./Killer.ts"
 import { runLoad } from "./load.ts"
 import type { ChaosOptions } from "./options.ts"
+import { watchOrders } from "./orders.ts"
 import { planWorld, type World } from "./plan.ts"
 import { type Backlog, quiescent } from "./quiescence.ts"
 import { makeRandom } from "./random.ts"
@@ -55,9 +56,9 @@ export const runChaos = async (options: ChaosOptions, observer: Observer): Promi
 
   const treat = async (call: Call, forward: Forward): Promise<Reply | undefined> => {
     calls.add(call.kind)
-    await killer?.reached(stepBefore(call))
+    await killer?.reached(stepBefore(call), call)
     const reply = await faults.choose(call)(call, (sent, signal) => fence.watch(sent, () => forward(sent, signal)))
-    if (reply?.status === 200) await killer?.reached(stepAfter(call))
+    if (reply?.status === 200) await killer?.reached(stepAfter(call), call)
     return reply
   }
 
@@ -66,13 +67,14 @@ export const runChaos = async (options: ChaosOptions, observer: Observer): Promi
 
   await using started = new AsyncDisposableStack()
   const system = started.use(await startSystem(random.fork("system"), treat, prelude, observer.log))
-  const { databaseUrl, services } = system.stack
+  const { services } = system
   faults.secret = system.secret
-  const session = started.use(openSession(databaseUrl, "chaos"))
+  const session = started.use(openSession(system.stack.databaseUrl, "chaos"))
   await installAudit(session)
   await system.configure(session)
   const world = planWorld(random.fork("world"), options.mentors)
   await insertWorld(session, world)
+  await watchOrders(session, system.orderStageUrl, Math.ceil(options.mentors / 2))
 
   const load: Load = { commits: new Map(), changes: 0, operations: new Map() }
   let phase: Progress["phase"] = "load"
@@ -108,15 +110,18 @@ export const runChaos = async (options: ChaosOptions, observer: Observer): Promi
 
   const evidence = await readEvidence(session)
   fence.checkEndings(await readEndings(session))
-  const toldWithoutNet = options.noNet ? (await rowsOf(session, "select from chaos.told")).length : undefined
+  const toldWithoutNet = options.noNet
+    ? (await rowsOf(session, "select from chaos.told union all select from chaos.told_orders")).length
+    : undefined
+  const expectation = { refused: faults.refused, maxAttempts: SETTINGS.max_attempts, commits: load.commits }
   const attempts = await rowsOf<{ outcome: string; count: number }>(
     session,
-    "select outcome, count(*)::int as count from pause_status.webhook_attempts group by outcome order by outcome"
+    "select outcome, count(*)::int as count from outbox.attempts group by outcome order by outcome"
   )
   return makeReport({
     options,
     system,
-    verdict: verify(evidence, { refused: faults.refused, maxAttempts: SETTINGS.max_attempts, commits: load.commits }),
+    verdicts: evidence.map((topic) => verify(topic, expectation)),
     fence,
     faults: faults.injected,
     killer,
@@ -131,14 +136,12 @@ export const runChaos = async (options: ChaosOptions, observer: Observer): Promi
   })
 }
 
-// What coordinators know must become what the profiles say.
+// What was told must become what the watched tables say.
 const reconcileAll = async (session: Session, quiet: () => Promise<void>): Promise<void> => {
   for (let round = 0; round < MOST_RECONCILIATIONS; round++) {
-    const [row] = await rowsOf<{ made: number }>(session, "select pause_status.reconcile() as made")
+    const [row] = await rowsOf<{ made: number }>(session, "select outbox.reconcile() as made")
     await quiet()
     if (row?.made === 0) return
   }
-  throw new ChaosError(
-    "reconcile() finds a difference again and again: compare public.peer_mentor_profiles with pause_status.mentor_states"
-  )
+  throw new ChaosError("reconcile() finds a difference again and again: compare the watched tables with outbox.keys")
 }

@@ -7,13 +7,13 @@ const REFUSED_MILLISECONDS = [500, 4_000] as const
 
 // The same as a clock that was set back: what was written before is in the future.
 const SET_BACK = [
-  `update pause_status.webhook_queue
+  `update outbox.events
    set next_attempt_at = next_attempt_at + interval '3 hours', first_failed_at = first_failed_at + interval '3 hours',
      last_failed_at = last_failed_at + interval '3 hours'
    where status = 'pending' and next_attempt_at < 'infinity'`,
-  `update pause_status.webhook_queue set lease_expires_at = lease_expires_at + interval '3 hours'
+  `update outbox.events set lease_expires_at = lease_expires_at + interval '3 hours'
    where status = 'processing'`,
-  "update pause_status.alerts set opened_at = opened_at + interval '3 hours' where closed_at is null"
+  "update outbox.alerts set opened_at = opened_at + interval '3 hours' where closed_at is null"
 ]
 
 /** Sets the clock of Postgres back by three hours, as far as what is queued can tell. */

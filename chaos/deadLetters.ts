@@ -5,11 +5,11 @@ interface Open {
 }
 
 const OPEN = `
-  select event_id as "eventId" from pause_status.dead_letter_queue
-  where resolution is null order by mentor_id, version`
+  select event_id as "eventId" from outbox.dead_letters
+  where resolution is null order by topic, key, version`
 
-const REDRIVE = "select pause_status.redrive($1) ->> 'outcome' as outcome"
-const RESOLVE = "select pause_status.resolve($1, 'superseded: a later version was told')"
+const REDRIVE = "select outbox.redrive($1) ->> 'outcome' as outcome"
+const RESOLVE = "select outbox.resolve($1, 'superseded: a later version was told')"
 
 interface Redriven {
   readonly redriven: number

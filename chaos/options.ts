@@ -26,8 +26,8 @@ export interface CommandLine extends ChaosOptions {
 export const USAGE = `npm run chaos                 random changes and injected faults; exits with 0 only if nothing is lost,
                               doubled or out of order
 
-  --events <n>                committed transitions, about (2000)
-  --mentors <n>               mentors whose status changes (100)
+  --events <n>                committed transitions of both topics, about (2000)
+  --mentors <n>               mentors whose status changes, and as many orders (100)
   --seed <n>                  repeats every decision of an earlier run; a new one when absent
   --faults <kinds>            all, none, or a list of ${FAULTS.join(",")} (all)
   --no-net                    keeps pg_net's worker down to the end

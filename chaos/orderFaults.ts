@@ -5,7 +5,7 @@ import type { Random } from "./random.ts"
 // Longer than the handler waits for the orchestrator, and than the lease.
 const LATE_MILLISECONDS = 3_500
 
-/** What can happen to a call between the handler and the orchestrator. `refused` learns the events that got a 400. */
+/** What can happen to a call between a handler and what it calls: the orchestrator, or the telling of an order's stage. `refused` learns the events that got a 400. */
 export const orderFaults = (random: Random, refused: Set<string>) => {
   // The others of the array are passed on; its answer is put back in their order.
   const refuseOne = async (call: Call, forward: Forward): Promise<Reply> => {

@@ -10,12 +10,20 @@ export interface World {
   readonly worded: ReadonlyArray<string>
   /** Mentors that are changed more often than others, so that their events queue up. */
   readonly busy: ReadonlyArray<string>
+  /** Orders, of the second topic. */
+  readonly orders: ReadonlyArray<number>
 }
 
 export interface NewMentor {
   readonly id: string
   readonly status: "active" | "paused"
   readonly coordinators: ReadonlyArray<string>
+}
+
+/** An order gets to this stage. */
+export interface Move {
+  readonly order: number
+  readonly stage: string | null
 }
 
 /** One thing a writer does. A flip makes an active mentor paused and any other active. */
@@ -26,13 +34,21 @@ export type Operation =
   | {
       readonly kind: "transaction" | "rollback" | "savepoint"
       readonly mentors: ReadonlyArray<string>
+      /** Orders that are moved in the same transaction. */
+      readonly moves: ReadonlyArray<Move>
       readonly pauseSeconds: number
     }
   | { readonly kind: "rekey"; readonly mentor: NewMentor; readonly newId: string }
   | { readonly kind: "bulk"; readonly mentors: ReadonlyArray<string> }
+  | { readonly kind: "move" | "upsert" | "replace" | "note"; readonly move: Move }
+  | { readonly kind: "order"; readonly stages: ReadonlyArray<Move["stage"]> }
+  | { readonly kind: "bulk move"; readonly orders: ReadonlyArray<number>; readonly stage: Move["stage"] }
 
 const WORDED_SHARE = 0.1
 const BUSY_SHARE = 0.05
+const FEW_BUSY_ORDERS = 5
+// Also what is not easily written in JSON, signed and told.
+const STAGES = ["new", "picked", "sent", 'back "again"', "zurück 📦", null] as const
 const WORDS = ["vacation", "retired", "Paused", "", "on leave"] as const
 
 const newMentor = (random: Random, coordinators: ReadonlyArray<string>): NewMentor => ({
@@ -52,7 +68,9 @@ export const planWorld = (random: Random, mentorCount: number): World => {
     mentors,
     plain,
     worded: ids.slice(0, wordedCount),
-    busy: plain.slice(0, Math.max(1, Math.ceil(mentorCount * BUSY_SHARE)))
+    busy: plain.slice(0, Math.max(1, Math.ceil(mentorCount * BUSY_SHARE))),
+    // As many of them as of mentors, with the ids that their table gives.
+    orders: Array.from({ length: mentorCount }, (_, index) => index + 1)
   }
 }
 
@@ -67,8 +85,17 @@ const WEIGHTS = {
   rollback: 5,
   savepoint: 4,
   rekey: 2,
-  bulk: 2
+  bulk: 2,
+  move: 60,
+  upsert: 5,
+  replace: 3,
+  note: 3,
+  order: 5,
+  "bulk move": 2
 } as const
+
+/** What a transaction keeps when it returns to its savepoint. */
+export const firstHalf = <A>(items: ReadonlyArray<A>): ReadonlyArray<A> => items.slice(0, Math.ceil(items.length / 2))
 
 /** The transitions an operation is meant to commit. */
 export const changesOf = (operation: Operation): number => {
@@ -76,14 +103,22 @@ export const changesOf = (operation: Operation): number => {
     case "flip":
     case "serializable":
     case "rekey":
+    case "move":
+    case "upsert":
+    case "replace":
       return 1
+    case "order":
+      return operation.stages.length
+    case "bulk move":
+      return operation.orders.length
     case "insert":
       return operation.flips
     case "transaction":
+      return operation.mentors.length + operation.moves.length
     case "bulk":
       return operation.mentors.length
     case "savepoint":
-      return Math.ceil(operation.mentors.length / 2)
+      return firstHalf(operation.mentors).length + firstHalf(operation.moves).length
     default:
       return 0
   }
@@ -95,6 +130,11 @@ export const planOperations = function* (random: Random, world: World, largestBu
     if (random.chance(0.1)) return random.pick(world.busy)
     return random.chance(0.05) && world.worded.length > 0 ? random.pick(world.worded) : random.pick(world.plain)
   }
+  const anyOrder = (): number => random.pick(random.chance(0.1) ? world.orders.slice(0, FEW_BUSY_ORDERS) : world.orders)
+  const anyMove = (): Move => ({ order: anyOrder(), stage: random.pick(STAGES) })
+  const someMoves = (): ReadonlyArray<Move> =>
+    Array.from({ length: random.int(1, 4) }, anyMove).toSorted((one, other) => one.order - other.order)
+
   for (;;) {
     const kind = random.weighted(WEIGHTS)
     switch (kind) {
@@ -119,11 +159,24 @@ export const planOperations = function* (random: Random, world: World, largestBu
         const several = Array.from({ length: random.int(2, 6) }, anyone)
         // Often the same mentor more than once: pause and resume in one transaction.
         const mentors = random.chance(0.3) ? several.map(() => several[0] ?? anyone()) : several.toSorted()
-        yield { kind, mentors, pauseSeconds: random.chance(0.2) ? random.int(10, 120) / 1_000 : 0 }
+        const moves = random.chance(0.5) ? someMoves() : []
+        yield { kind, mentors, moves, pauseSeconds: random.chance(0.2) ? random.int(10, 120) / 1_000 : 0 }
         break
       }
       case "bulk":
         yield { kind, mentors: random.sample(world.plain, random.int(2, largestBulk)).toSorted() }
+        break
+      case "move":
+      case "upsert":
+      case "replace":
+      case "note":
+        yield { kind, move: anyMove() }
+        break
+      case "order":
+        yield { kind, stages: Array.from({ length: random.int(1, 3) }, () => random.pick(STAGES)) }
+        break
+      case "bulk move":
+        yield { kind, orders: random.sample(world.orders, random.int(2, largestBulk)), stage: random.pick(STAGES) }
         break
     }
   }

@@ -12,8 +12,8 @@ export interface Proxy extends AsyncDisposable {
 }
 
 export interface ProxyOptions {
-  /** The gateway; asked at each call, because it is known only after the proxy's own address. */
-  readonly target: () => string
+  /** Who answers at a path; asked at each call, because it is known only after the proxy's own address, and changes. */
+  readonly target: (path: string) => string
   readonly treat: Treatment
 }
 
@@ -62,7 +62,7 @@ const forwardTo = async (
 export const startProxy = async ({ target, treat }: ProxyOptions): Promise<Proxy> => {
   const agent = new http.Agent({ keepAlive: true })
   let busy = 0
-  const forward: Forward = (call, signal) => forwardTo(agent, new URL(target()), call, signal)
+  const forward: Forward = async (call, signal) => forwardTo(agent, new URL(target(call.path)), call, signal)
 
   const serve = async (request: http.IncomingMessage, response: http.ServerResponse): Promise<void> => {
     const { method = "GET", url: path = "/" } = request

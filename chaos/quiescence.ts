@@ -12,8 +12,8 @@ export const readBacklog = async (session: Session): Promise<Backlog> => {
   const [backlog] = await rowsOf<Backlog>(
     session,
     `select
-       (select count(*)::int from pause_status.webhook_queue where status in ('pending', 'processing')) as unsettled,
-       (select count(*)::int from pause_status.dead_letter_queue where resolution is null) as "deadLetters"`
+       (select count(*)::int from outbox.events where status in ('pending', 'processing')) as unsettled,
+       (select count(*)::int from outbox.dead_letters where resolution is null) as "deadLetters"`
   )
   return backlog ?? { unsettled: 0, deadLetters: 0 }
 }
@@ -21,7 +21,7 @@ export const readBacklog = async (session: Session): Promise<Backlog> => {
 const PENDING = `
   select status, count(*)::int as events, max(attempts) as "mostAttempts",
     min(next_attempt_at) - clock_timestamp() < '0' as overdue, left(last_error, 200) as "lastError"
-  from pause_status.webhook_queue
+  from outbox.events
   where status in ('pending', 'processing')
   group by status, left(last_error, 200)
   order by events desc

@@ -16,6 +16,7 @@ export interface Report {
   readonly command: string
   readonly events: number
   readonly notified: number
+  readonly topics: Readonly<Record<string, Readonly<Record<string, number>>>>
   readonly violations: Readonly<Record<ViolationKind | "trespass", number>>
   readonly examples: ReadonlyArray<Violation | Trespass>
   readonly operations: Readonly<Record<string, number>>
@@ -37,13 +38,13 @@ export interface Report {
 export interface Findings {
   readonly options: ChaosOptions
   readonly system: System
-  readonly verdict: Verdict
+  readonly verdicts: ReadonlyArray<Verdict>
   readonly fence: Fence
   readonly faults: Tally
   readonly killer: Killer | undefined
   readonly calls: Tally
   readonly load: Load
-  readonly evidence: Evidence
+  readonly evidence: ReadonlyArray<Evidence>
   readonly deadLetters: { readonly redriven: number; readonly superseded: number }
   readonly attempts: Readonly<Record<string, number>>
   readonly toldWithoutNet: number | undefined
@@ -59,14 +60,32 @@ const percentile = (sorted: ReadonlyArray<number>, share: number): number =>
 const tenths = (value: number): number => Math.round(value * 10) / 10
 
 export const makeReport = (found: Findings): Report => {
-  const { fence, killer, options, system, verdict } = found
-  const count = (kind: ViolationKind) => verdict.violations.filter((violation) => violation.kind === kind).length
+  const { evidence, fence, killer, options, system, verdicts } = found
+  const violations = verdicts.flatMap((verdict) => verdict.violations)
+  const latencies = verdicts.flatMap((verdict) => verdict.latencies).toSorted((one, other) => one - other)
+  const count = (kind: ViolationKind, among: ReadonlyArray<Violation> = violations) =>
+    among.filter((each) => each.kind === kind).length
+  const sum = (of: (verdict: Verdict) => number) => verdicts.reduce((all, verdict) => all + of(verdict), 0)
   return {
-    passed: verdict.violations.length === 0 && fence.trespasses.length === 0,
+    passed: violations.length === 0 && fence.trespasses.length === 0,
     seed: options.seed,
     command: replayCommand(options),
-    events: verdict.committed,
-    notified: verdict.notified,
+    events: sum(({ committed }) => committed),
+    notified: sum(({ notified }) => notified),
+    topics: Object.fromEntries(
+      verdicts.map(({ committed, notified, superseded, topic, violations }) => [
+        topic,
+        {
+          committed,
+          told: notified,
+          lost: count("lost", violations),
+          doubled: count("doubled", violations),
+          "out of order": count("out of order", violations),
+          untrue: count("untrue", violations),
+          "never told": superseded
+        }
+      ])
+    ),
     violations: {
       lost: count("lost"),
       doubled: count("doubled"),
@@ -75,7 +94,7 @@ export const makeReport = (found: Findings): Report => {
       "unexplained dead letter": count("unexplained dead letter"),
       trespass: fence.trespasses.length
     },
-    examples: [...verdict.violations.slice(0, EXAMPLES), ...fence.trespasses.slice(0, EXAMPLES)],
+    examples: [...violations.slice(0, EXAMPLES), ...fence.trespasses.slice(0, EXAMPLES)],
     operations: Object.fromEntries(found.load.operations),
     faults: found.faults.toJSON(),
     kills: killer?.kills.toJSON() ?? {},
@@ -83,12 +102,16 @@ export const makeReport = (found: Findings): Report => {
     staleSettlements: fence.turnedAway,
     calls: found.calls.toJSON(),
     attempts: found.attempts,
-    deadLetters: { made: found.evidence.deadLetters.length, ...found.deadLetters, neverTold: verdict.superseded },
+    deadLetters: {
+      made: evidence.reduce((all, { deadLetters }) => all + deadLetters.length, 0),
+      ...found.deadLetters,
+      neverTold: sum(({ superseded }) => superseded)
+    },
     ...(found.toldWithoutNet !== undefined && { toldWithoutNet: found.toldWithoutNet }),
     milliseconds: {
-      p50: percentile(verdict.latencies, 0.5),
-      p99: percentile(verdict.latencies, 0.99),
-      max: percentile(verdict.latencies, 1)
+      p50: percentile(latencies, 0.5),
+      p99: percentile(latencies, 0.99),
+      max: percentile(latencies, 1)
     },
     setup: {
       ...SETTINGS,
@@ -108,7 +131,8 @@ const listed = (counts: Readonly<Record<string, number | boolean>>): string =>
 const rowsOf = (report: Report): ReadonlyArray<readonly [string, string]> => {
   const rows: ReadonlyArray<readonly [string, string]> = [
     ["committed transitions", String(report.events)],
-    ["told to every coordinator", String(report.notified)],
+    ["told to everybody concerned", String(report.notified)],
+    ...Object.entries(report.topics).map(([topic, counts]) => [topic, listed(counts)] as const),
     ["lost", String(report.violations.lost)],
     ["doubled", String(report.violations.doubled)],
     ["out of order", String(report.violations["out of order"])],
@@ -131,7 +155,7 @@ const rowsOf = (report: Report): ReadonlyArray<readonly [string, string]> => {
   ]
   const without = report.toldWithoutNet
   const more: ReadonlyArray<readonly [string, string]> =
-    without === undefined ? [] : [["notifications while pg_net was off", String(without)]]
+    without === undefined ? [] : [["told while pg_net was off", String(without)]]
   return [...rows, ...more]
 }
 

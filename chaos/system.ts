@@ -1,6 +1,9 @@
+import type { EdgeFunction } from "../local/functions.ts"
 import { type Log } from "../local/log.ts"
-import { type Stack, startStack } from "../local/stack.ts"
-import type { Treatment } from "./calls.ts"
+import { LOOPBACK } from "../local/ports.ts"
+import { type Service, type Stack, startStack } from "../local/stack.ts"
+import { ORDER_STAGE_PATH, type Treatment } from "./calls.ts"
+import { startOrderStage } from "./orders.ts"
 import { type Proxy, startProxy } from "./proxy.ts"
 import type { Random } from "./random.ts"
 import { rowsOf, type Session } from "./Session.ts"
@@ -32,6 +35,9 @@ const SECRET_BYTES = 32
 export interface System extends AsyncDisposable {
   readonly stack: Stack
   readonly proxy: Proxy
+  /** The stack's, and the handler of the second topic. */
+  readonly services: Stack["services"] & { readonly "order-stage": Service }
+  readonly orderStageUrl: string
   readonly orchestratorTakesArrays: boolean
   readonly eventsPerRequest: number
   /** A secret that the handler accepts all the time. */
@@ -44,11 +50,11 @@ export interface System extends AsyncDisposable {
 const setSecret = (session: Session, name: string, value: string) =>
   rowsOf(session, "select vault.update_secret(id, $2) from vault.secrets where name = $1", [name, value])
 
-/** The whole stack, with a proxy in front of the handler and between it and all that it calls. */
+/** The whole stack, with a proxy in front of both handlers and between them and all that they call. */
 export const startSystem = async (
   random: Random,
   treat: Treatment,
-  handlerPrelude: () => string | undefined,
+  prelude: () => string | undefined,
   log: Log
 ): Promise<System> => {
   await using started = new AsyncDisposableStack()
@@ -56,47 +62,64 @@ export const startSystem = async (
   const [oldest, newest] = [newSecret(), newSecret()]
   const orchestratorTakesArrays = random.chance(0.75)
   const eventsPerRequest = random.pick([10, 50, 50, 200])
-  let target = ""
-  const proxy = started.use(await startProxy({ target: () => target, treat }))
+  const handlerEnv = { ...HANDLER_ENV, WEBHOOK_SECRETS: `${newest} ${oldest}` }
+  let apiUrl = ""
+  let orderStage: (EdgeFunction & AsyncDisposable) | undefined
+  const target = (path: string): string => {
+    if (path !== ORDER_STAGE_PATH) return apiUrl
+    const upstream = orderStage?.upstream()
+    if (upstream !== undefined && "port" in upstream) return `http://${LOOPBACK}:${upstream.port}`
+    throw new Error("the handler of order-stage is not running")
+  }
+  const proxy = started.use(await startProxy({ target, treat }))
   const stack = started.use(
     await startStack({
       pacing: "fast",
       log,
-      handlerPrelude,
+      handlerPrelude: prelude,
       orchestratorUrl: `${proxy.url}/functions/v1/pause-notification-orchestrator`,
       functionEnv: {
-        ...HANDLER_ENV,
+        ...handlerEnv,
         SUPABASE_URL: proxy.url,
-        WEBHOOK_SECRETS: `${newest} ${oldest}`,
         ORCHESTRATOR_BATCH: String(orchestratorTakesArrays)
       }
     })
   )
-  target = stack.apiUrl
+  apiUrl = stack.apiUrl
+  orderStage = started.use(
+    await startOrderStage({
+      log,
+      prelude,
+      env: {
+        ...handlerEnv,
+        SUPABASE_URL: proxy.url,
+        SUPABASE_SECRET_KEYS: JSON.stringify({ default: stack.serviceKey })
+      }
+    })
+  )
   const kept = started.move()
   return {
     stack,
     proxy,
+    services: { ...stack.services, "order-stage": orderStage.service },
+    orderStageUrl: `${proxy.url}${ORDER_STAGE_PATH}`,
     orchestratorTakesArrays,
     eventsPerRequest,
     secret: newest,
     rotate: async (session, part) => {
-      await setSecret(session, "pause_status_webhook_secret", part === "both" ? `${newest} ${oldest}` : newest)
+      await setSecret(session, "outbox_webhook_secret", part === "both" ? `${newest} ${oldest}` : newest)
     },
     configure: async (session) => {
-      await setSecret(session, "pause_status_webhook_secret", oldest)
+      await setSecret(session, "outbox_webhook_secret", oldest)
       const { pathname } = new URL(stack.functionUrl)
-      await setSecret(session, "pause_status_function_url", `${proxy.url}${pathname}`)
+      await setSecret(session, "outbox_function_url", `${proxy.url}${pathname}`)
       const settings = Object.entries({ ...SETTINGS, events_per_request: eventsPerRequest })
       await rowsOf(
         session,
-        `update pause_status.settings set ${settings.map(([name, value]) => `${name} = ${value}`).join(", ")}`
+        `update outbox.settings set ${settings.map(([name, value]) => `${name} = ${value}`).join(", ")}`
       )
-      await rowsOf(session, "select cron.schedule('pause-status-sweep', '1 seconds', 'select pause_status.sweep()')")
-      await rowsOf(
-        session,
-        "select cron.schedule('pause-status-reconcile', '3 seconds', 'select pause_status.reconcile()')"
-      )
+      await rowsOf(session, "select cron.schedule('outbox-sweep', '1 seconds', 'select outbox.sweep()')")
+      await rowsOf(session, "select cron.schedule('outbox-reconcile', '3 seconds', 'select outbox.reconcile()')")
     },
     [Symbol.asyncDispose]: () => kept.disposeAsync()
   }

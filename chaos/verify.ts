@@ -1,19 +1,23 @@
-import type { Change, DeadLetter, Evidence, Told } from "./audit.ts"
+import type { DeadLetter, Evidence, Told, Transition } from "./audit.ts"
+import type { TopicName } from "./calls.ts"
 
 export type ViolationKind = "lost" | "doubled" | "out of order" | "untrue" | "unexplained dead letter"
 
 export interface Violation {
   readonly kind: ViolationKind
-  readonly mentorId: string
+  readonly topic: TopicName
+  readonly key: string
   readonly version: number
   readonly detail: string
 }
 
+/** What is said of one topic. */
 export interface Verdict {
+  readonly topic: TopicName
   readonly violations: ReadonlyArray<Violation>
   /** Transitions that were committed. */
   readonly committed: number
-  /** Of these, how many every coordinator was told about. */
+  /** Of these, how many every listener was told about. */
   readonly notified: number
   /** Of these, how many nobody was told about because a dead letter's redrive came too late. */
   readonly superseded: number
@@ -37,57 +41,35 @@ const groupBy = <A, Key>(items: ReadonlyArray<A>, keyOf: (item: A) => Key): Read
   return groups
 }
 
-interface Transition extends Change {
-  readonly expected: "PAUSE" | "RESUME"
-}
-
-const isKnown = (status: string | null): status is "active" | "paused" => status === "active" || status === "paused"
-
-/**
- * The transitions among all changes, in their order: a status is compared with the last one that was active or paused,
- * and a mentor who gets another id takes it along.
- */
-const transitionsIn = (changes: ReadonlyArray<Change>): ReadonlyArray<Transition> => {
-  const known = new Map<string, string | null>()
-  return changes.flatMap((change): ReadonlyArray<Transition> => {
-    const { isInsert, mentorId, newStatus, oldMentorId, oldStatus } = change
-    if (oldMentorId !== null) known.set(mentorId, isKnown(oldStatus) ? oldStatus : (known.get(oldMentorId) ?? null))
-    const before = known.has(mentorId) ? (known.get(mentorId) ?? null) : oldStatus
-    if (isInsert || isKnown(newStatus)) known.set(mentorId, newStatus)
-    if (isInsert || !isKnown(newStatus) || !isKnown(before) || before === newStatus) return []
-    return [{ ...change, expected: newStatus === "paused" ? "PAUSE" : "RESUME" }]
-  })
-}
-
 /** Rows that were inserted, or say that they were created, after one with a higher version. */
-const disorders = (told: ReadonlyArray<Told>): ReadonlyArray<Violation> => {
+const disorders = (topic: TopicName, told: ReadonlyArray<Told>): ReadonlyArray<Violation> => {
   const byTime = told.toSorted((one, other) => one.createdAt - other.createdAt)
   return [
     { order: told, name: "inserted" },
     { order: byTime, name: "created" }
   ].flatMap(({ name, order }) =>
-    order.flatMap(({ mentorId, version }, index): ReadonlyArray<Violation> => {
+    order.flatMap(({ key, version }, index): ReadonlyArray<Violation> => {
       const before = order[index - 1]?.version ?? 0
       if (version === null || version >= before) return []
-      return [{ kind: "out of order", mentorId, version, detail: `${name} after version ${before}` }]
+      return [{ kind: "out of order", topic, key, version, detail: `${name} after version ${before}` }]
     })
   )
 }
 
-/** Compares what was committed for one mentor with what its coordinators were told. */
-const verifyMentor = (
-  mentorId: string,
+/** Compares what was committed for one key with what its listeners were told. */
+const verifyKey = (
+  key: string,
   transitions: ReadonlyArray<Transition>,
   told: ReadonlyArray<Told>,
   evidence: Evidence,
   superseded: ReadonlyMap<string, DeadLetter>,
   commits: Expectation["commits"]
 ) => {
-  const violations = [...disorders(told)]
+  const { topic } = evidence
+  const violations = [...disorders(topic, told)]
   const say = (kind: ViolationKind, version: number, detail: string) =>
-    void violations.push({ kind, mentorId, version, detail })
-  const reconciled = evidence.reconciled.get(mentorId) ?? new Set()
-  const coordinators = evidence.coordinators.get(mentorId) ?? new Set()
+    void violations.push({ kind, topic, key, version, detail })
+  const reconciled = evidence.reconciled.get(key) ?? new Set()
   const byVersion = groupBy(told, ({ version }) => version)
   const count = { notified: 0, superseded: 0 }
   const latencies: Array<number> = []
@@ -101,19 +83,19 @@ const verifyMentor = (
     version += 1
     const rows = byVersion.get(version) ?? []
     const { expected } = change
-    if (rows.length === 0 && superseded.has(`${mentorId} ${version}`)) {
+    if (rows.length === 0 && superseded.has(`${key} ${version}`)) {
       count.superseded += 1
       continue
     }
     if (new Set(rows.map(({ eventId }) => eventId)).size > 1) say("doubled", version, "two events have this version")
-    for (const { transition } of rows) {
-      if (transition !== expected) say("untrue", version, `told as ${transition}, but it was a ${expected}`)
+    for (const { said } of rows) {
+      if (said !== expected) say("untrue", version, `told as ${said}, but it was ${expected}`)
     }
-    const heard = groupBy(rows, ({ coordinatorId }) => coordinatorId)
-    for (const coordinatorId of coordinators) {
-      const times = heard.get(coordinatorId)?.length ?? 0
-      if (times === 0) say("lost", version, `${expected} was never told to coordinator ${coordinatorId}`)
-      if (times > 1) say("doubled", version, `${expected} was told ${times} times to coordinator ${coordinatorId}`)
+    const heard = groupBy(rows, ({ listener }) => listener)
+    for (const listener of evidence.listenersOf(key)) {
+      const times = heard.get(listener)?.length ?? 0
+      if (times === 0) say("lost", version, `${expected} was never told to ${listener}`)
+      if (times > 1) say("doubled", version, `${expected} was told ${times} times to ${listener}`)
     }
     const first = rows[0]
     if (first === undefined) continue
@@ -136,33 +118,35 @@ const explain = (letter: DeadLetter, { maxAttempts, refused }: Expectation): boo
     ? refused.has(letter.eventId)
     : letter.reason === "exhausted" && letter.failures >= maxAttempts && letter.lastError.includes(WHILE_OTHERS_WORKED)
 
-/** The verdict over a whole run, from the database's own records and from what the harness did to it. */
+/** The verdict over a topic in a whole run, from the database's own records and from what the harness did to it. */
 export const verify = (evidence: Evidence, expectation: Expectation): Verdict => {
   const superseded = new Map(
     evidence.deadLetters
       .filter(({ resolution }) => resolution === "resolved")
-      .map((letter) => [`${letter.mentorId} ${letter.version}`, letter])
+      .map((letter) => [`${letter.key} ${letter.version}`, letter])
   )
-  const changes = groupBy(transitionsIn(evidence.changes), ({ mentorId }) => mentorId)
-  const told = groupBy(evidence.told, ({ mentorId }) => mentorId)
-  const mentorIds = new Set([...changes.keys(), ...told.keys()])
-  const mentors = [...mentorIds].map((id) =>
-    verifyMentor(id, changes.get(id) ?? [], told.get(id) ?? [], evidence, superseded, expectation.commits)
+  const transitions = groupBy(evidence.transitions, ({ key }) => key)
+  const told = groupBy(evidence.told, ({ key }) => key)
+  const keys = new Set([...transitions.keys(), ...told.keys()])
+  const found = [...keys].map((key) =>
+    verifyKey(key, transitions.get(key) ?? [], told.get(key) ?? [], evidence, superseded, expectation.commits)
   )
   const unexplained = evidence.deadLetters
     .filter((letter) => !explain(letter, expectation))
-    .map(({ eventId, failures, lastError, mentorId, reason, version }): Violation => ({
+    .map(({ eventId, failures, key, lastError, reason, version }): Violation => ({
       kind: "unexplained dead letter",
-      mentorId,
+      topic: evidence.topic,
+      key,
       version,
       detail: `event ${eventId}: ${reason} after ${failures} failures: ${lastError}`
     }))
-  const sum = (of: (mentor: (typeof mentors)[number]) => number) => mentors.reduce((all, each) => all + of(each), 0)
+  const sum = (of: (one: (typeof found)[number]) => number) => found.reduce((all, each) => all + of(each), 0)
   return {
-    violations: [...mentors.flatMap(({ violations }) => violations), ...unexplained],
+    topic: evidence.topic,
+    violations: [...found.flatMap(({ violations }) => violations), ...unexplained],
     committed: sum(({ committed }) => committed),
     notified: sum(({ notified }) => notified),
-    superseded: sum((mentor) => mentor.superseded),
-    latencies: mentors.flatMap(({ latencies }) => latencies).toSorted((one, other) => one - other)
+    superseded: sum(({ superseded }) => superseded),
+    latencies: found.flatMap(({ latencies }) => latencies).toSorted((one, other) => one - other)
   }
 }

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises"
 import type { Client } from "pg"
-import { changesOf, type NewMentor, type Operation } from "./plan.ts"
+import { changesOf, firstHalf, type Move, type NewMentor, type Operation } from "./plan.ts"
 import type { Session } from "./Session.ts"
 
 /** When the writer saw a transaction committed, by the transaction's id. Milliseconds since 1970. */
@@ -58,6 +58,29 @@ const REKEY = `
   where id = $1 and not exists (select from public.peer_mentor_profiles taken where taken.id = $2)
   returning pg_current_xact_id()::text as transaction`
 
+const MOVE = "update chaos.orders set stage = $2 where id = $1 returning pg_current_xact_id()::text as transaction"
+const NOTE = "update chaos.orders set note = $2 where id = $1"
+const DELETE_ORDER = "delete from chaos.orders where id = $1"
+
+const UPSERT = `
+  insert into chaos.orders (id, stage) values ($1, $2)
+  on conflict (id) do update set stage = excluded.stage
+  returning pg_current_xact_id()::text as transaction`
+
+const INSERT_ORDER =
+  "insert into chaos.orders (stage) values ($1) returning id, pg_current_xact_id()::text as transaction"
+
+const MOVE_MANY = `
+  with locked as materialized (select id from chaos.orders where id = any($1::bigint[]) order by id for update)
+  update chaos.orders as o set stage = $2 from locked where o.id = locked.id
+  returning pg_current_xact_id()::text as transaction`
+
+const transactionOf = async (
+  client: Client,
+  text: string,
+  values: ReadonlyArray<unknown>
+): Promise<string | undefined> => (await client.query<{ transaction: string }>(text, [...values])).rows[0]?.transaction
+
 const flip = async (client: Client, mentor: string): Promise<string | undefined> => {
   const { rows } = await client.query<{ transaction: string }>({ name: "flip", text: FLIP, values: [mentor] })
   return rows[0]?.transaction
@@ -81,6 +104,22 @@ const flipEach = async (client: Client, mentors: ReadonlyArray<string>): Promise
   return transaction
 }
 
+const moveEach = async (client: Client, moves: ReadonlyArray<Move>): Promise<string | undefined> => {
+  let transaction: string | undefined
+  for (const { order, stage } of moves) transaction = await transactionOf(client, MOVE, [order, stage])
+  return transaction
+}
+
+const insertOrder = (client: Client, [first, ...others]: ReadonlyArray<Move["stage"]>): Promise<string | undefined> =>
+  within(client, "commit", async () => {
+    const { rows } = await client.query<{ id: number; transaction: string }>(INSERT_ORDER, [first])
+    await moveEach(
+      client,
+      rows.flatMap(({ id }) => others.map((stage) => ({ order: id, stage })))
+    )
+    return rows[0]?.transaction
+  })
+
 const insert = (client: Client, mentor: NewMentor, flips: number): Promise<string | undefined> =>
   within(client, "commit", async () => {
     await client.query(INSERT_MENTORS, [JSON.stringify([mentor])])
@@ -94,7 +133,7 @@ const rekey = (client: Client, mentor: NewMentor, newId: string): Promise<string
   within(client, "commit", async () => {
     await client.query(INSERT_MENTORS, [JSON.stringify([mentor])])
     await client.query(MOVE_COORDINATORS, [mentor.id, newId])
-    return (await client.query<{ transaction: string }>(REKEY, [mentor.id, newId])).rows[0]?.transaction
+    return transactionOf(client, REKEY, [mentor.id, newId])
   })
 
 /** Does one operation; the id of its transaction when that changed something. */
@@ -115,20 +154,39 @@ const perform = async (client: Client, operation: Operation): Promise<string | u
     case "insert":
       return insert(client, operation.mentor, operation.flips)
     case "bulk":
-      return (await client.query<{ transaction: string }>(FLIP_MANY, [operation.mentors])).rows[0]?.transaction
+      return transactionOf(client, FLIP_MANY, [operation.mentors])
+    case "bulk move":
+      return transactionOf(client, MOVE_MANY, [operation.orders, operation.stage])
+    case "move":
+      return moveEach(client, [operation.move])
+    case "note":
+      return void (await client.query(NOTE, [operation.move.order, operation.move.stage]))
+    case "upsert":
+      return transactionOf(client, UPSERT, [operation.move.order, operation.move.stage])
+    case "replace":
+      return within(client, "commit", async () => {
+        await client.query(DELETE_ORDER, [operation.move.order])
+        // Another writer may have put it back already.
+        return transactionOf(client, UPSERT, [operation.move.order, operation.move.stage])
+      })
+    case "order":
+      return insertOrder(client, operation.stages)
     case "transaction":
     case "rollback":
       return within(client, operation.kind === "rollback" ? "rollback" : "commit", async () => {
         const transaction = await flipEach(client, operation.mentors)
+        await moveEach(client, operation.moves)
         if (operation.pauseSeconds > 0) await client.query("select pg_sleep($1)", [operation.pauseSeconds])
         return transaction
       })
     case "savepoint":
       return within(client, "commit", async () => {
-        const kept = Math.ceil(operation.mentors.length / 2)
-        const transaction = await flipEach(client, operation.mentors.slice(0, kept))
+        const [mentors, moves] = [firstHalf(operation.mentors), firstHalf(operation.moves)]
+        const transaction = await flipEach(client, mentors)
+        await moveEach(client, moves)
         await client.query("savepoint halfway")
-        await flipEach(client, operation.mentors.slice(kept))
+        await flipEach(client, operation.mentors.slice(mentors.length))
+        await moveEach(client, operation.moves.slice(moves.length))
         await client.query("rollback to savepoint halfway")
         return transaction
       })

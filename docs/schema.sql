@@ -1,9 +1,9 @@
 -- Written by npm run db:dump from supabase/migrations. Do not edit.
 
-create schema pause_status;
-comment on schema pause_status is 'The outbox of mentor transitions. Private: other roles reach it only through the functions public.pause_status_*.';
+create schema outbox;
+comment on schema outbox is 'The outbox. Private: other roles reach it only through the functions public.outbox_*.';
 
-create type pause_status.job_state as (
+create type outbox.job_state as (
   job text,
   is_scheduled boolean,
   last_run_at timestamp with time zone,
@@ -11,34 +11,17 @@ create type pause_status.job_state as (
   failing text,
   silent text
 );
-comment on type pause_status.job_state is 'A scheduled job, and what is wrong with it: missing from pg_cron, failing, or silent for too long. Nulls: nothing.';
+comment on type outbox.job_state is 'A scheduled job, and what is wrong with it: missing from pg_cron, failing, or silent for too long. Nulls: nothing.';
 
-create type pause_status.judgement as (
-  event pause_status.webhook_queue,
-  outcome text,
-  error text,
-  http_status integer,
-  duration_ms integer,
-  receipt jsonb,
-  retry_after interval,
-  failures integer,
-  own_failures integer,
-  first_failed_at timestamp with time zone,
-  last_failed_at timestamp with time zone,
-  why_given_up text,
-  verdict text
-);
-comment on type pause_status.judgement is 'What the end of an attempt means for its event.';
-
-create type pause_status.measurement as (
+create type outbox.measurement as (
   value numeric,
   threshold numeric,
   is_wrong boolean,
   detail text
 );
-comment on type pause_status.measurement is 'What is measured for an alert. is_wrong: true opens it, false closes it, null leaves it as it is.';
+comment on type outbox.measurement is 'What is measured for an alert. is_wrong: true opens it, false closes it, null leaves it as it is.';
 
-create type pause_status.net_answer as (
+create type outbox.net_answer as (
   event_id uuid,
   request_id bigint,
   is_waiting boolean,
@@ -48,27 +31,22 @@ create type pause_status.net_answer as (
   entry jsonb,
   message text
 );
-comment on type pause_status.net_answer is 'What pg_net knows of a delivery: is_waiting while it has not sent it, held is how long it kept it. Code is the problem''s, entry the handler''s result for the event.';
+comment on type outbox.net_answer is 'What pg_net knows of a delivery: is_waiting while it has not sent it, held is how long it kept it. Code is the problem''s, entry the handler''s result for the event.';
 
-create type pause_status.reading as (
+create type outbox.pause_event as (
   place integer,
   event_id_as_given jsonb,
   problem text,
   event_id uuid,
-  mentor_id uuid,
+  mentor_id text,
   transition text,
-  old_status text,
-  new_status text,
-  occurred_at timestamp with time zone,
-  source text,
   version bigint,
-  fingerprint text,
-  payload jsonb,
-  forced boolean
+  forced boolean,
+  fingerprint text
 );
-comment on type pause_status.reading is 'What an element of an array of events says, or what is wrong with it.';
+comment on type outbox.pause_event is 'What an element of an array of PauseEvents says, or what is wrong with it.';
 
-create table pause_status.alerts (
+create table outbox.alerts (
   id uuid not null default gen_random_uuid(),
   kind text not null,
   opened_at timestamp with time zone not null default clock_timestamp(),
@@ -81,21 +59,47 @@ create table pause_status.alerts (
   constraint alerts_close_after_they_open CHECK (closed_at >= opened_at),
   constraint alerts_kind_is_known CHECK (kind = ANY (ARRAY['oldest_unnotified'::text, 'dead_letters'::text, 'no_recipients'::text, 'failure_rate'::text, 'stuck_leases'::text, 'unauthorized'::text, 'sweep_silent'::text, 'capture_missing'::text, 'capture_failed'::text, 'job_missing'::text, 'job_failing'::text, 'unknown_event'::text, 'clock_skew'::text]))
 );
-alter table pause_status.alerts enable row level security;
-CREATE UNIQUE INDEX alerts_one_open_per_kind_idx ON pause_status.alerts USING btree (kind) WHERE (closed_at IS NULL);
-CREATE TRIGGER alerts_replace_row BEFORE INSERT ON pause_status.alerts FOR EACH ROW WHEN (new.closed_at IS NULL AND new.opened_at < now()) EXECUTE FUNCTION pause_status.replace_row();
-comment on table pause_status.alerts is 'One row from the moment something is wrong until it no longer is.';
-comment on column pause_status.alerts.last_seen_at is 'When the cause was last seen.';
-comment on column pause_status.alerts.value is 'The last value while it was open; of unknown_event, clock_skew and capture_failed, how many there were.';
-comment on column pause_status.alerts.detail is 'What to do about it.';
+alter table outbox.alerts enable row level security;
+CREATE UNIQUE INDEX alerts_one_open_per_kind_idx ON outbox.alerts USING btree (kind) WHERE (closed_at IS NULL);
+CREATE TRIGGER alerts_replace_row BEFORE INSERT ON outbox.alerts FOR EACH ROW WHEN (new.closed_at IS NULL AND new.opened_at < now()) EXECUTE FUNCTION outbox.replace_row();
+comment on table outbox.alerts is 'One row from the moment something is wrong until it no longer is.';
+comment on column outbox.alerts.value is 'The last value while it was open; of unknown_event, clock_skew and capture_failed, how many there were.';
+comment on column outbox.alerts.detail is 'What to do about it.';
 
-create table pause_status.dead_letter_queue (
+create table outbox.attempts (
   id uuid not null default gen_random_uuid(),
   event_id uuid not null,
-  mentor_id uuid not null,
+  attempt integer not null,
+  why text,
+  dispatched_at timestamp with time zone,
+  delivery_id uuid,
+  claim_token bigint,
+  outcome text not null,
+  http_status integer,
+  error text,
+  duration_ms integer,
+  ended_at timestamp with time zone not null default clock_timestamp(),
+  constraint attempts_pkey PRIMARY KEY (id),
+  constraint attempts_count_up CHECK (attempt >= 0 AND duration_ms >= 0),
+  constraint attempts_error_is_at_most_2_kb CHECK (octet_length(error) <= 2048),
+  constraint attempts_failure_has_error CHECK ((outcome = 'completed'::text) = (error IS NULL)),
+  constraint attempts_outcome_is_known CHECK (outcome = ANY (ARRAY['completed'::text, 'permanent'::text, 'transient'::text, 'parked'::text, 'lease'::text, 'unacknowledged'::text, 'rejected'::text, 'dispatch'::text]))
+);
+alter table outbox.attempts enable row level security;
+CREATE INDEX attempts_ended_at_idx ON outbox.attempts USING btree (ended_at);
+CREATE INDEX attempts_event_id_idx ON outbox.attempts USING btree (event_id, ended_at);
+CREATE INDEX attempts_unauthorized_idx ON outbox.attempts USING btree (ended_at) WHERE ((http_status = 401) AND (claim_token IS NULL));
+comment on table outbox.attempts is 'History, only ever added to: one row when an attempt ends, whatever ended it.';
+comment on column outbox.attempts.outcome is 'completed; permanent, transient, parked (the handler gave it back); lease (ran out); unacknowledged (never claimed); rejected (the handler answered 400 or 422); dispatch (could not be sent: one row for each new reason).';
+comment on column outbox.attempts.duration_ms is 'Milliseconds the handler worked on it, as it says.';
+
+create table outbox.dead_letters (
+  id uuid not null default gen_random_uuid(),
+  event_id uuid not null,
+  topic text not null,
+  key text not null,
   version bigint,
   reason text not null,
-  payload jsonb not null,
   attempts integer not null,
   first_failed_at timestamp with time zone not null,
   last_failed_at timestamp with time zone not null,
@@ -104,26 +108,25 @@ create table pause_status.dead_letter_queue (
   resolution text,
   resolved_at timestamp with time zone,
   notes text,
-  constraint dead_letter_queue_pkey PRIMARY KEY (id),
-  constraint dead_letter_queue_event_id_fkey FOREIGN KEY (event_id) REFERENCES pause_status.webhook_queue(event_id) ON DELETE CASCADE,
-  constraint dead_letter_queue_first_is_not_after_last CHECK (first_failed_at <= last_failed_at),
-  constraint dead_letter_queue_last_error_is_at_most_2_kb CHECK (octet_length(last_error) <= 2048),
-  constraint dead_letter_queue_notes_are_at_most_8_kb CHECK (octet_length(notes) <= 8192),
-  constraint dead_letter_queue_reason_is_known CHECK (reason = ANY (ARRAY['rejected'::text, 'refused'::text, 'exhausted'::text, 'cancelled'::text])),
-  constraint dead_letter_queue_resolution_has_time CHECK ((resolution IS NULL) = (resolved_at IS NULL)),
-  constraint dead_letter_queue_resolution_is_known CHECK (resolution = ANY (ARRAY['redriven'::text, 'resolved'::text]))
+  constraint dead_letters_pkey PRIMARY KEY (id),
+  constraint dead_letters_event_id_fkey FOREIGN KEY (event_id) REFERENCES outbox.events(event_id) ON DELETE CASCADE,
+  constraint dead_letters_first_is_not_after_last CHECK (first_failed_at <= last_failed_at),
+  constraint dead_letters_last_error_is_at_most_2_kb CHECK (octet_length(last_error) <= 2048),
+  constraint dead_letters_notes_are_at_most_8_kb CHECK (octet_length(notes) <= 8192),
+  constraint dead_letters_reason_is_known CHECK (reason = ANY (ARRAY['rejected'::text, 'refused'::text, 'exhausted'::text, 'cancelled'::text])),
+  constraint dead_letters_resolution_has_time CHECK ((resolution IS NULL) = (resolved_at IS NULL)),
+  constraint dead_letters_resolution_is_known CHECK (resolution = ANY (ARRAY['redriven'::text, 'resolved'::text]))
 );
-alter table pause_status.dead_letter_queue enable row level security;
-CREATE INDEX dead_letter_queue_created_at_idx ON pause_status.dead_letter_queue USING btree (created_at);
-CREATE INDEX dead_letter_queue_event_id_idx ON pause_status.dead_letter_queue USING btree (event_id);
-CREATE UNIQUE INDEX dead_letter_queue_one_open_per_event_idx ON pause_status.dead_letter_queue USING btree (event_id) WHERE (resolution IS NULL);
-CREATE INDEX dead_letter_queue_resolved_at_idx ON pause_status.dead_letter_queue USING btree (resolved_at) WHERE (resolution = 'resolved'::text);
-comment on table pause_status.dead_letter_queue is 'Events that failed for good, until a person redrives or resolves them. They do not hold up their successors.';
-comment on column pause_status.dead_letter_queue.reason is 'rejected: the handler, called without pg_net, answered 400 or 422; refused: the orchestrator would never accept it; exhausted: given up, for the reason that last_error ends with; cancelled: a person withdrew it.';
-comment on column pause_status.dead_letter_queue.attempts is 'How often the event had been sent when it failed.';
-comment on column pause_status.dead_letter_queue.resolution is 'Null while open; redriven: it was sent again; resolved: a person closed it.';
+alter table outbox.dead_letters enable row level security;
+CREATE INDEX dead_letters_created_at_idx ON outbox.dead_letters USING btree (created_at);
+CREATE INDEX dead_letters_event_id_idx ON outbox.dead_letters USING btree (event_id);
+CREATE UNIQUE INDEX dead_letters_one_open_per_event_idx ON outbox.dead_letters USING btree (event_id) WHERE (resolution IS NULL);
+CREATE INDEX dead_letters_resolved_at_idx ON outbox.dead_letters USING btree (resolved_at) WHERE (resolution = 'resolved'::text);
+comment on table outbox.dead_letters is 'Events that failed for good, until a person redrives or resolves them. They do not hold up their successors.';
+comment on column outbox.dead_letters.reason is 'rejected: the handler answered 400 or 422; refused: the topic will never accept it; exhausted: given up, for the reason that last_error ends with; cancelled: a person withdrew it.';
+comment on column outbox.dead_letters.resolution is 'Null while open; redriven or resolved by a person.';
 
-create table pause_status.deliveries (
+create table outbox.deliveries (
   id uuid not null,
   request_id bigint,
   error text,
@@ -132,29 +135,118 @@ create table pause_status.deliveries (
   constraint deliveries_pkey PRIMARY KEY (id),
   constraint deliveries_were_sent_or_say_why_not CHECK ((request_id IS NULL) = (error IS NOT NULL))
 );
-alter table pause_status.deliveries enable row level security;
-CREATE INDEX deliveries_dispatched_at_idx ON pause_status.deliveries USING btree (dispatched_at);
-CREATE INDEX deliveries_failed_idx ON pause_status.deliveries USING btree (dispatched_at) WHERE (error IS NOT NULL);
-CREATE TRIGGER deliveries_skip_restored BEFORE INSERT ON pause_status.deliveries FOR EACH ROW WHEN (new.dispatched_at < now()) EXECUTE FUNCTION pause_status.skip_row();
-comment on table pause_status.deliveries is 'The requests that were handed to pg_net, and those that could not be.';
-comment on column pause_status.deliveries.id is 'The webhook-id of the request.';
-comment on column pause_status.deliveries.request_id is 'pg_net''s id of the request.';
-comment on column pause_status.deliveries.error is 'Why it could not be handed over.';
-comment on column pause_status.deliveries.event_ids is 'The events of a request that could not be handed over.';
+alter table outbox.deliveries enable row level security;
+CREATE INDEX deliveries_dispatched_at_idx ON outbox.deliveries USING btree (dispatched_at);
+CREATE INDEX deliveries_failed_idx ON outbox.deliveries USING btree (dispatched_at) WHERE (error IS NOT NULL);
+CREATE TRIGGER deliveries_skip_restored BEFORE INSERT ON outbox.deliveries FOR EACH ROW WHEN (new.dispatched_at < now()) EXECUTE FUNCTION outbox.skip_row();
+comment on table outbox.deliveries is 'The requests that were handed to pg_net, and those that could not be.';
+comment on column outbox.deliveries.id is 'The webhook-id of the request.';
+comment on column outbox.deliveries.event_ids is 'The events of a request that could not be handed over.';
 
-create table pause_status.erased_events (
+create table outbox.erased (
   event_id uuid not null,
   fingerprint text not null,
   erased_at timestamp with time zone not null default clock_timestamp(),
-  constraint erased_events_pkey PRIMARY KEY (event_id),
-  constraint erased_events_fingerprint_is_concealed CHECK (fingerprint ~ '^sha256:[0-9a-f]{32}:[0-9a-f]{64}$'::text)
+  constraint erased_pkey PRIMARY KEY (event_id),
+  constraint erased_fingerprint_is_concealed CHECK (fingerprint ~ '^sha256:[0-9a-f]{32}:[0-9a-f]{64}$'::text)
 );
-alter table pause_status.erased_events enable row level security;
-CREATE INDEX erased_events_erased_at_idx ON pause_status.erased_events USING btree (erased_at);
-comment on table pause_status.erased_events is 'Tombstones: the identity of events that a person erased, so that a later delivery of one is a duplicate.';
-comment on column pause_status.erased_events.fingerprint is 'Concealed: a fingerprint names the mentor and the time, which is what was to be erased.';
+alter table outbox.erased enable row level security;
+CREATE INDEX erased_erased_at_idx ON outbox.erased USING btree (erased_at);
+comment on table outbox.erased is 'Tombstones: the identity of events that a person erased, so that a later delivery of one is a duplicate.';
+comment on column outbox.erased.fingerprint is 'Salted and hashed: it would name the key and the time.';
 
-create table pause_status.heartbeats (
+create table outbox.events (
+  event_id uuid not null default gen_random_uuid(),
+  topic text not null,
+  key text not null,
+  version bigint,
+  type text not null,
+  record jsonb not null,
+  old_record jsonb,
+  occurred_at timestamp with time zone,
+  occurred_as text,
+  source text not null,
+  forced boolean not null default false,
+  status text not null default 'pending'::text,
+  attempts integer not null default 0,
+  failures integer not null default 0,
+  own_failures integer not null default 0,
+  first_failed_at timestamp with time zone,
+  last_failed_at timestamp with time zone,
+  claim_token bigint not null default 0,
+  lease_expires_at timestamp with time zone,
+  next_attempt_at timestamp with time zone,
+  last_dispatched_at timestamp with time zone,
+  dispatch_reason text,
+  delivery_id uuid,
+  leads jsonb,
+  last_error text,
+  receipt jsonb,
+  created_at timestamp with time zone not null default clock_timestamp(),
+  completed_at timestamp with time zone,
+  dead_letter_id uuid,
+  constraint events_pkey PRIMARY KEY (event_id),
+  constraint events_give_a_version_once UNIQUE (topic, key, version),
+  constraint events_delivery_was_dispatched CHECK (delivery_id IS NULL OR dispatch_reason IS NOT NULL AND last_dispatched_at IS NOT NULL),
+  constraint events_failures_have_times CHECK (own_failures >= 0 AND own_failures <= failures AND (failures = 0 OR first_failed_at IS NOT NULL) AND (first_failed_at IS NULL) = (last_failed_at IS NULL)),
+  constraint events_last_error_is_at_most_2_kb CHECK (octet_length(last_error) <= 2048),
+  constraint events_of_the_outbox_have_a_version CHECK (
+CASE source
+    WHEN 'outbox'::text THEN version >= 1 AND occurred_at IS NOT NULL
+    WHEN 'webhook'::text THEN version IS NULL
+    ELSE NULL::boolean
+END),
+  constraint events_status_agrees_with_columns CHECK (
+CASE status
+    WHEN 'pending'::text THEN (next_attempt_at IS NOT NULL OR source = 'webhook'::text) AND lease_expires_at IS NULL AND completed_at IS NULL AND receipt IS NULL AND dead_letter_id IS NULL
+    WHEN 'processing'::text THEN lease_expires_at IS NOT NULL AND next_attempt_at IS NULL AND completed_at IS NULL AND receipt IS NULL AND dead_letter_id IS NULL
+    WHEN 'completed'::text THEN completed_at IS NOT NULL AND receipt IS NOT NULL AND next_attempt_at IS NULL AND lease_expires_at IS NULL AND dead_letter_id IS NULL
+    WHEN 'failed'::text THEN dead_letter_id IS NOT NULL AND next_attempt_at IS NULL AND lease_expires_at IS NULL AND completed_at IS NULL AND receipt IS NULL
+    ELSE false
+END)
+) with (autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=1000);
+alter table outbox.events enable row level security;
+CREATE INDEX events_completed_idx ON outbox.events USING btree (topic, completed_at) WHERE (status = 'completed'::text);
+CREATE INDEX events_created_at_idx ON outbox.events USING btree (topic, created_at, event_id);
+CREATE INDEX events_dead_letter_id_idx ON outbox.events USING btree (dead_letter_id) WHERE (dead_letter_id IS NOT NULL);
+CREATE INDEX events_due_idx ON outbox.events USING btree (next_attempt_at) WHERE ((status = 'pending'::text) AND (delivery_id IS NULL));
+CREATE INDEX events_leases_idx ON outbox.events USING btree (lease_expires_at) WHERE (status = 'processing'::text);
+CREATE INDEX events_oldest_idx ON outbox.events USING btree (created_at) WHERE ((status = ANY (ARRAY['pending'::text, 'processing'::text])) AND ((source = 'outbox'::text) OR (last_dispatched_at IS NOT NULL)));
+CREATE INDEX events_reached_nobody_idx ON outbox.events USING btree (completed_at) WHERE ((status = 'completed'::text) AND ((receipt -> 'notified'::text) = '0'::jsonb) AND (NOT (receipt ? 'acknowledged'::text)));
+CREATE INDEX events_under_way_idx ON outbox.events USING btree (next_attempt_at) WHERE ((status = 'pending'::text) AND (delivery_id IS NOT NULL));
+CREATE INDEX events_unsettled_idx ON outbox.events USING btree (key, topic, version) WHERE (status = ANY (ARRAY['pending'::text, 'processing'::text]));
+CREATE INDEX events_untimely_idx ON outbox.events USING btree (topic, created_at, event_id) WHERE (GREATEST((created_at - occurred_at), (occurred_at - created_at)) > '01:00:00'::interval);
+CREATE CONSTRAINT TRIGGER events_dispatch_at_commit AFTER INSERT ON outbox.events DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (new.leads IS NOT NULL AND new.status = 'pending'::text) EXECUTE FUNCTION outbox.dispatch_at_commit();
+comment on table outbox.events is 'The outbox, the record of truth: one row per event, written by the transaction that made the change.';
+comment on column outbox.events.event_id is 'One key from end to end: webhook-id, Idempotency-Key, event_id of the notification.';
+comment on column outbox.events.key is 'What events are ordered by: the key of the watched row, as text.';
+comment on column outbox.events.version is 'Per-key counter given under the row lock. Null for a stock webhook.';
+comment on column outbox.events.record is 'The watched columns after the change, as they are sent.';
+comment on column outbox.events.occurred_at is 'Null if a stock webhook''s text is no time. It identifies, never orders.';
+comment on column outbox.events.occurred_as is 'The text of a stock webhook''s time. Null for what we captured.';
+comment on column outbox.events.source is 'outbox: captured and sent by us; webhook: sent, and sent again, by others.';
+comment on column outbox.events.forced is 'A person redrove it although a later event was settled.';
+comment on column outbox.events.attempts is 'How often it was sent, or claimed without having been dispatched.';
+comment on column outbox.events.failures is 'Failures since it was queued or redriven.';
+comment on column outbox.events.own_failures is 'Those before which others were completed since the last one: they are this event''s own.';
+comment on column outbox.events.claim_token is 'Fencing token, one more with each claim; an older one changes nothing.';
+comment on column outbox.events.next_attempt_at is 'When the sweep may send it, or while a delivery is under way, when that counts as unacknowledged. Infinity while it waits behind an earlier event of its key; null while claimed or settled, and for stock webhooks.';
+comment on column outbox.events.dispatch_reason is 'commit, settled, sweep, redrive or reconcile.';
+comment on column outbox.events.delivery_id is 'webhook-id of the request it travels in: its own id when alone.';
+comment on column outbox.events.leads is 'The body of the request that the commit posts, on the first event of the request. Null otherwise, and once claimed.';
+comment on column outbox.events.receipt is 'What the topic answered; duplicates get it too.';
+comment on trigger events_dispatch_at_commit on outbox.events is 'The fast path. What it misses, the sweep sends.';
+
+create table outbox.handled_keys (
+  topic text not null,
+  key text not null,
+  version bigint not null,
+  constraint handled_keys_pkey PRIMARY KEY (key, topic)
+);
+alter table outbox.handled_keys enable row level security;
+comment on table outbox.handled_keys is 'The highest version of each key that such a topic has handled: who comes later with a lower one is refused.';
+
+create table outbox.heartbeats (
   job text not null,
   last_at timestamp with time zone not null default clock_timestamp(),
   failed_at timestamp with time zone,
@@ -162,58 +254,51 @@ create table pause_status.heartbeats (
   constraint heartbeats_pkey PRIMARY KEY (job),
   constraint heartbeats_failure_has_error CHECK ((failed_at IS NULL) = (last_error IS NULL))
 ) with (fillfactor=50);
-alter table pause_status.heartbeats enable row level security;
-CREATE TRIGGER heartbeats_replace_row BEFORE INSERT ON pause_status.heartbeats FOR EACH ROW EXECUTE FUNCTION pause_status.replace_row();
-comment on table pause_status.heartbeats is 'When each scheduled job last ran to its end, and the last error it met.';
-comment on column pause_status.heartbeats.failed_at is 'When last_error was met. A later last_at means that the job has run without an error since.';
+alter table outbox.heartbeats enable row level security;
+CREATE TRIGGER heartbeats_replace_row BEFORE INSERT ON outbox.heartbeats FOR EACH ROW EXECUTE FUNCTION outbox.replace_row();
+comment on table outbox.heartbeats is 'When each job last ran to its end, and the last error that it met.';
 
-create table pause_status.mentor_states (
-  mentor_id uuid not null,
+create table outbox.keys (
+  topic text not null,
+  key text not null,
   version bigint not null default 0,
-  known_status text,
-  made_event boolean not null default false,
-  constraint mentor_states_pkey PRIMARY KEY (mentor_id),
-  constraint mentor_states_count_up CHECK (version >= 0)
+  known jsonb,
+  was jsonb,
+  constraint keys_pkey PRIMARY KEY (key, topic),
+  constraint keys_count_up CHECK (version >= 0)
 ) with (fillfactor=50);
-alter table pause_status.mentor_states enable row level security;
-comment on table pause_status.mentor_states is 'What was last queued for each mentor. Written only under the lock of the mentor''s profile. A row outlives the profile, so that a version is never given twice.';
-comment on column pause_status.mentor_states.version is 'The last version given to the mentor; 0 before the first.';
-comment on column pause_status.mentor_states.known_status is 'The status as last queued, or as first seen. Capture and reconcile() compare with it, not with the row before.';
-comment on column pause_status.mentor_states.made_event is 'Whether the last change of known_status made an event.';
+alter table outbox.keys enable row level security;
+comment on table outbox.keys is 'What was last queued for each key. Written only under the lock of its row in the watched table. Outlives that row, so that a version is never given twice.';
+comment on column outbox.keys.version is 'The last version given to the key; 0 before the first.';
+comment on column outbox.keys.known is 'Known state: the watched columns as last queued or first seen. Capture and reconcile() compare with it.';
+comment on column outbox.keys.was is 'The known state before the last change, if that change made an event; JSON null for an insert.';
 
-create table pause_status.orchestrated_mentors (
-  mentor_id uuid not null,
-  version bigint not null,
-  constraint orchestrated_mentors_pkey PRIMARY KEY (mentor_id)
-);
-alter table pause_status.orchestrated_mentors enable row level security;
-comment on table pause_status.orchestrated_mentors is 'The highest version of each mentor that coordinators were told about: who comes later with a lower one is refused.';
-
-create table pause_status.orchestrations (
+create table outbox.receipts (
   event_id uuid not null,
   fingerprint text not null,
   receipt jsonb not null,
   created_at timestamp with time zone not null default clock_timestamp(),
-  constraint orchestrations_pkey PRIMARY KEY (event_id)
+  constraint receipts_pkey PRIMARY KEY (event_id)
 );
-alter table pause_status.orchestrations enable row level security;
-CREATE INDEX orchestrations_created_at_idx ON pause_status.orchestrations USING btree (created_at);
-comment on table pause_status.orchestrations is 'The orchestrator''s idempotency keys: what was answered to each event, so that a repetition gets the same answer. Where nobody was notified, a repetition notifies the coordinators that the mentor has by then.';
+alter table outbox.receipts enable row level security;
+CREATE INDEX receipts_created_at_idx ON outbox.receipts USING btree (created_at);
+comment on table outbox.receipts is 'The idempotency keys of topics whose work ends in this database: what was answered to each event, so that a repetition gets the same answer. Where nobody was notified, a repetition tries again.';
 
-create table pause_status.rechecks (
+create table outbox.rechecks (
   id uuid not null default gen_random_uuid(),
-  mentor_id uuid,
+  topic text not null,
+  key text,
   reason text,
   created_at timestamp with time zone not null default clock_timestamp(),
   constraint rechecks_pkey PRIMARY KEY (id)
 );
-alter table pause_status.rechecks enable row level security;
-CREATE INDEX rechecks_created_at_idx ON pause_status.rechecks USING btree (created_at);
-comment on table pause_status.rechecks is 'Changes that capture could not compare and that must not fail for it. The sweep looks at them again.';
-comment on column pause_status.rechecks.mentor_id is 'Null when the trigger could not even read the mentor''s id.';
-comment on column pause_status.rechecks.reason is 'The error to raise an alert for; null when it was only a conflict.';
+alter table outbox.rechecks enable row level security;
+CREATE INDEX rechecks_created_at_idx ON outbox.rechecks USING btree (created_at);
+comment on table outbox.rechecks is 'Changes that capture could not compare and that must not fail for it. The sweep looks at them again.';
+comment on column outbox.rechecks.key is 'Null when the trigger could not even read the key.';
+comment on column outbox.rechecks.reason is 'The error to raise an alert for; null when it was only a conflict.';
 
-create table pause_status.settings (
+create table outbox.settings (
   singleton boolean not null default true,
   lease_seconds integer not null default 30,
   acknowledge_timeout_seconds integer not null default 15,
@@ -235,17 +320,15 @@ create table pause_status.settings (
   alert_expired_leases integer not null default 1,
   alert_unauthorized integer not null default 1,
   alert_sweep_silent_seconds integer not null default 180,
-  fed_by text not null default 'outbox'::text,
   constraint settings_pkey PRIMARY KEY (singleton),
   constraint settings_acknowledge_timeout_is_1_to_3600_seconds CHECK (acknowledge_timeout_seconds >= 1 AND acknowledge_timeout_seconds <= 3600),
   constraint settings_alert_failure_is_1_to_100_percent CHECK (alert_failure_percent >= 1 AND alert_failure_percent <= 100),
   constraint settings_alerts_start_at_one CHECK (LEAST(alert_unnotified_seconds, alert_dead_letters, alert_failure_least_attempts, alert_expired_leases, alert_unauthorized, alert_sweep_silent_seconds) >= 1),
-  constraint settings_fed_by_is_known CHECK (fed_by = ANY (ARRAY['outbox'::text, 'webhook'::text])),
   constraint settings_hold_up_is_at_most_30_days CHECK (hold_up_seconds >= 0 AND hold_up_seconds <= 2592000),
   constraint settings_is_one_row CHECK (singleton),
   constraint settings_lease_is_1_to_60_seconds CHECK (lease_seconds >= 1 AND lease_seconds <= 60),
   constraint settings_max_attempts_is_1_to_100 CHECK (max_attempts >= 1 AND max_attempts <= 100),
-  constraint settings_reconcile_batch_is_1_to_5000_mentors CHECK (reconcile_batch_size >= 1 AND reconcile_batch_size <= 5000),
+  constraint settings_reconcile_batch_is_1_to_5000_keys CHECK (reconcile_batch_size >= 1 AND reconcile_batch_size <= 5000),
   constraint settings_request_holds_1_to_200_events CHECK (events_per_request >= 1 AND events_per_request <= 200),
   constraint settings_request_timeout_is_100_to_60000_ms CHECK (request_timeout_ms >= 100 AND request_timeout_ms <= 60000),
   constraint settings_retention_batch_is_1_to_100000_rows CHECK (retention_batch_size >= 1 AND retention_batch_size <= 100000),
@@ -255,146 +338,64 @@ create table pause_status.settings (
   constraint settings_retry_for_is_at_most_30_days CHECK (retry_for_seconds >= 0 AND retry_for_seconds <= 2592000),
   constraint settings_sweep_batch_is_1_to_5000_events CHECK (sweep_batch_size >= 1 AND sweep_batch_size <= 5000)
 );
-alter table pause_status.settings enable row level security;
-CREATE TRIGGER settings_replace_row BEFORE INSERT ON pause_status.settings FOR EACH ROW EXECUTE FUNCTION pause_status.replace_row();
-comment on table pause_status.settings is 'The one row of settings; change it with update, it takes effect at once.';
-comment on column pause_status.settings.singleton is 'Always true: as the primary key it keeps this a single row.';
-comment on column pause_status.settings.lease_seconds is 'Seconds a claim is held. A handler that died is replaced after this long.';
-comment on column pause_status.settings.acknowledge_timeout_seconds is 'Seconds after a dispatch until the sweep takes an unclaimed event for unacknowledged.';
-comment on column pause_status.settings.max_attempts is 'Failures after which an event becomes a dead letter, if others were completed meanwhile; a redrive gives it as many again. If none was, it is no failure of this event, and the next two settings decide.';
-comment on column pause_status.settings.retry_for_seconds is 'Seconds that an event is tried again, from its first failure on, while no other is completed either. 0: only max_attempts counts.';
-comment on column pause_status.settings.hold_up_seconds is 'The same once a later event of the mentor waits behind it: seconds that it may be held up.';
-comment on column pause_status.settings.retry_base_seconds is 'Seconds before the first retry; doubled by each failure.';
-comment on column pause_status.settings.retry_cap_seconds is 'Seconds that no retry waits longer than, whatever Retry-After asks for, until max_attempts is used up.';
-comment on column pause_status.settings.request_timeout_ms is 'Milliseconds pg_net waits for the handler. pg_net starts no other request before the slowest of a batch has ended.';
-comment on column pause_status.settings.events_per_request is 'Events that travel together in one signed request at most; fewer after each error, so that a bad one is found.';
-comment on column pause_status.settings.sweep_batch_size is 'Events that one sweep sends at most.';
-comment on column pause_status.settings.reconcile_batch_size is 'Mentors that one reconciliation enqueues at most.';
-comment on column pause_status.settings.retention_days is 'Days that completed events, resolved dead letters, attempts, receipts and closed alerts are kept.';
-comment on column pause_status.settings.retention_batch_size is 'Rows of a table that one run of retention deletes at most.';
-comment on column pause_status.settings.alert_unnotified_seconds is 'Alert oldest_unnotified: seconds that the oldest unsettled event has been waiting.';
-comment on column pause_status.settings.alert_dead_letters is 'Alert dead_letters: open dead letters that raise it. It lasts until the last one is redriven or resolved.';
-comment on column pause_status.settings.alert_failure_percent is 'Alert failure_rate: percent of the attempts of the last 15 minutes that failed.';
-comment on column pause_status.settings.alert_failure_least_attempts is 'Attempts in the last 15 minutes below which the failure rate says nothing.';
-comment on column pause_status.settings.alert_expired_leases is 'Alert stuck_leases: leases that ran out over a minute ago and were not taken back by the sweep.';
-comment on column pause_status.settings.alert_unauthorized is 'Alert unauthorized: deliveries of the last 15 minutes that the handler answered with 401.';
-comment on column pause_status.settings.alert_sweep_silent_seconds is 'Alert sweep_silent: seconds since the last sweep.';
-comment on column pause_status.settings.fed_by is 'outbox: changes are captured by our triggers; webhook: only stock database webhooks report them, so nothing is captured or reconciled. Change it with pause_status.feed_by().';
+alter table outbox.settings enable row level security;
+CREATE TRIGGER settings_replace_row BEFORE INSERT ON outbox.settings FOR EACH ROW EXECUTE FUNCTION outbox.replace_row();
+comment on table outbox.settings is 'The one row of settings. Change it with update; it takes effect at once.';
+comment on column outbox.settings.lease_seconds is 'Seconds a claim is held. After that the event is given to another.';
+comment on column outbox.settings.acknowledge_timeout_seconds is 'Seconds after a dispatch until the sweep takes an unclaimed event for unacknowledged.';
+comment on column outbox.settings.max_attempts is 'Failures after which an event becomes a dead letter, if others were completed meanwhile. If none was, the next two settings decide. A topic may have its own.';
+comment on column outbox.settings.retry_for_seconds is 'Seconds that an event is tried again, from its first failure on, while no other is completed either.';
+comment on column outbox.settings.hold_up_seconds is 'Seconds that a failing event may hold up the next event of its key.';
+comment on column outbox.settings.retry_base_seconds is 'Seconds before the first retry; doubled by each failure.';
+comment on column outbox.settings.retry_cap_seconds is 'No retry waits longer, whatever Retry-After asks for.';
+comment on column outbox.settings.request_timeout_ms is 'Milliseconds pg_net waits for the handler.';
+comment on column outbox.settings.events_per_request is 'Events that travel in one signed request at most; fewer after each error, so that a bad one is found.';
+comment on column outbox.settings.sweep_batch_size is 'Events that one sweep sends at most.';
+comment on column outbox.settings.reconcile_batch_size is 'Keys that one reconciliation queues at most.';
+comment on column outbox.settings.retention_days is 'Days that completed events, resolved dead letters, attempts, receipts and closed alerts are kept.';
+comment on column outbox.settings.alert_unnotified_seconds is 'Alert oldest_unnotified: age of the oldest unsettled event.';
+comment on column outbox.settings.alert_dead_letters is 'Alert dead_letters: how many are open.';
+comment on column outbox.settings.alert_failure_percent is 'Alert failure_rate: percent of the attempts of the last 15 minutes that failed.';
+comment on column outbox.settings.alert_failure_least_attempts is 'Fewer attempts than this say nothing.';
+comment on column outbox.settings.alert_expired_leases is 'Alert stuck_leases: leases that no sweep took back in a minute.';
+comment on column outbox.settings.alert_unauthorized is 'Alert unauthorized: deliveries answered 401 in 15 minutes.';
+comment on column outbox.settings.alert_sweep_silent_seconds is 'Alert sweep_silent: seconds since the last sweep.';
 
-create table pause_status.webhook_attempts (
-  id uuid not null default gen_random_uuid(),
-  event_id uuid not null,
-  attempt integer not null,
-  why text,
-  dispatched_at timestamp with time zone,
-  delivery_id uuid,
-  claim_token bigint,
-  outcome text not null,
-  http_status integer,
-  error text,
-  duration_ms integer,
-  ended_at timestamp with time zone not null default clock_timestamp(),
-  constraint webhook_attempts_pkey PRIMARY KEY (id),
-  constraint webhook_attempts_count_up CHECK (attempt >= 0 AND duration_ms >= 0),
-  constraint webhook_attempts_error_is_at_most_2_kb CHECK (octet_length(error) <= 2048),
-  constraint webhook_attempts_failure_has_error CHECK ((outcome = 'completed'::text) = (error IS NULL)),
-  constraint webhook_attempts_outcome_is_known CHECK (outcome = ANY (ARRAY['completed'::text, 'permanent'::text, 'transient'::text, 'parked'::text, 'lease'::text, 'unacknowledged'::text, 'rejected'::text, 'dispatch'::text])),
-  constraint webhook_attempts_why_is_known CHECK (why = ANY (ARRAY['commit'::text, 'settled'::text, 'sweep'::text, 'redrive'::text, 'reconcile'::text]))
-);
-alter table pause_status.webhook_attempts enable row level security;
-CREATE INDEX webhook_attempts_ended_at_idx ON pause_status.webhook_attempts USING btree (ended_at);
-CREATE INDEX webhook_attempts_event_id_idx ON pause_status.webhook_attempts USING btree (event_id, ended_at);
-CREATE INDEX webhook_attempts_unauthorized_idx ON pause_status.webhook_attempts USING btree (ended_at) WHERE ((http_status = 401) AND (claim_token IS NULL));
-comment on table pause_status.webhook_attempts is 'History, only ever added to: one row when an attempt ends, whatever ended it.';
-comment on column pause_status.webhook_attempts.attempt is 'The event''s count of dispatches (or of claims, when somebody else sent it) when the attempt ended.';
-comment on column pause_status.webhook_attempts.why is 'What made the dispatch; null when somebody else sent the event.';
-comment on column pause_status.webhook_attempts.claim_token is 'The token of the claim that ended; null without one.';
-comment on column pause_status.webhook_attempts.outcome is 'completed; permanent, transient, parked (the handler gave it back); lease (ran out); unacknowledged (never claimed); rejected (the handler, called without pg_net, answered 400 or 422); dispatch (could not be sent at all: one row for each new reason).';
-comment on column pause_status.webhook_attempts.duration_ms is 'Milliseconds the handler worked on it, as it says.';
-
-create table pause_status.webhook_queue (
-  event_id uuid not null default gen_random_uuid(),
-  mentor_id uuid not null,
-  version bigint,
-  transition text not null,
-  old_status text not null,
-  new_status text not null,
-  occurred_at timestamp with time zone,
-  source text not null,
-  payload jsonb,
-  fingerprint text not null,
-  status text not null default 'pending'::text,
-  attempts integer not null default 0,
-  failures integer not null default 0,
-  own_failures integer not null default 0,
-  first_failed_at timestamp with time zone,
-  last_failed_at timestamp with time zone,
-  claim_token bigint not null default 0,
-  lease_expires_at timestamp with time zone,
-  next_attempt_at timestamp with time zone,
-  last_dispatched_at timestamp with time zone,
-  dispatch_reason text,
-  delivery_id uuid,
-  last_error text,
-  receipt jsonb,
+create table outbox.topics (
+  topic text not null,
+  relation text,
+  key_column text,
+  key_type text,
+  columns text[],
+  operations text[] not null default '{UPDATE}'::text[],
+  words jsonb not null default '{}'::jsonb,
+  condition text,
+  payload text,
+  latest_only boolean not null default false,
+  fed_by text not null default 'outbox'::text,
+  visible_to text,
+  function_url text not null default 'outbox_function_url'::text,
+  max_attempts integer,
   created_at timestamp with time zone not null default clock_timestamp(),
-  completed_at timestamp with time zone,
-  dead_letter_id uuid,
-  leads jsonb,
-  constraint webhook_queue_pkey PRIMARY KEY (event_id),
-  constraint webhook_queue_gives_a_version_once UNIQUE (mentor_id, version),
-  constraint webhook_queue_counts_up CHECK (attempts >= 0 AND own_failures >= 0 AND own_failures <= failures AND claim_token >= 0),
-  constraint webhook_queue_delivery_was_dispatched CHECK (delivery_id IS NULL OR dispatch_reason IS NOT NULL AND last_dispatched_at IS NOT NULL),
-  constraint webhook_queue_dispatch_reason_is_known CHECK (dispatch_reason = ANY (ARRAY['commit'::text, 'settled'::text, 'sweep'::text, 'redrive'::text, 'reconcile'::text])),
-  constraint webhook_queue_failures_have_times CHECK ((failures = 0 OR first_failed_at IS NOT NULL) AND (first_failed_at IS NULL) = (last_failed_at IS NULL)),
-  constraint webhook_queue_last_error_is_at_most_2_kb CHECK (octet_length(last_error) <= 2048),
-  constraint webhook_queue_only_outbox_has_version CHECK (
-CASE source
-    WHEN 'outbox'::text THEN COALESCE(version, 0::bigint) >= 1 AND (payload IS NOT NULL OR occurred_at IS NOT NULL)
-    WHEN 'webhook'::text THEN version IS NULL AND payload IS NOT NULL
-    ELSE false
-END),
-  constraint webhook_queue_status_agrees_with_columns CHECK (
-CASE status
-    WHEN 'pending'::text THEN (next_attempt_at IS NOT NULL OR source = 'webhook'::text) AND lease_expires_at IS NULL AND completed_at IS NULL AND receipt IS NULL AND dead_letter_id IS NULL
-    WHEN 'processing'::text THEN lease_expires_at IS NOT NULL AND next_attempt_at IS NULL AND completed_at IS NULL AND receipt IS NULL AND dead_letter_id IS NULL
-    WHEN 'completed'::text THEN completed_at IS NOT NULL AND receipt IS NOT NULL AND next_attempt_at IS NULL AND lease_expires_at IS NULL AND dead_letter_id IS NULL
-    WHEN 'failed'::text THEN dead_letter_id IS NOT NULL AND next_attempt_at IS NULL AND lease_expires_at IS NULL AND completed_at IS NULL AND receipt IS NULL
-    ELSE false
-END),
-  constraint webhook_queue_transition_agrees_with_statuses CHECK (transition = 'PAUSE'::text AND old_status = 'active'::text AND new_status = 'paused'::text OR transition = 'RESUME'::text AND old_status = 'paused'::text AND new_status = 'active'::text)
-) with (autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=1000);
-alter table pause_status.webhook_queue enable row level security;
-CREATE INDEX webhook_queue_completed_idx ON pause_status.webhook_queue USING btree (completed_at) WHERE (status = 'completed'::text);
-CREATE INDEX webhook_queue_created_at_idx ON pause_status.webhook_queue USING btree (created_at, event_id);
-CREATE INDEX webhook_queue_dead_letter_id_idx ON pause_status.webhook_queue USING btree (dead_letter_id) WHERE (dead_letter_id IS NOT NULL);
-CREATE INDEX webhook_queue_due_idx ON pause_status.webhook_queue USING btree (next_attempt_at) WHERE ((status = 'pending'::text) AND (delivery_id IS NULL));
-CREATE INDEX webhook_queue_leases_idx ON pause_status.webhook_queue USING btree (lease_expires_at) WHERE (status = 'processing'::text);
-CREATE INDEX webhook_queue_oldest_idx ON pause_status.webhook_queue USING btree (created_at) WHERE ((status = ANY (ARRAY['pending'::text, 'processing'::text])) AND ((source = 'outbox'::text) OR (last_dispatched_at IS NOT NULL)));
-CREATE INDEX webhook_queue_reached_nobody_idx ON pause_status.webhook_queue USING btree (completed_at) WHERE ((status = 'completed'::text) AND ((receipt -> 'notified'::text) = '0'::jsonb) AND (NOT (receipt ? 'acknowledged'::text)));
-CREATE INDEX webhook_queue_under_way_idx ON pause_status.webhook_queue USING btree (next_attempt_at) WHERE ((status = 'pending'::text) AND (delivery_id IS NOT NULL));
-CREATE INDEX webhook_queue_unsettled_idx ON pause_status.webhook_queue USING btree (mentor_id, version) WHERE (status = ANY (ARRAY['pending'::text, 'processing'::text]));
-CREATE INDEX webhook_queue_untimely_idx ON pause_status.webhook_queue USING btree (created_at, event_id) WHERE (GREATEST((created_at - occurred_at), (occurred_at - created_at)) > '01:00:00'::interval);
-CREATE CONSTRAINT TRIGGER webhook_queue_dispatch_at_commit AFTER INSERT ON pause_status.webhook_queue DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (new.leads IS NOT NULL AND new.status = 'pending'::text) EXECUTE FUNCTION pause_status.dispatch_at_commit();
-comment on table pause_status.webhook_queue is 'The outbox, the record of truth: one row per transition, written by the transaction that made it.';
-comment on column pause_status.webhook_queue.event_id is 'One key from end to end: webhook-id, the orchestrator''s Idempotency-Key, the notification''s event_id.';
-comment on column pause_status.webhook_queue.version is 'Per-mentor counter given under the profile''s row lock: order without clocks. Null for a webhook from elsewhere.';
-comment on column pause_status.webhook_queue.occurred_at is 'When it happened; null when a sender''s text is no timestamp. It identifies, it never orders.';
-comment on column pause_status.webhook_queue.source is 'outbox: captured by our trigger and sent by us; webhook: sent, and sent again, by somebody else.';
-comment on column pause_status.webhook_queue.payload is 'What is sent, where the other columns do not say it: null for what our trigger captured. See payload_of().';
-comment on column pause_status.webhook_queue.fingerprint is 'Tells another payload under the same event id apart.';
-comment on column pause_status.webhook_queue.attempts is 'How often the event was sent to the handler: dispatches, and claims of what was not dispatched.';
-comment on column pause_status.webhook_queue.failures is 'Failures since it was queued or redriven.';
-comment on column pause_status.webhook_queue.own_failures is 'Of these, those before which another event was completed since this one''s last failure: at settings.max_attempts it becomes a dead letter.';
-comment on column pause_status.webhook_queue.claim_token is 'Fencing token, one more for each claim: who comes late with an older one changes nothing.';
-comment on column pause_status.webhook_queue.next_attempt_at is 'When the sweep may send it (again), or, while a delivery is under way, when it counts as unacknowledged. Infinity while it waits behind an earlier event of the mentor; null while claimed or settled, and for stock webhooks.';
-comment on column pause_status.webhook_queue.dispatch_reason is 'What made the last dispatch: commit, settled (an earlier event was), sweep, redrive or reconcile.';
-comment on column pause_status.webhook_queue.delivery_id is 'webhook-id of the request it travels in: its own id when alone. Null while no delivery is under way.';
-comment on column pause_status.webhook_queue.last_error is 'Why it is not completed yet, or what to do about it.';
-comment on column pause_status.webhook_queue.receipt is 'What the orchestrator answered; duplicates get it too.';
-comment on column pause_status.webhook_queue.dead_letter_id is 'The dead letter of a failed event, open or resolved.';
-comment on column pause_status.webhook_queue.leads is 'The body of the request that the commit posts, on the first event of each request. Null otherwise, and once claimed.';
-comment on trigger webhook_queue_dispatch_at_commit on pause_status.webhook_queue is 'The fast path. What it misses, the sweep sends.';
+  constraint topics_pkey PRIMARY KEY (topic),
+  constraint topics_are_fed_by_outbox_or_webhook CHECK (fed_by = ANY (ARRAY['outbox'::text, 'webhook'::text])),
+  constraint topics_are_words_with_hyphens CHECK (topic ~ '^[a-z][a-z0-9]*(-[a-z0-9]+)*$'::text AND length(topic) <= 40),
+  constraint topics_max_attempts_is_1_to_100 CHECK (max_attempts >= 1 AND max_attempts <= 100),
+  constraint topics_watch_insert_or_update CHECK (operations <@ ARRAY['INSERT'::text, 'UPDATE'::text] AND cardinality(operations) > 0)
+);
+alter table outbox.topics enable row level security;
+CREATE TRIGGER topics_replace_row BEFORE INSERT ON outbox.topics FOR EACH ROW WHEN (new.created_at < now()) EXECUTE FUNCTION outbox.replace_row();
+comment on table outbox.topics is 'What is watched. Declared with outbox.watch(), removed with outbox.unwatch().';
+comment on column outbox.topics.relation is 'The watched table, as schema.table.';
+comment on column outbox.topics.key_type is 'The type of the key when it was declared. Under another type the same key would be another text.';
+comment on column outbox.topics.words is 'Per column, the words that are sent and the values that mean them.';
+comment on column outbox.topics.condition is 'SQL over old and new; false makes no event.';
+comment on column outbox.topics.payload is 'SQL over new that makes the record. Null: the key and the columns.';
+comment on column outbox.topics.latest_only is 'Of a key''s waiting events only the last is sent.';
+comment on column outbox.topics.fed_by is 'outbox: our triggers report changes; webhook: only stock database webhooks do, and nothing is reconciled.';
+comment on column outbox.topics.visible_to is 'A function of a user''s id: the keys whose events the user may look at.';
+comment on column outbox.topics.function_url is 'The Vault secret with the URL of the Edge Function.';
+comment on column outbox.topics.max_attempts is 'In place of settings.max_attempts.';
 
 create table public.coordinators (
   id uuid not null default gen_random_uuid(),
@@ -439,765 +440,935 @@ create table public.peer_mentor_profiles (
   constraint peer_mentor_profiles_pkey PRIMARY KEY (id)
 );
 alter table public.peer_mentor_profiles enable row level security;
-CREATE TRIGGER pause_status_capture_insert AFTER INSERT ON peer_mentor_profiles REFERENCING NEW TABLE AS new_profiles FOR EACH STATEMENT EXECUTE FUNCTION pause_status.capture_mentors();
-CREATE TRIGGER pause_status_capture_key AFTER UPDATE ON peer_mentor_profiles FOR EACH ROW WHEN (old.id IS DISTINCT FROM new.id) EXECUTE FUNCTION pause_status.capture_key();
-CREATE TRIGGER pause_status_capture_update AFTER UPDATE ON peer_mentor_profiles REFERENCING OLD TABLE AS old_profiles NEW TABLE AS new_profiles FOR EACH STATEMENT EXECUTE FUNCTION pause_status.capture_transitions();
-CREATE TRIGGER peer_mentor_profiles_touch BEFORE UPDATE ON peer_mentor_profiles FOR EACH ROW EXECUTE FUNCTION pause_status.touch();
+CREATE TRIGGER outbox_pause_status_insert AFTER INSERT ON peer_mentor_profiles REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION outbox.pause_status_changed();
+CREATE TRIGGER outbox_pause_status_key AFTER UPDATE ON peer_mentor_profiles FOR EACH ROW WHEN (old.id IS DISTINCT FROM new.id) EXECUTE FUNCTION outbox.pause_status_changed();
+CREATE TRIGGER outbox_pause_status_update AFTER UPDATE ON peer_mentor_profiles REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION outbox.pause_status_changed();
+CREATE TRIGGER peer_mentor_profiles_touch BEFORE UPDATE ON peer_mentor_profiles FOR EACH ROW EXECUTE FUNCTION outbox.touch();
 comment on table public.peer_mentor_profiles is 'Mentor profiles. A change of status between active and paused is told to the mentor''s coordinators.';
 comment on column public.peer_mentor_profiles.status is 'active, paused, or a word of the project''s own; only changes between active and paused are told.';
-comment on trigger pause_status_capture_insert on public.peer_mentor_profiles is 'Remembers the status a new mentor starts with.';
-comment on trigger pause_status_capture_key on public.peer_mentor_profiles is 'The same for updates that change a mentor''s id.';
-comment on trigger pause_status_capture_update on public.peer_mentor_profiles is 'Queues pauses and resumes in the transaction that makes them.';
+comment on trigger outbox_pause_status_insert on public.peer_mentor_profiles is 'outbox.watch() of {"topic": "pause-status", "words": {"status": {"active": ["active"], "paused": ["paused"]}}, "fed_by": "outbox", "columns": ["status"], "payload": null, "key_type": "uuid", "relation": "public.peer_mentor_profiles", "condition": null, "key_column": "id", "operations": ["UPDATE"], "visible_to": "outbox.mentors_of", "latest_only": false, "function_url": "outbox_function_url", "max_attempts": null}';
+comment on trigger outbox_pause_status_key on public.peer_mentor_profiles is 'outbox.watch() of {"topic": "pause-status", "words": {"status": {"active": ["active"], "paused": ["paused"]}}, "fed_by": "outbox", "columns": ["status"], "payload": null, "key_type": "uuid", "relation": "public.peer_mentor_profiles", "condition": null, "key_column": "id", "operations": ["UPDATE"], "visible_to": "outbox.mentors_of", "latest_only": false, "function_url": "outbox_function_url", "max_attempts": null}';
+comment on trigger outbox_pause_status_update on public.peer_mentor_profiles is 'outbox.watch() of {"topic": "pause-status", "words": {"status": {"active": ["active"], "paused": ["paused"]}}, "fed_by": "outbox", "columns": ["status"], "payload": null, "key_type": "uuid", "relation": "public.peer_mentor_profiles", "condition": null, "key_column": "id", "operations": ["UPDATE"], "visible_to": "outbox.mentors_of", "latest_only": false, "function_url": "outbox_function_url", "max_attempts": null}';
 comment on trigger peer_mentor_profiles_touch on public.peer_mentor_profiles is 'Keeps updated_at current.';
 
-create function pause_status.answer_settlement(settlement jsonb, settled jsonb)
-  returns jsonb
-  language plpgsql stable set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
-comment on function pause_status.answer_settlement(jsonb,jsonb) is 'What a settlement came to. Settled has the verdicts by event id.';
-
-create function pause_status.answer_with_event(answer jsonb, event_id uuid)
+create function outbox.answer_with_event(answer jsonb, event_id uuid)
   returns jsonb
   language sql stable set search_path=pg_catalog, pg_temp;
-comment on function pause_status.answer_with_event(jsonb,uuid) is 'An answer and the event as it is after it; null when there is none.';
+comment on function outbox.answer_with_event(jsonb,uuid) is 'An answer and the event as it is after it; null when there is none.';
 
-create function pause_status.answers_to(event_ids uuid[])
-  returns SETOF pause_status.net_answer
+create function outbox.answers_to(event_ids uuid[])
+  returns SETOF outbox.net_answer
   language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_custom_plan set jit=off set lock_timeout=100ms;
-comment on function pause_status.answers_to(uuid[]) is 'What pg_net knows of the deliveries of these events.';
+comment on function outbox.answers_to(uuid[]) is 'What pg_net knows of the deliveries of these events.';
 
-create function pause_status.attempt(command text, OUT problem text)
+create function outbox.attach(t outbox.topics)
+  returns void
+  language plpgsql volatile set search_path=pg_catalog, pg_temp;
+comment on function outbox.attach(outbox.topics) is 'Makes the functions and triggers of a topic, or makes them new.';
+
+create function outbox.attempt(command text, OUT problem text)
   returns text
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function pause_status.attempt(text) is 'Runs one part of a job. When it fails, nothing of it is left and the job goes on; returns the error, or null.';
+comment on function outbox.attempt(text) is 'Runs one part of a job. If it fails, nothing of it is left and the job goes on; returns the error, or null.';
 
-create function pause_status.await_settlements(event_ids uuid[])
-  returns void
-  language plpgsql volatile set search_path=pg_catalog, pg_temp set lock_timeout=200ms;
-comment on function pause_status.await_settlements(uuid[]) is 'Waits until nobody is settling an earlier event of these mentors: whoever does cannot see the later one yet.';
-
-create function pause_status.backoff(attempt integer)
+create function outbox.backoff(attempt integer)
   returns interval
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function pause_status.backoff(integer) is 'How long to wait after this many failures: exponential, capped, with jitter.';
+comment on function outbox.backoff(integer) is 'How long to wait after this many failures: exponential, capped, with jitter.';
 
-create function pause_status.beat(job text, error text DEFAULT NULL::text)
+create function outbox.beat(job text, error text DEFAULT NULL::text)
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function pause_status.beat(text,text) is 'Notes that a job has run to its end, and the first error of a part that it went on without.';
+comment on function outbox.beat(text,text) is 'Notes that a job has run to its end, and the first error of a part that it went on without.';
 
-create function pause_status.call_handler(event_ids uuid[], payloads jsonb, function_url text, secrets text, timeout_ms integer)
+create function outbox.body(event outbox.events)
+  returns jsonb
+  language plpgsql stable set search_path=pg_catalog, pg_temp set jit=off;
+comment on function outbox.body(outbox.events) is 'What is sent for an event: the same each time.';
+
+create function outbox.body_of(topic text, relation text, type text, event_id uuid, version bigint, occurred_at text, record jsonb, old_record jsonb)
+  returns jsonb
+  language plpgsql immutable set search_path=pg_catalog, pg_temp;
+comment on function outbox.body_of(text,text,text,uuid,bigint,text,jsonb,jsonb) is 'The body of a delivery, in the shape of a Supabase database webhook.';
+
+create function outbox.call_handler(event_ids uuid[], payloads jsonb, function_url text, secrets text, timeout_ms integer)
   returns jsonb
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function pause_status.call_handler(uuid[],jsonb,text,text,integer) is 'Sends events in one signed request and waits for the answer: status and content, or text that says why there is none. Never raises.';
+comment on function outbox.call_handler(uuid[],jsonb,text,text,integer) is 'Sends events in one signed request and waits for the answer: status and content, or text that says why there is none. Never raises.';
 
-create function pause_status.cancel(event pause_status.webhook_queue, notes text)
+create function outbox.cancel(event outbox.events, notes text)
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function pause_status.cancel(pause_status.webhook_queue,text) is 'Settles a pending event, which the caller has locked, without sending it, and dispatches the mentor''s next one. A request that is under way already is answered 409 dead_letter.';
+comment on function outbox.cancel(outbox.events,text) is 'Settles a pending event, which the caller has locked, without sending it, and dispatches the mentor''s next one. A request that is under way already is answered 409 dead_letter.';
 
-create function pause_status.capture_key()
-  returns trigger
-  language plpgsql volatile security definer set search_path=pg_catalog, pg_temp set jit=off;
-comment on function pause_status.capture_key() is 'Queues the transition of an update that changes the mentor''s id as well: the statement trigger finds its rows by it.';
+create function outbox.capture_sql(t outbox.topics)
+  returns text
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.capture_sql(outbox.topics) is 'The function that queues an event, with its key''s next version, for each of these keys whose new state is not the known one. The first most_requests requests are posted at the commit; the rest is due.';
 
-create function pause_status.capture_mentors()
-  returns trigger
-  language plpgsql volatile security definer set search_path=pg_catalog, pg_temp set jit=off;
-comment on function pause_status.capture_mentors() is 'Remembers the status that new mentors start with, also when a mentor of that id was deleted before.';
-
-create function pause_status.capture_state(OUT attached boolean, OUT enabled boolean, OUT problem text)
+create function outbox.capture_state(t outbox.topics, OUT topic text, OUT attached boolean, OUT enabled boolean, OUT problem text)
   returns record
   language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function pause_status.capture_state() is 'Whether our triggers are on what is public.peer_mentor_profiles now, unaltered and enabled; the problem is null when all changes are captured and dispatched, or need not be because stock webhooks report them.';
+comment on function outbox.capture_state(outbox.topics) is 'Whether a topic''s triggers are on its table now, unaltered and enabled; the problem is null when all changes are captured and dispatched, or need not be because stock webhooks report them.';
 
-create function pause_status.capture_transitions()
-  returns trigger
-  language plpgsql volatile security definer set search_path=pg_catalog, pg_temp set enable_nestloop=off set jit=off;
-comment on function pause_status.capture_transitions() is 'Queues the transitions of a statement. If the outbox cannot be written, the change of the profiles fails too: no transition goes unnoticed.';
+create function outbox.carry_over(topic text, old_key text, new_key text, state jsonb)
+  returns jsonb
+  language plpgsql volatile set search_path=pg_catalog, pg_temp;
+comment on function outbox.carry_over(text,text,text,jsonb) is 'Lets a row whose key changes be known under the new key as it was under the old one; returns that state.';
 
-create function pause_status.claim(event_ids uuid[])
-  returns SETOF pause_status.webhook_queue
-  language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
-comment on function pause_status.claim(uuid[]) is 'Claims what can be claimed of these events, each for itself.';
+create function outbox.changed_sql(t outbox.topics)
+  returns text
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.changed_sql(outbox.topics) is 'The function of the topic''s triggers. If the outbox cannot be written, the change of the table fails too: nothing goes unnoticed.';
 
-create function pause_status.claim_next(mentor_ids uuid[], most integer)
+create function outbox.claim_next(event_ids uuid[], topic text, most integer)
   returns jsonb
   language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set enable_bitmapscan=off set jit=off;
-comment on function pause_status.claim_next(uuid[],integer) is 'Claims the next events of these mentors, then whatever else is due, as PauseEvents with their tokens. Waits for no lock: what somebody else holds is theirs.';
+comment on function outbox.claim_next(uuid[],text,integer) is 'Claims the next events of these events'' keys, then whatever else is due of the topic. Waits for no lock.';
 
-create function pause_status.close_unseen()
-  returns void
-  language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function pause_status.close_unseen() is 'Closes alerts of what is only noticed when it happens, an hour after the last time: nothing can tell that it is over. While its cause lasts, it happens again with the next event or change.';
-
-create function pause_status.conceal(fingerprint text)
-  returns text
-  language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function pause_status.conceal(text) is 'A fingerprint that can no longer be read, only compared: sha256:<salt>:<hash>.';
-
-create function pause_status.describe_answer(http_status integer, content text, alone boolean, result jsonb)
+create function outbox.claim_problem(event jsonb)
   returns text
   language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function pause_status.describe_answer(integer,text,boolean,jsonb) is 'What the history of an event says of the handler''s answer: all of it if the event was alone in its request, else the result for the event, else the problem''s code. Null without a status and a result.';
+comment on function outbox.claim_problem(jsonb) is 'All that is wrong with an event that is to be claimed, or null.';
 
-create function pause_status.describe_attempt(attempt pause_status.webhook_attempts)
-  returns jsonb
-  language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function pause_status.describe_attempt(pause_status.webhook_attempts) is 'An attempt as the REST contract has it.';
-
-create function pause_status.describe_dead_letter(letter pause_status.dead_letter_queue)
-  returns jsonb
-  language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function pause_status.describe_dead_letter(pause_status.dead_letter_queue) is 'A dead letter as the REST contract has it.';
-
-create function pause_status.describe_event(event pause_status.webhook_queue)
-  returns jsonb
-  language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function pause_status.describe_event(pause_status.webhook_queue) is 'An event as the REST contract has it.';
-
-create function pause_status.describe_jobs()
-  returns jsonb
-  language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function pause_status.describe_jobs() is 'pause_status.job_states() as the REST contract has it. Never raises.';
-
-create function pause_status.dispatch(event_ids uuid[], why text)
-  returns integer
-  language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
-comment on function pause_status.dispatch(uuid[],text) is 'Hands those of the events to pg_net that are due and their mentor''s lowest unsettled version; returns how many. Never raises.';
-
-create function pause_status.dispatch_at_commit()
-  returns trigger
-  language plpgsql volatile security definer set search_path=pg_catalog, pg_temp;
-comment on function pause_status.dispatch_at_commit() is 'Posts the request that an event leads, with the rights of the outbox, not of the writer. Never raises.';
-
-create function pause_status.dispatch_due(why text, at_most integer)
-  returns integer
-  language plpgsql volatile set search_path=pg_catalog, pg_temp set enable_seqscan=off set enable_bitmapscan=off set jit=off;
-comment on function pause_status.dispatch_due(text,integer) is 'Dispatches the heads of line that have been due for longest; returns how many.';
-
-create function pause_status.dispatch_next(mentor_ids uuid[])
-  returns integer
-  language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
-comment on function pause_status.dispatch_next(uuid[]) is 'Dispatches the event that is first in line of each of these mentors; returns how many.';
-
-create function pause_status.end_attempts(endings jsonb)
-  returns TABLE(event_id uuid, mentor_id uuid, verdict text)
-  language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set enable_hashjoin=off set enable_mergejoin=off set jit=off;
-comment on function pause_status.end_attempts(jsonb) is 'Ends attempts at events that the caller has locked: adds to their history and completes them (receipt), makes them pending again (transient, parked, lease, unacknowledged) or dead letters (permanent, rejected, or given up).';
-
-create function pause_status.end_attempts_each(endings jsonb)
-  returns TABLE(event_id uuid, mentor_id uuid, verdict text)
-  language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function pause_status.end_attempts_each(jsonb) is 'end_attempts(), except that one event that cannot be written does not hold up the others: it opens an alert.';
-
-create function pause_status.end_direct(calls jsonb)
-  returns integer
-  language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_custom_plan set jit=off;
-comment on function pause_status.end_direct(jsonb) is 'Counts the failure of those events that were sent directly and that the handler did not claim; returns how many will be tried again.';
-
-create function pause_status.end_leases(at_most integer)
-  returns integer
-  language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function pause_status.end_leases(integer) is 'Takes events back from claimants whose lease ran out; returns how many.';
-
-create function pause_status.end_settled(settlements jsonb)
-  returns TABLE(event_id uuid, mentor_id uuid, verdict text)
-  language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
-comment on function pause_status.end_settled(jsonb) is 'Ends the attempts whose claims these settlements still hold; returns what became of them.';
-
-create function pause_status.end_unacknowledged(at_most integer)
-  returns integer
-  language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function pause_status.end_unacknowledged(integer) is 'Ends the deliveries that nobody claimed in time, with the handler''s answer as the reason; returns how many.';
-
-create function pause_status.ending_of(event_id uuid, answer pause_status.net_answer)
-  returns jsonb
-  language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function pause_status.ending_of(uuid,pause_status.net_answer) is 'How an attempt ends that the handler did not claim.';
-
-create function pause_status.erase(event_id uuid)
-  returns jsonb
-  language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function pause_status.erase(uuid) is 'Erases a settled event with its payload, attempts, receipt and dead letters, and leaves a tombstone: erased (also when it was before), not_settled (pending, processing, or its dead letter is open) or unknown. What coordinators were told stays in public.notifications.';
-
-create function pause_status.erase_from_net(event_id uuid, mentor_id uuid)
-  returns bigint[]
-  language plpgsql volatile set search_path=pg_catalog, pg_temp set lock_timeout=100ms set jit=off;
-comment on function pause_status.erase_from_net(uuid,uuid) is 'Deletes pg_net''s answers that name an event, or a mentor unless that is null, and our requests that wait with the event; returns their ids. Never raises.';
-
-create function pause_status.erase_traces(event_id uuid, mentor_id uuid)
-  returns void
-  language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function pause_status.erase_traces(uuid,uuid) is 'Erases what names an event outside of its own rows, and the mentor if it was the last event of one without a profile.';
-
-create function pause_status.erased_as(event_id uuid, fingerprint text)
-  returns text
-  language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function pause_status.erased_as(uuid,text) is 'What a claim of an erased event is answered: completed, or payload_mismatch. Null for any other event.';
-
-create function pause_status.event_history(event_id uuid)
-  returns SETOF pause_status.webhook_attempts
-  language sql stable set search_path=pg_catalog, pg_temp;
-comment on function pause_status.event_history(uuid) is 'Every attempt at an event that has ended, oldest first.';
-
-create function pause_status.feed_by(source text)
-  returns void
-  language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function pause_status.feed_by(text) is 'Declares what reports changes: outbox, our own triggers; or webhook, stock database webhooks only, with the triggers disabled and nothing reconciled. Back at outbox, mentors start with the status they have then.';
-
-create function pause_status.find_events(query jsonb, timely boolean)
-  returns SETOF pause_status.webhook_queue
-  language plpgsql stable set search_path=pg_catalog, pg_temp set TimeZone=UTC set DateStyle=ISO, MDY set plan_cache_mode=force_custom_plan set jit=off;
-comment on function pause_status.find_events(jsonb,boolean) is 'The events that a query asks for, newest first, and one more: those created within an hour of when they occurred (timely), the others, or all (null). Between two times of occurrence the timely ones are found by when they were created, so that a day long ago is found at once.';
-
-create function pause_status.fingerprint(mentor uuid, transition text, occurred_at text, version bigint)
-  returns text
-  language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function pause_status.fingerprint(uuid,text,text,bigint) is 'What must be equal in two deliveries of one event. The time is the sender''s text: parsing would merge events.';
-
-create function pause_status.forget(relation text, key text, query text, older_than timestamp with time zone, batch integer, OUT deleted integer, OUT problem text)
-  returns record
-  language plpgsql volatile set search_path=pg_catalog, pg_temp set lock_timeout=100ms set enable_hashjoin=off set enable_mergejoin=off set jit=off;
-comment on function pause_status.forget(text,text,text,timestamp with time zone,integer) is 'Deletes a batch of what the query finds, row by row if it fails as a whole; returns how many rows, and the first error.';
-
-create function pause_status.forget_mentors(mentor_ids uuid[])
-  returns integer
-  language plpgsql volatile set search_path=pg_catalog, pg_temp set lock_timeout=100ms set jit=off;
-comment on function pause_status.forget_mentors(uuid[]) is 'Forgets those of the mentors who have neither a profile nor an event; returns how many.';
-
-create function pause_status.forget_settled()
-  returns integer
-  language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function pause_status.forget_settled() is 'Deletes a batch of what was settled longer than settings.retention_days ago; returns how many rows. Open dead letters, unsettled events and events that reached nobody are never deleted. A part that fails does not stop the others.';
-
-create function pause_status.gone_mentors(at_most integer)
-  returns uuid[]
-  language plpgsql stable set search_path=pg_catalog, pg_temp set jit=off;
-comment on function pause_status.gone_mentors(integer) is 'Mentors who have neither a profile nor an event any more.';
-
-create function pause_status.handler_address(OUT function_url text, OUT secrets text)
-  returns record
-  language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function pause_status.handler_address() is 'Where events are sent, and the secrets to sign them with; or an error that says what is missing.';
-
-create function pause_status.has_key_twice(part json)
-  returns boolean
-  language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function pause_status.has_key_twice(json) is 'Whether it is an object with a key twice, of which jsonb would keep the last. Objects inside it are not looked at.';
-
-create function pause_status.has_unique_key(relation regclass, columns text[])
-  returns boolean
-  language sql stable set search_path=pg_catalog, pg_temp;
-comment on function pause_status.has_unique_key(regclass,text[]) is 'Whether exactly these columns are unique, in all rows and at every moment: a key that may be deferred lets an id be there twice until the commit, and capture would fail the statement that does it.';
-
-create function pause_status.hold(event_ids uuid[])
-  returns SETOF pause_status.webhook_queue
-  language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
-comment on function pause_status.hold(uuid[]) is 'Claims those of the events, which the caller has locked, that can be claimed: pending, or claimed by somebody whose lease has run out, and their mentor''s lowest unsettled version.';
-
-create function pause_status.http_schema()
-  returns text
-  language sql stable set search_path=pg_catalog, pg_temp;
-comment on function pause_status.http_schema() is 'Where the extension http is, quoted; null without it. Somebody may have installed it elsewhere before us.';
-
-create function pause_status.insert_stock(readings pause_status.reading[])
-  returns void
-  language plpgsql volatile set search_path=pg_catalog, pg_temp set jit=off;
-comment on function pause_status.insert_stock(pause_status.reading[]) is 'Puts stock webhooks into the queue, which keeps them apart by their event id. Nothing else is inserted by a claim.';
-
-create function pause_status.is_authorized_again()
-  returns boolean
-  language plpgsql stable set search_path=pg_catalog, pg_temp set enable_seqscan=off set jit=off;
-comment on function pause_status.is_authorized_again() is 'Whether a delivery was claimed after the last one that was refused with 401 for its secret.';
-
-create function pause_status.is_bigint(value text)
-  returns boolean
-  language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function pause_status.is_bigint(text) is 'Whether the text is a whole number that can be cast to bigint.';
-
-create function pause_status.is_concealed_as(fingerprint text, concealed text)
-  returns boolean
-  language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function pause_status.is_concealed_as(text,text) is 'Whether this is the fingerprint that was concealed.';
-
-create function pause_status.is_first_in_line(mentor uuid, candidate bigint)
-  returns boolean
-  language plpgsql stable set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set jit=off;
-comment on function pause_status.is_first_in_line(uuid,bigint) is 'Whether no lower version of the mentor is unsettled. An event without a version waits for nobody.';
-
-create function pause_status.is_only_run(job text)
-  returns boolean
-  language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function pause_status.is_only_run(text) is 'Whether no other run of the job is under way; then none can begin before this transaction ends.';
-
-create function pause_status.is_superseded(event pause_status.webhook_queue)
-  returns boolean
-  language plpgsql stable set search_path=pg_catalog, pg_temp set enable_seqscan=off set jit=off;
-comment on function pause_status.is_superseded(pause_status.webhook_queue) is 'Whether a later event of the mentor is settled, or was and is forgotten since: sending this one would undo it. Events without a version are compared by when they were created.';
-
-create function pause_status.is_uuid(value text)
-  returns boolean
-  language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function pause_status.is_uuid(text) is 'Whether the text can be cast to uuid.';
-
-create function pause_status.iso(moment timestamp with time zone)
-  returns text
-  language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function pause_status.iso(timestamp with time zone) is 'A time as ISO 8601 in UTC with all of its microseconds, whatever the session''s TimeZone and DateStyle are: as it is sent, it is part of the fingerprint.';
-
-create function pause_status.job_states()
-  returns SETOF pause_status.job_state
-  language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function pause_status.job_states() is 'How the scheduled jobs are. A job of every minute or more often is silent after settings.alert_sweep_silent_seconds, the rarer ones after five and ten times as long. A beat that far in the future is no sign of life either.';
-
-create function pause_status.judge(endings jsonb)
-  returns SETOF pause_status.judgement
-  language plpgsql stable set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set enable_hashjoin=off set enable_mergejoin=off set jit=off;
-comment on function pause_status.judge(jsonb) is 'What these ends of attempts mean for their events; changes nothing.';
-
-create function pause_status.keeps_requests(waiting interval)
-  returns boolean
-  language plpgsql volatile set search_path=pg_catalog, pg_temp set lock_timeout=100ms;
-comment on function pause_status.keeps_requests(interval) is 'Whether pg_net has kept a request of ours for this long without sending it.';
-
-create function pause_status.lease_left(event pause_status.webhook_queue)
-  returns integer
-  language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function pause_status.lease_left(pause_status.webhook_queue) is 'Whole seconds until the claim of an event ends, from 1 to 60.';
-
-create function pause_status.list_problem(query jsonb)
-  returns text
-  language plpgsql stable set search_path=pg_catalog, pg_temp set TimeZone=UTC set DateStyle=ISO, MDY;
-comment on function pause_status.list_problem(jsonb) is 'All that is wrong with a query of events, or null.';
-
-create function pause_status.may_send_more()
-  returns boolean
-  language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function pause_status.may_send_more() is 'Whether this statement''s events are sent at the commit: true for the first 5 of a transaction. Those who settle these are handed the rest.';
-
-create function pause_status.measure(kind text)
-  returns pause_status.measurement
-  language plpgsql stable set search_path=pg_catalog, pg_temp set enable_seqscan=off set jit=off;
-comment on function pause_status.measure(text) is 'Measures for one kind of alert what the queue says.';
-
-create function pause_status.measure_jobs(kind text)
-  returns pause_status.measurement
-  language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function pause_status.measure_jobs(text) is 'Measures for one kind of alert whether the triggers and the scheduled jobs work.';
-
-create function pause_status.next_attempt(judged pause_status.judgement)
-  returns timestamp with time zone
-  language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function pause_status.next_attempt(pause_status.judgement) is 'When a released event may be sent again; null for one that is settled, or that somebody else sends.';
-
-create function pause_status.next_of(mentor_ids uuid[])
-  returns TABLE(event_id uuid)
-  language plpgsql stable set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
-comment on function pause_status.next_of(uuid[]) is 'The event that is first in line of each of these mentors, unless it waits for a retry.';
-
-create function pause_status.not_sent(refuses boolean, waiting interval, tried uuid[], at_most integer)
-  returns SETOF pause_status.webhook_queue
-  language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_custom_plan set jit=off set lock_timeout=100ms;
-comment on function pause_status.not_sent(boolean,interval,uuid[],integer) is 'Heads of line that pg_net refused, or whose request it has kept for this long. Without locks on them: the handler needs these rows while it is called.';
-
-create function pause_status.notification_id(event_id uuid, coordinator_id uuid)
+create function outbox.claimed_id(event jsonb)
   returns uuid
   language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function pause_status.notification_id(uuid,uuid) is 'The id of what a coordinator is told about an event: the same each time, so a receipt can name it beforehand.';
+comment on function outbox.claimed_id(jsonb) is 'The id of an event that is to be claimed, however it is written; null if the event is malformed.';
 
-create function pause_status.notify(readings pause_status.reading[])
-  returns uuid[]
-  language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set enable_hashjoin=off set enable_mergejoin=off set jit=off;
-comment on function pause_status.notify(pause_status.reading[]) is 'Notifies the coordinators of each event that nobody was notified of, unless it is superseded. Returns the events whose receipts it wrote.';
+create function outbox.close_unseen()
+  returns void
+  language plpgsql volatile set search_path=pg_catalog, pg_temp;
+comment on function outbox.close_unseen() is 'Closes alerts of what is only noticed when it happens, an hour after the last time: nothing can tell that it is over. While its cause lasts, it happens again with the next event or change.';
 
-create function pause_status.old_rows(OUT relation text, OUT key text, OUT keep interval, OUT rounds integer, OUT query text)
-  returns SETOF record
-  language sql stable set search_path=pg_catalog, pg_temp;
-comment on function pause_status.old_rows() is 'What retention deletes: the rows of a relation whose key the query finds, older than its $1. Keep is how long they are kept, null for settings.retention_days; rounds is how many batches one run deletes at most.';
+create function outbox.column_problem(t outbox.topics, name text, OUT problem text, OUT cure text)
+  returns record
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.column_problem(outbox.topics,text) is 'What is wrong with a column, and what to do; or null.';
 
-create function pause_status.open_alerts()
+create function outbox.columns_sql(t outbox.topics)
+  returns text
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.columns_sql(outbox.topics) is 'The names and types of old and new in a condition and a payload.';
+
+create function outbox.compared_sql(t outbox.topics, alias text)
+  returns text
+  language plpgsql immutable set search_path=pg_catalog, pg_temp;
+comment on function outbox.compared_sql(outbox.topics,text) is 'SQL for what of a row an update must change to be looked at.';
+
+create function outbox.conceal(fingerprint text)
+  returns text
+  language plpgsql volatile set search_path=pg_catalog, pg_temp;
+comment on function outbox.conceal(text) is 'A fingerprint that can no longer be read, only compared: sha256:<salt>:<hash>.';
+
+create function outbox.describe_answer(http_status integer, content text, alone boolean, result jsonb)
+  returns text
+  language plpgsql immutable set search_path=pg_catalog, pg_temp;
+comment on function outbox.describe_answer(integer,text,boolean,jsonb) is 'What the history of an event says of the handler''s answer: all of it if the event was alone in its request, else the result for the event, else the problem''s code. Null without a status and a result.';
+
+create function outbox.describe_attempt(attempt outbox.attempts)
   returns jsonb
   language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function pause_status.open_alerts() is 'The open alerts as the REST contract has them, oldest first.';
+comment on function outbox.describe_attempt(outbox.attempts) is 'An attempt as the REST contract has it.';
 
-create function pause_status.other_ways_in(watched regclass)
-  returns SETOF text
-  language sql stable set search_path=pg_catalog, pg_temp set quote_all_identifiers=off;
-comment on function pause_status.other_ways_in(regclass) is 'How to close the ways to write mentors by the name of another table, which fires no statement triggers of this one.';
+create function outbox.describe_dead_letter(letter outbox.dead_letters)
+  returns jsonb
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.describe_dead_letter(outbox.dead_letters) is 'A dead letter as the REST contract has it.';
 
-create function pause_status.outage_backoff(failures integer, failing_since timestamp with time zone)
-  returns interval
-  language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function pause_status.outage_backoff(integer,timestamp with time zone) is 'How long to wait at least once the attempts are used up: a quarter of the time that it has failed, with jitter.';
+create function outbox.describe_event(event outbox.events)
+  returns jsonb
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.describe_event(outbox.events) is 'An event as the REST contract has it.';
 
-create function pause_status.pace(job text, command text, wanted text)
+create function outbox.describe_jobs()
+  returns jsonb
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.describe_jobs() is 'outbox.job_states() as the REST contract has it. Never raises.';
+
+create function outbox.describe_topics()
+  returns jsonb
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.describe_topics() is 'outbox.capture_state() of each topic as the REST contract has it.';
+
+create function outbox.detach(t outbox.topics)
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function pause_status.pace(text,text,text) is 'Schedules a job, or changes how often it runs: pg_cron keeps a row for each run, so an idle database is swept less.';
+comment on function outbox.detach(outbox.topics) is 'Drops the triggers of a topic.';
 
-create function pause_status.pace_jobs()
-  returns void
-  language plpgsql volatile set search_path=pg_catalog, pg_temp set enable_seqscan=off set jit=off;
-comment on function pause_status.pace_jobs() is 'Runs the sweep and the direct calls every five seconds while something is unsettled, and less often otherwise.';
+create function outbox.dispatch(event_ids uuid[], why text)
+  returns integer
+  language plpgsql volatile set search_path=pg_catalog, pg_temp;
+comment on function outbox.dispatch(uuid[],text) is 'Hands those of the events to pg_net that are due and first in line; returns how many. Never raises. A topic that cannot be sent does not hold up the others.';
 
-create function pause_status.park(event_ids uuid[])
+create function outbox.dispatch_at_commit()
+  returns trigger
+  language plpgsql volatile security definer set search_path=pg_catalog, pg_temp;
+comment on function outbox.dispatch_at_commit() is 'Posts the request that an event leads, with the rights of the outbox, not of the writer. Never raises.';
+
+create function outbox.dispatch_due(why text, at_most integer)
+  returns integer
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set enable_seqscan=off set enable_bitmapscan=off set jit=off;
+comment on function outbox.dispatch_due(text,integer) is 'Dispatches the heads of line that have been due for longest; returns how many.';
+
+create function outbox.dispatch_next(event_ids uuid[])
+  returns integer
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
+comment on function outbox.dispatch_next(uuid[]) is 'Dispatches the event that is first in line of each of these events'' keys; returns how many.';
+
+create function outbox.dispatch_request(topic text, event_ids uuid[], body jsonb, why text)
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
-comment on function pause_status.park(uuid[]) is 'Takes events that wait behind an earlier one of their mentor out of what is due, until release_next() puts them back.';
+comment on function outbox.dispatch_request(text,uuid[],jsonb,text) is 'Hands pg_net one request with these events, whose bodies are given as an array.';
 
-create function pause_status.parse_object(value text)
+create function outbox.end_attempts(endings jsonb)
+  returns TABLE(event_id uuid, verdict text)
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set enable_hashjoin=off set enable_mergejoin=off set jit=off;
+comment on function outbox.end_attempts(jsonb) is 'Ends attempts at events that the caller has locked: adds to their history and completes them (receipt), makes them pending again (transient, parked, lease, unacknowledged) or dead letters (permanent, rejected, or given up).';
+
+create function outbox.end_attempts_each(endings jsonb)
+  returns TABLE(event_id uuid, verdict text)
+  language plpgsql volatile set search_path=pg_catalog, pg_temp;
+comment on function outbox.end_attempts_each(jsonb) is 'end_attempts(), except that one event that cannot be written does not hold up the others: it opens an alert.';
+
+create function outbox.end_direct(calls jsonb)
+  returns integer
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_custom_plan set jit=off;
+comment on function outbox.end_direct(jsonb) is 'Counts the failure of those events that were sent directly and that the handler did not claim; returns how many will be tried again.';
+
+create function outbox.end_leases(at_most integer)
+  returns integer
+  language plpgsql volatile set search_path=pg_catalog, pg_temp;
+comment on function outbox.end_leases(integer) is 'Takes events back from claimants whose lease ran out; returns how many.';
+
+create function outbox.end_settled(settlements jsonb)
+  returns TABLE(event_id uuid, verdict text)
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
+comment on function outbox.end_settled(jsonb) is 'Ends the attempts whose claims these settlements still hold; returns what became of them.';
+
+create function outbox.end_unacknowledged(at_most integer)
+  returns integer
+  language plpgsql volatile set search_path=pg_catalog, pg_temp;
+comment on function outbox.end_unacknowledged(integer) is 'Ends the deliveries that nobody claimed in time, with the handler''s answer as the reason; returns how many.';
+
+create function outbox.ending_of(event_id uuid, answer outbox.net_answer)
   returns jsonb
   language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function pause_status.parse_object(text) is 'The JSON object; null when it is no JSON, no object, has a key twice itself, or holds what jsonb cannot.';
+comment on function outbox.ending_of(uuid,outbox.net_answer) is 'How an attempt ends that the handler did not claim.';
 
-create function pause_status.parse_timestamp(value text)
-  returns timestamp with time zone
-  language plpgsql stable set search_path=pg_catalog, pg_temp set TimeZone=UTC set DateStyle=ISO, MDY;
-comment on function pause_status.parse_timestamp(text) is 'The point in time, in UTC without an offset; null when the text is none.';
-
-create function pause_status.payload(event_id uuid, mentor_id uuid, old_status text, new_status text, version bigint, occurred_at text)
+create function outbox.erase(event_id uuid)
   returns jsonb
-  language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function pause_status.payload(uuid,uuid,text,text,bigint,text) is 'The body of a delivery, in the shape of a Supabase database webhook. It carries no profile data.';
+  language plpgsql volatile set search_path=pg_catalog, pg_temp;
+comment on function outbox.erase(uuid) is 'Erases a settled event with its attempts, receipt and dead letters, and leaves a tombstone: erased (also when it was before), not_settled (pending, processing, or its dead letter is open) or unknown. What a topic wrote elsewhere stays.';
 
-create function pause_status.payload_of(event pause_status.webhook_queue)
-  returns jsonb
-  language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function pause_status.payload_of(pause_status.webhook_queue) is 'What is sent for an event: the same each time, because what it is made of never changes.';
+create function outbox.erase_from_net(event_id uuid, key text)
+  returns bigint[]
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set lock_timeout=100ms set jit=off;
+comment on function outbox.erase_from_net(uuid,text) is 'Deletes pg_net''s answers that name an event, or a key unless that is null, and our requests that wait with the event; returns their ids. Never raises.';
 
-create function pause_status.pg_net_problem()
+create function outbox.erase_traces(event_id uuid, topic text, key text)
+  returns void
+  language plpgsql volatile set search_path=pg_catalog, pg_temp;
+comment on function outbox.erase_traces(uuid,text,text) is 'Erases what names an event outside of its own rows, and the key if that was its last event and its row is gone.';
+
+create function outbox.erased_as(event_id uuid, fingerprint text)
   returns text
-  language plpgsql volatile set search_path=pg_catalog, pg_temp set lock_timeout=100ms;
-comment on function pause_status.pg_net_problem() is 'Why pg_net takes no requests: not installed, not loaded, not granted, locked. Null when it takes them.';
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.erased_as(uuid,text) is 'What a claim of an erased event is answered: completed, or payload_mismatch. Null for any other event.';
 
-create function pause_status.post(delivery_id uuid, body jsonb)
-  returns void
-  language plpgsql volatile set search_path=pg_catalog, pg_temp set lock_timeout=100ms;
-comment on function pause_status.post(uuid,jsonb) is 'Hands pg_net one signed request, to be sent when the transaction has committed, and notes its id in pause_status.deliveries.';
+create function outbox.event_history(event_id uuid)
+  returns SETOF outbox.attempts
+  language sql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.event_history(uuid) is 'Every attempt at an event that has ended, oldest first.';
 
-create function pause_status.postpone(event_ids uuid[], why text, reason text)
+create function outbox.feed_by(topic text, source text)
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function pause_status.postpone(uuid[],text,text) is 'Keeps events that could not be sent at all. This is never the event''s fault, so it counts as no failure. Never raises.';
+comment on function outbox.feed_by(text,text) is 'Declares what reports the changes of a topic: outbox, our triggers; or webhook, stock database webhooks only. Back at outbox, keys start with the state they have then.';
 
-create function pause_status.postpone_refused(at_most integer)
+create function outbox.fill(template text, parts jsonb)
+  returns text
+  language plpgsql immutable set search_path=pg_catalog, pg_temp;
+comment on function outbox.fill(text,jsonb) is 'A template with its {parts} filled in.';
+
+create function outbox.find_events(query jsonb, timely boolean)
+  returns SETOF outbox.events
+  language plpgsql stable set search_path=pg_catalog, pg_temp set TimeZone=UTC set DateStyle=ISO, MDY set plan_cache_mode=force_custom_plan set jit=off;
+comment on function outbox.find_events(jsonb,boolean) is 'The events that a query asks for, newest first, and one more: those created within an hour of when they occurred (timely), the others, or all (null). Between two times of occurrence the timely ones are found by when they were created, so that a day long ago is found at once.';
+
+create function outbox.fingerprint(event jsonb)
+  returns text
+  language plpgsql immutable set search_path=pg_catalog, pg_temp;
+comment on function outbox.fingerprint(jsonb) is 'What identifies an event besides its id, in one text.';
+
+create function outbox.fingerprint(event outbox.events)
+  returns text
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.fingerprint(outbox.events) is 'The same of an event that is stored.';
+
+create function outbox.fold(topic text, key text)
+  returns uuid
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
+comment on function outbox.fold(text,text) is 'Of the waiting events of a key only the last is sent, as a change from the state before the first. If nothing is left of the change, none is. Returns the last, if there was anything to fold.';
+
+create function outbox.fold_latest(event_ids uuid[])
+  returns uuid[]
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
+comment on function outbox.fold_latest(uuid[]) is 'fold() for the keys of these events whose topics are latest_only.';
+
+create function outbox.forget(relation text, key text, query text, older_than timestamp with time zone, batch integer, OUT deleted integer, OUT problem text)
+  returns record
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set lock_timeout=100ms set enable_hashjoin=off set enable_mergejoin=off set jit=off;
+comment on function outbox.forget(text,text,text,timestamp with time zone,integer) is 'Deletes a batch of what the query finds, row by row if it fails as a whole; returns how many rows, and the first error.';
+
+create function outbox.forget_keys(topic text, keys text[])
+  returns integer
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set lock_timeout=100ms set jit=off;
+comment on function outbox.forget_keys(text,text[]) is 'Forgets those of the keys that have neither a row nor an event; returns how many.';
+
+create function outbox.forget_settled()
   returns integer
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function pause_status.postpone_refused(integer) is 'Postpones the events of requests that their commits could not hand to pg_net; returns how many.';
+comment on function outbox.forget_settled() is 'Deletes a batch of what was settled longer than settings.retention_days ago; returns how many rows. Open dead letters, unsettled events and events that reached nobody are never deleted. A part that fails does not stop the others.';
 
-create function pause_status.queue_transitions(mentor_ids uuid[], old_statuses text[], new_statuses text[], why text, most_requests integer)
-  returns integer
-  language plpgsql volatile set search_path=pg_catalog, pg_temp set jit=off;
-comment on function pause_status.queue_transitions(uuid[],text[],text[],text,integer) is 'Queues an event, with the mentor''s next version, for each of these mentors whose new status is not the known one. The first most_requests requests are posted when the transaction commits; the rest is due. Returns how many events.';
+create function outbox.gone_keys(t outbox.topics, at_most integer)
+  returns text[]
+  language plpgsql stable set search_path=pg_catalog, pg_temp set jit=off;
+comment on function outbox.gone_keys(outbox.topics,integer) is 'Keys that have neither a row nor an event any more.';
 
-create function pause_status.raise_alert(kind text, amount numeric, detail text)
-  returns void
-  language plpgsql volatile set search_path=pg_catalog, pg_temp set lock_timeout=100ms;
-comment on function pause_status.raise_alert(text,numeric,text) is 'Opens an alert of this kind, or adds to the open one. Never raises an error, and waits for nobody.';
+create function outbox.handler_address(topic text, OUT function_url text, OUT secrets text)
+  returns record
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.handler_address(text) is 'Where a topic''s events are sent, and the secrets to sign them with; or an error that says what is missing.';
 
-create function pause_status.reached_nobody(event pause_status.webhook_queue)
+create function outbox.happens_sql(t outbox.topics, old text, new text)
+  returns text
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.happens_sql(outbox.topics,text,text) is 'SQL for whether a change from one state to another is an event.';
+
+create function outbox.has_key_twice(part json)
   returns boolean
   language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function pause_status.reached_nobody(pause_status.webhook_queue) is 'Whether an event was completed although no coordinator was notified. What another orchestrator answers without a figure notified says nothing.';
+comment on function outbox.has_key_twice(json) is 'Whether it is an object with a key twice, of which jsonb would keep the last. Objects inside it are not looked at.';
 
-create function pause_status.read_events(events jsonb)
-  returns pause_status.reading[]
-  language plpgsql stable set search_path=pg_catalog, pg_temp set TimeZone=UTC set DateStyle=ISO, MDY;
-comment on function pause_status.read_events(jsonb) is 'The elements of an array of events in their order. One that is malformed has a problem, which lists all of it.';
+create function outbox.has_unique_key(relation regclass, columns text[])
+  returns boolean
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.has_unique_key(regclass,text[]) is 'Whether exactly these columns are unique, in all rows and at every moment: a key that may be deferred lets a value be there twice until the commit.';
 
-create function pause_status.recall_versions(mentor_ids uuid[])
+create function outbox.hold(event_ids uuid[])
+  returns SETOF outbox.events
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
+comment on function outbox.hold(uuid[]) is 'Claims those of the events, which the caller has locked, that can be claimed: pending, or claimed by somebody whose lease has run out, and first in line.';
+
+create function outbox.http_schema()
+  returns text
+  language sql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.http_schema() is 'Where the extension http is, quoted; null without it. Somebody may have installed it elsewhere before us.';
+
+create function outbox.insert_stock(events jsonb)
   returns void
-  language sql volatile set search_path=pg_catalog, pg_temp;
-comment on function pause_status.recall_versions(uuid[]) is 'Raises the versions of mentors to those in the queue, after a restore of one without the other.';
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set jit=off;
+comment on function outbox.insert_stock(jsonb) is 'Puts stock webhooks into the outbox, which keeps them apart by their event id. A claim inserts nothing else.';
 
-create function pause_status.receipt(event pause_status.reading, coordinator_ids uuid[])
+create function outbox.is_authorized_again()
+  returns boolean
+  language plpgsql stable set search_path=pg_catalog, pg_temp set enable_seqscan=off set jit=off;
+comment on function outbox.is_authorized_again() is 'Whether a delivery was claimed after the last one that was refused with 401 for its secret.';
+
+create function outbox.is_concealed_as(fingerprint text, concealed text)
+  returns boolean
+  language plpgsql immutable set search_path=pg_catalog, pg_temp;
+comment on function outbox.is_concealed_as(text,text) is 'Whether this is the fingerprint that was concealed.';
+
+create function outbox.is_first_in_line(topic text, key text, candidate bigint)
+  returns boolean
+  language plpgsql stable set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set jit=off;
+comment on function outbox.is_first_in_line(text,text,bigint) is 'Whether no lower version of the key is unsettled. An event without a version waits for nobody.';
+
+create function outbox.is_mentor_id(value text)
+  returns boolean
+  language plpgsql immutable set search_path=pg_catalog, pg_temp;
+comment on function outbox.is_mentor_id(text) is 'Whether the text can be the id of a mentor.';
+
+create function outbox.is_of(topic text, event_id uuid)
+  returns boolean
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.is_of(text,uuid) is 'Whether an event is not one of another topic.';
+
+create function outbox.is_only_run(job text)
+  returns boolean
+  language plpgsql volatile set search_path=pg_catalog, pg_temp;
+comment on function outbox.is_only_run(text) is 'Whether no other run of the job is under way; then none can begin before this transaction ends.';
+
+create function outbox.is_same(known outbox.events, event jsonb)
+  returns boolean
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.is_same(outbox.events,jsonb) is 'Whether a delivery is of this event. The time is compared as text: parsing would merge events.';
+
+create function outbox.is_superseded(event outbox.events)
+  returns boolean
+  language plpgsql stable set search_path=pg_catalog, pg_temp set enable_seqscan=off set jit=off;
+comment on function outbox.is_superseded(outbox.events) is 'Whether a later event of the key is settled, or was and is forgotten since: sending this one would undo it. Events without a version are compared by when they were created.';
+
+create function outbox.is_uuid(value text)
+  returns boolean
+  language plpgsql immutable set search_path=pg_catalog, pg_temp;
+comment on function outbox.is_uuid(text) is 'Whether the text can be cast to uuid.';
+
+create function outbox.iso(moment timestamp with time zone)
+  returns text
+  language plpgsql immutable set search_path=pg_catalog, pg_temp;
+comment on function outbox.iso(timestamp with time zone) is 'ISO 8601 in UTC with microseconds, whatever the session''s settings are.';
+
+create function outbox.job_states()
+  returns SETOF outbox.job_state
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.job_states() is 'How the scheduled jobs are. A job of every minute or more often is silent after settings.alert_sweep_silent_seconds, the rarer ones after five and ten times as long. A beat that far in the future is no sign of life either.';
+
+create function outbox.keeps_requests(waiting interval)
+  returns boolean
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set lock_timeout=100ms;
+comment on function outbox.keeps_requests(interval) is 'Whether pg_net has kept a request of ours for this long without sending it.';
+
+create function outbox.key_sql(t outbox.topics, alias text)
+  returns text
+  language plpgsql immutable set search_path=pg_catalog, pg_temp;
+comment on function outbox.key_sql(outbox.topics,text) is 'SQL for the key of a row; an error if the column is another one by now, whose values are not of the declared type.';
+
+create function outbox.list_problem(query jsonb)
+  returns text
+  language plpgsql stable set search_path=pg_catalog, pg_temp set TimeZone=UTC set DateStyle=ISO, MDY;
+comment on function outbox.list_problem(jsonb) is 'All that is wrong with a query of events, or null.';
+
+create function outbox.measure(kind text)
+  returns outbox.measurement
+  language plpgsql stable set search_path=pg_catalog, pg_temp set enable_seqscan=off set jit=off;
+comment on function outbox.measure(text) is 'Measures for one kind of alert what the queue says.';
+
+create function outbox.measure_jobs(kind text)
+  returns outbox.measurement
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.measure_jobs(text) is 'Measures for one kind of alert whether the triggers and the scheduled jobs work.';
+
+create function outbox.mentor_id(value text)
+  returns uuid
+  language plpgsql immutable set search_path=pg_catalog, pg_temp;
+comment on function outbox.mentor_id(text) is 'A key of the topic pause-status as an id of a mentor.';
+
+create function outbox.mentors_of(user_id uuid)
+  returns SETOF text
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.mentors_of(uuid) is 'The mentors of a coordinator: whose events they may look at.';
+
+create function outbox.next_attempt(event outbox.events, outcome text, retry_after interval)
+  returns timestamp with time zone
+  language plpgsql volatile set search_path=pg_catalog, pg_temp;
+comment on function outbox.next_attempt(outbox.events,text,interval) is 'When an event that is tried again may be sent; null if somebody else sends it.';
+
+create function outbox.next_of(event_ids uuid[])
+  returns TABLE(event_id uuid)
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
+comment on function outbox.next_of(uuid[]) is 'The event that is first in line of each of these events'' keys, unless it waits for a retry.';
+
+create function outbox.not_sent(refuses boolean, waiting interval, tried uuid[], at_most integer)
+  returns SETOF outbox.events
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_custom_plan set jit=off set lock_timeout=100ms;
+comment on function outbox.not_sent(boolean,interval,uuid[],integer) is 'Heads of line that pg_net refused, or whose request it has kept for this long. Without locks on them: the handler needs these rows while it is called.';
+
+create function outbox.note_attempts(endings jsonb)
+  returns void
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
+comment on function outbox.note_attempts(jsonb) is 'Adds attempts that end now to the history of their events.';
+
+create function outbox.note_unknown(answers jsonb)
+  returns void
+  language plpgsql volatile set search_path=pg_catalog, pg_temp;
+comment on function outbox.note_unknown(jsonb) is 'Raises an alert if a claim was answered that an event is unknown.';
+
+create function outbox.notification_id(event_id uuid, coordinator_id uuid)
+  returns uuid
+  language plpgsql immutable set search_path=pg_catalog, pg_temp;
+comment on function outbox.notification_id(uuid,uuid) is 'The id of what a coordinator is told about an event: the same each time, so a receipt can name it beforehand.';
+
+create function outbox.notify(readings outbox.pause_event[])
+  returns uuid[]
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set enable_hashjoin=off set enable_mergejoin=off set jit=off;
+comment on function outbox.notify(outbox.pause_event[]) is 'Notifies the coordinators of each event that nobody was notified of, unless it is superseded. Returns the events whose receipts it wrote.';
+
+create function outbox.old_rows(OUT relation text, OUT key text, OUT keep interval, OUT rounds integer, OUT query text)
+  returns SETOF record
+  language sql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.old_rows() is 'What retention deletes: the rows of a relation whose key the query finds, older than its $1. Keep is how long they are kept, null for settings.retention_days; rounds is how many batches one run deletes at most.';
+
+create function outbox.open_alerts()
+  returns jsonb
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.open_alerts() is 'The open alerts as the REST contract has them, oldest first.';
+
+create function outbox.other_ways_in(watched regclass)
+  returns SETOF text
+  language sql stable set search_path=pg_catalog, pg_temp set quote_all_identifiers=off;
+comment on function outbox.other_ways_in(regclass) is 'How to close the ways to write rows by the name of another table, which fires no statement triggers of this one.';
+
+create function outbox.outage_backoff(failures integer, failing_since timestamp with time zone)
+  returns interval
+  language plpgsql volatile set search_path=pg_catalog, pg_temp;
+comment on function outbox.outage_backoff(integer,timestamp with time zone) is 'How long to wait at least once the attempts are used up: a quarter of the time that it has failed, with jitter.';
+
+create function outbox.pace(job text, command text, wanted text)
+  returns void
+  language plpgsql volatile set search_path=pg_catalog, pg_temp;
+comment on function outbox.pace(text,text,text) is 'Schedules a job, or changes how often it runs: pg_cron keeps a row for each run, so an idle database is swept less.';
+
+create function outbox.pace_jobs()
+  returns void
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set enable_seqscan=off set jit=off;
+comment on function outbox.pace_jobs() is 'Runs the sweep and the direct calls every five seconds while something is unsettled, and less often otherwise.';
+
+create function outbox.park(event_ids uuid[])
+  returns void
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
+comment on function outbox.park(uuid[]) is 'Takes events that wait behind an earlier one of their key out of what is due, until release_next() puts them back.';
+
+create function outbox.parse_object(value text)
   returns jsonb
   language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function pause_status.receipt(pause_status.reading,uuid[]) is 'What the orchestrator answers when it notifies these coordinators of an event.';
+comment on function outbox.parse_object(text) is 'The JSON object; null when it is no JSON, no object, has a key twice itself, or holds what jsonb cannot.';
 
-create function pause_status.recheck(mentor_ids uuid[], reason text)
+create function outbox.parse_timestamp(value text)
+  returns timestamp with time zone
+  language plpgsql stable set search_path=pg_catalog, pg_temp set TimeZone=UTC set DateStyle=ISO, MDY;
+comment on function outbox.parse_timestamp(text) is 'The point in time, in UTC without an offset; null if it is none.';
+
+create function outbox.pause_event_problem(event jsonb)
+  returns text
+  language plpgsql immutable set search_path=pg_catalog, pg_temp;
+comment on function outbox.pause_event_problem(jsonb) is 'All that is wrong with a PauseEvent, or null.';
+
+create function outbox.pause_status_capture(keys text[], olds jsonb[], news jsonb[], is_insert boolean, why text, most_requests integer)
+  returns integer
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set jit=off;
+comment on function outbox.pause_status_capture(text[],jsonb[],jsonb[],boolean,text,integer) is 'Generated by outbox.watch().';
+
+create function outbox.pause_status_changed()
+  returns trigger
+  language plpgsql volatile security definer set search_path=pg_catalog, pg_temp set enable_nestloop=off set jit=off;
+comment on function outbox.pause_status_changed() is 'Generated by outbox.watch().';
+
+create function outbox.pg_net_problem()
+  returns text
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set lock_timeout=100ms;
+comment on function outbox.pg_net_problem() is 'Why pg_net takes no requests: not installed, not loaded, not granted, locked. Null when it takes them.';
+
+create function outbox.post(topic text, delivery_id uuid, body jsonb)
+  returns void
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set lock_timeout=100ms;
+comment on function outbox.post(text,uuid,jsonb) is 'Hands pg_net one signed request, to be sent when the transaction has committed, and notes it in outbox.deliveries.';
+
+create function outbox.postpone(event_ids uuid[], why text, reason text)
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function pause_status.recheck(uuid[],text) is 'Leaves mentors whose change could not be compared to the sweep; null when not even their ids could be read.';
+comment on function outbox.postpone(uuid[],text,text) is 'Keeps events that could not be sent at all, which counts as no failure of theirs. Never raises.';
 
-create function pause_status.recheck_mentors(at_most integer)
+create function outbox.postpone_refused(at_most integer)
   returns integer
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function pause_status.recheck_mentors(integer) is 'Queues what capture left to the sweep, and raises an alert when it could not read the changes at all.';
+comment on function outbox.postpone_refused(integer) is 'Postpones the events of requests that their commits could not hand to pg_net; returns how many.';
 
-create function pause_status.reconcile()
+create function outbox.raise_alert(kind text, amount numeric, detail text)
+  returns void
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set lock_timeout=100ms;
+comment on function outbox.raise_alert(text,numeric,text) is 'Opens an alert of this kind, or adds to the open one. Never raises an error, and waits for nobody.';
+
+create function outbox.reached_nobody(event outbox.events)
+  returns boolean
+  language plpgsql immutable set search_path=pg_catalog, pg_temp;
+comment on function outbox.reached_nobody(outbox.events) is 'Whether an event was completed although nobody was notified. A receipt without a figure notified says nothing.';
+
+create function outbox.read_pause_events(events jsonb)
+  returns outbox.pause_event[]
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.read_pause_events(jsonb) is 'The elements of an array of PauseEvents in their order. One that is malformed has a problem, which lists all of it.';
+
+create function outbox.recall_versions(topic text, keys text[], states jsonb[])
+  returns void
+  language plpgsql volatile set search_path=pg_catalog, pg_temp;
+comment on function outbox.recall_versions(text,text[],jsonb[]) is 'Raises versions to those of the events, after a restore of one without the other. A key that is not there is known by the state that is given.';
+
+create function outbox.receipt(event outbox.pause_event, coordinator_ids uuid[])
+  returns jsonb
+  language plpgsql immutable set search_path=pg_catalog, pg_temp;
+comment on function outbox.receipt(outbox.pause_event,uuid[]) is 'What the orchestrator answers when it notifies these coordinators of an event.';
+
+create function outbox.recheck(topic text, keys text[], reason text)
+  returns void
+  language plpgsql volatile set search_path=pg_catalog, pg_temp;
+comment on function outbox.recheck(text,text[],text) is 'Leaves keys whose change could not be compared to the sweep; null when not even the keys could be read.';
+
+create function outbox.recheck_keys(at_most integer)
   returns integer
-  language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_custom_plan set jit=off;
-comment on function pause_status.reconcile() is 'Queues the difference between what profiles say and what was last queued; returns how many events it made.';
+  language plpgsql volatile set search_path=pg_catalog, pg_temp;
+comment on function outbox.recheck_keys(integer) is 'Queues what capture left to the sweep, and raises an alert when it could not read the changes at all.';
 
-create function pause_status.reconcile_mentors(mentor_ids uuid[])
+create function outbox.reconcile()
   returns integer
-  language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_custom_plan set jit=off;
-comment on function pause_status.reconcile_mentors(uuid[]) is 'Queues an event for each of these mentors whose status is not the known one; returns how many.';
+  language plpgsql volatile set search_path=pg_catalog, pg_temp;
+comment on function outbox.reconcile() is 'Queues the difference between what the watched tables say and what was last queued; returns how many events it made.';
 
-create function pause_status.redrive(event_id uuid, force boolean DEFAULT false, dry_run boolean DEFAULT false)
+create function outbox.reconcile_keys(topic text, keys text[])
+  returns integer
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set jit=off;
+comment on function outbox.reconcile_keys(text,text[]) is 'Queues an event for each of these keys whose state is not the known one; returns how many.';
+
+create function outbox.reconcile_topic(t outbox.topics, at_most integer)
+  returns integer
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set jit=off;
+comment on function outbox.reconcile_topic(outbox.topics,integer) is 'Queues the difference between what a table says and what was last queued; returns how many events it made.';
+
+create function outbox.record_sql(t outbox.topics, key text, state text)
+  returns text
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.record_sql(outbox.topics,text,text) is 'SQL for the record that is sent of a state.';
+
+create function outbox.redrive(event_id uuid, force boolean DEFAULT false, dry_run boolean DEFAULT false)
   returns jsonb
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function pause_status.redrive(uuid,boolean,boolean) is 'Sends an event again that failed or that reached nobody, with as many attempts and as much time as a new one: redriven, or would_redrive (dry_run), superseded (see is_superseded(); force overrides it, for the orchestrator too), already_pending (it is on its way), not_failed (completed, and somebody was notified) or unknown.';
+comment on function outbox.redrive(uuid,boolean,boolean) is 'Sends an event again that failed or that reached nobody, with as many attempts and as much time as a new one: redriven, or would_redrive (dry_run), superseded (see is_superseded(); force overrides it, for the orchestrator too), already_pending (it is on its way), not_failed (completed, and somebody was notified) or unknown.';
 
-create function pause_status.refusal(reading pause_status.reading)
+create function outbox.refusal(event jsonb)
   returns jsonb
   language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
-comment on function pause_status.refusal(pause_status.reading) is 'Why an event could not be claimed.';
+comment on function outbox.refusal(jsonb) is 'Why an event could not be claimed.';
 
-create function pause_status.release_forgotten(at_most integer)
+create function outbox.release_forgotten(at_most integer)
   returns integer
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function pause_status.release_forgotten(integer) is 'Releases parked events that wait behind nobody, which a person''s own statement can leave; returns how many.';
+comment on function outbox.release_forgotten(integer) is 'Releases parked events that wait behind nobody, which a person''s own statement can leave; returns how many.';
 
-create function pause_status.release_next(mentor_ids uuid[])
+create function outbox.release_next(event_ids uuid[])
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
-comment on function pause_status.release_next(uuid[]) is 'Makes the next event of each of these mentors due, if it was parked behind one that is settled now.';
+comment on function outbox.release_next(uuid[]) is 'Makes the next event of each of these events'' keys due, if it was parked behind one that is settled now.';
 
-create function pause_status.replace_row()
+create function outbox.replace_row()
   returns trigger
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function pause_status.replace_row() is 'Lets an inserted row take the place of the one with its key.';
+comment on function outbox.replace_row() is 'Lets an inserted row take the place of the one with its key.';
 
-create function pause_status.request_size(event_id uuid, failures integer, largest integer)
+create function outbox.request_size(event_id uuid, failures integer, largest integer)
   returns integer
   language plpgsql stable set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set jit=off;
-comment on function pause_status.request_size(uuid,integer,integer) is 'How many events may travel with this one. Halved by every request that was answered with an error of its own, so that an event that spoils requests soon travels alone. An outage (no answer, 429, 502, 503) changes nothing.';
+comment on function outbox.request_size(uuid,integer,integer) is 'How many events may travel with this one. Halved by every request that was answered with an error of its own, so that an event that spoils requests soon travels alone. An outage (no answer, 429, 502, 503) changes nothing.';
 
-create function pause_status.requests_waiting(at_most integer)
+create function outbox.requests_left()
+  returns integer
+  language plpgsql volatile set search_path=pg_catalog, pg_temp;
+comment on function outbox.requests_left() is 'How many requests this statement may post at the commit: 5 for the first five statements of a transaction. Those who settle these are handed the rest.';
+
+create function outbox.requests_of(due_ids uuid[])
+  returns TABLE(topic text, event_ids uuid[], body jsonb)
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
+comment on function outbox.requests_of(uuid[]) is 'The requests that those of the events make which are due and first in line, with the bodies as an array. Locks them.';
+
+create function outbox.requests_waiting(at_most integer)
   returns integer
   language plpgsql volatile set search_path=pg_catalog, pg_temp set lock_timeout=100ms;
-comment on function pause_status.requests_waiting(integer) is 'How many requests pg_net has not finished yet, counted no further than at_most.';
+comment on function outbox.requests_waiting(integer) is 'How many requests pg_net has not finished yet, counted no further than at_most.';
 
-create function pause_status.require_array(elements jsonb, name text)
+create function outbox.require_array(elements jsonb, name text)
   returns void
   language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function pause_status.require_array(jsonb,text) is 'Refuses an argument that is no array, or one so long that its locks would be held for seconds.';
+comment on function outbox.require_array(jsonb,text) is 'Refuses an argument that is no array, or one so long that its locks would be held for seconds.';
 
-create function pause_status.require_boolean(value boolean, name text)
+create function outbox.require_boolean(value boolean, name text)
   returns void
   language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function pause_status.require_boolean(boolean,text) is 'Refuses an argument that is null.';
+comment on function outbox.require_boolean(boolean,text) is 'Refuses an argument that is null.';
 
-create function pause_status.resolve(event_id uuid, notes text DEFAULT NULL::text, dry_run boolean DEFAULT false)
+create function outbox.resolve(event_id uuid, notes text DEFAULT NULL::text, dry_run boolean DEFAULT false)
   returns jsonb
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function pause_status.resolve(uuid,text,boolean) is 'Closes an event without sending it, because a person has dealt with it: resolved (a dead letter, or acknowledged: it reached nobody) or cancelled (it was pending), or with dry_run would_resolve and would_cancel; in_flight (processed at this moment; retryAfterSeconds), already_resolved, not_failed or unknown.';
+comment on function outbox.resolve(uuid,text,boolean) is 'Closes an event without sending it, because a person has dealt with it: resolved (a dead letter, or acknowledged: it reached nobody) or cancelled (it was pending), or with dry_run would_resolve and would_cancel; in_flight (processed at this moment; retryAfterSeconds), already_resolved, not_failed or unknown.';
 
-create function pause_status.result_of(content text, event_id uuid)
+create function outbox.result_of(content text, event_id uuid)
   returns jsonb
   language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function pause_status.result_of(text,uuid) is 'The handler''s result for one event out of its answer to a delivery of several; null when it has none for it. The answer to a delivery of one is no list: there its HTTP status is the result.';
+comment on function outbox.result_of(text,uuid) is 'The handler''s result for one event out of its answer to a delivery of several; null when it has none for it. The answer to a delivery of one is no list: there its HTTP status is the result.';
 
-create function pause_status.send_batch(batch pause_status.webhook_queue[], function_url text, secrets text, timeout_ms integer)
+create function outbox.routine(topic text, part text)
+  returns text
+  language plpgsql immutable set search_path=pg_catalog, pg_temp;
+comment on function outbox.routine(text,text) is 'The name of a function that is generated for a topic.';
+
+create function outbox.seconds_until(moment timestamp with time zone)
+  returns integer
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.seconds_until(timestamp with time zone) is 'Whole seconds from 1 to 60, the longest lease: the clock may have been set back.';
+
+create function outbox.seed(t outbox.topics)
+  returns void
+  language plpgsql volatile set search_path=pg_catalog, pg_temp;
+comment on function outbox.seed(outbox.topics) is 'Makes the states of a table''s rows the known ones.';
+
+create function outbox.send_batch(batch outbox.events[], function_url text, secrets text, timeout_ms integer)
   returns jsonb
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function pause_status.send_batch(pause_status.webhook_queue[],text,text,integer) is 'Calls the handler for these events at once; returns for each the answer, and how it was when it was sent.';
+comment on function outbox.send_batch(outbox.events[],text,text,integer) is 'Calls the handler for these events at once; returns for each the answer, and how it was when it was sent.';
 
-create function pause_status.send_directly()
+create function outbox.send_directly()
   returns integer
   language plpgsql volatile set search_path=pg_catalog, pg_temp set enable_seqscan=off set jit=off;
-comment on function pause_status.send_directly() is 'Calls the handler for what pg_net does not send, until nothing is left or 20 seconds are over; returns how many events it sent. Does nothing without the extension http, or while another run is under way.';
+comment on function outbox.send_directly() is 'Calls the handler for what pg_net does not send, until nothing is left or 20 seconds are over; returns how many events it sent. Does nothing without the extension http, or while another run is under way.';
 
-create function pause_status.settlement_problem(settlement jsonb)
+create function outbox.settled_as(settlement jsonb, verdicts jsonb)
+  returns jsonb
+  language plpgsql stable set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
+comment on function outbox.settled_as(jsonb,jsonb) is 'What a settlement came to. Verdicts by event id.';
+
+create function outbox.settlement_problem(settlement jsonb)
   returns text
   language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function pause_status.settlement_problem(jsonb) is 'All that is wrong with a settlement, or null.';
+comment on function outbox.settlement_problem(jsonb) is 'All that is wrong with a settlement, or null.';
 
-create function pause_status.shorten(message text)
+create function outbox.shorten(message text)
   returns text
   language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function pause_status.shorten(text) is 'Makes a message fit last_error: 512 characters are at most 2 KB.';
+comment on function outbox.shorten(text) is 'Makes a message fit last_error: 512 characters are at most 2 KB.';
 
-create function pause_status.sign(id text, unix_seconds bigint, body text, secrets text)
+create function outbox.sign(id text, unix_seconds bigint, body text, secrets text)
   returns text
   language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function pause_status.sign(text,bigint,text,text) is 'The webhook-signature header of Standard Webhooks: one signature per secret, so that secrets can be rotated.';
+comment on function outbox.sign(text,bigint,text,text) is 'The webhook-signature header of Standard Webhooks: one signature per secret, so that secrets can be rotated.';
 
-create function pause_status.skip_row()
+create function outbox.skip_row()
   returns trigger
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function pause_status.skip_row() is 'Leaves a row out that a restore brings and that means nothing here.';
+comment on function outbox.skip_row() is 'Leaves out a row that a restore brings and that means nothing here.';
 
-create function pause_status.sort_silent(at_most integer)
-  returns pause_status.webhook_queue[]
+create function outbox.sort_silent(at_most integer)
+  returns outbox.events[]
   language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_custom_plan set jit=off set lock_timeout=100ms;
-comment on function pause_status.sort_silent(integer) is 'The events whose delivery nobody claimed in time, locked. Deliveries that were posted late or came before their turn are dealt with here, and left out.';
+comment on function outbox.sort_silent(integer) is 'The events whose delivery nobody claimed in time, locked. Deliveries that were posted late or came before their turn are dealt with here, and left out.';
 
-create function pause_status.strike(names text[])
+create function outbox.state_sql(t outbox.topics, alias text)
+  returns text
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.state_sql(outbox.topics,text) is 'SQL for the watched columns of a row, in the words that are sent; null if a value means none of them.';
+
+create function outbox.strike(names text[])
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function pause_status.strike(text[]) is 'Takes ids out of the errors of jobs and out of alerts.';
+comment on function outbox.strike(text[]) is 'Takes ids out of the errors of jobs and out of alerts.';
 
-create function pause_status.sweep()
+create function outbox.sweep()
   returns integer
   language plpgsql volatile set search_path=pg_catalog, pg_temp set enable_seqscan=off set jit=off;
-comment on function pause_status.sweep() is 'Ends expired leases and unacknowledged deliveries, then dispatches every due head of line; returns how many it sent.';
+comment on function outbox.sweep() is 'Ends expired leases and unacknowledged deliveries, then dispatches every due head of line; returns how many it sent.';
 
-create function pause_status.take_back(request_ids bigint[])
+create function outbox.take_back(request_ids bigint[])
   returns bigint[]
   language plpgsql volatile set search_path=pg_catalog, pg_temp set lock_timeout=100ms;
-comment on function pause_status.take_back(bigint[]) is 'Takes requests out of pg_net''s queue that it has not begun to send; returns their ids.';
+comment on function outbox.take_back(bigint[]) is 'Takes requests out of pg_net''s queue that it has not begun to send; returns their ids.';
 
-create function pause_status.take_turns(readings pause_status.reading[])
+create function outbox.take_turns(readings outbox.pause_event[])
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set enable_hashjoin=off set enable_mergejoin=off set jit=off;
-comment on function pause_status.take_turns(pause_status.reading[]) is 'Lets one caller at a time notify about a mentor; otherwise two could write in either order.';
+comment on function outbox.take_turns(outbox.pause_event[]) is 'Lets one caller at a time notify about a mentor; otherwise two could write in either order.';
 
-create function pause_status.touch()
+create function outbox.tally(event outbox.events, failed boolean)
+  returns outbox.events
+  language plpgsql stable set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
+comment on function outbox.tally(outbox.events,boolean) is 'The event with its failures counted, if the attempt failed.';
+
+create function outbox.topic_problem(t outbox.topics, OUT problem text, OUT cure text)
+  returns record
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.topic_problem(outbox.topics) is 'Why the table cannot be watched so, and what to do; or null.';
+
+create function outbox.touch()
   returns trigger
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function pause_status.touch() is 'Keeps updated_at current, unless the update itself changes it.';
+comment on function outbox.touch() is 'Keeps updated_at current, unless the update itself changes it.';
 
-create function pause_status.trigger_states()
+create function outbox.trigger_of(topic text, part text)
+  returns text
+  language plpgsql immutable set search_path=pg_catalog, pg_temp;
+comment on function outbox.trigger_of(text,text) is 'The name of a topic''s trigger: insert, update or key.';
+
+create function outbox.trigger_states(t outbox.topics)
   returns TABLE(relation text, name text, is_original boolean, is_enabled boolean)
   language sql stable set search_path=pg_catalog, pg_temp set quote_all_identifiers=off;
-comment on function pause_status.trigger_states() is 'Whether the triggers that capture and dispatch are as the migrations create them, to the word, and enabled.';
+comment on function outbox.trigger_states(outbox.topics) is 'Whether the triggers that capture and dispatch are as they were created, to the word, and enabled.';
 
-create function pause_status.undo_future()
+create function outbox.triggers_of(t outbox.topics)
+  returns TABLE(name text, definition text)
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.triggers_of(outbox.topics) is 'The triggers of a topic, and how they are created.';
+
+create function outbox.undo_future()
   returns integer
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function pause_status.undo_future() is 'Ends waits and leases that are longer than any that we give: the clock was set back meanwhile. Returns how many.';
+comment on function outbox.undo_future() is 'Ends waits and leases that are longer than any that we give: the clock was set back meanwhile. Returns how many.';
 
-create function pause_status.usable_secrets()
-  returns jsonb
-  language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function pause_status.usable_secrets() is 'Whether each secret that a dispatch needs is in Vault and of the right form. Never a value, nor why not.';
-
-create function pause_status.vault_secret(name text)
-  returns text
-  language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function pause_status.vault_secret(text) is 'A secret by name, or an error that says how to store it.';
-
-create function pause_status.watch()
-  returns integer
-  language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function pause_status.watch() is 'Opens, updates and closes alerts; returns how many are open. A measure that fails does not stop the others.';
-
-create function pause_status.watch_for(alert text, measured pause_status.measurement)
+create function outbox.unwatch(topic text)
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function pause_status.watch_for(text,pause_status.measurement) is 'Opens, updates or closes the alert of this kind.';
+comment on function outbox.unwatch(text) is 'Undoes watch(). What is queued is still delivered, for which a topic with a function of its own has to wait; and versions go on where they were if the topic comes back.';
 
-create function pause_status.why_given_up(mentor uuid, version bigint, failures integer, own_failures integer, failing_since timestamp with time zone)
+create function outbox.usable_secrets()
+  returns jsonb
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.usable_secrets() is 'Whether each secret that a dispatch needs is in Vault and of the right form. Never a value, nor why not.';
+
+create function outbox.vault_secret(name text)
   returns text
-  language plpgsql stable set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set jit=off set enable_seqscan=off;
-comment on function pause_status.why_given_up(uuid,bigint,integer,integer,timestamp with time zone) is 'Why an event that may yet succeed is given up: its attempts are used up, and either others were completed meanwhile (max_attempts), or it has failed for too long (retry_for_seconds), or held up the mentor''s next event for too long (hold_up_seconds). Null: it is tried again.';
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.vault_secret(text) is 'A secret by name, or an error that says how to store it.';
 
-create function pause_status.withdraw(event_ids uuid[])
+create function outbox.visible_keys(topic text, user_id uuid)
+  returns text[]
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.visible_keys(text,uuid) is 'The keys whose events a user may look at, by the function that the topic names; none if it names none.';
+
+create function outbox.watch()
+  returns integer
+  language plpgsql volatile set search_path=pg_catalog, pg_temp;
+comment on function outbox.watch() is 'Opens, updates and closes alerts; returns how many are open. A measure that fails does not stop the others.';
+
+create function outbox.watch(topic text, relation text, key text DEFAULT 'id'::text, columns text[] DEFAULT NULL::text[], operations text[] DEFAULT '{UPDATE}'::text[], words jsonb DEFAULT '{}'::jsonb, condition text DEFAULT NULL::text, payload text DEFAULT NULL::text, latest_only boolean DEFAULT false, fed_by text DEFAULT 'outbox'::text, visible_to text DEFAULT NULL::text, function_url text DEFAULT 'outbox_function_url'::text, max_attempts integer DEFAULT NULL::integer)
+  returns void
+  language plpgsql volatile set search_path=pg_catalog, pg_temp;
+comment on function outbox.watch(text,text,text,text[],text[],jsonb,text,text,boolean,text,text,text,integer) is 'Declares a topic: from now on, each change of these columns is an event. Checks everything at once, and may be called again to change a topic. Arguments: docs/topics.md.';
+
+create function outbox.watch_for(alert text, measured outbox.measurement)
+  returns void
+  language plpgsql volatile set search_path=pg_catalog, pg_temp;
+comment on function outbox.watch_for(text,outbox.measurement) is 'Opens, updates or closes the alert of this kind.';
+
+create function outbox.why_given_up(event outbox.events)
+  returns text
+  language plpgsql stable set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set jit=off;
+comment on function outbox.why_given_up(outbox.events) is 'Why an event that may yet succeed is given up: its attempts are used up, and either others were completed meanwhile, or it has failed for too long, or held up the next event of its key for too long. Null: it is tried again.';
+
+create function outbox.withdraw(event_ids uuid[])
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
-comment on function pause_status.withdraw(uuid[]) is 'Makes events due again whose delivery came to nothing through no fault of anybody: it counts as no attempt.';
+comment on function outbox.withdraw(uuid[]) is 'Makes events due again whose delivery came to nothing through no fault of anybody: it counts as no attempt.';
 
-create function public.pause_status_claim(events jsonb)
+create function outbox.written_as(value text, type text)
+  returns text
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.written_as(text,text) is 'How a value of this type is written; null if there is no such value.';
+
+create function public.outbox_claim(events jsonb)
   returns jsonb
   language plpgsql volatile security definer set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off set lock_timeout=2s;
-comment on function pause_status_claim(jsonb) is 'Claims an array of PauseEvents, each for one lease; answers in the same order, each with its eventId: claimed (token, attempt, leaseSeconds), in_flight (retryAfterSeconds), completed (receipt; also of an erased event), payload_mismatch (same key, other payload), failed (terminal), out_of_order (retryAfterSeconds: an earlier version of the mentor is unsettled), unknown_event (this outbox never queued it) or invalid (message).';
-grant execute on function pause_status_claim(jsonb) to service_role;
+comment on function outbox_claim(jsonb) is 'Claims an array of events ({eventId, topic, key, version?, occurredAt, source, record, oldRecord}), each for one lease; answers in the same order, each with its eventId: claimed (token, attempt, leaseSeconds), in_flight (retryAfterSeconds), completed (receipt; also of an erased event), payload_mismatch (same id, other event), failed (a dead letter), out_of_order (retryAfterSeconds), unknown_event (this outbox never queued it) or invalid (message).';
+grant execute on function outbox_claim(jsonb) to service_role;
 
-create function public.pause_status_erase(event_id uuid)
+create function public.outbox_erase(topic text, event_id uuid)
   returns jsonb
-  language sql volatile security definer set search_path=pg_catalog, pg_temp set lock_timeout=2s;
-comment on function pause_status_erase(uuid) is 'pause_status.erase(): erased, not_settled or unknown.';
-grant execute on function pause_status_erase(uuid) to service_role;
+  language plpgsql volatile security definer set search_path=pg_catalog, pg_temp set lock_timeout=2s;
+comment on function outbox_erase(text,uuid) is 'outbox.erase(): erased, not_settled or unknown.';
+grant execute on function outbox_erase(text,uuid) to service_role;
 
-create function public.pause_status_get_event(event_id uuid, coordinator_id uuid DEFAULT NULL::uuid)
+create function public.outbox_get_event(topic text, event_id uuid, user_id uuid DEFAULT NULL::uuid)
   returns jsonb
   language sql stable security definer set search_path=pg_catalog, pg_temp;
-comment on function pause_status_get_event(uuid,uuid) is 'An event with its attempts (the last 1000, oldest first) and its newest dead letter. Null when there is none, or when a coordinator is given whose mentor it is not.';
-grant execute on function pause_status_get_event(uuid,uuid) to service_role;
+comment on function outbox_get_event(text,uuid,uuid) is 'An event with its attempts (the last 1000, oldest first) and its newest dead letter. Null when there is none, or when a user is given who may not see it.';
+grant execute on function outbox_get_event(text,uuid,uuid) to service_role;
 
-create function public.pause_status_health()
+create function public.outbox_health()
   returns jsonb
   language plpgsql stable security definer set search_path=pg_catalog, pg_temp set lock_timeout=1s set enable_seqscan=off set jit=off;
-comment on function pause_status_health() is 'pause_status.health, the open alerts, triggers and jobs as JSON, and whether the secrets of Vault are usable; never a secret. Costs the same however much is queued.';
-grant execute on function pause_status_health() to service_role;
+comment on function outbox_health() is 'outbox.health, the open alerts, triggers and jobs as JSON, and whether the secrets of Vault are usable; never a secret. Costs the same however much is queued.';
+grant execute on function outbox_health() to service_role;
 
-create function public.pause_status_list_events(query jsonb)
+create function public.outbox_list_events(query jsonb)
   returns jsonb
   language plpgsql stable security definer set search_path=pg_catalog, pg_temp;
-comment on function pause_status_list_events(jsonb) is 'A page of events, newest first: events, and next (to be given as after) when there are more. Filters: status, mentorId, transition, occurredFrom (inclusive), occurredTo (exclusive), and coordinatorId (only their mentors).';
-grant execute on function pause_status_list_events(jsonb) to service_role;
+comment on function outbox_list_events(jsonb) is 'A page of events, newest first: events, and next (to be given as after) when there are more. Filters: topic, status, key, record (by containment), occurredFrom (inclusive), occurredTo (exclusive), and userId (only what they may see).';
+grant execute on function outbox_list_events(jsonb) to service_role;
+
+create function public.outbox_redrive(topic text, event_id uuid, force boolean DEFAULT false, dry_run boolean DEFAULT false)
+  returns jsonb
+  language plpgsql volatile security definer set search_path=pg_catalog, pg_temp;
+comment on function outbox_redrive(text,uuid,boolean,boolean) is 'outbox.redrive(), with the event after it: redriven, would_redrive, already_pending, superseded, not_failed or unknown.';
+grant execute on function outbox_redrive(text,uuid,boolean,boolean) to service_role;
+
+create function public.outbox_resolve(topic text, event_id uuid, notes text DEFAULT NULL::text, dry_run boolean DEFAULT false)
+  returns jsonb
+  language plpgsql volatile security definer set search_path=pg_catalog, pg_temp;
+comment on function outbox_resolve(text,uuid,text,boolean) is 'outbox.resolve(), with the event after it: resolved, cancelled, would_resolve, would_cancel, in_flight, already_resolved, not_failed or unknown.';
+grant execute on function outbox_resolve(text,uuid,text,boolean) to service_role;
+
+create function public.outbox_settle(settlements jsonb, topic text DEFAULT NULL::text, take integer DEFAULT 0)
+  returns jsonb
+  language plpgsql volatile security definer set search_path=pg_catalog, pg_temp set lock_timeout=2s;
+comment on function outbox_settle(jsonb,text,integer) is 'Settles an array of claimed events. Answers settled, in the same order, each with its eventId: completed, released (it will be sent again), dead (it is a dead letter now), stale (the claim is no longer this token''s; nothing was changed) or invalid (message). And next: at most take further events of the topic, claimed for the caller; with take 0 they are dispatched instead.';
+grant execute on function outbox_settle(jsonb,text,integer) to service_role;
 
 create function public.pause_status_notify(events jsonb)
   returns jsonb
   language plpgsql volatile security definer set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
-comment on function pause_status_notify(jsonb) is 'Tells the coordinators about an array of PauseEvents, in one transaction and once per event id; answers in the same order, each with its eventId: notified (receipt, replayed), payload_mismatch (same key, other payload), superseded (they were told about a later version of the mentor, and the event has no force) or invalid (message). A receipt that says notified 0 is replaced once there is somebody to notify.';
+comment on function pause_status_notify(jsonb) is 'Tells the coordinators about an array of PauseEvents, in one transaction and once per event id; answers in the same order, each with its eventId: notified (receipt, replayed), payload_mismatch (same key, other payload), superseded (they were told about a later version of the key, and the event has no force) or invalid (message). A receipt that says notified 0 is replaced once there is somebody to notify.';
 grant execute on function pause_status_notify(jsonb) to service_role;
 
-create function public.pause_status_redrive(event_id uuid, force boolean DEFAULT false, dry_run boolean DEFAULT false)
-  returns jsonb
-  language plpgsql volatile security definer set search_path=pg_catalog, pg_temp;
-comment on function pause_status_redrive(uuid,boolean,boolean) is 'pause_status.redrive(), with the event after it: redriven, would_redrive, already_pending, superseded, not_failed or unknown.';
-grant execute on function pause_status_redrive(uuid,boolean,boolean) to service_role;
-
-create function public.pause_status_resolve(event_id uuid, notes text DEFAULT NULL::text, dry_run boolean DEFAULT false)
-  returns jsonb
-  language plpgsql volatile security definer set search_path=pg_catalog, pg_temp;
-comment on function pause_status_resolve(uuid,text,boolean) is 'pause_status.resolve(), with the event after it: resolved, cancelled, would_resolve, would_cancel, in_flight, already_resolved, not_failed or unknown.';
-grant execute on function pause_status_resolve(uuid,text,boolean) to service_role;
-
-create function public.pause_status_settle(settlements jsonb, take integer DEFAULT 0)
-  returns jsonb
-  language plpgsql volatile security definer set search_path=pg_catalog, pg_temp set lock_timeout=2s;
-comment on function pause_status_settle(jsonb,integer) is 'Settles an array of claimed events. Answers settled, in the same order, each with its eventId: completed, released (it will be sent again), dead (it is a dead letter now), stale (the claim is no longer this token''s; nothing was changed) or invalid (message). And next: at most take further events, claimed for the caller; with take 0 they are dispatched instead.';
-grant execute on function pause_status_settle(jsonb,integer) to service_role;
-
-create view pause_status.health with (security_invoker=true) as
+create view outbox.health with (security_invoker=true) as
  SELECT ( SELECT COALESCE(GREATEST(ceil(EXTRACT(epoch FROM clock_timestamp() - min(q.created_at))), 0::numeric), 0::numeric)::integer AS "coalesce"
-           FROM pause_status.webhook_queue q
+           FROM outbox.events q
           WHERE (q.status = ANY (ARRAY['pending'::text, 'processing'::text])) AND (q.source = 'outbox'::text OR q.last_dispatched_at IS NOT NULL)) AS oldest_unnotified_seconds,
     ( SELECT count(*) AS count
            FROM ( SELECT
-                   FROM pause_status.webhook_queue q
+                   FROM outbox.events q
                   WHERE q.status = 'pending'::text
                  LIMIT 10000) counted) AS pending,
     ( SELECT count(*) AS count
            FROM ( SELECT
-                   FROM pause_status.webhook_queue q
+                   FROM outbox.events q
                   WHERE q.status = 'processing'::text
                  LIMIT 10000) counted) AS processing,
     ( SELECT count(*) AS count
            FROM ( SELECT
-                   FROM pause_status.webhook_queue q
+                   FROM outbox.events q
                   WHERE q.dead_letter_id IS NOT NULL
                  LIMIT 10000) counted) AS failed,
     ( SELECT count(*) AS count
            FROM ( SELECT
-                   FROM pause_status.dead_letter_queue d
+                   FROM outbox.dead_letters d
                   WHERE d.resolution IS NULL
                  LIMIT 10000) counted) AS dead_letters_open,
     ( SELECT count(*) AS count
            FROM ( SELECT
-                   FROM pause_status.webhook_queue q
+                   FROM outbox.events q
                   WHERE q.status = 'completed'::text AND (q.receipt -> 'notified'::text) = '0'::jsonb AND NOT q.receipt ? 'acknowledged'::text
                  LIMIT 10000) counted) AS without_recipients,
     ( SELECT count(*) AS count
-           FROM pause_status.latest_attempts a
+           FROM outbox.latest_attempts a
           WHERE a.ended_at > (statement_timestamp() - '00:15:00'::interval)) AS attempts_last_15_min,
     ( SELECT COALESCE(round(100.0 * count(*) FILTER (WHERE a.outcome <> 'completed'::text)::numeric / NULLIF(count(*), 0)::numeric, 1), 0::numeric) AS "coalesce"
-           FROM pause_status.latest_attempts a
+           FROM outbox.latest_attempts a
           WHERE a.ended_at > (statement_timestamp() - '00:15:00'::interval)) AS failure_rate_last_15_min,
     ( SELECT count(*) AS count
            FROM ( SELECT
-                   FROM pause_status.webhook_attempts a
+                   FROM outbox.attempts a
                   WHERE a.http_status = 401 AND a.claim_token IS NULL AND a.ended_at > (statement_timestamp() - '00:15:00'::interval) AND strpos(a.error, 'stale_signature'::text) = 0
                  LIMIT 10000) counted) AS unauthorized_last_15_min,
     ( SELECT count(*) AS count
            FROM ( SELECT
-                   FROM pause_status.webhook_queue q
+                   FROM outbox.events q
                   WHERE q.status = 'processing'::text AND q.lease_expires_at < (statement_timestamp() - '00:01:00'::interval)
                  LIMIT 10000) counted) AS expired_leases,
     ( SELECT h.last_at
-           FROM pause_status.heartbeats h
+           FROM outbox.heartbeats h
           WHERE h.job = 'sweep'::text) AS last_sweep_at,
     ( SELECT count(*) AS count
-           FROM pause_status.alerts a
+           FROM outbox.alerts a
           WHERE a.closed_at IS NULL) AS alerts_open;
-comment on view pause_status.health is 'How things stand, in one row: ages in seconds, failure_rate_last_15_min in percent of the attempts that ended, of the last 1,000 at most. Counts end at 10,000.';
+comment on view outbox.health is 'How things stand, in one row: ages in seconds, failure_rate_last_15_min in percent of the attempts that ended, of the last 1,000 at most. Counts end at 10,000.';
 
-create view pause_status.latest_attempts with (security_invoker=true) as
+create view outbox.latest_attempts with (security_invoker=true) as
  SELECT id,
     event_id,
     attempt,
@@ -1210,18 +1381,18 @@ create view pause_status.latest_attempts with (security_invoker=true) as
     error,
     duration_ms,
     ended_at
-   FROM pause_status.webhook_attempts a
+   FROM outbox.attempts a
   WHERE ended_at < (statement_timestamp() + '00:01:00'::interval)
   ORDER BY ended_at DESC
  LIMIT 1000;
-comment on view pause_status.latest_attempts is 'The last 1,000 attempts that ended.';
+comment on view outbox.latest_attempts is 'The last 1,000 attempts that ended.';
 
-select cron.schedule('pause-status-direct', '5 seconds', 'select pause_status.send_directly()');
+select cron.schedule('outbox-direct', '5 seconds', 'select outbox.send_directly()');
 
-select cron.schedule('pause-status-reconcile', '*/5 * * * *', 'select pause_status.reconcile()');
+select cron.schedule('outbox-reconcile', '*/5 * * * *', 'select outbox.reconcile()');
 
-select cron.schedule('pause-status-retention', '*/10 * * * *', 'select pause_status.forget_settled()');
+select cron.schedule('outbox-retention', '*/10 * * * *', 'select outbox.forget_settled()');
 
-select cron.schedule('pause-status-sweep', '5 seconds', 'select pause_status.sweep()');
+select cron.schedule('outbox-sweep', '5 seconds', 'select outbox.sweep()');
 
-select cron.schedule('pause-status-watch', '* * * * *', 'select pause_status.watch()');
+select cron.schedule('outbox-watch', '* * * * *', 'select outbox.watch()');

@@ -6,7 +6,7 @@ with
     join pg_namespace n on n.oid = c.relnamespace
     where c.relkind in ('r', 'v', 'c')
       and (
-        n.nspname = 'pause_status'
+        n.nspname = 'outbox'
         or (n.nspname = 'public' and c.relname in (
           'peer_mentor_profiles', 'coordinators', 'mentor_coordinators', 'notifications'
         ))
@@ -38,7 +38,7 @@ with
       'create schema ' || n.nspname || ';' || E'\ncomment on schema ' || n.nspname || ' is '
         || quote_literal(obj_description(n.oid, 'pg_namespace')) || ';'
     from pg_namespace n
-    where n.nspname = 'pause_status'
+    where n.nspname = 'outbox'
     union all
     select case o.relkind when 'c' then 1 when 'r' then 2 else 4 end, o.name,
       concat_ws(
@@ -129,12 +129,12 @@ with
     from pg_proc p
     join pg_namespace n on n.oid = p.pronamespace
     join pg_language l on l.oid = p.prolang
-    where n.nspname = 'pause_status' or (n.nspname = 'public' and p.proname like 'pause\_status\_%')
+    where n.nspname = 'outbox' or (n.nspname = 'public' and p.proname ~ '^(outbox|pause_status)_')
     union all
     select 5, j.jobname,
       'select cron.schedule(' || quote_literal(j.jobname) || ', ' || quote_literal(j.schedule) || ', '
         || quote_literal(j.command) || ');'
     from cron.job j
-    where j.jobname like 'pause-status-%'
+    where j.jobname like 'outbox-%'
   )
 select s.text from statements s order by s.rank, s.name collate "C", s.text collate "C"

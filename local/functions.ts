@@ -11,7 +11,7 @@ import type { Reaper } from "./Reaper.ts"
 import { StackError } from "./StackError.ts"
 
 export interface EdgeFunctionOptions {
-  readonly name: "handler" | "orchestrator"
+  readonly name: "handler" | "orchestrator" | "order-stage"
   /** The file that `npm run build` makes: one module with `export default { fetch }`. */
   readonly bundle: string
   readonly deno: string

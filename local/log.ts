@@ -1,7 +1,16 @@
 import { createInterface } from "node:readline"
 import type { Readable } from "node:stream"
 
-export type LogSource = "postgres" | "postgrest" | "handler" | "orchestrator" | "net" | "http" | "cron" | "stack"
+export type LogSource =
+  | "postgres"
+  | "postgrest"
+  | "handler"
+  | "orchestrator"
+  | "order-stage"
+  | "net"
+  | "http"
+  | "cron"
+  | "stack"
 
 export interface StackLog {
   readonly source: LogSource

@@ -4,8 +4,9 @@ import * as Live from "./layers/Live.ts"
 import * as Logging from "./layers/Logging.ts"
 import * as WebHandler from "./layers/WebHandler.ts"
 import { receive } from "./layers/WebhookHttp.ts"
+import { pauseStatus } from "./topics/PauseStatus.ts"
 
-const webhook = WebHandler.make(Layer.provideMerge(Live.layer, Logging.layer), receive)
+const webhook = WebHandler.make(Layer.provideMerge(Live.layer, Logging.layer), receive(pauseStatus))
 const management = WebHandler.lazy("management.mjs", () => import("./management.ts"))
 
 /** The pause-status-webhook-handler as a fetch handler. Builds and loads nothing before the first request. */

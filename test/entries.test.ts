@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Predicate } from "effect"
-import { readFileSync } from "node:fs"
+import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { openapiText } from "../local/openapi.ts"
 import * as client from "../src/entries/client.ts"
@@ -8,17 +8,26 @@ import * as http from "../src/entries/http.ts"
 import * as program from "../src/entries/index.ts"
 import * as supabase from "../src/entries/supabase.ts"
 import * as testing from "../src/entries/testing.ts"
+import * as topic from "../src/entries/topic.ts"
 
 const read = (path: string): string => readFileSync(join(import.meta.dirname, "..", path), "utf8")
 const manifest = JSON.parse(read("package.json"))
+const exampleApp = "examples/larger-app"
 const composition = read("docs/composition.md")
-const entries = { ".": program, "./http": http, "./supabase": supabase, "./client": client, "./testing": testing }
+const entries = {
+  ".": program,
+  "./topic": topic,
+  "./http": http,
+  "./supabase": supabase,
+  "./client": client,
+  "./testing": testing
+}
 
 describe("the package", () => {
   it("has one version: manifest, lock, example, changelog, contract and log", () => {
     const { version } = manifest
     const lock = JSON.parse(read("package-lock.json"))
-    const example = JSON.parse(read("examples/larger-app/package.json"))
+    const example = JSON.parse(read(`${exampleApp}/package.json`))
     assert.match(version, /^\d+\.\d+\.\d+$/)
     assert.strictEqual(program.packageVersion, version)
     assert.deepStrictEqual([lock.version, lock.packages[""].version], [version, version])
@@ -28,7 +37,7 @@ describe("the package", () => {
   })
 
   it("is tried with the Effect that it is made with: app, platform and peer", () => {
-    const { dependencies } = JSON.parse(read("examples/larger-app/package.json"))
+    const { dependencies } = JSON.parse(read(`${exampleApp}/package.json`))
     const { effect } = manifest.devDependencies
     assert.deepStrictEqual([dependencies.effect, dependencies["@effect/platform-node"]], [effect, effect])
     assert.strictEqual(manifest.peerDependencies.effect, `^${effect}`)
@@ -43,7 +52,7 @@ describe("the package", () => {
     )
   })
 
-  it.each(["./http", "./supabase", "./testing"] as const)(
+  it.each(["./topic", "./http", "./supabase", "./testing"] as const)(
     "each layer of %s has its row in docs/composition.md",
     (name) => {
       const layers = Object.entries(entries[name]).flatMap(([module, value]) =>
@@ -56,4 +65,20 @@ describe("the package", () => {
       )
     }
   )
+
+  it("what docs/topics.md shows of a topic is what the example has, which is installed and run", () => {
+    const filesBelow = (folder: string) => readdirSync(join(import.meta.dirname, "..", folder))
+    const shownIn = (page: string, language: string): ReadonlyArray<string> =>
+      [...page.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\`$`, "gms"))].map(([, code = ""]) => code)
+    const textsOf = (folder: string) => filesBelow(folder).map((name) => read(`${folder}/${name}`))
+    const programs = shownIn(read("docs/topics.md"), "ts")
+    assert.lengthOf(programs, 4)
+    const source = textsOf(`${exampleApp}/src`)
+    assert.deepStrictEqual(
+      programs.filter((program) => !source.some((text) => text.includes(program))),
+      []
+    )
+    const [declaration = ""] = shownIn(read("docs/topics.md"), "sql")
+    assert.isTrue(textsOf(`${exampleApp}/supabase/migrations`).some((text) => text.endsWith(declaration)))
+  })
 })

@@ -119,25 +119,44 @@ describe("the package", () => {
 })
 
 describe("a larger app", () => {
-  const deliver = (url: string, id: string = randomUUID(), parent = {}) => {
-    const pause = { ...newPause(), event_id: id }
-    const body = bytesOf(pause)
-    const headers = { ...standardHeaders(body, { id, seconds: Math.floor(Date.now() / 1000) }), ...parent }
-    return fetch(`${url}/api/v1/webhooks/pause-status`, {
-      method: "POST",
-      body,
-      headers: { "content-type": "application/json", ...headers }
-    })
+  const key = "sb_secret_of_the_app"
+
+  const signed = (event: { readonly event_id: string }, parent = {}) => {
+    const body = bytesOf(event)
+    const signature = standardHeaders(body, { id: event.event_id, seconds: Math.floor(Date.now() / 1000) })
+    return { method: "POST", body, headers: { "content-type": "application/json", ...signature, ...parent } }
   }
+
+  const deliver = (url: string, parent = {}) => fetch(`${url}/api/v1/webhooks/pause-status`, signed(newPause(), parent))
+
+  const newOrder = () => ({
+    topic: "order-created",
+    type: "INSERT",
+    schema: "public",
+    table: "orders",
+    event_id: randomUUID(),
+    version: 1,
+    timestamp: "2026-11-22T09:30:00.123456+00:00",
+    record: { id: randomUUID(), customer_id: "4711", total: 12.5 },
+    old_record: null
+  })
+
+  /** The names of the spans below one, each with how deep it is. */
+  const spansBelow = (spanId: string, depth = 0): ReadonlyArray<string> =>
+    project.spans.flatMap(({ name, parentSpanId, spanId: id }) =>
+      parentSpanId === spanId ? [`${depth} ${name}`].concat(spansBelow(id, depth + 1)) : []
+    )
 
   let running: Running
 
   beforeAll(async () => {
     running = await app.start({
       SUPABASE_URL: project.url,
-      SUPABASE_SECRET_KEY: "sb_secret_of_the_app",
+      SUPABASE_SECRET_KEY: key,
       WEBHOOK_SECRETS: secret,
       OTEL_TRACES_EXPORTER: "otlp",
+      OTEL_METRICS_EXPORTER: "otlp",
+      OTEL_METRIC_EXPORT_INTERVAL: "500",
       OTEL_EXPORTER_OTLP_ENDPOINT: project.url
     })
   })
@@ -145,7 +164,7 @@ describe("a larger app", () => {
 
   it("passes its strict tsc, and its own tests", async () => {
     assert.strictEqual(await app.tsc(), "")
-    assert.match(await app.node(process.execPath, ["--test"]), /^# pass 1$|^ℹ pass 1$/m)
+    assert.match(await app.node(process.execPath, ["--test"]), /^# pass 3$|^ℹ pass 3$/m)
   })
 
   it("serves its own routes", async () => {
@@ -156,14 +175,13 @@ describe("a larger app", () => {
 
   it("answers a signed delivery, with its own client, orchestrator, logger and tracer", async () => {
     const [traceId, spanId] = ["4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"]
-    const response = await deliver(running.url, randomUUID(), { traceparent: `00-${traceId}-${spanId}-01` })
+    const response = await deliver(running.url, { traceparent: `00-${traceId}-${spanId}-01` })
     assert.strictEqual(response.status, 200)
     const { receipt, status } = await response.json()
     assert.deepStrictEqual([status, receipt], ["notified", { notified: 1 }])
-    const key = "sb_secret_of_the_app"
-    assert.deepStrictEqual(project.calls, [
-      { name: "pause_status_claim", key },
-      { name: "pause_status_settle", key }
+    assert.deepStrictEqual(project.calls.splice(0), [
+      { name: "outbox_claim", key },
+      { name: "outbox_settle", key, topic: "pause-status" }
     ])
     const lines = running.lines()
     assert.isNotEmpty(lines.filter((line) => line.includes("service=orchestrator") && line.includes("level=INFO")))
@@ -172,11 +190,51 @@ describe("a larger app", () => {
       lines.filter((line) => line.startsWith("{")),
       []
     )
-    await eventually(() => project.spans.map(({ name }) => name)).toContain("Orchestrator.tell")
+    // The span of the request itself is the server's, whatever its name.
+    await eventually(() => spansBelow(spanId).toSorted().slice(1)).toEqual([
+      "1 DedupeStore.claim",
+      "1 DedupeStore.settle",
+      "1 Topic.handle",
+      "2 Orchestrator.tell"
+    ])
     const told = project.spans.find(({ name }) => name === "Orchestrator.tell")
-    const served = project.spans.find((span) => span.parentSpanId === spanId)
     assert.strictEqual(told?.traceId, traceId)
-    assert.strictEqual(told?.parentSpanId, served?.spanId)
+  })
+
+  it("handles an event of its own topic with its own service, and counts it", async () => {
+    const spanId = "53995c3f42cd8ad8"
+    const order = newOrder()
+    const traceparent = `00-${"5".repeat(32)}-${spanId}-01`
+    const response = await fetch(`${running.url}/api/v1/webhooks/order-created`, signed(order, { traceparent }))
+    assert.strictEqual(response.status, 200)
+    assert.deepStrictEqual(await response.json(), {
+      status: "handled",
+      eventId: order.event_id,
+      key: order.record.id,
+      receipt: { mail: `confirmation of ${order.record.id}` }
+    })
+    assert.deepStrictEqual(project.calls.splice(0), [
+      { name: "outbox_claim", key },
+      { name: "outbox_settle", key, topic: "order-created" }
+    ])
+    assert.isNotEmpty(running.lines().filter((line) => line.includes("service=mailer")))
+    await eventually(() => spansBelow(spanId)).toContain("2 Mailer.confirm")
+    await eventually(() => [...project.metrics]).toContain("outbox_events")
+    await eventually(() => [...project.metrics]).toContain("outbox_step_duration_ms")
+  })
+
+  it("serves its topic by fetch as well, as an Edge Function would", async () => {
+    const order = newOrder()
+    const { body, headers } = signed(order)
+    const script = `
+      Object.assign(process.env, ${JSON.stringify({ SUPABASE_URL: project.url, SUPABASE_SECRET_KEYS: JSON.stringify({ default: key }), WEBHOOK_SECRETS: secret })})
+      const { default: { fetch } } = await import("./src/edge.ts")
+      const headers = ${JSON.stringify(headers)}
+      const body = ${JSON.stringify(new TextDecoder().decode(body))}
+      const reply = await fetch(new Request("http://localhost/order-created", { method: "POST", headers, body }))
+      console.log("reply: " + reply.status + " " + await reply.text())`
+    const output = await app.node(process.execPath, ["--input-type=module", "--eval", script])
+    assert.match(output, /^reply: 200 \{"status":"handled",/m)
   })
 
   it("refuses a forged one", async () => {
@@ -201,7 +259,7 @@ describe("a larger app", () => {
     ).toBe("closed")
     letThrough()
     assert.strictEqual((await reply).status, 200)
-    assert.strictEqual(project.calls.at(-1)?.name, "pause_status_settle")
+    assert.strictEqual(project.calls.at(-1)?.name, "outbox_settle")
     assert.strictEqual(await running.ended, 130)
     assert.lengthOf(
       project.spans.filter(({ name }) => name === "Orchestrator.tell"),

@@ -1,7 +1,7 @@
 import type { Client } from "pg"
 
 // They grow with the events; a table of a page, such as the settings, may be read as it likes.
-const GROWING = /Seq Scan on (?:pause_status\.)?(webhook_queue|webhook_attempts|orchestrations)\b/
+const GROWING = /Seq Scan on (?:outbox\.)?(events|attempts|receipts)\b/
 
 const START = `
   load 'auto_explain';

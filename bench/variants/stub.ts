@@ -17,12 +17,12 @@ const claimOutcomes: Readonly<Record<string, object>> = {
 const replyTo = (url: string, body: string): Reply => {
   const eventId = /"eventId":"([^"]+)"/.exec(body)?.[1] ?? ""
   const script = eventId.slice(0, 8)
-  if (url === "/rest/v1/rpc/pause_status_claim") {
+  if (url === "/rest/v1/rpc/outbox_claim") {
     if (script === "00000503") return [503, { message: "the database is down" }]
     const claimed = { outcome: "claimed", token: 1, attempt: 1, leaseSeconds: 30 }
     return [200, [{ eventId, ...(claimOutcomes[script] ?? claimed) }]]
   }
-  if (url === "/rest/v1/rpc/pause_status_settle") {
+  if (url === "/rest/v1/rpc/outbox_settle") {
     const settled = [{ eventId, outcome: body.includes('"completed"') ? "completed" : "released" }]
     return [200, { settled, next: [] }]
   }

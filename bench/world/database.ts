@@ -108,10 +108,10 @@ export const flip = async (client: Client, table: string, mentorIds: ReadonlyArr
   return { updateMs: updated - began, commitMs: committed - updated }
 }
 
-/** A PauseEvent, as the handler makes it of what it was sent. */
+/** What the handler claims of what it was sent. */
 export interface Sent {
   readonly eventId: string
-  readonly mentorId: string
+  readonly key: string
 }
 
 const toEvent = (payload: {
@@ -122,10 +122,10 @@ const toEvent = (payload: {
   readonly old_record: { readonly status: string }
 }) => ({
   eventId: payload.event_id,
-  mentorId: payload.record.id,
-  transition: payload.record.status === "paused" ? "PAUSE" : "RESUME",
-  oldStatus: payload.old_record.status,
-  newStatus: payload.record.status,
+  topic: "pause-status",
+  key: payload.record.id,
+  record: payload.record,
+  oldRecord: payload.old_record,
   occurredAt: payload.timestamp,
   version: payload.version,
   source: "outbox"

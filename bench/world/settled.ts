@@ -1,8 +1,8 @@
 import type { Client } from "pg"
 import { createMentors, flip, takeSent } from "./database.ts"
 
-const CLAIM = "select public.pause_status_claim($1) as answers"
-const SETTLE = "select public.pause_status_settle($1) -> 'settled' as answers"
+const CLAIM = "select public.outbox_claim($1) as answers"
+const SETTLE = "select public.outbox_settle($1) -> 'settled' as answers"
 const RECEIPT = { notified: 2, notificationIds: ["n1", "n2"] }
 
 interface Answer {
@@ -43,14 +43,14 @@ const copiesOf = async (client: Client, table: string, own: Readonly<Record<stri
     select ${names.map((name) => own[name] ?? `model.${name}`).join(", ")}`
 }
 
-const QUEUE = "pause_status.webhook_queue"
-const ATTEMPTS = "pause_status.webhook_attempts"
+const QUEUE = "outbox.events"
+const ATTEMPTS = "outbox.attempts"
 
 const multiply = async (client: Client, mentorId: string, count: number): Promise<void> => {
-  const own = { event_id: "gen_random_uuid()", mentor_id: "gen_random_uuid()", leads: "null" }
+  const own = { event_id: "gen_random_uuid()", key: "gen_random_uuid()", leads: "null" }
   await client.query(
     `${await copiesOf(client, QUEUE, own)}
-     from ${QUEUE} model cross join generate_series(1, $2) where model.mentor_id = $1`,
+     from ${QUEUE} model cross join generate_series(1, $2) where model.key = $1`,
     [mentorId, count]
   )
 }
@@ -65,14 +65,14 @@ export const fillSettled = async (client: Client, count: number): Promise<void> 
     `${await copiesOf(client, ATTEMPTS, { event_id: "other.event_id" })}
      from ${QUEUE} known join ${ATTEMPTS} model on model.event_id = known.event_id
      cross join ${QUEUE} other
-     where known.mentor_id = $1 and other.mentor_id <> $1`,
+     where known.key = $1 and other.key <> $1`,
     [mentorIds[0]]
   )
 }
 
 /** So many events that are on their way to a handler that has not answered yet. */
 export const fillPending = async (client: Client, count: number): Promise<void> => {
-  await client.query("update pause_status.settings set acknowledge_timeout_seconds = 3600")
+  await client.query("update outbox.settings set acknowledge_timeout_seconds = 3600")
   const mentorIds = await createMentors(client, 1)
   await flip(client, "public.peer_mentor_profiles", mentorIds)
   await takeSent(client)

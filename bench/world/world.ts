@@ -103,7 +103,7 @@ const PG_NET_REST_MILLISECONDS = 1_200
 export const idle = async ({ client }: World): Promise<void> => {
   for (;;) {
     const { rows } = await client.query<{ busy: boolean }>(
-      `select exists (select from pause_status.webhook_queue where status in ('pending', 'processing'))
+      `select exists (select from outbox.events where status in ('pending', 'processing'))
          or exists (select from net.http_request_queue) as busy`
     )
     if (rows[0]?.busy !== true) break

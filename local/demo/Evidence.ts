@@ -20,18 +20,18 @@ export interface QueueRow {
 }
 
 const LAST_EVENT = `
-  select q.event_id, q.transition, q.version::int, q.status, q.attempts, q.delivery_id, q.last_error, q.receipt,
-    pause_status.payload_of(q)::text as body,
+  select q.event_id, case q.record ->> 'status' when 'paused' then 'PAUSE' else 'RESUME' end as transition, q.version::int, q.status, q.attempts, q.delivery_id, q.last_error, q.receipt,
+    outbox.body(q)::text as body,
     (
       select r.status_code
-      from pause_status.deliveries d
+      from outbox.deliveries d
       join net._http_response r on r.id = d.request_id
       -- One that was given back is on its way no longer: a delivery of one event has its id.
       where d.id = coalesce(q.delivery_id, q.event_id)
       limit 1
     ) as response_status
-  from pause_status.webhook_queue q
-  where q.mentor_id = $1
+  from outbox.events q
+  where q.topic = 'pause-status' and q.key = $1::text
   order by q.version desc
   limit 1`
 
@@ -46,7 +46,7 @@ const TOLD = `
 const TABLES = `
   select format('%I.%I', schemaname, tablename) as name
   from pg_catalog.pg_tables
-  where schemaname in ('public', 'pause_status') and tablename <> 'heartbeats' and tablename <> all ($1)
+  where schemaname in ('public', 'outbox') and tablename <> 'heartbeats' and tablename <> all ($1)
   order by name`
 
 const describe = ({ attempts, last_error, status }: QueueRow): string =>

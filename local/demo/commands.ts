@@ -18,8 +18,8 @@ const update = (status: string, name: string): string =>
   `update peer_mentor_profiles set status = '${status}' where full_name = '${name}'`
 
 const OUTBOX = `
-  select left(event_id::text, 8) as event, transition, version, source, status, attempts, last_error
-  from pause_status.webhook_queue order by created_at`
+  select left(event_id::text, 8) as event, record ->> 'status' as became, version, source, status, attempts, last_error
+  from outbox.events order by created_at`
 
 export const NOTIFICATIONS = `
   select left(n.event_id::text, 8) as event, p.full_name as mentor, n.transition, n.version,

@@ -4,7 +4,7 @@ export interface DeliveryLog {
   /** When the handler began with it, in milliseconds since 1970, to the millisecond. */
   readonly startedAt: number
   readonly eventId: string | undefined
-  readonly mentorId: string | undefined
+  readonly key: string | undefined
   readonly detail: string | undefined
   /** How many events it carried, when it was a batch. */
   readonly events: number | undefined
@@ -36,7 +36,7 @@ export const readDeliveryLog = (line: string): DeliveryLog | undefined => {
     outcome,
     startedAt: Date.parse(timestamp) - durationMs,
     eventId: textOf(member(message, "eventId")),
-    mentorId: textOf(member(message, "mentorId")),
+    key: textOf(member(message, "key")),
     detail: textOf(member(message, "detail")) ?? textOf(member(message, "reason")),
     events: typeof events === "number" ? events : undefined
   }

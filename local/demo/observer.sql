@@ -35,10 +35,10 @@ as $$
 begin
   perform demo.announce('queue', new.event_id, jsonb_build_object(
     'mentor', coalesce(
-      (select p.full_name from public.peer_mentor_profiles p where p.id = new.mentor_id),
-      'mentor ' || new.mentor_id
+      (select p.full_name from public.peer_mentor_profiles p where p.id::text = new.key),
+      'mentor ' || new.key
     ),
-    'transition', new.transition,
+    'transition', case new.record ->> 'status' when 'paused' then 'PAUSE' else 'RESUME' end,
     'version', new.version,
     'source', new.source,
     'before', case when tg_op = 'UPDATE' then old.status end,
@@ -81,19 +81,19 @@ $$;
 
 -- Deferred, and named to come last: the last thing that happens before the commit itself.
 create constraint trigger zz_demo_commit
-  after insert on pause_status.webhook_queue
+  after insert on outbox.events
   deferrable initially deferred
   for each row
   when (new.source = 'outbox')
   execute function demo.observe_commit();
 
 create trigger zz_demo_queue
-  after insert or update on pause_status.webhook_queue
+  after insert or update on outbox.events
   for each row
   execute function demo.observe_queue();
 
 create trigger zz_demo_orchestration
-  after insert on pause_status.orchestrations
+  after insert on outbox.receipts
   for each row
   execute function demo.observe_orchestration();
 

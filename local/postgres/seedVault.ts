@@ -16,6 +16,6 @@ export const seedVault = (databaseUrl: string, seeds: VaultSeeds): Promise<void>
   withClient(databaseUrl, async (client) => {
     const { rows } = await client.query<{ yes: boolean }>(EXISTS)
     if (rows[0]?.yes !== true) return
-    await client.query(CREATE, [seeds.webhookSecret, "pause_status_webhook_secret", "signs the webhooks"])
-    await client.query(CREATE, [seeds.functionUrl, "pause_status_function_url", "where the webhooks go"])
+    await client.query(CREATE, [seeds.webhookSecret, "outbox_webhook_secret", "signs the webhooks"])
+    await client.query(CREATE, [seeds.functionUrl, "outbox_function_url", "where the webhooks go"])
   })

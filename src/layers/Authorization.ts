@@ -6,9 +6,10 @@ import * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
 import { Authorized, Explained } from "../schema/Api.ts"
 import { Caller } from "../schema/Caller.ts"
 import { Access } from "../services/Access.ts"
+import { InvalidQuery } from "../services/ManagedTopics.ts"
 import { permit } from "../services/ManageEvents.ts"
 import { toIssues } from "../services/Payload.ts"
-import { InvalidId, InvalidQuery } from "./InvalidRequest.ts"
+import { InvalidId } from "./InvalidRequest.ts"
 import { type ReplyError, toResponse } from "./Problems.ts"
 
 /** A caller as log lines name them. */

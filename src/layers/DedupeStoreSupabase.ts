@@ -3,7 +3,6 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { PauseEvent, type PauseEvents } from "../schema/PauseEvent.ts"
 import { Receipt } from "../schema/Receipt.ts"
 import {
   AlreadyProcessed,
@@ -16,6 +15,7 @@ import {
   EventNotInOutbox,
   EventOutOfOrder,
   EventUnstorable,
+  type OutboxEvent,
   PayloadMismatch,
   type Settled,
   type Settlement
@@ -42,20 +42,16 @@ const decodeSettled = Schema.decodeUnknownEffect(
     settled: Schema.Array(
       Schema.Struct({ outcome: Schema.Literals(["completed", "released", "dead", "stale", "invalid"]) })
     ),
-    next: Schema.Array(Schema.Struct({ event: PauseEvent, ...granted }))
+    next: Schema.Array(Schema.Struct({ payload: Schema.Unknown, ...granted }))
   })
 )
 
-const toClaim = (event: PauseEvent, answer: typeof ClaimAnswer.Type): Result.Result<Claim, ClaimRefused> => {
-  const { eventId } = event
+const toClaim = ({ eventId }: OutboxEvent, answer: typeof ClaimAnswer.Type): Result.Result<Claim, ClaimRefused> => {
   switch (answer.outcome) {
-    case "claimed":
-      return Result.succeed({
-        event,
-        token: answer.token,
-        attempt: answer.attempt,
-        leaseSeconds: answer.leaseSeconds
-      })
+    case "claimed": {
+      const { attempt, leaseSeconds, token } = answer
+      return Result.succeed({ eventId, token, attempt, leaseSeconds })
+    }
     case "in_flight":
       return Result.fail(new EventInFlight({ eventId, retryAfterSeconds: answer.retryAfterSeconds }))
     case "out_of_order":
@@ -76,7 +72,7 @@ const toClaim = (event: PauseEvent, answer: typeof ClaimAnswer.Type): Result.Res
 const toSettled = (_: Settlement, { outcome }: { readonly outcome: Settled }): Settled => outcome
 
 const encodeSettlement = (settlement: Settlement) => ({
-  eventId: settlement.claim.event.eventId,
+  eventId: settlement.claim.eventId,
   token: settlement.claim.token,
   outcome: settlement.outcome,
   ...(settlement.outcome === "completed" ? { receipt: storableReceipt(settlement.receipt) } : settlement.reason)
@@ -94,7 +90,7 @@ const pair =
       : new DedupeStoreUnavailable({ operation, detail: "it answered for fewer events than it was asked" })
 
 /**
- * The outbox itself is the claim store: public.pause_status_claim and public.pause_status_settle, each one round trip
+ * The outbox itself is the claim store: public.outbox_claim and public.outbox_settle, each one round trip
  * for any number of events.
  */
 export const layer = Layer.effect(
@@ -104,11 +100,11 @@ export const layer = Layer.effect(
     return DedupeStore.of({
       claim: (events) =>
         database
-          .rpc("pause_status_claim", { events: events satisfies typeof PauseEvents.Encoded }, decodeClaims)
+          .rpc("outbox_claim", { events }, decodeClaims)
           .pipe(Effect.mapError(unavailable("claim")), Effect.flatMap(pair("claim", events, toClaim))),
-      settle: (settlements, { take }) =>
+      settle: (settlements, options) =>
         database
-          .rpc("pause_status_settle", { settlements: settlements.map(encodeSettlement), take }, decodeSettled)
+          .rpc("outbox_settle", { settlements: settlements.map(encodeSettlement), ...options }, decodeSettled)
           .pipe(
             Effect.mapError(unavailable("settle")),
             Effect.flatMap(({ next, settled }) =>

@@ -3,7 +3,7 @@ import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { EventHistory, PagePosition, StoredEvent } from "../schema/Events.ts"
-import type { EventId, MentorId } from "../schema/Identifiers.ts"
+import type { EventId } from "../schema/Identifiers.ts"
 import { EventInFlight } from "../services/DedupeStore.ts"
 import {
   type Changed,
@@ -20,10 +20,10 @@ import {
 export interface State {
   readonly events: Map<EventId, EventHistory>
   readonly erased: Set<EventId>
-  /** The newest version that each mentor's coordinators know of. */
-  readonly notified: Map<MentorId, number>
-  /** Whom each coordinator is told about. */
-  readonly mentorsOf: Map<string, ReadonlySet<MentorId>>
+  /** The newest version of each key that was handled. */
+  readonly handled: Map<string, number>
+  /** The keys whose events each user may look at. */
+  readonly visibleTo: Map<string, ReadonlySet<string>>
 }
 
 const withoutHistory = (history: EventHistory): StoredEvent => {
@@ -64,7 +64,7 @@ const cancelled = ({ attemptCount, eventId }: EventHistory, at: string, notes: s
   notes
 })
 
-const health = (events: ReadonlyArray<EventHistory>): EventStoreHealth => {
+const health = (topics: ReadonlyArray<string>, events: ReadonlyArray<EventHistory>): EventStoreHealth => {
   const countOf = (status: StoredEvent["status"]) => events.filter((event) => event.status === status).length
   return {
     oldestUnnotifiedSeconds: 0,
@@ -80,46 +80,41 @@ const health = (events: ReadonlyArray<EventHistory>): EventStoreHealth => {
     expiredLeases: 0,
     lastSweepAt: null,
     alertsOpen: [],
-    capture: { attached: true, enabled: true },
+    topics: topics.map((topic) => ({ topic, attached: true, enabled: true })),
     jobs: [],
     vault: { functionUrl: true, webhookSecret: true }
   }
 }
 
-/** Keeps events in the process, with the semantics of the database: for tests. */
-export const make = () => {
-  const state: State = { events: new Map(), erased: new Set(), notified: new Map(), mentorsOf: new Map() }
+/** Keeps events of some topics in the process, with the semantics of the database: for tests. */
+export const make = (...topics: ReadonlyArray<string>) => {
+  const state: State = { events: new Map(), erased: new Set(), handled: new Map(), visibleTo: new Map() }
 
-  const mayKnow = ({ mentorId }: EventHistory, coordinatorId: string | undefined) =>
-    coordinatorId === undefined || (state.mentorsOf.get(coordinatorId)?.has(mentorId) ?? false)
+  const mayKnow = ({ key }: EventHistory, userId: string | undefined) =>
+    userId === undefined || (state.visibleTo.get(userId)?.has(key) ?? false)
 
-  const selects = ({
-    coordinatorId,
-    cursor,
-    mentorId,
-    occurredFrom,
-    occurredTo,
-    status,
-    transition
-  }: EventSelection) => {
+  const selects = ({ cursor, key, occurredFrom, occurredTo, record = {}, status, topic, userId }: EventSelection) => {
     const from = occurredFrom === undefined ? Number.NEGATIVE_INFINITY : microseconds(occurredFrom)
     const to = occurredTo === undefined ? Number.POSITIVE_INFINITY : microseconds(occurredTo)
     const unbounded = occurredFrom === undefined && occurredTo === undefined
     return (event: EventHistory): boolean => {
       const occurred = event.occurredAt === null ? Number.NaN : microseconds(event.occurredAt)
       return (
-        mayKnow(event, coordinatorId) &&
+        event.topic === topic &&
+        mayKnow(event, userId) &&
         (status ?? event.status) === event.status &&
-        (mentorId ?? event.mentorId).toLowerCase() === event.mentorId &&
-        (transition ?? event.transition) === event.transition &&
+        (key ?? event.key) === event.key &&
+        Object.entries(record).every(([name, value]) => event.record[name] === value) &&
         (unbounded || (from <= occurred && occurred < to)) &&
         (cursor === undefined || newestFirst(cursor, event) < 0)
       )
     }
   }
 
-  const find = Effect.fnUntraced(function* (eventId: EventId) {
-    const found = [...state.events.values()].find((event) => event.eventId === eventId.toLowerCase())
+  const find = Effect.fnUntraced(function* (topic: string, eventId: EventId) {
+    const found = [...state.events.values()].find(
+      (event) => event.topic === topic && event.eventId === eventId.toLowerCase()
+    )
     return found ?? (yield* new EventUnknown({ eventId }))
   })
 
@@ -148,25 +143,25 @@ export const make = () => {
         return { events, next: last === undefined ? null : { createdAt: last.createdAt, eventId: last.eventId } }
       })
     ),
-    get: Effect.fn("EventStore.get")(function* (eventId, coordinatorId) {
-      const event = yield* find(eventId)
-      return mayKnow(event, coordinatorId) ? event : yield* new EventUnknown({ eventId })
+    get: Effect.fn("EventStore.get")(function* (topic, eventId, userId) {
+      const event = yield* find(topic, eventId)
+      return mayKnow(event, userId) ? event : yield* new EventUnknown({ eventId })
     }),
-    redrive: Effect.fn("EventStore.redrive")(function* (eventId, { dryRun = false, force = false }) {
-      const event = yield* find(eventId)
+    redrive: Effect.fn("EventStore.redrive")(function* (topic, eventId, { dryRun = false, force = false }) {
+      const event = yield* find(topic, eventId)
       if (event.status === "completed" && !event.reachedNobody) return yield* new EventNotFailed({ eventId })
       if (event.status === "pending" || event.status === "processing") {
         return changed("already_pending", withoutHistory(event))
       }
-      const told = state.notified.get(event.mentorId) ?? 0
-      if (!force && told > (event.version ?? told)) return yield* new RedriveSuperseded({ eventId })
+      const handled = state.handled.get(event.key) ?? 0
+      if (!force && handled > (event.version ?? handled)) return yield* new RedriveSuperseded({ eventId })
       if (dryRun) return changed("would_redrive", withoutHistory(event))
       const deadLetter = yield* close(event, "redriven", null)
       const unsettled = { status: "pending", completedAt: null, receipt: null, reachedNobody: false } as const
       return changed("redriven", put({ ...event, ...unsettled, failures: 0, nextAttemptAt: yield* now, deadLetter }))
     }),
-    resolve: Effect.fn("EventStore.resolve")(function* (eventId, { dryRun = false, notes = null }) {
-      const event = yield* find(eventId)
+    resolve: Effect.fn("EventStore.resolve")(function* (topic, eventId, { dryRun = false, notes = null }) {
+      const event = yield* find(topic, eventId)
       const same = withoutHistory(event)
       if (event.status === "processing") return yield* new EventInFlight({ eventId, retryAfterSeconds: 30 })
       if (event.status === "pending") {
@@ -183,18 +178,18 @@ export const make = () => {
         const receipt = { ...event.receipt, acknowledged: true, ...(notes !== null && { notes }) }
         return changed("resolved", put({ ...event, receipt }))
       }
-      state.notified.set(event.mentorId, Math.max(state.notified.get(event.mentorId) ?? 0, event.version ?? 0))
+      state.handled.set(event.key, Math.max(state.handled.get(event.key) ?? 0, event.version ?? 0))
       return changed("resolved", put({ ...event, deadLetter: yield* close(event, "resolved", notes) }))
     }),
-    erase: Effect.fn("EventStore.erase")(function* (eventId) {
+    erase: Effect.fn("EventStore.erase")(function* (topic, eventId) {
       if (state.erased.has(eventId)) return
-      const { deadLetter, status } = yield* find(eventId)
+      const { deadLetter, status } = yield* find(topic, eventId)
       const isSettled = status === "completed" || (status === "failed" && deadLetter?.resolution === "resolved")
       if (!isSettled) return yield* new EventNotSettled({ eventId })
       state.erased.add(eventId)
       state.events.delete(eventId)
     }),
-    health: Effect.fn("EventStore.health")(() => Effect.sync(() => health([...state.events.values()])))
+    health: Effect.fn("EventStore.health")(() => Effect.sync(() => health(topics, [...state.events.values()])))
   })
   return { layer, state }
 }

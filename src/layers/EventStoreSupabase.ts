@@ -69,34 +69,34 @@ export const layer = Layer.effect(
       list: Effect.fn("EventStore.list")(({ cursor, ...selection }) =>
         call(
           "list",
-          "pause_status_list_events",
+          "outbox_list_events",
           { query: { ...selection, ...(cursor !== undefined && { after: cursor }) } },
           decodePage
         )
       ),
-      get: Effect.fn("EventStore.get")(function* (eventId, coordinatorId) {
-        const args = { event_id: eventId, coordinator_id: coordinatorId ?? null }
-        const found = yield* call("get", "pause_status_get_event", args, decodeHistory)
+      get: Effect.fn("EventStore.get")(function* (topic, eventId, userId) {
+        const args = { topic, event_id: eventId, user_id: userId ?? null }
+        const found = yield* call("get", "outbox_get_event", args, decodeHistory)
         return found ?? (yield* refusal.unknown(eventId))
       }),
-      redrive: Effect.fn("EventStore.redrive")(function* (eventId, { dryRun = false, force = false }) {
-        const args = { event_id: eventId, force, dry_run: dryRun }
-        const answer = yield* call("redrive", "pause_status_redrive", args, decodeRedriven)
+      redrive: Effect.fn("EventStore.redrive")(function* (topic, eventId, { dryRun = false, force = false }) {
+        const args = { topic, event_id: eventId, force, dry_run: dryRun }
+        const answer = yield* call("redrive", "outbox_redrive", args, decodeRedriven)
         return "event" in answer ? answer : yield* refusal[answer.outcome](eventId)
       }),
-      resolve: Effect.fn("EventStore.resolve")(function* (eventId, { dryRun = false, notes = null }) {
-        const args = { event_id: eventId, notes, dry_run: dryRun }
-        const answer = yield* call("resolve", "pause_status_resolve", args, decodeResolved)
+      resolve: Effect.fn("EventStore.resolve")(function* (topic, eventId, { dryRun = false, notes = null }) {
+        const args = { topic, event_id: eventId, notes, dry_run: dryRun }
+        const answer = yield* call("resolve", "outbox_resolve", args, decodeResolved)
         if (answer.outcome === "in_flight") {
           return yield* new EventInFlight({ eventId, retryAfterSeconds: answer.retryAfterSeconds })
         }
         return "event" in answer ? answer : yield* refusal[answer.outcome](eventId)
       }),
-      erase: Effect.fn("EventStore.erase")(function* (eventId) {
-        const { outcome } = yield* call("erase", "pause_status_erase", { event_id: eventId }, decodeErased)
+      erase: Effect.fn("EventStore.erase")(function* (topic, eventId) {
+        const { outcome } = yield* call("erase", "outbox_erase", { topic, event_id: eventId }, decodeErased)
         if (outcome !== "erased") yield* refusal[outcome](eventId)
       }),
-      health: Effect.fn("EventStore.health")(() => call("health", "pause_status_health", {}, decodeHealth))
+      health: Effect.fn("EventStore.health")(() => call("health", "outbox_health", {}, decodeHealth))
     })
   })
 )

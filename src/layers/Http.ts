@@ -3,7 +3,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { eventsPath } from "../schema/Paths.ts"
-import { firstError } from "../services/Outcome.ts"
+import { firstError, type TopicError } from "../services/Outcome.ts"
 import * as Config from "./Config.ts"
 import { Internal, MethodNotAllowed, NotFound, type ReplyError, toResponse } from "./Problems.ts"
 import { type BodyLimits, discardBody, readBody } from "./RequestBody.ts"
@@ -77,7 +77,7 @@ export const echoId = (request: Request) =>
 /** Turns the end of a program into a reply, whatever it is: the problem of an error, a redacted 500 for a defect. */
 export const reply = <A, R>(
   request: Request,
-  program: Effect.Effect<A, ReplyError, R>,
+  program: Effect.Effect<A, ReplyError | TopicError, R>,
   toJson: (value: A) => string
 ): Effect.Effect<Response, never, R> =>
   Effect.matchCauseEffect(Effect.map(program, toJson), {

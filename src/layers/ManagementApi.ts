@@ -10,6 +10,7 @@ import { Caller } from "../schema/Caller.ts"
 import { checkHealth } from "../services/CheckHealth.ts"
 import { validateChange } from "../services/EventChanges.ts"
 import type { EventStore } from "../services/EventStore.ts"
+import type { ManagedTopics } from "../services/ManagedTopics.ts"
 import { changeEvent, eraseEvent, getEvent, listEvents } from "../services/ManageEvents.ts"
 import { parseBody } from "../services/Payload.ts"
 import type { Surroundings } from "../services/Surroundings.ts"
@@ -45,20 +46,22 @@ const events = HttpApiBuilder.group(
   ManagementApi,
   "events",
   Effect.fnUntraced(function* (handlers) {
-    const services = yield* Effect.context<EventStore | Http.HttpLimits>()
+    const services = yield* Effect.context<EventStore | ManagedTopics | Http.HttpLimits>()
     return handlers
-      .handle("listEvents", ({ query }) =>
-        Effect.provideContext(answered("listEvents", {}, listEvents(query)), services)
+      .handle("listEvents", ({ params, query }) =>
+        Effect.provideContext(answered("listEvents", params, listEvents(params.topic, query)), services)
       )
-      .handle("getEvent", ({ params: { eventId } }) =>
-        Effect.provideContext(answered("getEvent", { eventId }, getEvent(eventId)), services)
+      .handle("getEvent", ({ params }) =>
+        Effect.provideContext(answered("getEvent", params, getEvent(params.topic, params.eventId)), services)
       )
-      .handleRaw("changeEvent", ({ params: { eventId }, request }) => {
-        const change = Effect.flatMap(readChange(request), (change) => changeEvent(eventId, change))
-        return Effect.provideContext(answered("changeEvent", { eventId }, change), services)
+      .handleRaw("changeEvent", ({ params, request }) => {
+        const change = Effect.flatMap(readChange(request), (change) =>
+          changeEvent(params.topic, params.eventId, change)
+        )
+        return Effect.provideContext(answered("changeEvent", params, change), services)
       })
-      .handle("eraseEvent", ({ params: { eventId } }) =>
-        Effect.provideContext(answered("eraseEvent", { eventId }, eraseEvent(eventId)), services)
+      .handle("eraseEvent", ({ params }) =>
+        Effect.provideContext(answered("eraseEvent", params, eraseEvent(params.topic, params.eventId)), services)
       )
   })
 )
@@ -83,7 +86,7 @@ const system = HttpApiBuilder.group(
   ManagementApi,
   "system",
   Effect.fnUntraced(function* (handlers) {
-    const services = yield* Effect.context<EventStore | Surroundings>()
+    const services = yield* Effect.context<EventStore | ManagedTopics | Surroundings>()
     return handlers
       .handle("getHealth", () => Effect.provideContext(answeredHealth, services))
       .handle("getOpenApi", () =>
@@ -98,7 +101,8 @@ const system = HttpApiBuilder.group(
 
 /**
  * The management routes of the contract as a part of a larger Effect app: beside WebhookRouter.layer on one HttpRouter
- * they are the whole contract. They want Access, EventStore, Surroundings and HttpLimits.
+ * they are the whole contract. They want Access, EventStore, ManagedTopics, Surroundings and
+ * HttpLimits.
  *
  * @example
  * HttpRouter.serve(Layer.mergeAll(ManagementApi.layer, WebhookRouter.layer)).pipe(Layer.provide(services))

@@ -7,6 +7,7 @@ import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as HttpApi from "effect/http-api/HttpApi"
 import { Api } from "../schema/Api.ts"
+import { ManagedTopics } from "../services/ManagedTopics.ts"
 import { firstError } from "../services/Outcome.ts"
 import * as Http from "./Http.ts"
 import * as ManagementApi from "./ManagementApi.ts"
@@ -28,7 +29,7 @@ const placesOf = (): ReadonlyArray<Place> => {
     onGroup: () => {},
     onEndpoint: ({ endpoint: { method, path } }) => {
       const place = places.get(path) ?? {
-        matches: new RegExp(`^${path.replaceAll(".", "\\.").replaceAll(/:\w+/g, "[^/]+")}$`),
+        matches: new RegExp(`^${path.replaceAll(".", "\\.").replaceAll(/:(\w+)/g, "(?<$1>[^/]+)")}$`),
         methods: []
       }
       places.set(path, { ...place, methods: [...place.methods, method].toSorted() })
@@ -49,14 +50,23 @@ export class ManagementHttp extends Context.Service<
     ManagementHttp,
     Effect.gen(function* () {
       const places = placesOf()
+      const topics = new Set((yield* ManagedTopics).map(({ name }) => name))
       const routes = yield* Effect.provideService(
         HttpRouter.toHttpEffect(Layer.provide(ManagementApi.layer, HttpServer.layerServices)),
         HttpRouter.RouterConfig,
         { maxParamLength: longestPath }
       )
 
+      const isAt =
+        (path: string) =>
+        ({ matches }: Place) => {
+          const found = matches.exec(path)
+          const topic = found?.groups?.["topic"]
+          return found !== null && (topic === undefined || topics.has(topic))
+        }
+
       const expectPlace = Effect.fnUntraced(function* (path: string, method: string) {
-        const place = places.find(({ matches }) => matches.test(path))
+        const place = places.find(isAt(path))
         if (place === undefined) return yield* new NotFound()
         if (!place.methods.includes(method)) return yield* new MethodNotAllowed({ allow: place.methods.join(", ") })
       })

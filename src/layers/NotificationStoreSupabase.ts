@@ -12,7 +12,7 @@ import {
   NotificationStoreUnavailable,
   type Written,
   type WriteRefused
-} from "../services/NotificationStore.ts"
+} from "../topics/NotificationStore.ts"
 import { SupabaseRest } from "./SupabaseRest.ts"
 
 const Answer = Schema.Union([

@@ -2,7 +2,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import type * as Schema from "effect/Schema"
-import type { OrchestratorUnavailable } from "../services/OrchestratorClient.ts"
+import type { OrchestratorUnavailable } from "../topics/OrchestratorClient.ts"
 import * as Config from "./Config.ts"
 import { promiseWithin } from "./Deadline.ts"
 

@@ -14,7 +14,7 @@ import {
   type OrchestratorError,
   OrchestratorRefused,
   OrchestratorUnavailable
-} from "../services/OrchestratorClient.ts"
+} from "../topics/OrchestratorClient.ts"
 import * as Config from "./Config.ts"
 import { Fetch } from "./Fetch.ts"
 import { type CallFailed, failedStatus, makeSend } from "./OrchestratorCall.ts"

@@ -7,7 +7,7 @@ import {
   type OrchestratorError,
   OrchestratorRefused,
   OrchestratorUnavailable
-} from "../services/OrchestratorClient.ts"
+} from "../topics/OrchestratorClient.ts"
 
 /** What a memory orchestrator does when it is called. */
 export type Behaviour = "accept" | "refuse" | "fail" | "hang" | "accept and lose the reply"

@@ -8,10 +8,13 @@ import type {
   EventUnknown,
   RedriveSuperseded
 } from "../services/EventStore.ts"
-import type { WebhookError } from "../services/Outcome.ts"
-import type { OrchestrationError } from "../services/PauseOrchestrator.ts"
+import type { Release } from "../services/DedupeStore.ts"
+import type { InvalidQuery, TopicUnknown } from "../services/ManagedTopics.ts"
+import type { TopicError, WebhookError } from "../services/Outcome.ts"
+import type { OrchestratorError } from "../topics/OrchestratorClient.ts"
+import type { OrchestrationError } from "../topics/PauseOrchestrator.ts"
 import type { Misconfigured } from "./Config.ts"
-import type { InvalidId, InvalidQuery } from "./InvalidRequest.ts"
+import type { InvalidId } from "./InvalidRequest.ts"
 
 /** A request that no program of ours is for. */
 export class NotFound extends Data.TaggedError("NotFound") {
@@ -56,17 +59,33 @@ type ManagementError =
   | AccessError
   | InvalidQuery
   | InvalidId
+  | TopicUnknown
   | EventUnknown
   | RedriveSuperseded
   | EventNotFailed
   | EventNotSettled
   | EventStoreUnavailable
-export type ReplyError = RequestError | WebhookError | OrchestrationError | ManagementError | Misconfigured | Internal
+export type ReplyError =
+  | RequestError
+  | WebhookError<OrchestratorError>
+  | OrchestrationError
+  | ManagementError
+  | Misconfigured
+  | Internal
+
+type AnyError = ReplyError | TopicError
 
 interface Row {
   readonly status: number
   readonly code: ProblemCode
 }
+
+// Errors of a topic that have a code of their own.
+const topicRows = {
+  OrchestratorRefused: { status: 502, code: "orchestrator_refused" },
+  OrchestratorUnavailable: { status: 502, code: "orchestrator_unavailable" },
+  OrchestratorCircuitOpen: { status: 503, code: "circuit_open" }
+} as const
 
 /** Every error, its status and its code: the one place where they meet. */
 export const table: { readonly [Tag in ReplyError["_tag"]]: Row } = {
@@ -82,6 +101,7 @@ export const table: { readonly [Tag in ReplyError["_tag"]]: Row } = {
   CredentialsRejected: { status: 401, code: "unauthorized" },
   NotAllowed: { status: 403, code: "forbidden" },
   NotFound: { status: 404, code: "not_found" },
+  TopicUnknown: { status: 404, code: "not_found" },
   EventUnknown: { status: 404, code: "not_found" },
   MethodNotAllowed: { status: 405, code: "method_not_allowed" },
   AlreadyProcessed: { status: 409, code: "already_processed" },
@@ -97,9 +117,7 @@ export const table: { readonly [Tag in ReplyError["_tag"]]: Row } = {
   UnsupportedMediaType: { status: 415, code: "unsupported_media_type" },
   PayloadMismatch: { status: 422, code: "payload_mismatch" },
   EventUnstorable: { status: 422, code: "payload_mismatch" },
-  OrchestratorRefused: { status: 502, code: "orchestrator_refused" },
-  OrchestratorUnavailable: { status: 502, code: "orchestrator_unavailable" },
-  OrchestratorCircuitOpen: { status: 503, code: "circuit_open" },
+  ...topicRows,
   DedupeStoreUnavailable: { status: 503, code: "store_unavailable" },
   NotificationStoreUnavailable: { status: 503, code: "store_unavailable" },
   EventStoreUnavailable: { status: 503, code: "store_unavailable" },
@@ -107,6 +125,18 @@ export const table: { readonly [Tag in ReplyError["_tag"]]: Row } = {
   Misconfigured: { status: 503, code: "misconfigured" },
   Internal: { status: 500, code: "internal" }
 }
+
+/** The rows of all other errors of topics: what becomes of the event says what the sender does. */
+const releaseRows: { readonly [Kind in Release["kind"]]: Row } = {
+  permanent: { status: 502, code: "handler_refused" },
+  transient: { status: 502, code: "handler_unavailable" },
+  parked: { status: 503, code: "handler_parked" }
+}
+
+// By its release and not by its tag alone: a topic may call an error of its own NotFound.
+const isListed = (error: AnyError): error is ReplyError => !("release" in error) || Object.hasOwn(topicRows, error._tag)
+
+const rowOf = (error: AnyError): Row => (isListed(error) ? table[error._tag] : releaseRows[error.release.kind])
 
 const titles: Readonly<Record<number, string>> = {
   400: "Bad Request",
@@ -124,100 +154,68 @@ const titles: Readonly<Record<number, string>> = {
   503: "Service Unavailable"
 }
 
+const databaseAway = "The database is unavailable; try again later"
+
 // What an outsider may know of a wrong setting or an unreachable store is that there is one.
-const detailOf = (error: ReplyError): string => {
-  switch (error._tag) {
-    case "SignatureRejected":
-      return "The delivery is not signed by a sender we know"
-    case "Misconfigured":
-      return "A setting of this function is missing or wrong; its log names it"
-    case "DedupeStoreUnavailable":
-    case "NotificationStoreUnavailable":
-    case "EventStoreUnavailable":
-      return "The database is unavailable; try again later"
-    case "KeysUnavailable":
-      return "The project's signing keys are unavailable; try again later, or use the project's secret key"
-    default:
-      return error.message
-  }
+const details: { readonly [Tag in ReplyError["_tag"]]?: string } = {
+  SignatureRejected: "The delivery is not signed by a sender we know",
+  Misconfigured: "A setting of this function is missing or wrong; its log names it",
+  DedupeStoreUnavailable: databaseAway,
+  NotificationStoreUnavailable: databaseAway,
+  EventStoreUnavailable: databaseAway,
+  KeysUnavailable: "The project's signing keys are unavailable; try again later, or use the project's secret key"
 }
 
-const extras = (error: ReplyError): Partial<Problem> => {
-  switch (error._tag) {
-    case "InvalidPayload":
-    case "InvalidQuery":
-    case "InvalidId":
-      return { issues: error.issues }
-    case "AlreadyProcessed":
-      return { eventId: error.eventId, receipt: error.receipt }
-    case "SignatureStale":
-      return { skewSeconds: error.skewSeconds }
-    case "OrchestratorRefused":
-      return { eventId: error.eventId, retryable: false }
-    case "OrchestratorUnavailable":
-      return { eventId: error.eventId, retryable: true }
-    case "EventInFlight":
-    case "EventOutOfOrder":
-    case "EventNotInOutbox":
-    case "EventDeadLettered":
-    case "EventSuperseded":
-    case "EventUnknown":
-    case "RedriveSuperseded":
-    case "EventNotFailed":
-    case "EventNotSettled":
-    case "EventUnstorable":
-    case "PayloadMismatch":
-    case "OrchestratorCircuitOpen":
-      return { eventId: error.eventId }
-    default:
-      return {}
-  }
+const challenges: { readonly [Tag in ReplyError["_tag"]]?: string } = {
+  SignatureRejected: "Signature",
+  SignatureStale: "Signature",
+  CredentialsRejected: "Bearer"
 }
+
+const extras = (error: AnyError): Partial<Problem> => ({
+  ...("eventId" in error && error.eventId !== undefined && { eventId: error.eventId }),
+  ...("issues" in error && { issues: error.issues }),
+  ...("receipt" in error && { receipt: error.receipt }),
+  ...("release" in error && error.release.kind !== "parked" && { retryable: error.release.kind === "transient" }),
+  // Only of a right signature: a stranger learns nothing of our clock.
+  ...(isListed(error) && error._tag === "SignatureStale" && { skewSeconds: error.skewSeconds })
+})
 
 const secondsUntilStoreRetry = 5
 
-const headersOf = (error: ReplyError): Readonly<Record<string, string>> => {
-  switch (error._tag) {
-    case "MethodNotAllowed":
-      return { allow: error.allow }
-    case "SignatureRejected":
-    case "SignatureStale":
-      return { "www-authenticate": "Signature" }
-    case "EventInFlight":
-    case "EventOutOfOrder":
-    case "OrchestratorCircuitOpen":
-    case "KeysUnavailable":
-      return { "retry-after": String(error.retryAfterSeconds) }
-    case "OrchestratorUnavailable":
-      return error.retryAfterSeconds === undefined ? {} : { "retry-after": String(error.retryAfterSeconds) }
-    case "CredentialsRejected":
-      return { "www-authenticate": "Bearer" }
-    case "DedupeStoreUnavailable":
-    case "NotificationStoreUnavailable":
-    case "EventStoreUnavailable":
-    case "Misconfigured":
-      return { "retry-after": String(secondsUntilStoreRetry) }
-    default:
-      return {}
+const retryAfterOf = (error: AnyError, { code }: Row): number | undefined => {
+  if ("release" in error) return error.release.retryAfterSeconds
+  if ("retryAfterSeconds" in error) return error.retryAfterSeconds
+  return code === "store_unavailable" || code === "misconfigured" ? secondsUntilStoreRetry : undefined
+}
+
+const headersOf = (error: AnyError): Readonly<Record<string, string>> => {
+  const retryAfter = retryAfterOf(error, rowOf(error))
+  const challenge = isListed(error) ? challenges[error._tag] : undefined
+  return {
+    "content-type": "application/problem+json",
+    ...(retryAfter !== undefined && { "retry-after": String(retryAfter) }),
+    ...(challenge !== undefined && { "www-authenticate": challenge }),
+    ...("allow" in error && { allow: error.allow })
   }
 }
 
 /** The problem that an error is. **Source** RFC 9457. */
-export const toProblem = (error: ReplyError): Problem => {
-  const { code, status } = table[error._tag]
+export const toProblem = (error: AnyError): Problem => {
+  const { code, status } = rowOf(error)
   return {
     type: "about:blank",
     title: titles[status] ?? "Error",
     status,
     code,
-    detail: detailOf(error),
+    detail: (isListed(error) ? details[error._tag] : undefined) ?? error.message,
     ...extras(error)
   }
 }
 
 /** The reply to an error. */
-export const toResponse = (error: ReplyError): Response =>
+export const toResponse = (error: AnyError): Response =>
   new Response(JSON.stringify(toProblem(error) satisfies typeof Problem.Encoded), {
-    status: table[error._tag].status,
-    headers: { "content-type": "application/problem+json", ...headersOf(error) }
+    status: rowOf(error).status,
+    headers: headersOf(error)
   })

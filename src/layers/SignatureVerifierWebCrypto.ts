@@ -4,7 +4,6 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import * as Base64 from "effect/encoding/Base64"
 import * as Hex from "effect/encoding/Hex"
 import {
   type Delivery,
@@ -20,12 +19,14 @@ import * as Hmac from "./Hmac.ts"
 const mostSignatures = 8
 const utf8 = new TextEncoder()
 
-// The last character of a base64 text may hold bits that decoding drops; a signature has one spelling.
+const decodeBase64 = (text: string) => Uint8Array.from(atob(text), (byte) => byte.charCodeAt(0))
+
+// atob overlooks spaces, missing padding, and bits of the last character that it drops; a signature has one spelling.
 const fromBase64 = (text: string): ReadonlyArray<Uint8Array<ArrayBuffer>> =>
-  Result.match(Base64.decode(text), {
-    onSuccess: (bytes) => (Base64.encode(bytes) === text ? [new Uint8Array(bytes)] : []),
-    onFailure: () => []
-  })
+  Result.match(
+    Result.try(() => atob(text)),
+    { onSuccess: (bytes) => (btoa(bytes) === text ? [decodeBase64(text)] : []), onFailure: () => [] }
+  )
 
 const fromHex = (text: string): ReadonlyArray<Uint8Array<ArrayBuffer>> =>
   Result.match(Hex.decode(text), { onSuccess: (bytes) => [new Uint8Array(bytes)], onFailure: () => [] })
@@ -141,10 +142,7 @@ export const layer = Layer.effect(
       })
     }
     const keys = yield* Effect.forEach(secrets, (secret) =>
-      Effect.fromResult(Base64.decode(Redacted.value(secret).slice("whsec_".length))).pipe(
-        Effect.flatMap(Hmac.importKey),
-        Effect.orDie
-      )
+      Effect.suspend(() => Hmac.importKey(decodeBase64(Redacted.value(secret).slice("whsec_".length))))
     )
     const standard = standardWebhooks(keys, tolerance)
     const inHex = Option.isNone(hexSecret)

@@ -1,3 +1,4 @@
+import * as Schema from "effect/Schema"
 import * as HttpApi from "effect/http-api/HttpApi"
 import * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
 import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
@@ -10,7 +11,7 @@ import * as Documented from "./Documented.ts"
 import { EventQuery } from "./EventRequests.ts"
 import { EventId } from "./Identifiers.ts"
 import { packageVersion } from "./PackageVersion.ts"
-import { eventsPath } from "./Paths.ts"
+import { topicPath } from "./Paths.ts"
 import * as Problems from "./ProblemReplies.ts"
 
 const secretKey = HttpApiSecurity.annotate(
@@ -22,7 +23,7 @@ const userToken = HttpApiSecurity.bearer.pipe(
   HttpApiSecurity.annotate(OpenApi.Format, "JWT"),
   HttpApiSecurity.annotate(
     OpenApi.Description,
-    "A user's token of the project with app_metadata.role admin (everything) or coordinator (their mentors' events)."
+    "A user's token of the project with app_metadata.role admin (everything) or coordinator (the events that their topics show them)."
   )
 )
 
@@ -61,14 +62,24 @@ export class Signed extends HttpApiMiddleware.Service<Signed>()("pause-status-we
 
 const about = (summary: string, description: string) => OpenApi.annotations({ summary, description })
 
+const ofTopic = {
+  topic: Schema.String.annotate({
+    description: "What is watched; a topic that is not served here is a 404",
+    examples: ["pause-status"]
+  })
+}
+const ofEvent = { ...ofTopic, eventId: EventId }
+
 const deliveries = HttpApiGroup.make("deliveries", { topLevel: true })
   .add(
-    HttpApiEndpoint.post("receiveDelivery", eventsPath, {
+    HttpApiEndpoint.post("receiveDelivery", topicPath, {
+      params: ofTopic,
       headers: Documented.DeliveryHeaders,
       payload: [Documented.Payload, Documented.Payloads],
       success: [Documented.Notified, Documented.NoChange, Documented.Batch],
       error: [
         Problems.InvalidDelivery,
+        Problems.NotFound,
         Problems.BodyUnreadable,
         Problems.NotNow,
         Problems.BodyTooLarge,
@@ -81,40 +92,40 @@ const deliveries = HttpApiGroup.make("deliveries", { topLevel: true })
     }).annotateMerge(
       about(
         "Deliver a change, or several",
-        "Supabase's database webhook for peer_mentor_profiles, as the outbox or a stock dashboard webhook sends it. " +
-          "An array is answered 200 with each payload's own status. The reply echoes webhook-id."
+        "Supabase's database webhook for the topic's table, as the outbox or a stock dashboard webhook sends it; shown " +
+          "here for pause-status. An array is answered 200 with each payload's own " +
+          "status. The reply echoes webhook-id."
       )
     )
   )
   .middleware(Signed)
   .annotateMerge(OpenApi.annotations({ description: "What Postgres sends" }))
 
-const ofEvent = { eventId: EventId }
-
 const events = HttpApiGroup.make("events", { topLevel: true })
   .add(
-    HttpApiEndpoint.get("listEvents", eventsPath, {
+    HttpApiEndpoint.get("listEvents", topicPath, {
+      params: ofTopic,
       query: EventQuery,
       success: Documented.Page,
-      error: Problems.InvalidList
+      error: [Problems.InvalidList, Problems.NotFound]
     }).annotateMerge(
       about(
         "List events",
         "Newest first. A page stays what it is while events are added; follow nextCursor with the same filters."
       )
     ),
-    HttpApiEndpoint.get("getEvent", `${eventsPath}/:eventId`, {
+    HttpApiEndpoint.get("getEvent", `${topicPath}/:eventId`, {
       params: ofEvent,
       success: Documented.History,
-      error: [Problems.InvalidEventId, Problems.UnknownEvent]
+      error: [Problems.InvalidEventId, Problems.NotFound]
     }).annotateMerge(about("Look at an event", "With its attempts, its receipt and its newest dead letter.")),
-    HttpApiEndpoint.put("changeEvent", `${eventsPath}/:eventId`, {
+    HttpApiEndpoint.put("changeEvent", `${topicPath}/:eventId`, {
       params: ofEvent,
       payload: Documented.Change,
       success: Documented.Changed,
       error: [
         Problems.InvalidChange,
-        Problems.UnknownEvent,
+        Problems.NotFound,
         Problems.BodyUnreadable,
         Problems.NotRedrivable,
         Problems.BodyTooLarge,
@@ -127,14 +138,14 @@ const events = HttpApiGroup.make("events", { topLevel: true })
           "pending event. Asking twice does no more than asking once."
       )
     ),
-    HttpApiEndpoint.delete("eraseEvent", `${eventsPath}/:eventId`, {
+    HttpApiEndpoint.delete("eraseEvent", `${topicPath}/:eventId`, {
       params: ofEvent,
       success: HttpApiSchema.NoContent.annotate({ description: "Erased, now or before" }),
-      error: [Problems.InvalidEventId, Problems.UnknownEvent, Problems.NotSettled]
+      error: [Problems.InvalidEventId, Problems.NotFound, Problems.NotSettled]
     }).annotateMerge(
       about(
         "Erase a settled event",
-        "Its row, attempts, dead letters and payload. What identifies it stays, so that it is not told again."
+        "Its row, attempts, dead letters and payload. What identifies it stays, so that it is not handled again."
       )
     )
   )
@@ -149,7 +160,7 @@ const system = HttpApiGroup.make("system", { topLevel: true })
       error: Documented.NotReady
     }).annotateMerge(
       about(
-        "See whether a change would be told now",
+        "See whether a change would be handled now",
         "The checks, then the outbox's figures, triggers and jobs. No secret, no URL."
       )
     ),

@@ -1,8 +1,8 @@
 import * as Schema from "effect/Schema"
 import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
-import { EventChangeReply, EventPageReply } from "./EventReplies.ts"
+import { EventChangeReply, EventHistoryReply, EventPageReply } from "./EventReplies.ts"
 import { EventChange } from "./EventRequests.ts"
-import { type Attempt, EventHistory, type StoredEvent } from "./Events.ts"
+import type { Attempt } from "./Events.ts"
 import { NotReadyReply, type QueueFigures, ReadyReply } from "./Health.ts"
 import { EventId, EventTime, MentorId } from "./Identifiers.ts"
 import { retryAfter } from "./ProblemReplies.ts"
@@ -13,14 +13,19 @@ const eventId = EventId.make("5b1f6c1e-8d0a-4b53-9f3e-6a1c2d4e5f60")
 const mentorId = MentorId.make("0d9c8b7a-6f5e-4d3c-8b2a-190807060504")
 const receipt = { notified: 1, notificationIds: ["c3f0a1b2-7d6e-4f50-8a9b-0c1d2e3f4a5b"] }
 
-const completed: StoredEvent = {
+const completed: EventChangeReply["event"] = {
   eventId,
+  topic: "pause-status",
+  key: mentorId,
+  version: 3,
+  type: "UPDATE",
+  record: { id: mentorId, status: "paused" },
+  oldRecord: { id: mentorId, status: "active" },
   mentorId,
   transition: "PAUSE",
   oldStatus: "active",
   newStatus: "paused",
   occurredAt: "2026-11-22T09:30:00.123456Z",
-  version: 3,
   source: "outbox",
   status: "completed",
   attemptCount: 1,
@@ -33,7 +38,7 @@ const completed: StoredEvent = {
   reachedNobody: false
 }
 
-const pending: StoredEvent = {
+const pending: typeof completed = {
   ...completed,
   status: "pending",
   attemptCount: 4,
@@ -43,7 +48,7 @@ const pending: StoredEvent = {
   receipt: null
 }
 
-const cancelled: StoredEvent = {
+const cancelled: typeof completed = {
   ...pending,
   status: "failed",
   nextAttemptAt: null,
@@ -73,14 +78,14 @@ const figures: QueueFigures = {
   expiredLeases: 0,
   lastSweepAt: "2026-11-22T09:30:05.002117Z",
   alertsOpen: [],
-  capture: { attached: true, enabled: true },
+  topics: [{ topic: "pause-status", attached: true, enabled: true }],
   jobs: [
     { name: "reconcile", scheduled: true, lastRunAt: "2026-11-22T09:30:00.031277Z" },
     { name: "sweep", scheduled: true, lastRunAt: "2026-11-22T09:30:05.002117Z" }
   ]
 }
 
-const disabled = "alter table public.peer_mentor_profiles enable trigger, for each of: pause_status_capture_update"
+const disabled = "a trigger on public.peer_mentor_profiles is disabled: enable it"
 
 /** What comes with a delivery besides its body. */
 export const DeliveryHeaders = Schema.Struct({
@@ -173,7 +178,7 @@ export const Page = EventPageReply.annotate({
 })
 
 /** 200 to a look. */
-export const History = EventHistory.annotate({
+export const History = EventHistoryReply.annotate({
   identifier: "EventHistory",
   description: "The event",
   examples: [{ ...completed, attempts: [attempt], deadLetter: null }]
@@ -204,7 +209,7 @@ const well = { ok: true }
 /** 200 to the question how things are. */
 export const Ready = ReadyReply.annotate({
   identifier: "Ready",
-  description: "A change would be told now",
+  description: "A change would be handled now",
   examples: [
     {
       status: "ready",
@@ -227,10 +232,10 @@ const notReady = NotReadyReply.annotate({
         orchestrator: { ok: false, detail: "the orchestrator does not answer within 1 second" },
         secrets: well,
         oldestUnnotified: well,
-        capture: { ok: false, detail: disabled },
+        capture: { ok: false, detail: `pause-status: ${disabled}` },
         jobs: well
       },
-      queue: { ...figures, capture: { attached: true, enabled: false, problem: disabled } }
+      queue: { ...figures, topics: [{ topic: "pause-status", attached: true, enabled: false, problem: disabled }] }
     }
   ]
 }).pipe(HttpApiSchema.status(503))

@@ -1,9 +1,25 @@
 import * as Schema from "effect/Schema"
-import { StoredEvent } from "./Events.ts"
+import { EventHistory, StoredEvent } from "./Events.ts"
+import { Direction } from "./Transition.ts"
+
+const words = {
+  mentorId: Schema.optionalKey(Schema.String),
+  transition: Schema.optionalKey(Direction),
+  oldStatus: Schema.optionalKey(Schema.String),
+  newStatus: Schema.optionalKey(Schema.String)
+}
+
+/** What an event is in the words of its topic. **Shape** all four of a pause-status event, none of any other. */
+export type EventWords = Schema.Struct.Type<typeof words>
+
+const EventReply = Schema.Struct({ ...StoredEvent.fields, ...words }).annotate({ identifier: "Event" })
+
+/** 200: an event with its attempts, oldest first, and its newest dead letter. */
+export const EventHistoryReply = Schema.Struct({ ...EventHistory.fields, ...words })
 
 /** 200: a page of events, newest first. **Shape** `nextCursor` is opaque, null on the last page. */
 export const EventPageReply = Schema.Struct({
-  events: Schema.Array(StoredEvent),
+  events: Schema.Array(EventReply),
   nextCursor: Schema.NullOr(Schema.String)
 })
 
@@ -25,6 +41,6 @@ export const EventChangeReply = Schema.Struct({
     "would_cancel"
   ]),
   dryRun: Schema.Boolean,
-  event: StoredEvent
+  event: EventReply
 })
 export type EventChangeReply = typeof EventChangeReply.Type

@@ -1,7 +1,6 @@
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import { EventStatus, PagePosition } from "./Events.ts"
-import { MentorId } from "./Identifiers.ts"
 import { Direction } from "./Transition.ts"
 
 const timePattern =
@@ -39,14 +38,28 @@ const PageSize = Schema.String.check(
   Schema.isPattern(/^(?:[1-9]\d?|100)$/u, { expected: "a whole number from 1 to 100" })
 ).pipe(Schema.decodeTo(Schema.Int, SchemaTransformation.numberFromString))
 
+// Postgres keeps neither a NUL nor half of a surrogate pair.
+const Text = Schema.String.check(
+  Schema.isPattern(/^[^\0\uD800-\uDFFF]*$/u, { expected: "text without NUL and lone surrogates" })
+)
+
+const Key = Text.check(Schema.isMinLength(1), Schema.isMaxLength(200))
+
+/** What a record must have. **Shape** the values of columns, as they are sent; none of them an object or array. */
+export const RecordFilter = Schema.Record(Text, Schema.Union([Text, Schema.Finite, Schema.Boolean, Schema.Null]))
+export type RecordFilter = typeof RecordFilter.Type
+
 /**
  * Which events a page shows, newest first.
  *
- * **Shape** `occurredFrom` is inclusive, `occurredTo` exclusive; `limit` is 50 when it is left out.
+ * **Shape** `key` is compared as text; `record` is a JSON object whose members the event's record must have; `transition`
+ * asks the same of a topic whose events are transitions. `occurredFrom` is inclusive, `occurredTo` exclusive; `limit` is 50
+ * when it is left out.
  */
 export const EventQuery = Schema.Struct({
   status: Schema.optionalKey(EventStatus),
-  mentorId: Schema.optionalKey(MentorId),
+  key: Schema.optionalKey(Key),
+  record: Schema.optionalKey(Schema.fromJsonString(RecordFilter)),
   transition: Schema.optionalKey(Direction),
   occurredFrom: Schema.optionalKey(TimeBound),
   occurredTo: Schema.optionalKey(TimeBound),
@@ -55,16 +68,12 @@ export const EventQuery = Schema.Struct({
 })
 export type EventQuery = typeof EventQuery.Type
 
-// Postgres keeps neither a NUL nor half of a surrogate pair.
-const Notes = Schema.String.check(
-  Schema.isMaxLength(2000),
-  Schema.isPattern(/^[^\0\uD800-\uDFFF]*$/u, { expected: "text without NUL and lone surrogates" })
-)
+const Notes = Text.check(Schema.isMaxLength(2000))
 
 /**
  * Sends a dead letter again, or an event that reached nobody.
  *
- * **Shape** `force` although a newer event was told; `dryRun` only says what would happen.
+ * **Shape** `force` although a newer event was handled; `dryRun` only says what would happen.
  */
 export const Redrive = Schema.Struct({
   status: Schema.Literal("pending"),

@@ -1,7 +1,6 @@
 import * as Schema from "effect/Schema"
-import { EventId, MentorId, Version } from "./Identifiers.ts"
+import { EventId, Version } from "./Identifiers.ts"
 import { Receipt } from "./Receipt.ts"
-import { Direction } from "./Transition.ts"
 
 const timePattern = /^\d{4,6}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}Z$/u
 
@@ -16,14 +15,18 @@ export type EventStatus = typeof EventStatus.Type
 
 const count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 
+/** The watched columns of a row, under the names and in the words that the topic sends. */
+const WatchedRecord = Schema.Record(Schema.String, Schema.Unknown)
+
 const event = {
   eventId: EventId,
-  mentorId: MentorId,
-  transition: Direction,
-  oldStatus: Schema.String,
-  newStatus: Schema.String,
-  occurredAt: Schema.NullOr(StoredTime),
+  topic: Schema.String,
+  key: Schema.String,
   version: Schema.NullOr(Version),
+  type: Schema.Literals(["INSERT", "UPDATE"]),
+  record: WatchedRecord,
+  oldRecord: Schema.NullOr(WatchedRecord),
+  occurredAt: Schema.NullOr(StoredTime),
   source: Schema.String,
   status: EventStatus,
   attemptCount: count,
@@ -37,14 +40,15 @@ const event = {
 }
 
 /**
- * An event as the outbox keeps it.
+ * An event as the outbox keeps it, whatever its topic.
  *
- * **Shape** `attemptCount` is how often it was sent, `failures` how often it failed since it was queued or redriven;
- * `receipt` is what the orchestrator answered when it accepted, with `acknowledged` and the `notes` of a person who
- * resolved an event that reached nobody; `reachedNobody` says that it was completed and no coordinator was notified.
- * **Source** pause_status.webhook_queue.
+ * **Shape** `key` is what events are ordered by, as text, and `version` its counter; `record` and `oldRecord` are the row
+ * after and before the change, of which only the watched columns are kept; `attemptCount` is how often it was sent, `failures` how often it failed since it was queued or redriven;
+ * `receipt` is what its handling came to, with `acknowledged` and the `notes` of a person who resolved an event that
+ * reached nobody; `reachedNobody` says that it was completed and nobody was notified.
+ * **Source** outbox.events.
  */
-export const StoredEvent = Schema.Struct(event).annotate({ identifier: "Event" })
+export const StoredEvent = Schema.Struct(event)
 export type StoredEvent = typeof StoredEvent.Type
 
 /**
@@ -54,7 +58,7 @@ export type StoredEvent = typeof StoredEvent.Type
  * else sent it; `outcome` is `completed`, `permanent`, `transient`, `parked`, `lease`, `unacknowledged`, `rejected` or
  * `dispatch`.
  * **Units** `durationMs` milliseconds, as the handler says.
- * **Source** pause_status.webhook_attempts.
+ * **Source** outbox.attempts.
  */
 export const Attempt = Schema.Struct({
   attempt: Schema.Int,
@@ -70,9 +74,9 @@ export const Attempt = Schema.Struct({
 /**
  * Why an event failed for good, and what a person did about it.
  *
- * **Shape** `reason` is `rejected` (by the handler), `refused` (by the orchestrator), `exhausted` or `cancelled` (by a
+ * **Shape** `reason` is `rejected` (by the handler), `refused` (downstream), `exhausted` or `cancelled` (by a
  * person, before it was processed); `resolution` is null while it is open; `notes` are those of who closed it.
- * **Source** pause_status.dead_letter_queue.
+ * **Source** outbox.dead_letters.
  */
 const DeadLetter = Schema.Struct({
   id: Schema.String.check(Schema.isGUID()),

@@ -18,8 +18,9 @@ const OpenAlert = Schema.Struct({
   detail: Schema.String
 })
 
-/** Whether our triggers are on the table of profiles and enabled. **Shape** `problem` says what to do when changes are missed. */
-const Capture = Schema.Struct({
+/** Whether a topic's triggers are on its table and enabled. **Shape** `problem` says what to do when changes are missed. */
+const TopicCapture = Schema.Struct({
+  topic: Schema.String,
   attached: Schema.Boolean,
   enabled: Schema.Boolean,
   problem: Schema.optionalKey(Schema.String)
@@ -40,7 +41,7 @@ const Job = Schema.Struct({
  * No count goes beyond 10000.
  * **Units** `oldestUnnotifiedSeconds` and its threshold seconds, `failureRatePercent` percent of the attempts of the last
  * 15 minutes.
- * **Source** pause_status.health, pause_status.alerts, the triggers, and pg_cron.
+ * **Source** outbox.health, outbox.alerts, the triggers, and pg_cron.
  */
 export const QueueFigures = Schema.Struct({
   oldestUnnotifiedSeconds: Schema.Finite,
@@ -54,7 +55,7 @@ export const QueueFigures = Schema.Struct({
   expiredLeases: count,
   lastSweepAt: Schema.NullOr(StoredTime),
   alertsOpen: Schema.Array(OpenAlert),
-  capture: Capture,
+  topics: Schema.Array(TopicCapture),
   jobs: Schema.Array(Job)
 }).annotate({ identifier: "QueueFigures" })
 export type QueueFigures = typeof QueueFigures.Type

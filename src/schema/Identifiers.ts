@@ -6,10 +6,15 @@ const uuid = Schema.isGUID({ expected: "a UUID" })
 /**
  * The id of a mentor profile.
  *
- * **Shape** a uuid as text, in any case; never parsed further.
- * **Source** `peer_mentor_profiles.id`.
+ * **Shape** the key column as text: a uuid, a bigint, a name; 1 to 200 characters that are no control characters. Never
+ * parsed further.
+ * **Source** `peer_mentor_profiles.id`, or the column that the topic is declared with.
  */
-export const MentorId = Schema.String.check(uuid).pipe(Schema.brand("MentorId"))
+export const MentorId = Schema.String.check(
+  Schema.isMinLength(1),
+  Schema.isMaxLength(200),
+  Schema.isPattern(/^[^\p{Cc}\p{Cs}]*$/u, { expected: "text without control characters and lone surrogates" })
+).pipe(Schema.brand("MentorId"))
 export type MentorId = typeof MentorId.Type
 
 /**
@@ -39,8 +44,8 @@ export const EventTime = Schema.String.check(
 export type EventTime = typeof EventTime.Type
 
 /**
- * The per-mentor counter that the trigger assigns under the row lock: order without clocks.
+ * The counter per topic and key that the trigger assigns under the row lock: order without clocks.
  *
- * **Shape** a positive integer, 1 for a mentor's first change.
+ * **Shape** a positive integer, 1 for a key's first change.
  */
 export const Version = Schema.Int.check(Schema.isGreaterThan(0))

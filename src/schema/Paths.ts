@@ -1,2 +1,8 @@
-/** Where events are delivered and looked after: at the root, and under the function's name on Supabase. */
-export const eventsPath = "/api/v1/webhooks/pause-status"
+/** Where topics are served: at the root, and under the function's name on Supabase. */
+export const webhooksPath = "/api/v1/webhooks"
+
+/** Where the events of a topic are delivered and looked after. */
+export const topicPath = `${webhooksPath}/:topic` as const
+
+/** The same of the topic pause-status. */
+export const eventsPath = `${webhooksPath}/pause-status` as const

@@ -36,6 +36,18 @@ const problem = <const Code extends ProblemCode>(
     .pipe(HttpApiSchema.status(status), HttpApiSchema.asJson({ contentType: "application/problem+json" }))
 
 const eventId = "5b1f6c1e-8d0a-4b53-9f3e-6a1c2d4e5f60"
+const malformed = { code: "malformed_json", detail: "The body is not JSON in UTF-8" } as const
+const invalidId = {
+  code: "invalid_id",
+  detail: "An event id is a uuid",
+  issues: [{ path: ["eventId"], message: "Expected a UUID" }]
+} as const
+const inFlight = { code: "in_flight", detail: "Another delivery of this event is being processed", eventId } as const
+const storeAway = { code: "store_unavailable", detail: "The database is unavailable; try again later" } as const
+const misconfigured = {
+  code: "misconfigured",
+  detail: "A setting of this function is missing or wrong; its log names it"
+} as const
 const aRequired = (path: string) => ({ path: [path], message: "Missing key" })
 const seconds = Schema.String.check(Schema.isPattern(/^\d+$/u, { expected: "a number of seconds" })).annotate({
   description: "Seconds after which another try makes sense",
@@ -54,7 +66,7 @@ export const InvalidDelivery = problem(400, "Bad Request", {
   name: "InvalidDelivery",
   description: "Not a payload of ours, or nothing in it says when it happened: stop",
   examples: [
-    { code: "malformed_json", detail: "The body is not JSON in UTF-8" },
+    malformed,
     {
       code: "invalid_payload",
       detail: "The payload has another shape than this endpoint takes; issues says where",
@@ -110,7 +122,7 @@ export const Forbidden = problem(403, "Forbidden", {
   examples: [
     {
       code: "forbidden",
-      detail: "Coordinators read the events of their mentors; anything else needs app_metadata.role admin"
+      detail: "Coordinators look at the events that concern them; anything else needs app_metadata.role admin"
     }
   ]
 })
@@ -132,9 +144,7 @@ export const InvalidList = problem(400, "Bad Request", {
 export const InvalidEventId = problem(400, "Bad Request", {
   name: "InvalidEventId",
   description: "The id in the path is no uuid",
-  examples: [
-    { code: "invalid_id", detail: "An event id is a uuid", issues: [{ path: ["eventId"], message: "Expected a UUID" }] }
-  ]
+  examples: [invalidId]
 })
 
 /** 400 to a change. */
@@ -142,12 +152,8 @@ export const InvalidChange = problem(400, "Bad Request", {
   name: "InvalidChange",
   description: "The id is no uuid, or the body is no change",
   examples: [
-    {
-      code: "invalid_id",
-      detail: "An event id is a uuid",
-      issues: [{ path: ["eventId"], message: "Expected a UUID" }]
-    },
-    { code: "malformed_json", detail: "The body is not JSON in UTF-8" },
+    invalidId,
+    malformed,
     {
       code: "invalid_payload",
       detail: "The payload has another shape than this endpoint takes; issues says where",
@@ -157,9 +163,9 @@ export const InvalidChange = problem(400, "Bad Request", {
 })
 
 /** 404. */
-export const UnknownEvent = problem(404, "Not Found", {
-  name: "UnknownEvent",
-  description: "No such event, or none that a coordinator may know of",
+export const NotFound = problem(404, "Not Found", {
+  name: "NotFound",
+  description: "No such topic is served here, or it has no such event, or none that a coordinator may know of",
   examples: [{ code: "not_found", detail: "There is no event with this id", eventId }]
 })
 
@@ -175,16 +181,16 @@ export const NotRedrivable = HttpApiSchema.WithHeaders(
   problem(409, "Conflict", {
     name: "NotRedrivable",
     description:
-      "A newer event of the mentor was told (force overrides), the event has reached somebody, or it is being " +
+      "A newer event of the key was handled (force overrides), the event has reached somebody, or it is being " +
       "processed: see Retry-After",
     examples: [
       {
         code: "superseded",
-        detail: "A newer event of this mentor was told already; force sends this one all the same",
+        detail: "A newer event of this key was handled already; force sends this one all the same",
         eventId
       },
       { code: "not_failed", detail: "The event was completed: there is nothing to send again or to close", eventId },
-      { code: "in_flight", detail: "Another delivery of this event is being processed", eventId }
+      inFlight
     ]
   }),
   perhapsRetryAfter
@@ -197,7 +203,7 @@ export const NotSettled = problem(409, "Conflict", {
   examples: [
     {
       code: "not_settled",
-      detail: "The event is not settled: wait until it is told, or resolve it first",
+      detail: "The event is not settled: wait until it is handled, or resolve it first",
       eventId
     }
   ]
@@ -217,8 +223,8 @@ export const NotNow = HttpApiSchema.WithHeaders(
         eventId,
         receipt: { notified: 2, notificationIds: [] }
       },
-      { code: "in_flight", detail: "Another delivery of this event is being processed", eventId },
-      { code: "out_of_order", detail: "An earlier event of this mentor is not settled yet", eventId },
+      inFlight,
+      { code: "out_of_order", detail: "An earlier event of this key is not settled yet", eventId },
       { code: "dead_letter", detail: "This event is a dead letter; redrive it to have it processed again", eventId },
       { code: "unknown_event", detail: "The outbox of this project has no event with this id", eventId }
     ]
@@ -276,9 +282,9 @@ export const NotAvailable = HttpApiSchema.WithHeaders(
     name: "NotAvailable",
     description: "The database is away, the orchestrator failed too often, or a setting is wrong: retry",
     examples: [
-      { code: "store_unavailable", detail: "The database is unavailable; try again later" },
+      storeAway,
       { code: "circuit_open", detail: "The orchestrator failed too often in a row and is given a pause", eventId },
-      { code: "misconfigured", detail: "A setting of this function is missing or wrong; its log names it" }
+      misconfigured
     ]
   }),
   retryAfter
@@ -290,12 +296,12 @@ export const StoreAway = HttpApiSchema.WithHeaders(
     name: "StoreAway",
     description: "The database or the project's signing keys are away, or a setting is wrong",
     examples: [
-      { code: "store_unavailable", detail: "The database is unavailable; try again later" },
+      storeAway,
       {
         code: "keys_unavailable",
         detail: "The project's signing keys are unavailable; try again later, or use the project's secret key"
       },
-      { code: "misconfigured", detail: "A setting of this function is missing or wrong; its log names it" }
+      misconfigured
     ]
   }),
   retryAfter

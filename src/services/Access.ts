@@ -50,7 +50,7 @@ export class NotAllowed extends Data.TaggedError("NotAllowed")<{
   override get message(): string {
     return this.needs === "role"
       ? "The user needs app_metadata.role admin or coordinator"
-      : "Coordinators read the events of their mentors; anything else needs app_metadata.role admin"
+      : "Coordinators look at the events that concern them; anything else needs app_metadata.role admin"
   }
 }
 

@@ -2,6 +2,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { Check, HealthReport, QueueFigures } from "../schema/Health.ts"
 import { EventStore, type EventStoreHealth } from "./EventStore.ts"
+import { type ManagedTopic, ManagedTopics } from "./ManagedTopics.ts"
 import { Surroundings } from "./Surroundings.ts"
 
 const well: Check = { ok: true }
@@ -9,10 +10,10 @@ const ill = (detail: string): Check => ({ ok: false, detail })
 
 const vaultCheck = ({ vault }: EventStoreHealth): Check => {
   if (!vault.webhookSecret)
-    return ill("Vault has no pause_status_webhook_secret that can sign: set it to what WEBHOOK_SECRETS holds")
+    return ill("Vault has no outbox_webhook_secret that can sign: set it to what WEBHOOK_SECRETS holds")
   return vault.functionUrl
     ? well
-    : ill("Vault has no pause_status_function_url that is a URL: set it to where deliveries are posted")
+    : ill("Vault has no outbox_function_url that is a URL: set it to where deliveries are posted")
 }
 
 // Without a look at the alerts: who opens them may be what is gone.
@@ -21,13 +22,18 @@ const oldestCheck = ({ oldestUnnotifiedSeconds, oldestUnnotifiedThreshold }: Eve
     ? well
     : ill(`an event has been waiting for ${oldestUnnotifiedSeconds} s; the alert is at ${oldestUnnotifiedThreshold} s`)
 
-const captureCheck = ({ capture: { problem } }: EventStoreHealth): Check =>
-  problem === undefined ? well : ill(problem)
+const wellWithout = (problems: ReadonlyArray<string>): Check =>
+  problems.length === 0 ? well : ill(problems.join("; "))
 
-const jobsCheck = ({ jobs }: EventStoreHealth): Check => {
-  const problems = jobs.flatMap(({ problem }) => problem ?? [])
-  return problems.length === 0 ? well : ill(problems.join("; "))
-}
+const captureCheck = ({ topics }: EventStoreHealth, served: ReadonlyArray<ManagedTopic>): Check =>
+  wellWithout([
+    ...served.flatMap(({ name }) =>
+      topics.some(({ topic }) => topic === name) ? [] : `${name}: not declared; call outbox.watch`
+    ),
+    ...topics.flatMap(({ problem, topic }) => (problem === undefined ? [] : `${topic}: ${problem}`))
+  ])
+
+const jobsCheck = ({ jobs }: EventStoreHealth): Check => wellWithout(jobs.flatMap(({ problem }) => problem ?? []))
 
 const figuresOf = (health: EventStoreHealth): QueueFigures => {
   const { vault: _, ...figures } = health
@@ -35,12 +41,13 @@ const figuresOf = (health: EventStoreHealth): QueueFigures => {
 }
 
 /**
- * Whether a change would be told now: the database and the orchestrator answer, both ends have their secrets, nothing
- * waits for too long, changes are captured, and the scheduled jobs run. Never fails; a database that is away is one of
+ * Whether a change would be handled now: the database and the orchestrator answer, both ends have their secrets, nothing
+ * waits for too long, the changes of each topic are captured, and the scheduled jobs run. Never fails; a database that is away is one of
  * its answers.
  */
 export const checkHealth = Effect.fn("checkHealth")(function* () {
   const store = yield* EventStore
+  const topics = yield* ManagedTopics
   const { orchestrator, secrets } = yield* Surroundings
   const [stored, reachable] = yield* Effect.all([Effect.result(store.health()), orchestrator], {
     concurrency: "unbounded"
@@ -52,7 +59,7 @@ export const checkHealth = Effect.fn("checkHealth")(function* () {
     orchestrator: reachable,
     secrets: !secrets.ok ? secrets : known === undefined ? unknown : vaultCheck(known),
     oldestUnnotified: known === undefined ? unknown : oldestCheck(known),
-    capture: known === undefined ? unknown : captureCheck(known),
+    capture: known === undefined ? unknown : captureCheck(known, topics),
     jobs: known === undefined ? unknown : jobsCheck(known)
   }
   const ready = Object.values(checks).every(({ ok }) => ok)

@@ -2,38 +2,68 @@ import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import type * as Result from "effect/Result"
-import type { EventId } from "../schema/Identifiers.ts"
+import type { EventId, EventTime } from "../schema/Identifiers.ts"
 import type { Receipt } from "../schema/Receipt.ts"
-import type { PauseEvent } from "../schema/PauseEvent.ts"
 
 /**
- * The right to process an event until the lease ends.
+ * An event as the outbox keeps it. Two deliveries with one event id are the same event only if topic, key, time, version
+ * and record are.
+ *
+ * **Shape** `record` and `oldRecord` are what the topic's Schema decoded; `oldRecord` is null for an INSERT; `version` is
+ * missing for a stock webhook.
+ */
+export interface OutboxEvent {
+  readonly eventId: EventId
+  readonly topic: string
+  readonly key: string
+  readonly version?: number
+  readonly occurredAt: EventTime
+  readonly source: "outbox" | "webhook"
+  readonly record: Readonly<Record<string, unknown>>
+  readonly oldRecord: Readonly<Record<string, unknown>> | null
+}
+
+/**
+ * The terms of a claim.
  *
  * **Shape** `token` is a fencing token: it grows with every claim, so a late handler's token is outdated. `attempt`
  * counts from 1.
  * **Units** `leaseSeconds` from the moment of the claim.
  */
-export interface Claim {
-  readonly event: PauseEvent
+interface Grant {
   readonly token: number
   readonly attempt: number
   readonly leaseSeconds: number
 }
 
-/**
- * Why a claim is released: `permanent`, a retry cannot succeed; `transient`, a retry may succeed; `parked`, nothing was
- * tried, so it does not count as a failure.
- *
- * **Units** `retryAfterSeconds` is the orchestrator's own Retry-After; `status` its HTTP status.
- */
-export interface ReleaseReason {
-  readonly kind: "transient" | "permanent" | "parked"
-  readonly message: string
-  readonly status?: number
-  readonly retryAfterSeconds?: number
+/** The right to process an event until the lease ends. */
+export interface Claim extends Grant {
+  readonly eventId: EventId
 }
 
-/** How a claim ends: completed with the orchestrator's receipt, or released. */
+/** A further event, already claimed. **Shape** `payload` is the body of a delivery of it, not yet read. */
+export interface Next extends Grant {
+  readonly payload: unknown
+}
+
+/**
+ * How a claim is released: `permanent`, a retry cannot succeed; `transient`, a retry may succeed; `parked`, nothing was
+ * tried, so it does not count as a failure.
+ *
+ * **Units** `retryAfterSeconds` is how long whoever failed asks to be left alone; `status` its HTTP status.
+ */
+export interface Release {
+  readonly kind: "transient" | "permanent" | "parked"
+  readonly status?: number | undefined
+  readonly retryAfterSeconds?: number | undefined
+}
+
+/** Why a claim is released. */
+export interface ReleaseReason extends Release {
+  readonly message: string
+}
+
+/** How a claim ends: completed with the topic's receipt, or released. */
 export type Settlement = { readonly claim: Claim } & (
   | { readonly outcome: "completed"; readonly receipt: Receipt }
   | { readonly outcome: "released"; readonly reason: ReleaseReason }
@@ -48,10 +78,10 @@ export type Settled = "completed" | "released" | "dead" | "stale" | "invalid"
 /** The results of settlements, in their order. **Shape** `next` are further events, already claimed. */
 export interface SettledBatch {
   readonly settled: ReadonlyArray<Settled>
-  readonly next: ReadonlyArray<Claim>
+  readonly next: ReadonlyArray<Next>
 }
 
-/** The orchestrator accepted this event before; its receipt is attached. */
+/** This event was handled before; its receipt is attached. */
 export class AlreadyProcessed extends Data.TaggedError("AlreadyProcessed")<{
   readonly eventId: EventId
   readonly receipt: Receipt
@@ -74,17 +104,17 @@ export class EventDeadLettered extends Data.TaggedError("EventDeadLettered")<{
   override readonly message = "This event is a dead letter; redrive it to have it processed again"
 }
 
-/** An earlier version of the same mentor is not settled yet. **Units** `retryAfterSeconds` until a retry is useful. */
+/** An earlier version of the same key is not settled yet. **Units** `retryAfterSeconds` until a retry is useful. */
 export class EventOutOfOrder extends Data.TaggedError("EventOutOfOrder")<{
   readonly eventId: EventId
   readonly retryAfterSeconds: number
 }> {
-  override readonly message = "An earlier event of this mentor is not settled yet"
+  override readonly message = "An earlier event of this key is not settled yet"
 }
 
 /**
  * The event claims to come from the outbox, but the outbox does not have it. It comes from a copy of this project, or a
- * crash of the database lost its transaction. Nobody may be notified of it.
+ * crash of the database lost its transaction. It must not be handled.
  */
 export class EventNotInOutbox extends Data.TaggedError("EventNotInOutbox")<{
   readonly eventId: EventId
@@ -131,7 +161,7 @@ export type ClaimError = ClaimRefused | DedupeStoreUnavailable
 
 /**
  * Remembers which events are being processed and which are done. An event is first claimed with a lease, then completed
- * with a receipt, but only after the orchestrator accepted it. Both methods take many events at once and answer each
+ * with a receipt, but only after its topic handled it. Both methods take many events at once and answer each
  * separately, in the order given.
  *
  * - `claim` is atomic: of any number of simultaneous claims of one event, exactly one succeeds. After the lease has
@@ -139,7 +169,8 @@ export type ClaimError = ClaimRefused | DedupeStoreUnavailable
  *   outbox has it.
  * - `settle` saves the receipt, or releases the event so that a retry is not a duplicate. With an old token it answers
  *   `stale` and changes nothing. Completing twice with one token is `completed`, because the first answer may have been
- *   lost. It also claims up to `take` further events for the caller, first those that waited for the settled ones.
+ *   lost. It also claims up to `take` further events of the topic for the caller, first those that waited for the
+ *   settled ones.
  *
  * **Fails with** DedupeStoreUnavailable, for all events of the call.
  */
@@ -147,20 +178,11 @@ export class DedupeStore extends Context.Service<
   DedupeStore,
   {
     readonly claim: (
-      events: ReadonlyArray<PauseEvent>
+      events: ReadonlyArray<OutboxEvent>
     ) => Effect.Effect<ReadonlyArray<Result.Result<Claim, ClaimRefused>>, DedupeStoreUnavailable>
     readonly settle: (
       settlements: ReadonlyArray<Settlement>,
-      options: { readonly take: number }
+      options: { readonly topic: string; readonly take: number }
     ) => Effect.Effect<SettledBatch, DedupeStoreUnavailable>
   }
 >()("pause-status-webhook-handler/services/DedupeStore") {}
-
-/**
- * Two deliveries with one event id are the same event only if their fingerprints are equal.
- *
- * **Shape** mentor id, transition, raw event time and version (or `-`), joined by spaces; the SQL function
- * pause_status.fingerprint writes the same text.
- */
-export const fingerprint = (event: PauseEvent): string =>
-  `${event.mentorId.toLowerCase()} ${event.transition} ${event.occurredAt} ${event.version ?? "-"}`

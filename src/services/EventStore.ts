@@ -17,18 +17,18 @@ export class EventStoreUnavailable extends Data.TaggedError("EventStoreUnavailab
   }
 }
 
-/** There is no such event, or none that the caller may know of; an erased one is unknown as well. */
+/** The topic has no such event, or none that the caller may know of; an erased one is unknown as well. */
 export class EventUnknown extends Data.TaggedError("EventUnknown")<{
   readonly eventId: EventId
 }> {
   override readonly message = "There is no event with this id"
 }
 
-/** A newer event of the mentor was told: sending this one would undo it. */
+/** A newer event of the key was handled: sending this one would undo it. */
 export class RedriveSuperseded extends Data.TaggedError("RedriveSuperseded")<{
   readonly eventId: EventId
 }> {
-  override readonly message = "A newer event of this mentor was told already; force sends this one all the same"
+  override readonly message = "A newer event of this key was handled already; force sends this one all the same"
 }
 
 /** What was completed, and reached somebody, can be neither redriven nor resolved. */
@@ -42,7 +42,7 @@ export class EventNotFailed extends Data.TaggedError("EventNotFailed")<{
 export class EventNotSettled extends Data.TaggedError("EventNotSettled")<{
   readonly eventId: EventId
 }> {
-  override readonly message = "The event is not settled: wait until it is told, or resolve it first"
+  override readonly message = "The event is not settled: wait until it is handled, or resolve it first"
 }
 
 /** A page of events, newest first. **Shape** `next` is where the next page begins, null on the last one. */
@@ -51,10 +51,11 @@ export interface EventPage {
   readonly next: PagePosition | null
 }
 
-/** What to list. **Shape** `coordinatorId` leaves only events of the mentors whom this coordinator is told about. */
-export type EventSelection = Omit<EventQuery, "limit"> & {
+/** What to list. **Shape** `userId` leaves only the events that the topic shows this user. */
+export type EventSelection = Omit<EventQuery, "limit" | "transition"> & {
+  readonly topic: string
   readonly limit: number
-  readonly coordinatorId?: string
+  readonly userId?: string
 }
 
 /** What became of a change that was not refused; the words are EventChangeReply's. */
@@ -75,7 +76,7 @@ export interface EventStoreHealth extends QueueFigures {
 }
 
 /**
- * The outbox as people look after it. Each change is one transaction and may be asked for twice: the second time it
+ * The outbox as people look after it, topic by topic. An event of another topic is unknown. Each change is one transaction and may be asked for twice: the second time it
  * says that there is nothing to do.
  *
  * **Fails with** EventStoreUnavailable; what else is in each type.
@@ -85,18 +86,24 @@ export class EventStore extends Context.Service<
   {
     readonly list: (selection: EventSelection) => Effect.Effect<EventPage, EventStoreUnavailable>
     readonly get: (
+      topic: string,
       eventId: EventId,
-      coordinatorId?: string
+      userId?: string
     ) => Effect.Effect<EventHistory, EventUnknown | EventStoreUnavailable>
     readonly redrive: (
+      topic: string,
       eventId: EventId,
       options: Pick<Redrive, "force" | "dryRun">
     ) => Effect.Effect<Redriven, EventUnknown | RedriveSuperseded | EventNotFailed | EventStoreUnavailable>
     readonly resolve: (
+      topic: string,
       eventId: EventId,
       options: Pick<Resolve, "notes" | "dryRun">
     ) => Effect.Effect<Resolved, EventUnknown | EventNotFailed | EventInFlight | EventStoreUnavailable>
-    readonly erase: (eventId: EventId) => Effect.Effect<void, EventUnknown | EventNotSettled | EventStoreUnavailable>
+    readonly erase: (
+      topic: string,
+      eventId: EventId
+    ) => Effect.Effect<void, EventUnknown | EventNotSettled | EventStoreUnavailable>
     readonly health: () => Effect.Effect<EventStoreHealth, EventStoreUnavailable>
   }
 >()("pause-status-webhook-handler/services/EventStore") {}

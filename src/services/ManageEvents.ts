@@ -3,9 +3,11 @@ import * as Schema from "effect/Schema"
 import { Caller } from "../schema/Caller.ts"
 import type { EventChangeReply } from "../schema/EventReplies.ts"
 import { Cursor, type EventChange, type EventQuery } from "../schema/EventRequests.ts"
+import type { StoredEvent } from "../schema/Events.ts"
 import type { EventId } from "../schema/Identifiers.ts"
 import { NotAllowed } from "./Access.ts"
 import { EventStore } from "./EventStore.ts"
+import { inRecords, managedTopic, type ManagedTopic } from "./ManagedTopics.ts"
 
 // The words are the operation ids of the contract.
 const coordinatorMay: ReadonlySet<string> = new Set(["listEvents", "getEvent", "getOpenApi"])
@@ -23,54 +25,69 @@ export const permit = (caller: Caller["Service"], operation: string): Effect.Eff
 const eventsPerPage = 50
 const encodeCursor = Schema.encodeSync(Schema.NullOr(Cursor))
 
-// Another coordinator's mentor is no business of theirs: to them their events do not exist.
+// What a topic does not show a coordinator does not exist to them.
 const scopeOf = (caller: Caller["Service"]) => (caller.kind === "coordinator" ? caller.userId : undefined)
 
+const inWordsOf =
+  ({ wordsOf }: ManagedTopic) =>
+  <Event extends StoredEvent>(event: Event) => ({ ...event, ...wordsOf(event) })
+
 /**
- * The events that the caller may see, newest first.
+ * The events of a topic that the caller may see, newest first.
  *
- * **Fails with** EventStoreUnavailable.
+ * **Fails with** TopicUnknown, InvalidQuery, EventStoreUnavailable.
  */
-export const listEvents = Effect.fn("listEvents")(function* (query: EventQuery) {
+export const listEvents = Effect.fn("listEvents")(function* (name: string, query: EventQuery) {
   const store = yield* EventStore
-  const coordinatorId = scopeOf(yield* Caller)
+  const topic = yield* managedTopic(name)
+  const userId = scopeOf(yield* Caller)
   const { events, next } = yield* store.list({
-    ...query,
+    ...(yield* inRecords(topic, query)),
+    topic: name,
     limit: query.limit ?? eventsPerPage,
-    ...(coordinatorId !== undefined && { coordinatorId })
+    ...(userId !== undefined && { userId })
   })
-  return { events, nextCursor: encodeCursor(next) }
+  return { events: events.map(inWordsOf(topic)), nextCursor: encodeCursor(next) }
 })
 
 /**
  * An event with its attempts and its dead letter.
  *
- * **Fails with** EventUnknown, EventStoreUnavailable.
+ * **Fails with** TopicUnknown, EventUnknown, EventStoreUnavailable.
  */
-export const getEvent = Effect.fn("getEvent")(function* (eventId: EventId) {
+export const getEvent = Effect.fn("getEvent")(function* (name: string, eventId: EventId) {
   const store = yield* EventStore
-  return yield* store.get(eventId, scopeOf(yield* Caller))
+  const topic = yield* managedTopic(name)
+  return inWordsOf(topic)(yield* store.get(name, eventId, scopeOf(yield* Caller)))
 })
 
 /**
  * Redrives, resolves or cancels an event. A caller who hangs up does not stop it.
  *
- * **Fails with** EventUnknown, RedriveSuperseded, EventNotFailed, EventInFlight, EventStoreUnavailable.
+ * **Fails with** TopicUnknown, EventUnknown, RedriveSuperseded, EventNotFailed, EventInFlight, EventStoreUnavailable.
  */
-export const changeEvent = Effect.fn("changeEvent")(function* (eventId: EventId, change: EventChange) {
+export const changeEvent = Effect.fn("changeEvent")(function* (name: string, eventId: EventId, change: EventChange) {
   const store = yield* EventStore
-  const changed =
-    change.status === "pending" ? yield* store.redrive(eventId, change) : yield* store.resolve(eventId, change)
-  const reply: EventChangeReply = { ...changed, dryRun: change.dryRun ?? false }
+  const topic = yield* managedTopic(name)
+  const { event, outcome } =
+    change.status === "pending"
+      ? yield* store.redrive(name, eventId, change)
+      : yield* store.resolve(name, eventId, change)
+  const reply: EventChangeReply = {
+    outcome,
+    dryRun: change.dryRun ?? false,
+    event: inWordsOf(topic)(event)
+  }
   return reply
 }, Effect.uninterruptible)
 
 /**
- * Forgets a settled event, but for what keeps it from being told again. A caller who hangs up does not stop it.
+ * Forgets a settled event, but for what keeps it from being handled again. A caller who hangs up does not stop it.
  *
- * **Fails with** EventUnknown, EventNotSettled, EventStoreUnavailable.
+ * **Fails with** TopicUnknown, EventUnknown, EventNotSettled, EventStoreUnavailable.
  */
-export const eraseEvent = Effect.fn("eraseEvent")(function* (eventId: EventId) {
+export const eraseEvent = Effect.fn("eraseEvent")(function* (name: string, eventId: EventId) {
   const store = yield* EventStore
-  return yield* store.erase(eventId)
+  yield* managedTopic(name)
+  return yield* store.erase(name, eventId)
 }, Effect.uninterruptible)

@@ -1,30 +1,53 @@
 import * as Cause from "effect/Cause"
-import type { PauseEvent } from "../schema/PauseEvent.ts"
 import type * as Result from "effect/Result"
 import type { EventId } from "../schema/Identifiers.ts"
-import type { ClaimError } from "./DedupeStore.ts"
-import type { OrchestratorError } from "./OrchestratorClient.ts"
-import type { NoChange, NoEventTime } from "./PauseEvents.ts"
+import type { Receipt } from "../schema/Receipt.ts"
+import type { ClaimError, Release } from "./DedupeStore.ts"
+import type { Extracted, NoChange, NoEventTime } from "./Extract.ts"
 import type { InvalidPayload, MalformedBody } from "./Payload.ts"
-import type { Notified } from "./Round.ts"
 import type { SignatureRejected, SignatureStale } from "./SignatureVerifier.ts"
 
-/** How one payload ended well. */
-export type Handled = Notified | NoChange
+/**
+ * What the engine asks of a topic's error.
+ *
+ * **Shape** `_tag` and `message` go into the log, the reply and the event's history: neither may hold a secret. `release`
+ * says what becomes of the event, and `eventId` names it in a reply.
+ */
+export interface TopicError {
+  readonly _tag: string
+  readonly message: string
+  readonly eventId?: string
+  readonly release: Release
+}
 
 /** What is wrong with one payload. */
 export type PayloadError = InvalidPayload | NoEventTime
 
 /** How one payload ended otherwise. */
-export type EventError = PayloadError | ClaimError | OrchestratorError
+export type EventError<E> = PayloadError | ClaimError | E
 
 /** How a delivery ended otherwise; each error says by itself what the sender is to do. */
-export type WebhookError = SignatureRejected | SignatureStale | MalformedBody | EventError
+export type WebhookError<E> = SignatureRejected | SignatureStale | MalformedBody | EventError<E>
+
+/**
+ * The topic has just handled the event.
+ *
+ * **Shape** `status` is `no_recipients` when the receipt says that nobody was reached, else the topic's word; `continued` lists the further events that the same delivery handled, if any, and how each ended.
+ */
+export interface Handled<Event> {
+  readonly _tag: "Handled"
+  readonly status: string
+  readonly eventId: EventId
+  readonly key: string
+  readonly event: Event
+  readonly receipt: Receipt
+  readonly continued?: ReadonlyArray<BatchItem<Event, TopicError>>
+}
 
 /** How one of several payloads or events ended. **Shape** `eventId` is missing when the payload names none that can be read. */
-export interface BatchItem {
+export interface BatchItem<Event, E> {
   readonly eventId: EventId | undefined
-  readonly result: Result.Result<Handled, EventError>
+  readonly result: Result.Result<Handled<Event> | NoChange, EventError<E>>
 }
 
 /**
@@ -32,14 +55,17 @@ export interface BatchItem {
  *
  * **Shape** `continued` says how the further events ended that the delivery went on with.
  */
-export interface HandledBatch {
-  readonly transition: "BATCH"
-  readonly items: ReadonlyArray<BatchItem>
-  readonly continued: ReadonlyArray<BatchItem>
+export interface HandledBatch<Event, E> {
+  readonly _tag: "Batch"
+  readonly items: ReadonlyArray<BatchItem<Event, E>>
+  readonly continued: ReadonlyArray<BatchItem<Event, E>>
 }
 
+/** How a delivery ended well. */
+export type Ended<Event, E> = Handled<Event> | NoChange | HandledBatch<Event, E>
+
 /** What is known of a delivery's subject before its end. */
-export type Seen = PauseEvent | NoChange | undefined
+export type Seen<Event> = Extracted<Event> | NoChange | undefined
 
 /** What a program failed with; nothing when that is a defect. */
 export const firstError = <E>(cause: Cause.Cause<E>): E | undefined => cause.reasons.find(Cause.isFailReason)?.error

@@ -3,8 +3,8 @@ import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
+import { AnyPayload } from "../schema/Envelope.ts"
 import type { Issue } from "../schema/Replies.ts"
-import { InsertPayload, PayloadOfAnyType, UpdatePayload, type WebhookPayload } from "../schema/WebhookPayload.ts"
 
 /** The body is not JSON in UTF-8. */
 export class MalformedBody extends Data.TaggedError("MalformedBody") {
@@ -18,17 +18,13 @@ export class InvalidPayload extends Data.TaggedError("InvalidPayload")<{
   override readonly message = "The payload has another shape than this endpoint takes; issues says where"
 }
 
-const text = new TextDecoder("utf-8", { fatal: true })
-
-// To look for all that is wrong takes several times as long as to find that nothing is.
-const decoder = <A>(schema: Schema.Decoder<A>) => {
-  const decode = Schema.decodeUnknownEffect(schema)
-  const decodeAll = Schema.decodeUnknownEffect(schema, { errors: "all" })
-  return (input: unknown) => Effect.catchEager(decode(input), () => decodeAll(input))
+/** The table whose stock webhooks, which name no topic, a topic takes. */
+export interface StockTable {
+  readonly schema: string
+  readonly table: string
 }
-const decodeInsert = decoder(InsertPayload)
-const decodeUpdate = decoder(UpdatePayload)
-const decodeOther = decoder(PayloadOfAnyType)
+
+const text = new TextDecoder("utf-8", { fatal: true })
 const formatIssues = SchemaIssue.makeFormatterStandardSchemaV1()
 
 /** All that a schema found wrong, without the values. */
@@ -41,14 +37,6 @@ export const toIssues = (error: Schema.SchemaError): ReadonlyArray<Issue> =>
     message
   }))
 
-// A union would only say that no member fits; the member that `type` names says what is wrong, and where.
-const decodeByType = (input: unknown): Effect.Effect<WebhookPayload, Schema.SchemaError> => {
-  const type = Predicate.hasProperty(input, "type") ? input.type : undefined
-  if (type === "UPDATE") return decodeUpdate(input)
-  if (type === "INSERT") return decodeInsert(input)
-  return Effect.andThen(decodeOther(input), decodeInsert(input))
-}
-
 /**
  * Reads the bytes of a body as JSON.
  *
@@ -57,11 +45,62 @@ const decodeByType = (input: unknown): Effect.Effect<WebhookPayload, Schema.Sche
 export const parseBody = (body: Uint8Array): Effect.Effect<unknown, MalformedBody> =>
   Effect.try({ try: (): unknown => JSON.parse(text.decode(body)), catch: () => new MalformedBody() })
 
+const mismatch = (
+  input: Readonly<Record<PropertyKey, unknown>>,
+  key: "topic" | "schema" | "table",
+  expected: string
+): ReadonlyArray<Issue> => {
+  const value = input[key]
+  if (value === undefined) return [{ path: [key], message: "Missing key" }]
+  // Of what is no text, the schema says so.
+  return typeof value === "string" && value !== expected ? [{ path: [key], message: `Expected "${expected}"` }] : []
+}
+
+const issuesOf = (schema: Schema.Decoder<unknown>) => {
+  const decodeAll = Schema.decodeUnknownEffect(schema, { errors: "all" })
+  return (input: unknown): Effect.Effect<ReadonlyArray<Issue>> =>
+    Effect.match(decodeAll(input), { onFailure: toIssues, onSuccess: () => [] })
+}
+
+const issuesOfAny = issuesOf(AnyPayload)
+
+const hasKnownType = (input: unknown): boolean =>
+  Predicate.hasProperty(input, "type") && (input.type === "INSERT" || input.type === "UPDATE")
+
 /**
- * Checks that a JSON value is a webhook of ours, with all that is wrong listed at once. DELETE, another table and
- * another schema are wrong.
+ * Makes the function that checks a JSON value against a topic's Schema, with all that is wrong listed at once. A payload
+ * that names a topic must name this one; one that names none must be of the stock table.
  *
- * **Fails with** InvalidPayload.
+ * The function **fails with** InvalidPayload.
  */
-export const validatePayload = (input: unknown): Effect.Effect<WebhookPayload, InvalidPayload> =>
-  Effect.mapErrorEager(decodeByType(input), (error) => new InvalidPayload({ issues: toIssues(error) }))
+export const decoder = <P extends AnyPayload>(
+  topic: string,
+  schema: Schema.Decoder<P>,
+  stock: StockTable | undefined
+): ((input: unknown) => Effect.Effect<P, InvalidPayload>) => {
+  const decode = Schema.decodeUnknownEffect(schema)
+  const issuesOfTopic = issuesOf(schema)
+
+  const originIssues = (input: unknown): ReadonlyArray<Issue> => {
+    if (!Predicate.isObject(input)) return []
+    return stock === undefined || input["topic"] !== undefined
+      ? mismatch(input, "topic", topic)
+      : [...mismatch(input, "table", stock.table), ...mismatch(input, "schema", stock.schema)]
+  }
+
+  // To look for all that is wrong takes several times as long as to find that nothing is. Of a type that is neither,
+  // a union would only say that no member fits.
+  const explain = (input: unknown): Effect.Effect<never, InvalidPayload> =>
+    Effect.flatMap(hasKnownType(input) ? issuesOfTopic(input) : issuesOfAny(input), (issues) =>
+      Effect.fail(new InvalidPayload({ issues: [...issues, ...originIssues(input)] }))
+    )
+
+  return (input) =>
+    Effect.flatMapEager(
+      Effect.catchEager(decode(input), () => explain(input)),
+      (payload) => {
+        const issues = originIssues(payload)
+        return issues.length === 0 ? Effect.succeed(payload) : Effect.fail(new InvalidPayload({ issues }))
+      }
+    )
+}

@@ -2,11 +2,10 @@
 -- Locks:   none on existing tables.
 -- Undo:    nothing to undo: these privileges were never meant to be.
 
--- Installers that come at the same time take turns.
-select pg_advisory_xact_lock(hashtext('pause_status migrations'));
+select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
 -- Last, because the sequences of identity columns come with their tables: no other migration names them.
-revoke all on all sequences in schema pause_status from public, anon, authenticated, service_role;
-revoke all on all tables in schema pause_status from public, anon, authenticated, service_role;
-revoke all on all functions in schema pause_status from public, anon, authenticated, service_role;
-revoke all on schema pause_status from public, anon, authenticated, service_role;
+revoke all on all sequences in schema outbox from public, anon, authenticated, service_role;
+revoke all on all tables in schema outbox from public, anon, authenticated, service_role;
+revoke all on all functions in schema outbox from public, anon, authenticated, service_role;
+revoke all on schema outbox from public, anon, authenticated, service_role;

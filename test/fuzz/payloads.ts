@@ -27,6 +27,7 @@ const NO_UUID = [
   quoted("3f2b8c1e5a474d0b9c6e7a1d2e3f4a5b"),
   quoted("3f2b8c1e-5a47-4d0b-9c6e-7a1d2e3f4a5g")
 ]
+const NO_KEY = [...NOT_TEXT, '""', quoted("x".repeat(201)), quoted("a\nb"), quoted("\u0000"), quoted("\ud83c")]
 const NO_WORD = [...NOT_TEXT, ...WORDS.map((word) => quoted(word))]
 const NO_OBJECT = ["null", "42", "true", quoted(CANARY), "[]", `[{"status": "active"}]`, "{}"]
 const NO_VERSION = ["0", "-1", "1.5", "1e400", "-0", '"1"', "null", "9007199254740992", "true", "{}", "[1]"]
@@ -166,6 +167,10 @@ export const harmless = (random: Random, world: World): Payload => {
   if (random.chance(0.2)) {
     draft.root = [...set(draft.root, "type", '"INSERT"'), ["old_record", "null"]]
   }
+  // Whoever names the topic need not name the table.
+  if (random.chance(0.2)) {
+    draft.root = [...without(without(draft.root, "table"), "schema"), ["topic", '"pause-status"']]
+  }
   return { text: assemble(random, draft), words: ["200 no_change"] }
 }
 
@@ -182,16 +187,17 @@ const wrongAt =
 
 /** Each makes a payload wrong, whatever else it holds. */
 const SPOILERS: ReadonlyArray<Spoiler> = [
+  wrongAt("root", "topic", [...NO_WORD, '"order-created"', '"Pause-Status"'], false),
   wrongAt("root", "type", [...NO_WORD, '"DELETE"', '"TRUNCATE"', '"update"'], true),
   wrongAt("root", "table", [...NO_WORD, '"coordinators"', '"PEER_MENTOR_PROFILES"'], true),
-  wrongAt("root", "schema", [...NO_WORD, '"private"', '"pause_status"'], true),
+  wrongAt("root", "schema", [...NO_WORD, '"private"', '"outbox"'], true),
   wrongAt("root", "record", NO_OBJECT, false),
   wrongAt("root", "old_record", NO_OBJECT, false),
   wrongAt("root", "event_id", NO_UUID, false),
   wrongAt("root", "version", NO_VERSION, false),
   wrongAt("root", "timestamp", NO_TIME, false),
   wrongAt("root", "force", NO_FORCE, false),
-  wrongAt("record", "id", NO_UUID, true),
+  wrongAt("record", "id", NO_KEY, true),
   wrongAt("record", "status", NO_STATUS, true),
   wrongAt("old", "status", NO_STATUS, true)
 ]

@@ -27,17 +27,15 @@ dedupeStoreContract("DedupeStoreSupabase, on Postgres through PostgREST and the 
   queue: (...events) =>
     Effect.promise(() =>
       pipeline.database.rows(
-        `insert into pause_status.webhook_queue (
-           event_id, mentor_id, version, transition, old_status, new_status, occurred_at, source, fingerprint,
-           next_attempt_at
+        `insert into outbox.events (
+           event_id, topic, key, version, type, record, old_record, occurred_at, source, next_attempt_at
          )
          select
-           "eventId", "mentorId", version, transition, "oldStatus", "newStatus", "occurredAt"::timestamptz, source,
-           pause_status.fingerprint("mentorId", transition, "occurredAt", version),
+           "eventId", topic, key, version, 'UPDATE', record, "oldRecord", "occurredAt"::timestamptz, source,
            case version when 1 then now() + interval '1 hour' else 'infinity' end
          from jsonb_to_recordset($1::jsonb) as e (
-           "eventId" uuid, "mentorId" uuid, version bigint, transition text, "oldStatus" text, "newStatus" text,
-           "occurredAt" text, source text
+           "eventId" uuid, topic text, key text, version bigint, record jsonb, "oldRecord" jsonb, "occurredAt" text,
+           source text
          )`,
         [JSON.stringify(events)]
       )
@@ -46,9 +44,9 @@ dedupeStoreContract("DedupeStoreSupabase, on Postgres through PostgREST and the 
   expireLease: (claim) =>
     Effect.promise(() =>
       pipeline.database.rows(
-        `update pause_status.webhook_queue set lease_expires_at = clock_timestamp() - interval '1 second'
+        `update outbox.events set lease_expires_at = clock_timestamp() - interval '1 second'
          where event_id = $1 and status = 'processing' and claim_token = $2`,
-        [claim.event.eventId, claim.token]
+        [claim.eventId, claim.token]
       )
     )
 })

@@ -7,6 +7,7 @@ import { HttpLimits } from "../../src/layers/Http.ts"
 import * as OrchestratorClientHttp from "../../src/layers/OrchestratorClientHttp.ts"
 import * as SignatureVerifierWebCrypto from "../../src/layers/SignatureVerifierWebCrypto.ts"
 import * as SupabaseRest from "../../src/layers/SupabaseRest.ts"
+import { pauseStatus } from "../../src/topics/PauseStatus.ts"
 import * as WebhookRouter from "../../src/layers/WebhookRouter.ts"
 import { config } from "../support/layers.ts"
 import { bytesOf } from "../support/payloads.ts"
@@ -51,7 +52,7 @@ beforeAll(async () => {
     )
   )
   const quiet = Logger.layer([])
-  app = HttpRouter.toWebHandler(Layer.mergeAll(Layer.provide(WebhookRouter.layer, services), quiet), {
+  app = HttpRouter.toWebHandler(Layer.mergeAll(Layer.provide(WebhookRouter.layer(pauseStatus), services), quiet), {
     disableLogger: true
   })
 })

@@ -69,14 +69,14 @@ describe("an orchestrator that is not well with an array", () => {
     const { database, stack } = pipeline
     const [bad, good] = await newPauses(2)
     if (!bad || !good) throw new Error("two pauses were expected")
-    await database.rows("insert into pause_status.orchestrations values ($1, 'of another event', '{}')", [bad.eventId])
+    await database.rows("insert into outbox.receipts values ($1, 'of another event', '{}')", [bad.eventId])
     assert.deepStrictEqual(
       (await send(bad.payload, good.payload)).map(({ status, word }) => `${status} ${word}`),
       ["502 orchestrator_refused", "200 notified"]
     )
     assert.strictEqual(await verdict(await deliver(stack, bad.payload, bad.eventId)), "409 dead_letter")
     await expectTold(database, good.mentorId, "PAUSE")
-    await database.rows("delete from pause_status.orchestrations where event_id = $1", [bad.eventId])
+    await database.rows("delete from outbox.receipts where event_id = $1", [bad.eventId])
     assert.strictEqual(await redrive(database, bad.eventId), "redriven")
     await expectTold(database, bad.mentorId, "PAUSE")
   })

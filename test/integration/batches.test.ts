@@ -57,7 +57,7 @@ describe("an array of payloads", () => {
       dashboardUpdate("active", "paused", null),
       known.payload,
       { ...mismatched.payload, timestamp: "2026-11-22T09:30:00.123457Z" },
-      { ...first.payload, record: { ...first.payload.record, id: "42" } },
+      { ...first.payload, record: { ...first.payload.record, id: 42 } },
       second.payload,
       second.payload
     )

@@ -30,8 +30,8 @@ const expectAllTold = async (mentorIds: ReadonlyArray<string>, ...transitions: R
   const expected = mentorIds.length * transitions.length
   await eventually(`${expected} events completed`, async () => {
     const [row] = await pipeline.database.rows<{ completed: number }>(
-      `select count(*)::int as completed from pause_status.webhook_queue
-       where mentor_id = any ($1) and status = 'completed'`,
+      `select count(*)::int as completed from outbox.events
+       where key = any ($1) and status = 'completed'`,
       [mentorIds]
     )
     if (row?.completed === expected) return true
@@ -44,9 +44,9 @@ const expectAllTold = async (mentorIds: ReadonlyArray<string>, ...transitions: R
 const deliveriesOf = async (mentorIds: ReadonlyArray<string>) => {
   const [row] = await pipeline.database.rows<{ deliveries: number; requests: number }>(
     `select count(*)::int as deliveries, count(distinct a.delivery_id)::int as requests
-     from pause_status.webhook_attempts a
-     join pause_status.webhook_queue q on q.event_id = a.event_id
-     where q.mentor_id = any ($1)`,
+     from outbox.attempts a
+     join outbox.events q on q.event_id = a.event_id
+     where q.key = any ($1)`,
     [mentorIds]
   )
   return row
@@ -79,15 +79,15 @@ describe("a burst", () => {
 
   it("of more mentors than the writer hands over is told about once each, without the sweep", async () => {
     const { database } = pipeline
-    await database.rows("select cron.unschedule('pause-status-sweep')")
+    await database.rows("select cron.unschedule('outbox-sweep')")
     await database.rows(
-      "update pause_status.settings set events_per_request = 10, lease_seconds = 60, acknowledge_timeout_seconds = 60"
+      "update outbox.settings set events_per_request = 10, lease_seconds = 60, acknowledge_timeout_seconds = 60"
     )
     const mentorIds = await createMentors(database, 200)
     await setAll(mentorIds, "paused")
     await expectAllTold(mentorIds, "PAUSE")
     assert.strictEqual((await deliveriesOf(mentorIds))?.deliveries, 200)
-    await database.rows("update pause_status.settings set events_per_request = 100")
+    await database.rows("update outbox.settings set events_per_request = 100")
     await makeQuick(database)
   })
 
@@ -139,7 +139,7 @@ describe("a burst", () => {
 
 const failuresOf = async (mentorId: string): Promise<number> => {
   const [row] = await pipeline.database.rows<{ failures: number }>(
-    "select failures from pause_status.webhook_queue where mentor_id = $1",
+    "select failures from outbox.events where key = $1",
     [mentorId]
   )
   return row?.failures ?? 0
@@ -155,8 +155,8 @@ const failOnce = async (mentorId: string): Promise<void> => {
     return kept.length > 0 || undefined
   })
   await database.rows(
-    `update pause_status.webhook_queue set next_attempt_at = now()
-     where mentor_id = $1 and status = 'pending' and delivery_id is not null`,
+    `update outbox.events set next_attempt_at = now()
+     where key = $1 and status = 'pending' and delivery_id is not null`,
     [mentorId]
   )
   await eventually("one more failure", async () => (await failuresOf(mentorId)) > before || undefined)
@@ -175,13 +175,13 @@ const tellAnother = async (): Promise<void> => {
 const pauseAndSpoil = async (spoil: string) => {
   const { database } = pipeline
   await makePatient(database)
-  await database.rows("update pause_status.settings set max_attempts = 2")
+  await database.rows("update outbox.settings set max_attempts = 2")
   const [bad = "", ...others] = await createMentors(database, 10)
   await database.transaction(
     "commit",
-    "set local pause_status.statements = '|||||'",
+    "set local outbox.statements = '|||||'",
     `update public.peer_mentor_profiles set status = 'paused' where id in ('${[bad, ...others].join("', '")}')`,
-    `${spoil} where mentor_id = '${bad}'`
+    `${spoil} where key = '${bad}'`
   )
   await expectAllTold(others, "PAUSE")
   assert.deepStrictEqual(await deliveriesOf(others), { deliveries: 9, requests: 1 })
@@ -196,7 +196,7 @@ const deadLetterOf = async (bad: string, others: ReadonlyArray<string>) => {
   const told = await database.rows("select from public.notifications where mentor_id = $1", [bad])
   assert.lengthOf(told, 0)
   const [letter] = await database.rows<{ reason: string }>(
-    "select reason from pause_status.dead_letter_queue where event_id = $1 and resolution is null",
+    "select reason from outbox.dead_letters where event_id = $1 and resolution is null",
     [failed.event_id]
   )
   const { deliveries = 0, requests = 0 } = (await deliveriesOf([bad, ...others])) ?? {}
@@ -215,16 +215,14 @@ const giveUp = async (spoil: string) => {
 
 describe("one bad event in a request of ten is a dead letter, and its neighbours are told about once:", () => {
   it("one that the handler cannot read", async () => {
-    const { lastError, reason } = await giveUp(
-      `update pause_status.webhook_queue q set payload = pause_status.payload_of(q) || '{"table": "somewhere_else"}'`
-    )
+    const { lastError, reason } = await giveUp(`update outbox.events set old_record = old_record - 'status'`)
     assert.strictEqual(reason, "exhausted")
     assert.match(lastError, /400.*invalid_payload/)
   })
 
-  it("one whose payload is not what was queued under its id", async () => {
+  it("one whose record names another mentor than it was queued for", async () => {
     const { lastError, reason } = await giveUp(
-      `update pause_status.webhook_queue q set payload = pause_status.payload_of(q) || '{"timestamp": "2026-11-22T09:30:00.000001Z"}'`
+      `update outbox.events set record = record || '{"id": "a1c9f0de-7b52-4e3f-8d46-0c9b1e2a3f47"}'`
     )
     assert.strictEqual(reason, "exhausted")
     assert.match(lastError, /422.*payload_mismatch/)
@@ -233,13 +231,13 @@ describe("one bad event in a request of ten is a dead letter, and its neighbours
   it("one that the orchestrator refuses, and that is told about once when it is redriven", async () => {
     const { database } = pipeline
     const { bad, others } = await pauseAndSpoil(
-      `insert into pause_status.orchestrations (event_id, fingerprint, receipt)
-       select event_id, 'of another event', '{}' from pause_status.webhook_queue`
+      `insert into outbox.receipts (event_id, fingerprint, receipt)
+       select event_id, 'of another event', '{}' from outbox.events`
     )
     const { eventId, lastError, reason } = await deadLetterOf(bad, others)
     assert.strictEqual(reason, "refused")
     assert.match(lastError, /^permanent: .*status 422/)
-    await database.rows("delete from pause_status.orchestrations where event_id = $1", [eventId])
+    await database.rows("delete from outbox.receipts where event_id = $1", [eventId])
     assert.strictEqual(await redrive(database, eventId), "redriven")
     await expectTold(database, bad, "PAUSE")
   })

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { Change, DeadLetter, Evidence, Told } from "../../chaos/audit.ts"
+import type { DeadLetter, Evidence, Told } from "../../chaos/audit.ts"
+import { TOPICS } from "../../chaos/calls.ts"
 import { runChaos } from "../../chaos/chaos.ts"
 import { Fence } from "../../chaos/Fence.ts"
 import { FAULTS, parseOptions, replayCommand } from "../../chaos/options.ts"
@@ -8,6 +9,7 @@ import { planOperations, planWorld } from "../../chaos/plan.ts"
 import { makeRandom } from "../../chaos/random.ts"
 import { printable, type Report } from "../../chaos/report.ts"
 import { STEPS } from "../../chaos/steps.ts"
+import { type Change, transitionsIn } from "../../chaos/transitions.ts"
 import { verify } from "../../chaos/verify.ts"
 
 describe("chaos", { timeout: 1_200_000 }, () => {
@@ -20,6 +22,7 @@ describe("chaos", { timeout: 1_200_000 }, () => {
     reports.push(report)
     assert.isTrue(report.passed, printable(report))
     assert.isAtLeast(report.events, 400)
+    for (const topic of TOPICS) assert.isAtLeast(report.topics[topic]?.["committed"] ?? 0, 100, topic)
     assert.strictEqual(report.notified + (report.deadLetters["neverTold"] ?? 0), report.events)
   }
 
@@ -54,11 +57,11 @@ describe("chaos", { timeout: 1_200_000 }, () => {
   })
 })
 
-const told = (version: number, transition: string, more: Partial<Told> = {}): Told => ({
+const told = (version: number, said: string, more: Partial<Told> = {}): Told => ({
   eventId: `event ${version}`,
-  mentorId: "mentor",
-  coordinatorId: "coordinator",
-  transition,
+  key: "mentor",
+  listener: "coordinator",
+  said,
   version,
   createdAt: version,
   at: version,
@@ -78,7 +81,7 @@ const change = (oldStatus: string, newStatus: string, more: Partial<Change> = {}
 
 const deadLetter = (more: Partial<DeadLetter> = {}): DeadLetter => ({
   eventId: "event 1",
-  mentorId: "mentor",
+  key: "mentor",
   version: 1,
   reason: "refused",
   lastError: "status 400",
@@ -89,20 +92,25 @@ const deadLetter = (more: Partial<DeadLetter> = {}): DeadLetter => ({
 
 const pauseAndResume = [change("active", "paused"), change("paused", "active")]
 
-const verdictOn = (evidence: Partial<Evidence>, refused: ReadonlyArray<string> = []) =>
+interface Given extends Partial<Evidence> {
+  readonly changes?: ReadonlyArray<Change>
+}
+
+const verdictOn = ({ changes = pauseAndResume, ...evidence }: Given, refused: ReadonlyArray<string> = []) =>
   verify(
     {
-      changes: pauseAndResume,
+      topic: "pause-status",
+      transitions: transitionsIn(changes),
       told: [],
       deadLetters: [],
       reconciled: new Map(),
-      coordinators: new Map([["mentor", new Set(["coordinator"])]]),
+      listenersOf: () => new Set(["coordinator"]),
       ...evidence
     },
     { refused: new Set(refused), maxAttempts: 10, commits: new Map() }
   )
 
-const violationsOf = (evidence: Partial<Evidence>, refused: ReadonlyArray<string> = []): ReadonlyArray<string> =>
+const violationsOf = (evidence: Given, refused: ReadonlyArray<string> = []): ReadonlyArray<string> =>
   verdictOn(evidence, refused).violations.map(({ kind, version }) => `${kind} ${version}`)
 
 describe("the verdict", () => {
@@ -116,9 +124,9 @@ describe("the verdict", () => {
   })
 
   it("names a transition that one of two coordinators was not told", () => {
-    const coordinators = new Map([["mentor", new Set(["coordinator", "another"])]])
-    const both = [told(1, "PAUSE"), told(1, "PAUSE", { coordinatorId: "another" }), told(2, "RESUME")]
-    assert.deepStrictEqual(violationsOf({ coordinators, told: both }), ["lost 2"])
+    const listenersOf = () => new Set(["coordinator", "another"])
+    const both = [told(1, "PAUSE"), told(1, "PAUSE", { listener: "another" }), told(2, "RESUME")]
+    assert.deepStrictEqual(violationsOf({ listenersOf, told: both }), ["lost 2"])
   })
 
   it("names a transition that was told twice", () => {
@@ -226,7 +234,7 @@ describe("the watch over claims", () => {
 
   it("knows the claims that a settlement hands back", async () => {
     const fence = new Fence()
-    const next = [{ event: { eventId: "event" }, token: 2 }]
+    const next = [{ payload: { event_id: "event" }, token: 2 }]
     await fence.watch(call("settle", { settlements: [] }), reply({ settled: [], next }))
     await settle(fence, 1, "completed")
     assert.strictEqual(fence.trespasses.length, 1)

@@ -59,8 +59,8 @@ describe("an orchestrator that failed several times in a row", () => {
     )
 
     const [row] = await database.rows(
-      `select q.failures, a.outcome from pause_status.webhook_queue q
-       join pause_status.webhook_attempts a on a.event_id = q.event_id
+      `select q.failures, a.outcome from outbox.events q
+       join outbox.attempts a on a.event_id = q.event_id
        where q.event_id = $1 order by a.id limit 1`,
       [parked.eventId]
     )
@@ -82,17 +82,15 @@ describe("an orchestrator that failed several times in a row", () => {
 
   it("is spared a burst: its events outlast more parkings than they have attempts, and are told once", async () => {
     const { database, stack } = pipeline
-    await database.rows(
-      "update pause_status.settings set max_attempts = 4, retry_for_seconds = 0, events_per_request = 10"
-    )
+    await database.rows("update outbox.settings set max_attempts = 4, retry_for_seconds = 0, events_per_request = 10")
     await stack.services.orchestrator.stop()
     const mentorIds = await createMentors(database, 100)
     await database.rows("update public.peer_mentor_profiles set status = 'paused' where id = any ($1)", [mentorIds])
     await eventually("events that are parked again and again", async () => {
       const [row] = await database.rows<{ parked: number }>(
-        `select count(*)::int as parked from pause_status.webhook_attempts a
-         join pause_status.webhook_queue q on q.event_id = a.event_id
-         where q.mentor_id = any ($1) and a.outcome = 'parked'`,
+        `select count(*)::int as parked from outbox.attempts a
+         join outbox.events q on q.event_id = a.event_id
+         where q.key = any ($1) and a.outcome = 'parked'`,
         [mentorIds]
       )
       return (row?.parked ?? 0) > 4 * mentorIds.length ? true : undefined

@@ -69,12 +69,12 @@ describe("a delivery goes on with what its settlement hands back:", () => {
 
   it("the rest of a large update is notified although pg_net has stopped", async () => {
     const { database, stack } = pipeline
-    await database.rows("update pause_status.settings set events_per_request = 10")
+    await database.rows("update outbox.settings set events_per_request = 10")
     const mentorIds = await createMentors(database, 200)
     await database.rows("update public.peer_mentor_profiles set status = 'paused' where id = any ($1)", [mentorIds])
     await eventually("a first request has come", async () => {
       const [row] = await database.rows<{ done: boolean }>(
-        "select exists (select from pause_status.webhook_queue where mentor_id = any ($1) and status = 'completed') as done",
+        "select exists (select from outbox.events where key = any ($1) and status = 'completed') as done",
         [mentorIds]
       )
       return row?.done || undefined

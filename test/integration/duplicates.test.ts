@@ -133,7 +133,7 @@ describe("an event id that is used for another event", () => {
     const eventId = randomUUID()
     const usurper = await deliver(pipeline.stack, pausePayload(mentorId, eventId), eventId)
     assert.strictEqual(await verdict(usurper), "409 unknown_event")
-    const kept = await pipeline.database.rows("select from pause_status.webhook_queue where event_id = $1", [eventId])
+    const kept = await pipeline.database.rows("select from outbox.events where event_id = $1", [eventId])
     assert.lengthOf(kept, 0)
     await expectTold(pipeline.database, mentorId, "PAUSE")
   })

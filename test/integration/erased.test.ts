@@ -15,16 +15,16 @@ it("an erased event that is delivered again is answered 409 already_processed, a
   await setStatus(database, mentorId, "paused")
   const { event_id: eventId, payload } = await eventually("the event is completed", async () => {
     const [completed] = await database.rows<Completed>(
-      `select q.event_id, pause_status.payload_of(q) as payload
-       from pause_status.webhook_queue q where q.mentor_id = $1 and q.status = 'completed'`,
+      `select q.event_id, outbox.body(q) as payload
+       from outbox.events q where q.key = $1 and q.status = 'completed'`,
       [mentorId]
     )
     return completed
   })
-  const erased = await fetch(`${stack.apiUrl}/rest/v1/rpc/pause_status_erase`, {
+  const erased = await fetch(`${stack.apiUrl}/rest/v1/rpc/outbox_erase`, {
     method: "POST",
     headers: { apikey: stack.serviceKey, "content-type": "application/json" },
-    body: JSON.stringify({ event_id: eventId })
+    body: JSON.stringify({ topic: "pause-status", event_id: eventId })
   })
   assert.deepStrictEqual(await erased.json(), { outcome: "erased" })
   assert.strictEqual(await verdict(await deliver(stack, payload, eventId)), "409 already_processed")

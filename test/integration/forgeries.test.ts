@@ -43,7 +43,7 @@ const signatureOf = ({ headers }: Forgery): string => headers["webhook-signature
 /** What the database would show if anything of a delivery had reached it. */
 const traces = async () => {
   const [row] = await pipeline.database.rows<{ events: number; notifications: number }>(
-    `select (select count(*)::int from pause_status.webhook_queue) as events,
+    `select (select count(*)::int from outbox.events) as events,
        (select count(*)::int from public.notifications) as notifications`
   )
   return { ...row, calls: pipeline.proxy.seen().length }

@@ -58,13 +58,13 @@ describe("pg_net that loses requests", () => {
     const { database, proxy, stack } = pipeline
     await stack.services.net.stop()
     // It is claimed once, however long the handler takes.
-    await database.rows("update pause_status.settings set lease_seconds = 60")
+    await database.rows("update outbox.settings set lease_seconds = 60")
     const mentorId = await createMentor(database)
     await setStatus(database, mentorId, "paused")
     await eventually("the sweep to have seen that the request waits", async () => {
       const rows = await database.rows(
-        `select from pause_status.webhook_queue
-         where mentor_id = $1 and next_attempt_at > last_dispatched_at + interval '2 seconds'`,
+        `select from outbox.events
+         where key = $1 and next_attempt_at > last_dispatched_at + interval '2 seconds'`,
         [mentorId]
       )
       return rows.length > 0 ? true : undefined
@@ -96,7 +96,7 @@ describe("pg_net that loses requests", () => {
   it("a handler that is slower than pg_net's patience finishes what it began", async () => {
     const { database } = pipeline
     await makePatient(database)
-    await database.rows("update pause_status.settings set request_timeout_ms = 1000")
+    await database.rows("update outbox.settings set request_timeout_ms = 1000")
     const { mentorId, open } = await pauseAndHold(pipeline)
     const [event] = await eventsOf(database, mentorId)
     await eventually("pg_net has given up", async () => {
@@ -140,7 +140,7 @@ describe("the sweep", () => {
     const mentorIds = await Promise.all(Array.from({ length: 10 }, () => createMentor(database)))
     await Promise.all(mentorIds.map((mentorId) => setStatus(database, mentorId, "paused")))
     await stack.services.handler.start()
-    await Promise.all(Array.from({ length: 20 }, () => database.rows("select pause_status.sweep()")))
+    await Promise.all(Array.from({ length: 20 }, () => database.rows("select outbox.sweep()")))
     for (const mentorId of mentorIds) await expectTold(database, mentorId, "PAUSE")
   })
 })

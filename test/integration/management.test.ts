@@ -110,7 +110,7 @@ describe("the running function, asked by", () => {
     const own = `${base}/${event.eventId}`
     const unknown = `${base}/${randomUUID()}`
     const asked = [
-      await ask("GET", `${base}?mentorId=${event.mentorId}`, headers),
+      await ask("GET", `${base}?key=${event.mentorId}`, headers),
       await ask("GET", own, headers),
       await ask("GET", unknown, headers),
       await ask("PUT", own, headers, { status: "pending", dryRun: true }),
@@ -141,7 +141,7 @@ describe("a dead letter", () => {
   it("is listed and shown, tried, sent again and told, and needs no second redrive", async () => {
     const { eventId, mentorId } = (await coordinated()).event
     const path = `${base}/${eventId}`
-    const { value: page } = await ask("GET", `${base}?status=failed&mentorId=${mentorId}`)
+    const { value: page } = await ask("GET", `${base}?status=failed&key=${mentorId}`)
     assert.deepStrictEqual(
       page.events.map((event: { readonly eventId: string }) => event.eventId),
       [eventId]
@@ -192,7 +192,7 @@ it("an event that reached nobody says so, is redriven, or acknowledged", async (
   await seedDatabase(database, event)
   const path = `${base}/${event.eventId}`
   assert.isTrue((await ask("GET", path)).value.reachedNobody)
-  assert.isTrue((await ask("GET", `${base}?mentorId=${event.mentorId}`)).value.events[0].reachedNobody)
+  assert.isTrue((await ask("GET", `${base}?key=${event.mentorId}`)).value.events[0].reachedNobody)
   assert.strictEqual((await ask("PUT", path, project, { status: "pending", dryRun: true })).word, "200 would_redrive")
   assert.strictEqual((await ask("PUT", path, project, { status: "resolved" })).word, "200 resolved")
   assert.strictEqual((await ask("PUT", path, project, { status: "resolved" })).word, "200 already_resolved")
@@ -204,7 +204,7 @@ it("an event that was erased is not told again when its delivery comes back", as
   await setStatus(database, mentorId, "paused")
   const [{ event_id: eventId } = assert.fail("no event")] = await expectTold(database, mentorId, "PAUSE")
   const [{ payload } = assert.fail("no payload")] = await database.rows<{ readonly payload: object }>(
-    "select pause_status.payload_of(q) as payload from pause_status.webhook_queue q where event_id = $1",
+    "select outbox.body(q) as payload from outbox.events q where event_id = $1",
     [eventId]
   )
   assert.strictEqual((await ask("DELETE", `${base}/${eventId}`)).word, "204")
@@ -223,7 +223,7 @@ it("pages neither repeat nor leave out an event while others are added", async (
   let cursor: string | null = ""
   while (cursor !== null) {
     const more: string = cursor === "" ? "" : `&cursor=${cursor}`
-    const { value } = await ask("GET", `${base}?mentorId=${mentorId}&limit=2${more}`)
+    const { value } = await ask("GET", `${base}?key=${mentorId}&limit=2${more}`)
     read.push(...value.events.map((event: { readonly eventId: string }) => event.eventId))
     cursor = value.nextCursor
     await seedDatabase(

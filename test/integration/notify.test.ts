@@ -18,8 +18,8 @@ const statement = (status: string, mentorIds: ReadonlyArray<string>) =>
 
 const completed = async (mentorIds: ReadonlyArray<string>, expected: number): Promise<true | undefined> => {
   const [row] = await database.rows<{ completed: number }>(
-    `select count(*)::int as completed from pause_status.webhook_queue
-     where mentor_id = any ($1) and status = 'completed'`,
+    `select count(*)::int as completed from outbox.events
+     where key = any ($1) and status = 'completed'`,
     [mentorIds]
   )
   if (row?.completed === expected) return true

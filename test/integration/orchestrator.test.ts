@@ -114,7 +114,7 @@ describe("the orchestrator", () => {
     assert.strictEqual(response.headers.get("www-authenticate"), "Bearer")
     assert.strictEqual(await verdict(response), "401 unauthorized")
     assert.lengthOf(await notificationsOf(database, mentorId), 0)
-    const kept = await database.rows("select from pause_status.orchestrations where event_id = $1", [event.eventId])
+    const kept = await database.rows("select from outbox.receipts where event_id = $1", [event.eventId])
     assert.lengthOf(kept, 0)
   })
 })

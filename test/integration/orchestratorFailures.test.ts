@@ -31,7 +31,7 @@ beforeAll(async () => {
   await makeQuick(pipeline.database)
   await makePatient(pipeline.database)
   // Each travels alone, so that one's illness is not another's.
-  await pipeline.database.rows("update pause_status.settings set events_per_request = 1")
+  await pipeline.database.rows("update outbox.settings set events_per_request = 1")
 })
 afterAll(() => pipeline?.[Symbol.asyncDispose]())
 
@@ -52,9 +52,9 @@ interface DeadLetter {
 const deadLetterOf = async (mentorId: string): Promise<DeadLetter | undefined> => {
   const [open] = await pipeline.database.rows<DeadLetter>(
     `select d.event_id, d.reason, d.last_error, d.attempts, q.attempts as event_attempts
-     from pause_status.dead_letter_queue d
-     join pause_status.webhook_queue q on q.dead_letter_id = d.id
-     where d.mentor_id = $1 and d.resolution is null and q.status = 'failed'`,
+     from outbox.dead_letters d
+     join outbox.events q on q.dead_letter_id = d.id
+     where d.key = $1 and d.resolution is null and q.status = 'failed'`,
     [mentorId]
   )
   return open
@@ -168,7 +168,7 @@ describe.concurrent("an orchestrator that is not well", () => {
 describe("an orchestrator that is ill for all the attempts there are", () => {
   it("leaves a dead letter; redriven, it has as many attempts again, and is told exactly once", async () => {
     const { database, proxy } = pipeline
-    await database.rows("update pause_status.settings set max_attempts = 2, retry_for_seconds = 0")
+    await database.rows("update outbox.settings set max_attempts = 2, retry_for_seconds = 0")
     const mentorId = await createMentor(database)
     // Two deliveries, of two tries each; then one delivery of the redriven event.
     proxy.next(orchestratorPath, mentorId, ...threeTimes(answerWith(500)), ...threeTimes(answerWith(500)))

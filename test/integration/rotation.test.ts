@@ -30,10 +30,9 @@ beforeAll(async () => {
     ORCHESTRATOR_URL: stack.orchestratorUrl,
     ...patientEnv
   })
-  await database.rows(
-    "select vault.update_secret(id, $1) from vault.secrets where name = 'pause_status_function_url'",
-    [`${isolates.url}/pause-status-webhook-handler/api/v1/webhooks/pause-status`]
-  )
+  await database.rows("select vault.update_secret(id, $1) from vault.secrets where name = 'outbox_function_url'", [
+    `${isolates.url}/pause-status-webhook-handler/api/v1/webhooks/pause-status`
+  ])
 })
 afterAll(async () => {
   await isolates?.[Symbol.asyncDispose]()
@@ -48,7 +47,7 @@ interface Step {
 /** The steps that the runbook tells, word by word, with these secrets in them. */
 const runbook: ReadonlyArray<Step> = [
   ...readFileSync(new URL("../../docs/runbook.md", import.meta.url), "utf8").matchAll(
-    /secrets set WEBHOOK_SECRETS="([^"]*)"|^ *(select vault\.update_secret\(.*pause_status_webhook_secret.*;)$/gm
+    /secrets set WEBHOOK_SECRETS="([^"]*)"|^ *(select vault\.update_secret\(.*outbox_webhook_secret.*;)$/gm
   )
 ].map(([, secrets, statement = ""]) => ({
   who: secrets === undefined ? "Postgres" : "the function",
@@ -63,10 +62,9 @@ const inTheFunction = ({ text }: Step) => isolates.add({ WEBHOOK_SECRETS: text }
 const step = (index: number): Step => runbook[index] ?? assert.fail(`the runbook has no step ${index + 1}`)
 
 const keepInVault = (secrets: string) =>
-  pipeline.database.rows(
-    "select vault.update_secret(id, $1) from vault.secrets where name = 'pause_status_webhook_secret'",
-    [secrets]
-  )
+  pipeline.database.rows("select vault.update_secret(id, $1) from vault.secrets where name = 'outbox_webhook_secret'", [
+    secrets
+  ])
 
 const refusals = () => isolates.statuses.filter((status) => status === 401).length
 const linesWith = (text: string) => isolates.log.filter((line) => line.includes(text)).length

@@ -53,12 +53,12 @@ describe("a secret in Vault", () => {
   const pause = async (): Promise<string> => {
     const [mentor] = await rows("insert into public.peer_mentor_profiles default values returning id")
     await rows("update public.peer_mentor_profiles set status = 'paused' where id = $1", [mentor?.["id"]])
-    const [event] = await rows("select event_id from pause_status.webhook_queue where mentor_id = $1", [mentor?.["id"]])
+    const [event] = await rows("select event_id from outbox.events where key = $1", [mentor?.["id"]])
     return String(event?.["event_id"])
   }
 
   const errorOf = async (eventId: string): Promise<string> => {
-    const [event] = await rows("select last_error from pause_status.webhook_queue where event_id = $1", [eventId])
+    const [event] = await rows("select last_error from outbox.events where event_id = $1", [eventId])
     return String(event?.["last_error"])
   }
 
@@ -67,10 +67,10 @@ describe("a secret in Vault", () => {
     client = new Client(stack.databaseUrl)
     client.on("notice", (notice) => void notices.push(JSON.stringify({ ...notice, message: notice.message })))
     await client.connect()
-    await rows("update pause_status.settings set acknowledge_timeout_seconds = 1, retry_base_seconds = 1")
+    await rows("update outbox.settings set acknowledge_timeout_seconds = 1, retry_base_seconds = 1")
 
     // The handler does not know this one: it refuses what is signed with it.
-    await keep("pause_status_webhook_secret", secret)
+    await keep("outbox_webhook_secret", secret)
     await asAdmin(
       ["alter system set log_statement = 'all'"],
       ["alter system set log_min_messages = 'debug1'"],
@@ -90,9 +90,9 @@ describe("a secret in Vault", () => {
     )
     // From here on nothing waits for so long that it is sent without pg_net: the stand-in for the extension http tells
     // its worker in SQL what to call.
-    await rows("update pause_status.settings set acknowledge_timeout_seconds = 600")
-    await rows("select public.pause_status_health()")
-    await rows("select pause_status.sweep(), pause_status.send_directly(), pause_status.watch()")
+    await rows("update outbox.settings set acknowledge_timeout_seconds = 600")
+    await rows("select public.outbox_health()")
+    await rows("select outbox.sweep(), outbox.send_directly(), outbox.watch()")
   })
   afterAll(async () => {
     await client?.end()
@@ -113,7 +113,7 @@ describe("a secret in Vault", () => {
     await add("comments", "select description from pg_description")
     const tables = await rows(
       `select n.nspname || '.' || quote_ident(c.relname) as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
-       where c.relkind in ('r', 'v', 'm') and n.nspname in ('public', 'pause_status', 'net', 'cron')`
+       where c.relkind in ('r', 'v', 'm') and n.nspname in ('public', 'outbox', 'net', 'cron')`
     )
     assert.isAbove(tables.length, 15)
     // What a dump of these schemas would write.
@@ -132,7 +132,7 @@ describe("a secret in Vault", () => {
 
   it("is there, is used, and would be found", async () => {
     const [kept] = await rows(
-      "select decrypted_secret from vault.decrypted_secrets where name = 'pause_status_webhook_secret'"
+      "select decrypted_secret from vault.decrypted_secrets where name = 'outbox_webhook_secret'"
     )
     assert.include(
       forms.map((form) => JSON.stringify(kept).includes(form)),
@@ -141,7 +141,7 @@ describe("a secret in Vault", () => {
     await eventually("the log of the update", () =>
       log.find((line) => line.startsWith("postgres") && line.includes("update public.peer_mentor_profiles"))
     )
-    const [requests] = await rows("select count(*)::int as attempts from pause_status.webhook_attempts")
+    const [requests] = await rows("select count(*)::int as attempts from outbox.attempts")
     assert.isAbove(Number(requests?.["attempts"]), 0)
   })
 
@@ -150,27 +150,27 @@ describe("a secret in Vault", () => {
   })
 
   it("is not told by the errors and warnings about it when it is malformed", async () => {
-    await keep("pause_status_webhook_secret", malformed)
+    await keep("outbox_webhook_secret", malformed)
     const eventId = await pause()
-    await rows("select pause_status.sweep()")
+    await rows("select outbox.sweep()")
     assert.include(await errorOf(eventId), "is not of the form whsec_<base64>")
-    await failing("select pause_status.sign('id', 0, '', pause_status.vault_secret('pause_status_webhook_secret'))")
-    await failing("select pause_status.vault_secret('no such secret')")
-    await rows("select public.pause_status_health()")
+    await failing("select outbox.sign('id', 0, '', outbox.vault_secret('outbox_webhook_secret'))")
+    await failing("select outbox.vault_secret('no such secret')")
+    await rows("select public.outbox_health()")
     assert.isTrue(notices.some((notice) => notice.includes("wait for the sweep")))
     await assertNowhere(forms)
   })
 
   it("is not told when it is the function's URL, but to pg_net, which has to know it", async () => {
-    await keep("pause_status_webhook_secret", secret)
+    await keep("outbox_webhook_secret", secret)
     for (const url of [
       `ftp://127.0.0.1:9/${urlMarker}`,
       `http://127.0.0.1:9/${urlMarker}`,
       `http://a b/${urlMarker}`
     ]) {
-      await keep("pause_status_function_url", url)
+      await keep("outbox_function_url", url)
       await pause()
-      await rows("select pause_status.sweep(), pause_status.send_directly(), public.pause_status_health()")
+      await rows("select outbox.sweep(), outbox.send_directly(), public.outbox_health()")
     }
     await assertNowhere([...forms, urlMarker], ["rows of net.http_request_queue"])
   })

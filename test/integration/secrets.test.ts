@@ -24,10 +24,9 @@ beforeAll(async () => {
 afterAll(() => pipeline?.[Symbol.asyncDispose]())
 
 const keepInVault = (...secrets: ReadonlyArray<string>) =>
-  pipeline.database.rows(
-    "select vault.update_secret(id, $1) from vault.secrets where name = 'pause_status_webhook_secret'",
-    [secrets.join(" ")]
-  )
+  pipeline.database.rows("select vault.update_secret(id, $1) from vault.secrets where name = 'outbox_webhook_secret'", [
+    secrets.join(" ")
+  ])
 
 const refusals = () => pipeline.log.filter(({ text }) => text.includes("SignatureRejected"))
 
@@ -84,7 +83,7 @@ describe("rotating the webhook secret", () => {
     const event = await eventually("the error", async () =>
       (await eventsOf(database, mentorId)).find(({ last_error }) => last_error !== null)
     )
-    assert.include(event?.last_error ?? "", "pause_status_webhook_secret")
+    assert.include(event?.last_error ?? "", "outbox_webhook_secret")
     assert.notInclude(event?.last_error ?? "", "not-base64")
     await keepInVault(newer)
     await expectTold(database, mentorId, "PAUSE")

@@ -167,7 +167,7 @@ describe("npm start", () => {
       await once(bash, "close")
       assert.deepEqual(output.match(/^HTTP\/1\.1 \d+/gm), ["HTTP/1.1 200", "HTTP/1.1 200", "HTTP/1.1 401"], output)
       assert.match(output, /^UPDATE 1\nUPDATE 1\n/)
-      assert.match(output, /PAUSE +1 +outbox +completed/)
+      assert.match(output, /paused +1 +outbox +completed/)
 
       for (const shown of ["Mentor 2  active → paused  version 1", "sent from elsewhere", "turned away"]) {
         await program.prints(shown)

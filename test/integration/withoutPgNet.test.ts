@@ -14,8 +14,8 @@ import {
 
 const everySecond = async (database: Database): Promise<void> => {
   await makeQuick(database)
-  await database.rows("update pause_status.settings set request_timeout_ms = 60000")
-  await database.rows("select cron.schedule('pause-status-direct', '1 seconds', 'select pause_status.send_directly()')")
+  await database.rows("update outbox.settings set request_timeout_ms = 60000")
+  await database.rows("select cron.schedule('outbox-direct', '1 seconds', 'select outbox.send_directly()')")
 }
 
 describe("pg_net's worker off from the start", () => {
@@ -47,13 +47,13 @@ describe("pg_net's worker off from the start", () => {
   it("a handler that is down is tried again later, and then told", async () => {
     const { database, stack } = pipeline
     await stack.services.handler.stop()
-    await database.rows("update pause_status.settings set max_attempts = 100")
+    await database.rows("update outbox.settings set max_attempts = 100")
     const mentorId = await createMentor(database)
     await setStatus(database, mentorId, "paused")
     const [event] = await eventsOf(database, mentorId)
     const ended = await eventually("two failures", async () => {
       const ended = await database.rows<{ outcome: string; error: string }>(
-        "select outcome, error from pause_status.event_history($1)",
+        "select outcome, error from outbox.event_history($1)",
         [event?.event_id]
       )
       return ended.length >= 2 ? ended : undefined
@@ -78,8 +78,8 @@ describe("pg_net's worker off from the start", () => {
     await eventually("pg_net has sent them", async () => (await queuedRequests(database)) === 0 || undefined)
     const answers = await database.rows<{ status_code: number }>(
       `select distinct r.status_code from net._http_response r
-       join pause_status.deliveries d on d.request_id = r.id
-       join pause_status.webhook_queue q on q.delivery_id = d.id where q.mentor_id = $1`,
+       join outbox.deliveries d on d.request_id = r.id
+       join outbox.events q on q.delivery_id = d.id where q.key = $1`,
       [mentorId]
     )
     assert.deepStrictEqual(answers, [{ status_code: 409 }])

@@ -2,13 +2,12 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { TestClock } from "effect/testing"
 import * as DedupeStoreMemory from "../../src/layers/DedupeStoreMemory.ts"
-import type { PauseEvent } from "../../src/schema/PauseEvent.ts"
 import { dedupeStoreContract } from "../services/DedupeStoreContract.ts"
-import { DedupeStore } from "../../src/services/DedupeStore.ts"
+import { DedupeStore, type OutboxEvent } from "../../src/services/DedupeStore.ts"
 import { claimOne } from "../support/layers.ts"
-import { newEvent } from "../support/payloads.ts"
+import { newEntry } from "../support/payloads.ts"
 
-const outbox = new Set<PauseEvent>()
+const outbox = new Set<OutboxEvent>()
 
 dedupeStoreContract("DedupeStoreMemory", {
   layer: () => DedupeStoreMemory.make({ outbox }).layer,
@@ -19,7 +18,7 @@ dedupeStoreContract("DedupeStoreMemory", {
 describe("DedupeStoreMemory", () => {
   it.effect("a lease ends at its last millisecond and not before", () =>
     Effect.gen(function* () {
-      const { event, leaseSeconds } = yield* claimOne(newEvent())
+      const { event, leaseSeconds } = yield* claimOne(newEntry())
       assert.strictEqual(leaseSeconds, 30)
       yield* TestClock.adjust(29_999)
       const error = yield* Effect.flip(claimOne(event))
@@ -31,14 +30,14 @@ describe("DedupeStoreMemory", () => {
 
   it.effect("the lease can be set", () =>
     Effect.gen(function* () {
-      const claim = yield* claimOne(newEvent())
+      const claim = yield* claimOne(newEntry())
       assert.strictEqual(claim.leaseSeconds, 5)
     }).pipe(Effect.provide(DedupeStoreMemory.make({ leaseSeconds: 5 }).layer))
   )
 
   it.effect("each layer has a memory of its own", () =>
     Effect.gen(function* () {
-      const event = newEvent()
+      const event = newEntry()
       const claim = claimOne(event)
       yield* claim.pipe(Effect.provide(DedupeStoreMemory.layer))
       yield* claim.pipe(Effect.provide(DedupeStoreMemory.layer))
@@ -47,9 +46,12 @@ describe("DedupeStoreMemory", () => {
 
   it.effect("without an outbox it takes every event for its outbox's, and hands out none", () =>
     Effect.gen(function* () {
-      const claim = yield* claimOne({ ...newEvent(), version: 50 })
+      const claim = yield* claimOne({ ...newEntry(), version: 50 })
       const store = yield* DedupeStore
-      const batch = yield* store.settle([{ claim, outcome: "completed", receipt: {} }], { take: 100 })
+      const batch = yield* store.settle([{ claim, outcome: "completed", receipt: {} }], {
+        topic: "pause-status",
+        take: 100
+      })
       assert.deepStrictEqual(batch, { settled: ["completed"], next: [] })
     }).pipe(Effect.provide(DedupeStoreMemory.layer))
   )
@@ -58,7 +60,7 @@ describe("DedupeStoreMemory", () => {
     Effect.gen(function* () {
       const { layer, state } = DedupeStoreMemory.make()
       assert.strictEqual(state.size, 0)
-      const event = newEvent()
+      const event = newEntry()
       yield* claimOne(event).pipe(Effect.provide(layer))
       assert.strictEqual(state.get(event.eventId)?.state._tag, "Processing")
     })

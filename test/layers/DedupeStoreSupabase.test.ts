@@ -3,12 +3,18 @@ import { Effect, Layer, Result } from "effect"
 import * as DedupeStoreSupabase from "../../src/layers/DedupeStoreSupabase.ts"
 import * as SupabaseRest from "../../src/layers/SupabaseRest.ts"
 import { EventId } from "../../src/schema/Identifiers.ts"
-import type { PauseEvent } from "../../src/schema/PauseEvent.ts"
-import { type Claim, DedupeStore, EventOutOfOrder, type Settlement } from "../../src/services/DedupeStore.ts"
+import {
+  type Claim,
+  DedupeStore,
+  EventOutOfOrder,
+  type OutboxEvent,
+  type Settlement
+} from "../../src/services/DedupeStore.ts"
 import { answered, claimOne, type RpcStep, rpcClient, throughTime } from "../support/layers.ts"
-import { eventId, mentorId, pauseEvent } from "../support/payloads.ts"
+import { entryOf, eventId, mentorId, outboxPause, pauseEvent } from "../support/payloads.ts"
 
-const claim: Claim = { event: pauseEvent, token: 41, attempt: 2, leaseSeconds: 30 }
+const entry = entryOf(pauseEvent)
+const claim: Claim = { eventId, token: 41, attempt: 2, leaseSeconds: 30 }
 const receipt = { notified: 2, notificationIds: ["a"] }
 
 /** Asks a store whose database gives one answer; returns what came out and what the database was asked. */
@@ -20,8 +26,8 @@ const ask = Effect.fnUntraced(function* <A, E>(step: RpcStep, program: Effect.Ef
   return { asked, outcome: result._tag === "Success" ? result.success : result.failure }
 })
 
-const claimed = (step: RpcStep) => ask(step, claimOne(pauseEvent))
-const claimedAll = (step: RpcStep, events: ReadonlyArray<PauseEvent>) =>
+const claimed = (step: RpcStep) => ask(step, claimOne(entry))
+const claimedAll = (step: RpcStep, events: ReadonlyArray<OutboxEvent>) =>
   ask(
     step,
     DedupeStore.use((store) => store.claim(events))
@@ -29,7 +35,7 @@ const claimedAll = (step: RpcStep, events: ReadonlyArray<PauseEvent>) =>
 const settledAll = (step: RpcStep, settlements: ReadonlyArray<Settlement>, take = 0) =>
   ask(
     step,
-    DedupeStore.use((store) => store.settle(settlements, { take }))
+    DedupeStore.use((store) => store.settle(settlements, { topic: "pause-status", take }))
   )
 const completion: Settlement = { claim, outcome: "completed", receipt }
 const settled = (step: RpcStep) => settledAll(step, [completion])
@@ -46,25 +52,23 @@ const refused = (status: number, code?: string): RpcStep => ({
 })
 
 describe("DedupeStoreSupabase", () => {
-  it.effect("claims with pause_status_claim(events), in one call", () =>
+  it.effect("claims with outbox_claim(events), in one call", () =>
     Effect.gen(function* () {
-      const other = { ...pauseEvent, eventId: EventId.make(mentorId), version: 8, force: true }
+      const other = { ...entry, eventId: EventId.make(mentorId), version: 8 }
       const { asked, outcome } = yield* claimedAll(
         answered([
           { eventId, outcome: "claimed", token: 41, attempt: 2, leaseSeconds: 30 },
           { eventId: mentorId, outcome: "out_of_order", retryAfterSeconds: 3 }
         ]),
-        [pauseEvent, other]
+        [entry, other]
       )
       const refusal = new EventOutOfOrder({ eventId: other.eventId, retryAfterSeconds: 3 })
       assert.deepStrictEqual<unknown>(outcome, [Result.succeed(claim), Result.fail(refusal)])
-      assert.deepStrictEqual(asked, [
-        { name: "pause_status_claim", args: { events: [{ ...pauseEvent }, { ...other }] } }
-      ])
+      assert.deepStrictEqual(asked, [{ name: "outbox_claim", args: { events: [{ ...entry }, { ...other }] } }])
     })
   )
 
-  it.effect("settles with pause_status_settle(settlements), in one call", () =>
+  it.effect("settles with outbox_settle(settlements, topic, take), in one call", () =>
     Effect.gen(function* () {
       const { asked, outcome } = yield* settledAll(
         answered(settling([{ eventId, outcome: "completed" }, { outcome: "dead" }])),
@@ -75,7 +79,7 @@ describe("DedupeStoreSupabase", () => {
         { eventId, token: 41, outcome: "completed", receipt },
         { eventId, token: 42, outcome: "released", ...transient }
       ]
-      assert.deepStrictEqual(asked, [{ name: "pause_status_settle", args: { settlements, take: 0 } }])
+      assert.deepStrictEqual(asked, [{ name: "outbox_settle", args: { settlements, topic: "pause-status", take: 0 } }])
     })
   )
 
@@ -86,33 +90,29 @@ describe("DedupeStoreSupabase", () => {
     })
   )
 
-  it.effect("takes further events when it is told to, as claims", () =>
+  it.effect("takes further events when it is told to, with the body of a delivery of each, whatever is in it", () =>
     Effect.gen(function* () {
-      const { version: _, ...stock } = { ...pauseEvent, source: "webhook" as const }
-      const next = [claim, { event: { ...pauseEvent, force: true }, token: 3, attempt: 4, leaseSeconds: 5 }]
-      const others = [...next, { event: stock, token: 1, attempt: 1, leaseSeconds: 30 }]
+      const { eventId: _, ...grant } = claim
+      const next = [
+        { payload: outboxPause, ...grant },
+        { payload: { event_id: eventId }, ...grant, token: 3 },
+        { payload: null, ...grant, token: 4 }
+      ]
       const { asked, outcome } = yield* settledAll(
-        answered(settling([{ eventId, outcome: "completed" }], others)),
+        answered(settling([{ eventId, outcome: "completed" }], next)),
         [completion],
         100
       )
-      assert.deepStrictEqual<unknown>(outcome, { settled: ["completed"], next: others })
+      assert.deepStrictEqual<unknown>(outcome, { settled: ["completed"], next })
       assert.strictEqual(asked[0]?.args["take"], 100)
     })
   )
 
-  it.effect.each([
-    { why: "no id", wrong: { eventId: undefined } },
-    { why: "an id that is none", wrong: { eventId: "canary" } },
-    { why: "no time", wrong: { occurredAt: "canary" } },
-    { why: "another transition", wrong: { transition: "canary" } },
-    { why: "another source", wrong: { source: "canary" } }
-  ])("is unavailable when it is handed an event with $why", ({ wrong }) =>
+  it.effect("is unavailable when it is handed an event without a token", () =>
     Effect.gen(function* () {
-      const next = [{ ...claim, event: { ...pauseEvent, ...wrong } }]
+      const next = [{ payload: outboxPause, attempt: 1, leaseSeconds: 30 }]
       const { outcome } = yield* settled(answered(settling([{ eventId, outcome: "completed" }], next)))
       assert.deepInclude<unknown>(outcome, { _tag: "DedupeStoreUnavailable", operation: "settle" })
-      assert.notInclude(JSON.stringify(outcome), "canary")
     })
   )
 
@@ -153,7 +153,7 @@ describe("DedupeStoreSupabase", () => {
       ["a client that reports no connection", refused(0), /no connection/],
       ["a refused key", refused(401, "PGRST301"), /401.*secret key/],
       ["a forbidden function", refused(403, "42501"), /403.*secret key/],
-      ["a missing function", refused(404, "PGRST202"), new RegExp(`pause_status_${operation}.*supabase/migrations`)],
+      ["a missing function", refused(404, "PGRST202"), new RegExp(`outbox_${operation}.*supabase/migrations`)],
       ["an SQL error", refused(400, "22023"), /400 \(22023\)/],
       ["a gateway's error", refused(503), /503/],
       ["an answer of another shape", answered(shape([{ outcome: "maybe" }])), /supabase\/migrations/],

@@ -3,6 +3,7 @@ import { Effect, Layer, Logger, References } from "effect"
 import * as Live from "../../src/layers/Live.ts"
 import * as Logging from "../../src/layers/Logging.ts"
 import * as ManagementLive from "../../src/layers/ManagementLive.ts"
+import { pauseStatusEvents } from "../../src/topics/PauseStatusEvents.ts"
 import * as OrchestratorLive from "../../src/layers/OrchestratorLive.ts"
 import * as WebHandler from "../../src/layers/WebHandler.ts"
 import { handler } from "../../src/main.ts"
@@ -123,7 +124,7 @@ describe("the services of an app", () => {
         yield* Effect.logDebug("here")
         return yield* Logger.CurrentLoggers
       }).pipe(
-        Effect.provide(Layer.mergeAll(Live.layer, ManagementLive.layer, OrchestratorLive.layer)),
+        Effect.provide(Layer.mergeAll(Live.layer, ManagementLive.layerOf(pauseStatusEvents), OrchestratorLive.layer)),
         Effect.provide(Layer.merge(Logger.layer([logger]), Layer.succeed(References.MinimumLogLevel, "Debug")))
       )
       assert.deepStrictEqual([...loggers], [logger])

@@ -12,8 +12,12 @@ import * as WebhookRouter from "../../src/layers/WebhookRouter.ts"
 import { ManagementApi as ManagementApiContract } from "../../src/schema/Api.ts"
 import { Access } from "../../src/services/Access.ts"
 import { EventStore } from "../../src/services/EventStore.ts"
+import { ManagedTopics, plain } from "../../src/services/ManagedTopics.ts"
 import { Surroundings } from "../../src/services/Surroundings.ts"
+import { pauseStatusEvents } from "../../src/topics/PauseStatusEvents.ts"
 import { seedMemory, seedOf } from "../support/events.ts"
+import { verdict } from "../support/deliveries.ts"
+import { pauseStatus } from "../../src/topics/PauseStatus.ts"
 import { config } from "../support/layers.ts"
 import { bytesOf, outboxPause } from "../support/payloads.ts"
 import { managementWorld } from "./managementWorld.ts"
@@ -27,10 +31,11 @@ const app = Effect.fnUntraced(function* (held: Layer.Layer<EventStore>) {
     DedupeStoreMemory.layer,
     OrchestratorClientMemory.make().layer,
     Layer.succeed(Access, { identify: () => Effect.succeed({ kind: "project" as const }) }),
+    Layer.succeed(ManagedTopics, [pauseStatusEvents, plain("order-created")]),
     Layer.succeed(Surroundings, { orchestrator: Effect.succeed({ ok: true }), secrets: { ok: true } }),
     held
   ).pipe(Layer.provide(config(settings)))
-  const routes = Layer.mergeAll(ManagementApi.layer, WebhookRouter.layer).pipe(
+  const routes = Layer.mergeAll(ManagementApi.layer, WebhookRouter.layer(pauseStatus)).pipe(
     Layer.provide(services),
     Layer.provide(HttpServer.layerServices)
   )
@@ -42,7 +47,7 @@ const app = Effect.fnUntraced(function* (held: Layer.Layer<EventStore>) {
 describe("ManagementApi", () => {
   it.live("is, beside WebhookRouter, the whole contract as a part of a larger app", () =>
     Effect.gen(function* () {
-      const { layer, state } = EventStoreMemory.make()
+      const { layer, state } = EventStoreMemory.make("pause-status", "order-created")
       const event = seedOf({ status: "failed" })
       yield* seedMemory(state)(event)
       const ask = yield* app(layer)
@@ -52,12 +57,16 @@ describe("ManagementApi", () => {
       assert.strictEqual((yield* ask(new Request(`${url}?page=2`))).status, 400)
       assert.strictEqual((yield* ask(new Request(`${url}/42`))).status, 400)
       assert.strictEqual((yield* ask(new Request("http://localhost/health"))).status, 200)
+      const others = yield* ask(new Request("http://localhost/api/v1/webhooks/order-created"))
+      assert.deepStrictEqual(yield* Effect.promise(() => others.json()), { events: [], nextCursor: null })
+      const unknown = yield* ask(new Request("http://localhost/api/v1/webhooks/nothing"))
+      assert.strictEqual(yield* Effect.promise(() => verdict(unknown)), "404 not_found")
     })
   )
 
   it.live.each(["PUT", "DELETE"])("finishes a %s for a caller that hangs up in the middle of it", (method) =>
     Effect.gen(function* () {
-      const { layer, state } = EventStoreMemory.make()
+      const { layer, state } = EventStoreMemory.make("pause-status", "order-created")
       const event = seedOf({ status: "failed", resolved: true })
       yield* seedMemory(state)(event)
       const caller = new AbortController()
@@ -72,7 +81,7 @@ describe("ManagementApi", () => {
           EventStore.of({
             ...inner,
             redrive: (...args) => Effect.andThen(hangUp, inner.redrive(...args)),
-            erase: (eventId) => Effect.andThen(hangUp, inner.erase(eventId))
+            erase: (...args) => Effect.andThen(hangUp, inner.erase(...args))
           })
         )
       ).pipe(Layer.provide(layer))
@@ -105,15 +114,19 @@ describe("ManagementApi", () => {
         transformClient: HttpClient.mapRequest(HttpClientRequest.setHeader("apikey", "sb_secret_1"))
       })
       const { eventId } = event
-      const page = yield* client.listEvents({ query: { status: "failed", limit: 1 } })
+      const topic = "pause-status"
+      const page = yield* client.listEvents({ params: { topic }, query: { status: "failed", limit: 1 } })
       assert.deepStrictEqual(
         page.events.map((listed) => listed.eventId),
         [eventId]
       )
-      const changed = yield* client.changeEvent({ params: { eventId }, payload: { status: "resolved", notes: "told" } })
+      const changed = yield* client.changeEvent({
+        params: { topic, eventId },
+        payload: { status: "resolved", notes: "told" }
+      })
       assert.strictEqual(changed.outcome, "resolved")
-      yield* client.eraseEvent({ params: { eventId } })
-      const unknown = yield* Effect.flip(client.getEvent({ params: { eventId } }))
+      yield* client.eraseEvent({ params: { topic, eventId } })
+      const unknown = yield* Effect.flip(client.getEvent({ params: { topic, eventId } }))
       assert.deepInclude(unknown, { status: 404, code: "not_found", eventId })
     }).pipe(Effect.provide([FetchHttpClient.layer, Layer.succeed(FetchHttpClient.Fetch, fetch)]))
   })

@@ -3,12 +3,21 @@ import { Effect, Layer, Option, Redacted } from "effect"
 import { FetchHttpClient } from "effect/http"
 import { ManagementClient, type ClientOptions, problemOf } from "../../src/layers/ManagementClient.ts"
 import type { EventHistory } from "../../src/schema/Events.ts"
-import { eventId, mentorId, pauseEvent } from "../support/payloads.ts"
+import { eventId, mentorId } from "../support/payloads.ts"
 import { legacyKey, managementWorld, secretKey, user } from "./managementWorld.ts"
 
+const topic = "pause-status"
+
 const dead: EventHistory = {
-  ...pauseEvent,
+  eventId,
+  topic,
+  key: mentorId,
   version: 7,
+  type: "UPDATE",
+  record: { id: mentorId, status: "paused" },
+  oldRecord: { id: mentorId, status: "active" },
+  occurredAt: "2026-11-22T09:30:00.123456Z",
+  source: "outbox",
   status: "failed",
   attemptCount: 3,
   failures: 3,
@@ -45,17 +54,17 @@ describe("ManagementClient", () => {
       world.state.events.set(eventId, dead)
       yield* Effect.gen(function* () {
         const client = yield* ManagementClient
-        const { events, nextCursor } = yield* client.listEvents({ query: { status: "failed" } })
+        const { events, nextCursor } = yield* client.listEvents({ params: { topic }, query: { status: "failed" } })
         assert.deepStrictEqual(
-          events.map((event) => [event.eventId, event.mentorId]),
+          events.map((event) => [event.eventId, event.key]),
           [[eventId, mentorId]]
         )
         assert.isNull(nextCursor)
-        assert.strictEqual((yield* client.getEvent({ params: { eventId } })).attemptCount, 3)
-        const changed = yield* client.changeEvent({ params: { eventId }, payload: { status: "pending" } })
+        assert.strictEqual((yield* client.getEvent({ params: { topic, eventId } })).attemptCount, 3)
+        const changed = yield* client.changeEvent({ params: { topic, eventId }, payload: { status: "pending" } })
         assert.strictEqual(changed.outcome, "redriven")
-        yield* client.changeEvent({ params: { eventId }, payload: { status: "resolved" } })
-        yield* client.eraseEvent({ params: { eventId } })
+        yield* client.changeEvent({ params: { topic, eventId }, payload: { status: "resolved" } })
+        yield* client.eraseEvent({ params: { topic, eventId } })
       }).pipe(Effect.provide(clientOf(world)))
       assert.isFalse(world.state.events.has(eventId))
     })
@@ -64,7 +73,7 @@ describe("ManagementClient", () => {
   it.live("fails with the problem that was answered", () =>
     Effect.gen(function* () {
       const client = yield* ManagementClient
-      const unknown = problemOf(yield* Effect.flip(client.getEvent({ params: { eventId } })))
+      const unknown = problemOf(yield* Effect.flip(client.getEvent({ params: { topic, eventId } })))
       assert.deepInclude(Option.getOrThrow(unknown), { status: 404, code: "not_found", eventId })
     }).pipe(Effect.provide(clientOf(managementWorld())))
   )

@@ -9,7 +9,7 @@ const unavailable = Effect.fail(new EventStoreUnavailable({ operation: "health",
 const away = Layer.effect(
   EventStore,
   Effect.map(EventStore, (inner) => EventStore.of({ ...inner, health: () => unavailable }))
-).pipe(Layer.provide(EventStoreMemory.make().layer))
+).pipe(Layer.provide(EventStoreMemory.make("pause-status", "order-created").layer))
 
 describe("health", () => {
   const healthOf = async (world: ReturnType<typeof managementWorld>) => {
@@ -27,7 +27,7 @@ describe("health", () => {
   })
 
   const ill = (overrides: object) => {
-    const memory = EventStoreMemory.make()
+    const memory = EventStoreMemory.make("pause-status", "order-created")
     const store = Layer.effect(
       EventStore,
       Effect.map(EventStore, (inner) =>
@@ -36,6 +36,13 @@ describe("health", () => {
     ).pipe(Layer.provide(memory.layer))
     return managementWorld({ store })
   }
+  const illTopics = (overrides: object) =>
+    ill({
+      topics: [
+        { topic: "pause-status", attached: true, enabled: true },
+        { topic: "order-created", attached: true, enabled: true, ...overrides }
+      ]
+    })
   const down = { ok: false, detail: "the orchestrator cannot be reached" }
 
   it.each([
@@ -49,11 +56,8 @@ describe("health", () => {
     ["Vault has no secret", () => ill({ vault: { functionUrl: true, webhookSecret: false } }), ["secrets"]],
     ["Vault has no URL", () => ill({ vault: { functionUrl: false, webhookSecret: true } }), ["secrets"]],
     ["an event has been waiting for too long", () => ill({ oldestUnnotifiedSeconds: 300 }), ["oldestUnnotified"]],
-    [
-      "a trigger is disabled",
-      () => ill({ capture: { attached: true, enabled: false, problem: "enable the trigger" } }),
-      ["capture"]
-    ],
+    ["a trigger is disabled", () => illTopics({ enabled: false, problem: "enable the trigger" }), ["capture"]],
+    ["a topic is not declared", () => ill({ topics: [] }), ["capture"]],
     [
       "a job is gone and another one fails",
       () =>
@@ -84,7 +88,7 @@ describe("health", () => {
   })
 
   it("is ready where nothing is captured because stock webhooks report the changes", async () => {
-    const { status } = await healthOf(ill({ capture: { attached: true, enabled: false } }))
+    const { status } = await healthOf(illTopics({ enabled: false }))
     assert.strictEqual(status, 200)
   })
 })

@@ -179,7 +179,7 @@ const rows: ReadonlyArray<Row> = Object.entries(credentials).flatMap(([who, [, r
 const eventIn = async (state: StateName) => {
   const event = seedOf(states[state])
   store.events.clear()
-  store.mentorsOf.set(coordinator, new Set([event.mentorId]))
+  store.visibleTo.set(coordinator, new Set([event.mentorId]))
   if (state !== "unknown") await Effect.runPromise(seedMemory(store)(event))
   if (state === "erased") await ask("DELETE", ofEvent(event.eventId))
   return event

@@ -84,7 +84,18 @@ describe("a query", () => {
     ["limit=1&limit=2", "limit: Expected string"],
     ["status=done", 'status: Expected "pending" | "processing" | "completed" | "failed"'],
     ["transition=NO_CHANGE", 'transition: Expected "PAUSE" | "RESUME"'],
-    ["mentorId=42", "mentorId: Expected a UUID"],
+    ["transition=PAUSE&record={}", "transition: Expected either transition or record"],
+    ["mentorId=42", "mentorId: Expected no excess property"],
+    ["key=", "key: "],
+    [`key=${"k".repeat(201)}`, "key: "],
+    ["key=a%00b", "key: Expected text without NUL and lone surrogates"],
+    ["record=paused", "record: "],
+    ["record=[]", "record: Expected object"],
+    ['record={"status":{"a":1}}', "record.status: "],
+    ['record={"status":"\\u0000"}', "record.status: "],
+    ['record={"status":"\\ud800"}', "record.status: "],
+    ['record={"n":1e999}', "record.n: "],
+    ['record={"a\\u0000":1}', "record.a"],
     ["occurredFrom=2026-02-29T00:00:00Z", "occurredFrom: Expected a day that is in the calendar"],
     ["cursor=a", "cursor: "],
     [`cursor=${Buffer.from("{}").toString("base64url")}`, "cursor.createdAt: Missing key"],
@@ -219,7 +230,7 @@ describe("a change", () => {
         return EventStore.of({
           ...inner,
           redrive: (...args) => Effect.andThen(hold, inner.redrive(...args)),
-          erase: (eventId) => Effect.andThen(hold, inner.erase(eventId))
+          erase: (...args) => Effect.andThen(hold, inner.erase(...args))
         })
       })
     ).pipe(Layer.provide(memory.layer))
@@ -314,14 +325,22 @@ describe("the log", () => {
     await ask("GET", "/openapi.json", user(coordinatorId, "coordinator"))
     await ask("GET", "/health")
     const { eventId } = event
+    const topic = "pause-status"
     assert.deepStrictEqual(
       lines.map((line) => Object.fromEntries(Object.entries(line ?? {}).filter(([key]) => key !== "detail"))),
       [
-        { outcome: "listEvents", caller: "project" },
-        { outcome: "changeEvent", caller: "admin", userId: adminId, eventId },
-        { outcome: "InvalidPayload", operation: "changeEvent", caller: "admin", userId: adminId, eventId },
+        { outcome: "listEvents", caller: "project", topic },
+        { outcome: "changeEvent", caller: "admin", userId: adminId, topic, eventId },
+        { outcome: "InvalidPayload", operation: "changeEvent", caller: "admin", userId: adminId, topic, eventId },
         { outcome: "NotAllowed", operation: "eraseEvent", caller: "coordinator", userId: coordinatorId },
-        { outcome: "EventUnknown", operation: "getEvent", caller: "coordinator", userId: coordinatorId, eventId },
+        {
+          outcome: "EventUnknown",
+          operation: "getEvent",
+          caller: "coordinator",
+          userId: coordinatorId,
+          topic,
+          eventId
+        },
         { outcome: "InvalidQuery", operation: "listEvents" },
         { outcome: "NotFound" },
         { outcome: "CredentialsRejected", operation: "getEvent" },

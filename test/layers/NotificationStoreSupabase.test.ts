@@ -4,7 +4,7 @@ import * as NotificationStoreSupabase from "../../src/layers/NotificationStoreSu
 import * as SupabaseRest from "../../src/layers/SupabaseRest.ts"
 import { EventId } from "../../src/schema/Identifiers.ts"
 import type { PauseEvent } from "../../src/schema/PauseEvent.ts"
-import { EventSuperseded, NotificationStore } from "../../src/services/NotificationStore.ts"
+import { EventSuperseded, NotificationStore } from "../../src/topics/NotificationStore.ts"
 import { answered, only, type RpcStep, rpcClient } from "../support/layers.ts"
 import { eventId, mentorId, pauseEvent } from "../support/payloads.ts"
 

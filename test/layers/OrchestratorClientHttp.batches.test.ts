@@ -4,7 +4,7 @@ import { Effect, Result, Schema } from "effect"
 import * as OrchestratorClientHttp from "../../src/layers/OrchestratorClientHttp.ts"
 import { EventId } from "../../src/schema/Identifiers.ts"
 import { PauseEvents } from "../../src/schema/PauseEvent.ts"
-import { OrchestratorClient, type OrchestratorError } from "../../src/services/OrchestratorClient.ts"
+import { OrchestratorClient, type OrchestratorError } from "../../src/topics/OrchestratorClient.ts"
 import { config, type FetchStep, fetchOf, throughTime } from "../support/layers.ts"
 import { pauseEvent } from "../support/payloads.ts"
 

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Result } from "effect"
 import { TestClock } from "effect/testing"
 import * as OrchestratorClientHttp from "../../src/layers/OrchestratorClientHttp.ts"
-import { OrchestratorClient } from "../../src/services/OrchestratorClient.ts"
+import { OrchestratorClient } from "../../src/topics/OrchestratorClient.ts"
 import { config, type FetchStep, fetchOf } from "../support/layers.ts"
 import { eventId, pauseEvent } from "../support/payloads.ts"
 

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Result } from "effect"
 import * as OrchestratorClientMemory from "../../src/layers/OrchestratorClientMemory.ts"
 import { EventId } from "../../src/schema/Identifiers.ts"
-import { OrchestratorClient } from "../../src/services/OrchestratorClient.ts"
+import { OrchestratorClient } from "../../src/topics/OrchestratorClient.ts"
 import { notifyOne } from "../support/layers.ts"
 import { eventId, mentorId, pauseEvent } from "../support/payloads.ts"
 

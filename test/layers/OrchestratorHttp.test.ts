@@ -12,7 +12,7 @@ import {
   NotificationStore,
   NotificationStoreUnavailable,
   type WriteRefused
-} from "../../src/services/NotificationStore.ts"
+} from "../../src/topics/NotificationStore.ts"
 import { config, logLines } from "../support/layers.ts"
 import { bytesOf, eventId, fixture, mentorId, pauseEvent } from "../support/payloads.ts"
 
@@ -136,7 +136,7 @@ describe("the orchestrator", () => {
 
   it.effect("names what is wrong with an event, without its values", () =>
     Effect.gen(function* () {
-      const { body } = yield* replyTo(order({ ...pauseEvent, mentorId: "canary", version: 0 }))
+      const { body } = yield* replyTo(order({ ...pauseEvent, mentorId: "canary\n", version: 0 }))
       assert.include(JSON.stringify(body["issues"]), "mentorId")
       assert.include(JSON.stringify(body["issues"]), "version")
       assert.notInclude(JSON.stringify(body), "canary")

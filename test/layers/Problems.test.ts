@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { openapiText } from "../../local/openapi.ts"
 import { Misconfigured } from "../../src/layers/Config.ts"
-import { InvalidId, InvalidQuery } from "../../src/layers/InvalidRequest.ts"
+import { InvalidId } from "../../src/layers/InvalidRequest.ts"
 import * as Problems from "../../src/layers/Problems.ts"
 import { Problem } from "../../src/schema/Replies.ts"
 import { CredentialsRejected, KeysUnavailable, NotAllowed } from "../../src/services/Access.ts"
@@ -14,13 +14,14 @@ import {
   EventUnknown,
   RedriveSuperseded
 } from "../../src/services/EventStore.ts"
-import { EventSuperseded, NotificationStoreUnavailable } from "../../src/services/NotificationStore.ts"
+import { InvalidQuery, TopicUnknown } from "../../src/services/ManagedTopics.ts"
+import { EventSuperseded, NotificationStoreUnavailable } from "../../src/topics/NotificationStore.ts"
 import {
   OrchestratorCircuitOpen,
   OrchestratorRefused,
   OrchestratorUnavailable
-} from "../../src/services/OrchestratorClient.ts"
-import { NoEventTime } from "../../src/services/PauseEvents.ts"
+} from "../../src/topics/OrchestratorClient.ts"
+import { NoEventTime } from "../../src/services/Extract.ts"
 import { InvalidPayload, MalformedBody } from "../../src/services/Payload.ts"
 import { SignatureRejected, SignatureStale } from "../../src/services/SignatureVerifier.ts"
 import { eventId } from "../support/payloads.ts"
@@ -73,6 +74,7 @@ const cases: ReadonlyArray<Case> = [
   { error: new InvalidQuery({ issues }), status: 400, code: "invalid_query", members: { issues } },
   { error: new InvalidId({ issues }), status: 400, code: "invalid_id", members: { issues } },
   { error: new Problems.NotFound(), status: 404, code: "not_found" },
+  { error: new TopicUnknown(), status: 404, code: "not_found" },
   { error: new EventUnknown({ eventId }), status: 404, code: "not_found", members: { eventId } },
   { error: new RedriveSuperseded({ eventId }), status: 409, code: "superseded", members: { eventId } },
   { error: new EventNotFailed({ eventId }), status: 409, code: "not_failed", members: { eventId } },

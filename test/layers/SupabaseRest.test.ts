@@ -7,7 +7,7 @@ import { answered, config, rpcClient, throughTime } from "../support/layers.ts"
 
 const decode = Schema.decodeUnknownEffect(Schema.Struct({ answer: Schema.Int }))
 const settings = { STORE_TIMEOUT_MS: "500" }
-const ask = (rest: SupabaseRest.SupabaseRest["Service"]) => rest.rpc("pause_status_claim", { event: {} }, decode)
+const ask = (rest: SupabaseRest.SupabaseRest["Service"]) => rest.rpc("outbox_claim", { event: {} }, decode)
 
 const built = (environment: Readonly<Record<string, string>>) =>
   SupabaseRest.SupabaseRest.pipe(
@@ -24,7 +24,7 @@ describe("SupabaseRest", () => {
       assert.deepStrictEqual(answer, { answer: 42 })
       assert.deepStrictEqual(
         calls.map(({ args, name }) => [name, args]),
-        [["pause_status_claim", { event: {} }]]
+        [["outbox_claim", { event: {} }]]
       )
     })
   )

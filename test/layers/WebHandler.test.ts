@@ -5,13 +5,12 @@ import { HttpLimits } from "../../src/layers/Http.ts"
 import * as OrchestratorClientMemory from "../../src/layers/OrchestratorClientMemory.ts"
 import * as SignatureVerifierWebCrypto from "../../src/layers/SignatureVerifierWebCrypto.ts"
 import * as WebHandler from "../../src/layers/WebHandler.ts"
-import { receive } from "../../src/layers/WebhookHttp.ts"
 import { DedupeStore } from "../../src/services/DedupeStore.ts"
-import { OrchestratorClient } from "../../src/services/OrchestratorClient.ts"
+import { OrchestratorClient } from "../../src/topics/OrchestratorClient.ts"
 import { config } from "../support/layers.ts"
 import { bytesOf, eventId, outboxPause } from "../support/payloads.ts"
 import { staticSecret } from "../support/signing.ts"
-import { capturedConsole, settings as complete, unsigned } from "./webhookWorld.ts"
+import { respond, capturedConsole, settings as complete, unsigned } from "./webhookWorld.ts"
 
 const pause = () => unsigned(bytesOf(outboxPause))
 
@@ -35,7 +34,7 @@ const handlerOf = (settings: { current: Readonly<Record<string, string>> | "brok
     orchestrator.layer,
     HttpLimits.layer
   ).pipe(Layer.provideMerge(resource), Layer.provide(environment))
-  return { counts, handler: WebHandler.make(layer, receive), orchestrator }
+  return { counts, handler: WebHandler.make(layer, respond), orchestrator }
 }
 
 describe("WebHandler", () => {
@@ -163,7 +162,7 @@ describe("WebHandler", () => {
           )
         ).pipe(Layer.provide(Layer.merge(store.layer, orchestrator.layer)))
         const rest = Layer.merge(SignatureVerifierWebCrypto.layer, HttpLimits.layer)
-        const handler = WebHandler.make(Layer.merge(abortable, Layer.provide(rest, config(complete))), receive)
+        const handler = WebHandler.make(Layer.merge(abortable, Layer.provide(rest, config(complete))), respond)
         if (step === "before it starts") caller.abort()
         const request = new Request(pause(), { signal: caller.signal })
         const reply = yield* Effect.promise(() => handler(request))

@@ -1,13 +1,12 @@
 import { assert, beforeAll, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import type { Behaviour } from "../../src/layers/OrchestratorClientMemory.ts"
-import { receive } from "../../src/layers/WebhookHttp.ts"
 import { eventsPath } from "../../src/schema/Paths.ts"
 import { type Contract, observe, openContract } from "../support/contract.ts"
 import { bytesOf, eventId, outboxPause } from "../support/payloads.ts"
 import { type Headers, otherSecret, standardHeaders, staticSecret } from "../support/signing.ts"
 import { newSigningKey, userToken } from "../support/tokens.ts"
-import { url, webhookWorld } from "./webhookWorld.ts"
+import { respond, url, webhookWorld } from "./webhookWorld.ts"
 
 let contract: Contract
 beforeAll(async () => {
@@ -39,7 +38,7 @@ const states: Readonly<Record<string, readonly [before: ReadonlyArray<Behaviour>
 }
 
 const deliver = (headers: Headers) =>
-  receive(new Request(url, { method: "POST", body, headers: { "content-type": "application/json", ...headers } }))
+  respond(new Request(url, { method: "POST", body, headers: { "content-type": "application/json", ...headers } }))
 
 const rows = Object.entries(credentials).flatMap(([who, [headers, refusal]]) =>
   Object.entries(states).map(([state, [before, reply]]) => ({

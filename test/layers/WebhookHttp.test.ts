@@ -3,13 +3,12 @@ import { Effect, Fiber, Layer, Result, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import * as DedupeStoreMemory from "../../src/layers/DedupeStoreMemory.ts"
 import * as Problems from "../../src/layers/Problems.ts"
-import { receive } from "../../src/layers/WebhookHttp.ts"
 import type { Receipt } from "../../src/schema/Receipt.ts"
 import { DedupeStore, DedupeStoreUnavailable, EventDeadLettered } from "../../src/services/DedupeStore.ts"
 import { heldOrchestrator, logLines, orchestratorOf } from "../support/layers.ts"
 import { bytesOf, eventId, newPause, outboxPause, RoughPayload, roughJson } from "../support/payloads.ts"
 import { HeaderText, otherSecret, standardHeaders, staticSecret } from "../support/signing.ts"
-import { replyTo, signed, unsigned, url, webhookWorld } from "./webhookWorld.ts"
+import { respond, replyTo, signed, unsigned, url, webhookWorld } from "./webhookWorld.ts"
 
 const pause = () => signed(bytesOf(outboxPause))
 
@@ -183,7 +182,7 @@ describe("replies", () => {
   it.effect("500 also for a receipt that is no JSON", () => {
     const odd = orchestratorOf(() => Effect.succeed({ notified: 2n }))
     return Effect.gen(function* () {
-      const response = yield* receive(pause()).pipe(Effect.provide(odd))
+      const response = yield* respond(pause()).pipe(Effect.provide(odd))
       assert.strictEqual(response.status, 500)
     }).pipe(Effect.provide(webhookWorld().layer))
   })
@@ -197,7 +196,7 @@ describe("replies", () => {
         signed(bytesOf({})),
         signed(bytesOf(outboxPause), { "webhook-signature": "v1,AAAA" })
       ]
-      yield* Effect.forEach(requests, receive)
+      yield* Effect.forEach(requests, respond)
       assert.deepStrictEqual(
         (yield* logLines).map(({ message }) => message["outcome"]),
         ["notified", "AlreadyProcessed", "UnsupportedMediaType", "InvalidPayload", "SignatureRejected"]

@@ -7,8 +7,9 @@ import { HttpLimits } from "../../src/layers/Http.ts"
 import * as OrchestratorClientMemory from "../../src/layers/OrchestratorClientMemory.ts"
 import * as SignatureVerifierWebCrypto from "../../src/layers/SignatureVerifierWebCrypto.ts"
 import * as WebhookRouter from "../../src/layers/WebhookRouter.ts"
-import { OrchestratorClient } from "../../src/services/OrchestratorClient.ts"
+import { OrchestratorClient } from "../../src/topics/OrchestratorClient.ts"
 import { SignatureVerifier } from "../../src/services/SignatureVerifier.ts"
+import { pauseStatus } from "../../src/topics/PauseStatus.ts"
 import { config } from "../support/layers.ts"
 import { bytesOf, outboxPause } from "../support/payloads.ts"
 import { capturedConsole, settings, unsigned } from "./webhookWorld.ts"
@@ -22,7 +23,7 @@ const app = Effect.fnUntraced(function* (
   yield* capturedConsole()
   const store = DedupeStoreMemory.make()
   const services = Layer.mergeAll(verifier, HttpLimits.layer, store.layer, client).pipe(Layer.provide(config(settings)))
-  const { dispose, handler } = HttpRouter.toWebHandler(Layer.provide(WebhookRouter.layer, services), {
+  const { dispose, handler } = HttpRouter.toWebHandler(Layer.provide(WebhookRouter.layer(pauseStatus), services), {
     disableLogger: true
   })
   yield* Effect.addFinalizer(() => Effect.promise(dispose))

@@ -8,7 +8,9 @@ import * as WebHandler from "../../src/layers/WebHandler.ts"
 import type { Check } from "../../src/schema/Health.ts"
 import type { Access } from "../../src/services/Access.ts"
 import type { EventStore } from "../../src/services/EventStore.ts"
+import { ManagedTopics, plain } from "../../src/services/ManagedTopics.ts"
 import { Surroundings } from "../../src/services/Surroundings.ts"
+import { pauseStatusEvents } from "../../src/topics/PauseStatusEvents.ts"
 import { config } from "../support/layers.ts"
 import { newSigningKey, userToken } from "../support/tokens.ts"
 
@@ -46,7 +48,7 @@ interface Parts {
 
 /** The management routes, but for the database and the orchestrator, which are in memory. */
 export const managementWorld = ({ access, orchestrator = { ok: true }, secrets = { ok: true }, store }: Parts = {}) => {
-  const memory = EventStoreMemory.make()
+  const memory = EventStoreMemory.make("pause-status", "order-created")
   const lines: Array<unknown> = []
   const logger = Logger.make(({ message }) => void lines.push(...[message].flat()))
   const settings = config({
@@ -58,6 +60,7 @@ export const managementWorld = ({ access, orchestrator = { ok: true }, secrets =
   const services = Layer.mergeAll(
     access ?? AccessSupabase.layer,
     store ?? memory.layer,
+    Layer.succeed(ManagedTopics, [pauseStatusEvents, plain("order-created")]),
     Layer.succeed(Surroundings, { orchestrator: Effect.succeed(orchestrator), secrets }),
     HttpLimits.layer
   ).pipe(Layer.provide([settings, keySet]))

@@ -5,6 +5,7 @@ import * as Logging from "../../src/layers/Logging.ts"
 import * as OrchestratorClientMemory from "../../src/layers/OrchestratorClientMemory.ts"
 import * as SignatureVerifierWebCrypto from "../../src/layers/SignatureVerifierWebCrypto.ts"
 import { receive } from "../../src/layers/WebhookHttp.ts"
+import { pauseStatus } from "../../src/topics/PauseStatus.ts"
 import { config } from "../support/layers.ts"
 import { eventId } from "../support/payloads.ts"
 import { type Headers, secret, standardHeaders, staticSecret } from "../support/signing.ts"
@@ -45,9 +46,12 @@ export const unsigned = (body: Uint8Array<ArrayBuffer>): Request =>
 
 const Reply = Schema.fromJsonString(Schema.Record(Schema.String, Schema.Unknown))
 
+/** The reply to a delivery of pause-status. */
+export const respond = receive(pauseStatus)
+
 /** The reply to a request, read to its end. */
 export const replyTo = Effect.fnUntraced(function* (request: Request) {
-  const response = yield* receive(request)
+  const response = yield* respond(request)
   const body = yield* Schema.decodeUnknownEffect(Reply)(yield* Effect.promise(() => response.text()))
   return { status: response.status, headers: response.headers, body }
 })

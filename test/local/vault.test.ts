@@ -61,13 +61,13 @@ it.each(["anon", "authenticated"])("shows nothing to role %s", async (role) => {
 it("is given the webhook's secret and address once, and keeps what a person put there", async () => {
   const secrets = () =>
     session.rows(
-      "select name, decrypted_secret from vault.decrypted_secrets where name like 'pause\\_status%' order by name"
+      "select name, decrypted_secret from vault.decrypted_secrets where name like 'outbox\\_%' order by name"
     )
-  await session.value("select vault.create_secret('mine', 'pause_status_webhook_secret')")
+  await session.value("select vault.create_secret('mine', 'outbox_webhook_secret')")
   await seedVault(stack.databaseUrl, { webhookSecret: stack.webhookSecret, functionUrl: stack.functionUrl })
   await seedVault(stack.databaseUrl, { webhookSecret: "other", functionUrl: "other" })
   expect(await secrets()).toEqual([
-    { name: "pause_status_function_url", decrypted_secret: stack.functionUrl },
-    { name: "pause_status_webhook_secret", decrypted_secret: "mine" }
+    { name: "outbox_function_url", decrypted_secret: stack.functionUrl },
+    { name: "outbox_webhook_secret", decrypted_secret: "mine" }
   ])
 })

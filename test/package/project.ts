@@ -18,12 +18,27 @@ interface Traces {
   }>
 }
 
-/** A Supabase project as an app sees it, and the collector of the app's traces. */
+interface Metrics {
+  readonly resourceMetrics: ReadonlyArray<{
+    readonly scopeMetrics: ReadonlyArray<{ readonly metrics: ReadonlyArray<{ readonly name: string }> }>
+  }>
+}
+
+/** A call of an SQL function. **Shape** `topic` is that of a settlement. */
+interface Call {
+  readonly name: string
+  readonly key: string | undefined
+  readonly topic?: string
+}
+
+/** A Supabase project as an app sees it, and the collector of the app's traces and metrics. */
 export interface Project extends AsyncDisposable {
   readonly url: string
   /** The SQL functions that were called, in order, with the key that each was called with. */
-  readonly calls: Array<{ readonly name: string; readonly key: string | undefined }>
+  readonly calls: Array<Call>
   readonly spans: Array<Span>
+  /** The names of the metrics that were sent. */
+  readonly metrics: Set<string>
   /** Holds the next claim back. Resolves once it is there, with what lets it through. */
   readonly holdClaim: () => Promise<() => void>
 }
@@ -32,6 +47,7 @@ export interface Project extends AsyncDisposable {
 export const startProject = async (): Promise<Project> => {
   const calls: Project["calls"] = []
   const spans: Array<Span> = []
+  const metrics = new Set<string>()
   let held = Promise.resolve()
   let reached = () => {}
 
@@ -43,10 +59,17 @@ export const startProject = async (): Promise<Project> => {
       spans.push(...traces.resourceSpans.flatMap(({ scopeSpans }) => scopeSpans.flatMap((scope) => scope.spans)))
       return {}
     }
+    if (path === "/v1/metrics") {
+      const { resourceMetrics }: Metrics = body
+      const sent = resourceMetrics.flatMap(({ scopeMetrics }) => scopeMetrics.flatMap((scope) => scope.metrics))
+      for (const { name } of sent) metrics.add(name)
+      return {}
+    }
     if (path === "/rest/v1/peer_mentor_profiles") return [{ id: mentorId }]
     const name = path.slice("/rest/v1/rpc/".length)
-    calls.push({ name, key: request.headers["apikey"]?.toString() })
-    if (name === "pause_status_claim") {
+    const key = request.headers["apikey"]?.toString()
+    calls.push(name === "outbox_settle" ? { name, key, topic: body.topic } : { name, key })
+    if (name === "outbox_claim") {
       reached()
       await held
       return body.events.map(() => ({ outcome: "claimed", token: 1, attempt: 1, leaseSeconds: 60 }))
@@ -67,6 +90,7 @@ export const startProject = async (): Promise<Project> => {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     calls,
     spans,
+    metrics,
     holdClaim: () => {
       let letThrough = () => {}
       held = new Promise((resolve) => (letThrough = resolve))

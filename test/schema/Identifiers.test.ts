@@ -41,18 +41,30 @@ describe("identifiers", () => {
   })
 
   it.each([mentorId, mentorId.toUpperCase(), "11111111-1111-1111-1111-111111111111"])(
-    "an id is any uuid of Postgres: %s",
+    "an event id is any uuid of Postgres: %s",
     (id) => {
-      assert.isTrue(Schema.is(MentorId)(id))
       assert.isTrue(Schema.is(EventId)(id))
     }
   )
 
   it.each(["", "42", mentorId.slice(1), `${mentorId}0`, `{${mentorId}}`, mentorId.replaceAll("-", ""), 42, null])(
-    "an id is not %j",
+    "an event id is not %j",
+    (id) => {
+      assert.isFalse(Schema.is(EventId)(id))
+    }
+  )
+
+  it.each([mentorId, "42", "9223372036854775807", "Ada Lovelace", " ", "🌱", "x".repeat(200), "🌱".repeat(100)])(
+    "a mentor id is any key in text: %s",
+    (id) => {
+      assert.isTrue(Schema.is(MentorId)(id))
+    }
+  )
+
+  it.each(["", 42, null, "x".repeat(201), "a\u0000b", "a\nb", "a\u007f", "a\u0085", "\ud83c"])(
+    "a mentor id is not %j",
     (id) => {
       assert.isFalse(Schema.is(MentorId)(id))
-      assert.isFalse(Schema.is(EventId)(id))
     }
   )
 

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
-import { InsertPayload, UpdatePayload, WebhookBatch, WebhookPayload } from "../../src/schema/WebhookPayload.ts"
+import { PayloadBatch } from "../../src/schema/Envelope.ts"
+import { InsertPayload, UpdatePayload, WebhookPayload } from "../../src/schema/WebhookPayload.ts"
 import { dashboardUpdate, mentorId, outboxPause } from "../support/payloads.ts"
 
 const decode = Schema.decodeUnknownSync(WebhookPayload)
@@ -16,7 +17,7 @@ describe("WebhookPayload", () => {
   })
 
   it("a batch is 1 to 200 of whatever", () => {
-    const isBatch = Schema.is(WebhookBatch)
+    const isBatch = Schema.is(PayloadBatch)
     const batches = [0, 1, 200, 201].map((length) => Array.from({ length }, () => null))
     assert.deepStrictEqual(batches.map(isBatch), [false, true, true, false])
     assert.isFalse(isBatch(outboxPause))

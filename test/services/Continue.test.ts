@@ -1,28 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
-import { randomUUID } from "node:crypto"
 import { Effect, Fiber, Layer, Schema } from "effect"
 import * as DedupeStoreMemory from "../../src/layers/DedupeStoreMemory.ts"
 import * as Logging from "../../src/layers/Logging.ts"
 import * as OrchestratorClientMemory from "../../src/layers/OrchestratorClientMemory.ts"
-import { EventId } from "../../src/schema/Identifiers.ts"
 import type { PauseEvent } from "../../src/schema/PauseEvent.ts"
 import { ContinueMillis } from "../../src/services/Continue.ts"
 import { DedupeStore, DedupeStoreUnavailable } from "../../src/services/DedupeStore.ts"
-import { OrchestratorClient } from "../../src/services/OrchestratorClient.ts"
-import { handleWebhookEvent } from "../../src/services/PauseWebhook.ts"
+import { OrchestratorClient } from "../../src/topics/OrchestratorClient.ts"
+import { handleWebhookEvent } from "../../src/topics/PauseStatus.ts"
 import { heldOrchestrator, logLines, throughTime, verifierThatTrusts } from "../support/layers.ts"
-import { bytesOf, newEvent } from "../support/payloads.ts"
-
-/** A new mentor's changes, in their order. */
-const changes = (count: number): ReadonlyArray<PauseEvent> => {
-  const pause = newEvent()
-  const resume = { ...pause, transition: "RESUME", oldStatus: "paused", newStatus: "active" } as const
-  return Array.from({ length: count }, (_, index) => ({
-    ...(index % 2 === 0 ? pause : resume),
-    eventId: EventId.make(randomUUID()),
-    version: index + 1
-  }))
-}
+import { bytesOf, changes, entriesOf, newEvent } from "../support/payloads.ts"
 
 const payloadOf = ({ eventId, mentorId, newStatus, occurredAt, oldStatus, version }: PauseEvent) => ({
   type: "UPDATE",
@@ -49,7 +36,7 @@ const world = (
   lines: ReadonlyArray<ReadonlyArray<PauseEvent>>,
   { behaviours = [] }: { readonly behaviours?: ReadonlyArray<OrchestratorClientMemory.Behaviour> } = {}
 ) => {
-  const store = DedupeStoreMemory.make({ outbox: new Set(lines.flat()) })
+  const store = DedupeStoreMemory.make({ outbox: new Set(entriesOf(lines.flat())) })
   const orchestrator = OrchestratorClientMemory.make(...behaviours)
   const takes: Array<number> = []
   const counting = Layer.effect(
@@ -147,7 +134,7 @@ describe("a delivery, once its own events are settled,", () => {
         }))
       )
       const handled = yield* Effect.provide(deliver(...lines), counting)
-      assert.lengthOf(handled.transition === "BATCH" ? handled.items : [], 4)
+      assert.lengthOf(handled._tag === "Batch" ? handled.items : [], 4)
       assert.deepStrictEqual(rounds, [4, 3, 2])
       assert.isTrue(statesOf(lines.flat()).every((state) => state === "Completed"))
       const [line] = yield* logLines

@@ -1,7 +1,12 @@
 import { assert, it } from "@effect/vitest"
 import { Effect, type Layer, Result } from "effect"
-import type { PauseEvent } from "../../src/schema/PauseEvent.ts"
-import { type Claim, type ClaimRefused, DedupeStore, type Settlement } from "../../src/services/DedupeStore.ts"
+import {
+  type Claim,
+  type ClaimRefused,
+  DedupeStore,
+  type OutboxEvent,
+  type Settlement
+} from "../../src/services/DedupeStore.ts"
 import { claimOne, complete, release } from "../support/layers.ts"
 
 const tagOf = (claim: Result.Result<Claim, ClaimRefused>) => (Result.isSuccess(claim) ? "Claimed" : claim.failure._tag)
@@ -17,7 +22,7 @@ export const answersEachEvent = ({
 }: {
   readonly layer: () => Layer.Layer<DedupeStore, unknown>
   /** A new event of the outbox. */
-  readonly queued: Effect.Effect<PauseEvent>
+  readonly queued: Effect.Effect<OutboxEvent>
 }) => {
   const test = <E>(sentence: string, body: () => Effect.Effect<void, E, DedupeStore>) =>
     it.effect(sentence, () => Effect.provide(body(), layer()))
@@ -52,8 +57,8 @@ export const answersEachEvent = ({
         "Claimed"
       ])
       for (const [index, claim] of claims.entries()) {
-        if (Result.isSuccess(claim)) assert.deepStrictEqual(claim.success.event, events[index])
-        else assert.strictEqual(claim.failure.eventId, events[index]?.eventId)
+        const { eventId } = Result.isSuccess(claim) ? claim.success : claim.failure
+        assert.strictEqual(eventId, events[index]?.eventId)
       }
     }))
 
@@ -75,7 +80,7 @@ export const answersEachEvent = ({
         (order) => store.claim(order),
         { concurrency: "unbounded" }
       )
-      const granted = claims.flat().flatMap((claim) => (Result.isSuccess(claim) ? [claim.success.event.eventId] : []))
+      const granted = claims.flat().flatMap((claim) => (Result.isSuccess(claim) ? [claim.success.eventId] : []))
       assert.deepStrictEqual(granted.toSorted(), events.map(({ eventId }) => eventId).toSorted())
     }))
 
@@ -93,9 +98,9 @@ export const answersEachEvent = ({
           { claim: two, outcome: "released", reason: transient },
           completed(one, { notified: 1 }),
           { claim: three, outcome: "released", reason: permanent },
-          { claim: { ...one, event: yield* queued }, outcome: "released", reason: transient }
+          { claim: { ...one, eventId: (yield* queued).eventId }, outcome: "released", reason: transient }
         ],
-        { take: 0 }
+        { topic: "pause-status", take: 0 }
       )
       assert.deepStrictEqual(settled, ["stale", "released", "completed", "dead", "stale"])
       const claims = yield* store.claim([one.event, two.event, three.event, current.event])
@@ -110,6 +115,6 @@ export const answersEachEvent = ({
     Effect.gen(function* () {
       const store = yield* DedupeStore
       assert.isEmpty(yield* store.claim([]))
-      assert.deepStrictEqual(yield* store.settle([], { take: 0 }), { settled: [], next: [] })
+      assert.deepStrictEqual(yield* store.settle([], { topic: "pause-status", take: 0 }), { settled: [], next: [] })
     }))
 }

@@ -1,7 +1,6 @@
 import { assert, it } from "@effect/vitest"
 import { Effect, type Layer, Schema } from "effect"
-import type { PauseEvent } from "../../src/schema/PauseEvent.ts"
-import type { Claim, DedupeStore } from "../../src/services/DedupeStore.ts"
+import type { Claim, DedupeStore, OutboxEvent } from "../../src/services/DedupeStore.ts"
 import { claimOne, complete, release } from "../support/layers.ts"
 
 // `held` picks one of the claims that were ever granted: an old one as often as the current one.
@@ -51,7 +50,7 @@ export const followsTheModel = ({
   readonly layer: () => Layer.Layer<DedupeStore, unknown>
   readonly expireLease: (claim: Claim) => Effect.Effect<void>
   /** A new event of the outbox. */
-  readonly queued: Effect.Effect<PauseEvent>
+  readonly queued: Effect.Effect<OutboxEvent>
 }) => {
   it.effect.prop(
     "any order of claims, settlements and expiries ends as the model says",

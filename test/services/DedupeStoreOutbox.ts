@@ -1,30 +1,32 @@
 import { assert, it } from "@effect/vitest"
-import { randomUUID } from "node:crypto"
-import { Effect } from "effect"
-import { EventId } from "../../src/schema/Identifiers.ts"
-import type { PauseEvent } from "../../src/schema/PauseEvent.ts"
-import { type Claim, DedupeStore, type Settlement } from "../../src/services/DedupeStore.ts"
+import { Effect, Predicate } from "effect"
+import {
+  type Claim,
+  DedupeStore,
+  type Next,
+  type OutboxEvent,
+  type Settlement
+} from "../../src/services/DedupeStore.ts"
+import { eventIdOf } from "../../src/services/EventIdentity.ts"
 import { claimOne, complete, release } from "../support/layers.ts"
-import { newEvent } from "../support/payloads.ts"
+import { changes, entriesOf, newEntry } from "../support/payloads.ts"
 import type { Contract } from "./DedupeStoreContract.ts"
 
 const receipt = { notified: 1 }
 const completed = (claim: Claim): Settlement => ({ claim, outcome: "completed", receipt })
-const tagOf = (event: PauseEvent) =>
+const tagOf = (event: OutboxEvent) =>
   Effect.match(claimOne(event), { onSuccess: () => "Claimed", onFailure: (error) => error._tag })
 
-/** The changes of a new mentor, in their order. */
-const changes = (count: number): ReadonlyArray<PauseEvent> => {
-  const pause = newEvent()
-  const resume = { ...pause, transition: "RESUME", oldStatus: "paused", newStatus: "active" } as const
-  return Array.from({ length: count }, (_, index) => ({
-    ...(index % 2 === 0 ? pause : resume),
-    eventId: EventId.make(randomUUID()),
-    version: index + 1
-  }))
-}
-
 const first = <A>([one]: ReadonlyArray<A>): A => one ?? assert.fail("there is none")
+
+const claimOf = ({ payload, ...grant }: Next): Claim => ({
+  eventId: eventIdOf(payload) ?? assert.fail("the payload names no event"),
+  ...grant
+})
+
+/** The mentor of a payload that was handed out. */
+const keyOf = ({ payload }: Next): unknown =>
+  Predicate.hasProperty(payload, "record") && Predicate.hasProperty(payload.record, "id") && payload.record.id
 
 /** Grants only what its outbox has, and hands out what comes next in it. */
 export const knowsItsOutbox = ({ layer, queue }: Contract) => {
@@ -34,22 +36,23 @@ export const knowsItsOutbox = ({ layer, queue }: Contract) => {
   /** A new mentor's changes, in the outbox. */
   const queued = (count: number) =>
     Effect.suspend(() => {
-      const events = changes(count)
+      const events = entriesOf(changes(count))
       return Effect.as(queue(...events), events)
     })
 
-  const settle = (settlements: ReadonlyArray<Settlement>, take: number) =>
-    DedupeStore.use((store) => store.settle(settlements, { take }))
-
-  const mentorIdsOf = (claims: ReadonlyArray<Claim>) => claims.map(({ event }) => event.mentorId)
+  const settle = (settlements: ReadonlyArray<Settlement>, take: number, topic = "pause-status") =>
+    DedupeStore.use((store) => store.settle(settlements, { topic, take }))
 
   test("an event of an outbox is granted only if this one has it; until then nothing of it is kept", () =>
     Effect.gen(function* () {
-      const event = newEvent()
+      const event = newEntry()
       assert.strictEqual(yield* tagOf(event), "EventNotInOutbox")
       assert.strictEqual(yield* tagOf({ ...event, version: 50 }), "EventNotInOutbox")
-      assert.strictEqual(yield* complete({ event, token: 1, attempt: 1, leaseSeconds: 30 }, receipt), "stale")
-      const claims = yield* DedupeStore.use((store) => store.claim([event, newEvent()]))
+      assert.strictEqual(
+        yield* complete({ eventId: event.eventId, token: 1, attempt: 1, leaseSeconds: 30 }, receipt),
+        "stale"
+      )
+      const claims = yield* DedupeStore.use((store) => store.claim([event, newEntry()]))
       assert.deepStrictEqual(
         claims.map(({ _tag }) => _tag),
         ["Failure", "Failure"]
@@ -61,11 +64,11 @@ export const knowsItsOutbox = ({ layer, queue }: Contract) => {
 
   test("a stock webhook needs no outbox", () =>
     Effect.gen(function* () {
-      const { version: _, ...event } = newEvent()
+      const { version: _, ...event } = newEntry()
       assert.strictEqual(yield* tagOf({ ...event, source: "webhook" }), "Claimed")
     }))
 
-  test("a mentor's later event is out of order until the earlier ones are settled", () =>
+  test("a key's later event is out of order until the earlier ones are settled", () =>
     Effect.gen(function* () {
       const [pause, resume, again] = yield* queued(3)
       if (pause === undefined || resume === undefined || again === undefined) return assert.fail("fewer than asked for")
@@ -84,16 +87,24 @@ export const knowsItsOutbox = ({ layer, queue }: Contract) => {
       assert.deepStrictEqual(yield* settle([completed(claim)], 0), { settled: ["completed"], next: [] })
     }))
 
-  test("a settlement hands out the mentor's next event as it was queued, claimed for the caller alone", () =>
+  test("a settlement hands out the key's next event as it was queued, claimed for the caller alone", () =>
     Effect.gen(function* () {
       const [pause, resume] = yield* queued(2)
       if (pause === undefined || resume === undefined) return assert.fail("fewer than asked for")
       const { next } = yield* settle([completed(yield* claimOne(pause))], 1)
-      assert.deepStrictEqual(
-        next.map(({ event }) => event),
-        [resume]
-      )
-      const claim = first(next)
+      assert.lengthOf(next, 1)
+      const claim = claimOf(first(next))
+      const { eventId, key, occurredAt, oldRecord, record, topic, version } = resume
+      assert.deepInclude<unknown>(first(next).payload, {
+        topic,
+        type: "UPDATE",
+        event_id: eventId,
+        version,
+        timestamp: occurredAt,
+        record
+      })
+      assert.strictEqual(keyOf(first(next)), key)
+      assert.isNotNull(oldRecord)
       assert.isAbove(claim.token, 0)
       assert.strictEqual(claim.attempt, 1)
       assert.isAbove(claim.leaseSeconds, 0)
@@ -102,22 +113,25 @@ export const knowsItsOutbox = ({ layer, queue }: Contract) => {
       assert.strictEqual(yield* tagOf(resume), "AlreadyProcessed")
     }))
 
-  test("a mentor's events are handed out one at a time, in their order, to their end", () =>
+  test("a key's events are handed out one at a time, in their order, to their end", () =>
     Effect.gen(function* () {
       const events = yield* queued(6)
-      const { mentorId } = first(events)
-      let held = [yield* claimOne(first(events))]
-      const seen: Array<PauseEvent> = []
+      const { key } = first(events)
+      let held: Array<Claim> = [yield* claimOne(first(events))]
+      const seen: Array<string> = []
       while (held.length > 0) {
-        seen.push(...held.map(({ event }) => event))
+        seen.push(...held.map(({ eventId }) => eventId))
         const { next } = yield* settle(held.map(completed), 100)
-        held = next.filter(({ event }) => event.mentorId === mentorId)
+        held = next.filter((one) => keyOf(one) === key).map(claimOf)
         assert.isAtMost(held.length, 1)
       }
-      assert.deepStrictEqual(seen, events)
+      assert.deepStrictEqual(
+        seen,
+        events.map(({ eventId }) => eventId)
+      )
     }))
 
-  test("of many mentors' next events as many are handed out as are taken, and the others stay to be claimed", () =>
+  test("of many keys' next events as many are handed out as are taken, and the others stay to be claimed", () =>
     Effect.gen(function* () {
       const lines = yield* Effect.replicateEffect(queued(2), 5)
       const claims = yield* Effect.forEach(lines, (events) => claimOne(first(events)))
@@ -127,7 +141,10 @@ export const knowsItsOutbox = ({ layer, queue }: Contract) => {
         claims.map(() => "completed")
       )
       assert.lengthOf(next, 3)
-      assert.includeMembers(mentorIdsOf(claims), mentorIdsOf(next))
+      assert.includeMembers(
+        claims.map(({ event }) => event.key),
+        next.map(keyOf)
+      )
       const tags = yield* Effect.forEach(lines, ([, resume]) => tagOf(resume ?? assert.fail("no second event")))
       assert.deepStrictEqual(tags.toSorted(), ["Claimed", "Claimed", "EventInFlight", "EventInFlight", "EventInFlight"])
     }))
@@ -151,8 +168,17 @@ export const knowsItsOutbox = ({ layer, queue }: Contract) => {
         100
       )
       assert.deepStrictEqual(settled, ["dead", "released"])
-      assert.include(mentorIdsOf(next), first(dead).mentorId)
-      assert.notInclude(mentorIdsOf(next), first(freed).mentorId)
+      assert.include(next.map(keyOf), first(dead).key)
+      assert.notInclude(next.map(keyOf), first(freed).key)
+    }))
+
+  test("a settlement hands out events of its own topic only", () =>
+    Effect.gen(function* () {
+      const [pause, resume] = yield* queued(2)
+      if (pause === undefined || resume === undefined) return assert.fail("fewer than asked for")
+      const { next } = yield* settle([completed(yield* claimOne(pause))], 100, "another")
+      assert.deepStrictEqual(next, [])
+      assert.strictEqual(yield* tagOf(resume), "Claimed")
     }))
 
   test("settlements at once never hand out an event twice", () =>
@@ -162,7 +188,7 @@ export const knowsItsOutbox = ({ layer, queue }: Contract) => {
       const batches = yield* Effect.forEach(claims, (claim) => settle([completed(claim)], 100), {
         concurrency: "unbounded"
       })
-      const ids = batches.flatMap(({ next }) => next.map(({ event }) => event.eventId))
+      const ids = batches.flatMap(({ next }) => next.map((one) => claimOf(one).eventId))
       assert.strictEqual(new Set(ids).size, ids.length)
       const tags = yield* Effect.forEach(lines, ([, resume]) => tagOf(resume ?? assert.fail("no second event")))
       assert.isTrue(

@@ -10,7 +10,7 @@ interface Contract {
   /** A store that may hold anything but events of these tests, which are all new. */
   readonly layer: () => Layer.Layer<EventStore, unknown>
   readonly seed: (...seeds: ReadonlyArray<Seed>) => Effect.Effect<void>
-  /** Makes a coordinator hear of a mentor. */
+  /** Makes the topic show a mentor's events to a coordinator. */
   readonly assign: (coordinatorId: string, mentorId: MentorId) => Effect.Effect<void>
 }
 
@@ -21,6 +21,9 @@ const tagOf = <A extends { readonly outcome: string } | void, E extends { readon
     onSuccess: (changed) => changed?.outcome ?? "erased",
     onFailure: (error) => error._tag
   })
+
+// The events of these tests are of this topic.
+const topic = "pause-status"
 
 const idsOf = (events: ReadonlyArray<{ readonly eventId: EventId }>) => events.map(({ eventId }) => eventId)
 
@@ -81,21 +84,21 @@ export const eventStoreContract = (name: string, { assign, layer, seed }: Contra
         Effect.gen(function* () {
           const store = yield* EventStore
           const eventId = yield* eventIn(state)
-          assert.strictEqual(yield* tagOf(store.redrive(eventId, { dryRun: true })), tried(redriven))
-          assert.strictEqual(yield* tagOf(store.redrive(eventId, { dryRun: true, force: true })), tried(forced))
-          assert.strictEqual(yield* tagOf(store.redrive(eventId, {})), redriven)
+          assert.strictEqual(yield* tagOf(store.redrive(topic, eventId, { dryRun: true })), tried(redriven))
+          assert.strictEqual(yield* tagOf(store.redrive(topic, eventId, { dryRun: true, force: true })), tried(forced))
+          assert.strictEqual(yield* tagOf(store.redrive(topic, eventId, {})), redriven)
           const another = yield* eventIn(state)
-          assert.strictEqual(yield* tagOf(store.redrive(another, { force: true })), forced)
+          assert.strictEqual(yield* tagOf(store.redrive(topic, another, { force: true })), forced)
         }))
 
       test(`of an event that is ${state}, a resolve is ${resolved}, and an erasure ${erased}`, () =>
         Effect.gen(function* () {
           const store = yield* EventStore
           const eventId = yield* eventIn(state)
-          assert.strictEqual(yield* tagOf(store.resolve(eventId, { dryRun: true })), tried(resolved))
-          assert.strictEqual(yield* tagOf(store.erase(eventId)), erased)
+          assert.strictEqual(yield* tagOf(store.resolve(topic, eventId, { dryRun: true })), tried(resolved))
+          assert.strictEqual(yield* tagOf(store.erase(topic, eventId)), erased)
           const another = yield* eventIn(state)
-          assert.strictEqual(yield* tagOf(store.resolve(another, { notes: "told by telephone" })), resolved)
+          assert.strictEqual(yield* tagOf(store.resolve(topic, another, { notes: "told by telephone" })), resolved)
         }))
     }
 
@@ -103,50 +106,50 @@ export const eventStoreContract = (name: string, { assign, layer, seed }: Contra
       Effect.gen(function* () {
         const store = yield* EventStore
         const eventId = yield* eventIn("failed")
-        const { event } = yield* store.redrive(eventId, {})
+        const { event } = yield* store.redrive(topic, eventId, {})
         assert.strictEqual(event.status, "pending")
         assert.strictEqual(event.failures, 0)
-        assert.strictEqual((yield* store.get(eventId)).deadLetter?.resolution, "redriven")
+        assert.strictEqual((yield* store.get(topic, eventId)).deadLetter?.resolution, "redriven")
       }))
 
     test("what was resolved stays failed, keeps the notes, can be resolved twice and then erased", () =>
       Effect.gen(function* () {
         const store = yield* EventStore
         const eventId = yield* eventIn("failed")
-        const { event } = yield* store.resolve(eventId, { notes: "told by telephone" })
+        const { event } = yield* store.resolve(topic, eventId, { notes: "told by telephone" })
         assert.strictEqual(event.status, "failed")
-        const { deadLetter } = yield* store.get(eventId)
+        const { deadLetter } = yield* store.get(topic, eventId)
         assert.strictEqual(deadLetter?.resolution, "resolved")
         assert.strictEqual(deadLetter?.notes, "told by telephone")
-        assert.strictEqual(yield* tagOf(store.resolve(eventId, { notes: "again" })), "already_resolved")
-        assert.strictEqual((yield* store.get(eventId)).deadLetter?.notes, "told by telephone")
-        yield* store.erase(eventId)
+        assert.strictEqual(yield* tagOf(store.resolve(topic, eventId, { notes: "again" })), "already_resolved")
+        assert.strictEqual((yield* store.get(topic, eventId)).deadLetter?.notes, "told by telephone")
+        yield* store.erase(topic, eventId)
       }))
 
     test("what was cancelled is a closed dead letter with its notes, and can be erased", () =>
       Effect.gen(function* () {
         const store = yield* EventStore
         const eventId = yield* eventIn("pending")
-        const { event } = yield* store.resolve(eventId, { notes: "a mistake" })
+        const { event } = yield* store.resolve(topic, eventId, { notes: "a mistake" })
         assert.strictEqual(event.status, "failed")
-        const { deadLetter } = yield* store.get(eventId)
+        const { deadLetter } = yield* store.get(topic, eventId)
         assert.strictEqual(deadLetter?.reason, "cancelled")
         assert.strictEqual(deadLetter?.resolution, "resolved")
         assert.strictEqual(deadLetter?.notes, "a mistake")
-        assert.strictEqual(yield* tagOf(store.resolve(eventId, {})), "already_resolved")
-        yield* store.erase(eventId)
+        assert.strictEqual(yield* tagOf(store.resolve(topic, eventId, {})), "already_resolved")
+        yield* store.erase(topic, eventId)
       }))
 
     test("what reached nobody says so, and is acknowledged when it is resolved", () =>
       Effect.gen(function* () {
         const store = yield* EventStore
         const eventId = yield* eventIn("unreached")
-        assert.isTrue((yield* store.get(eventId)).reachedNobody)
-        const { event } = yield* store.resolve(eventId, { notes: "they have none" })
+        assert.isTrue((yield* store.get(topic, eventId)).reachedNobody)
+        const { event } = yield* store.resolve(topic, eventId, { notes: "they have none" })
         assert.deepStrictEqual(event.receipt, { notified: 0, acknowledged: true, notes: "they have none" })
         assert.isTrue(event.reachedNobody)
-        assert.strictEqual(yield* tagOf(store.resolve(eventId, {})), "already_resolved")
-        const redriven = yield* store.redrive(eventId, {})
+        assert.strictEqual(yield* tagOf(store.resolve(topic, eventId, {})), "already_resolved")
+        const redriven = yield* store.redrive(topic, eventId, {})
         assert.deepInclude(redriven.event, {
           status: "pending",
           receipt: null,
@@ -160,10 +163,10 @@ export const eventStoreContract = (name: string, { assign, layer, seed }: Contra
         const store = yield* EventStore
         for (const state of ["failed", "pending", "unreached"]) {
           const eventId = yield* eventIn(state)
-          const before = yield* store.get(eventId)
-          yield* store.redrive(eventId, { dryRun: true })
-          yield* store.resolve(eventId, { dryRun: true })
-          assert.deepStrictEqual(yield* store.get(eventId), before)
+          const before = yield* store.get(topic, eventId)
+          yield* store.redrive(topic, eventId, { dryRun: true })
+          yield* store.resolve(topic, eventId, { dryRun: true })
+          assert.deepStrictEqual(yield* store.get(topic, eventId), before)
         }
       }))
 
@@ -172,12 +175,12 @@ export const eventStoreContract = (name: string, { assign, layer, seed }: Contra
         const store = yield* EventStore
         const event = seedOf()
         yield* seed(event)
-        yield* store.erase(event.eventId)
-        yield* store.erase(event.eventId)
-        assert.strictEqual((yield* Effect.flip(store.get(event.eventId)))._tag, "EventUnknown")
-        assert.strictEqual(yield* tagOf(store.redrive(event.eventId, {})), "EventUnknown")
-        assert.strictEqual(yield* tagOf(store.resolve(event.eventId, {})), "EventUnknown")
-        assert.isEmpty(yield* pagesOf({ limit: 10, mentorId: event.mentorId }))
+        yield* store.erase(topic, event.eventId)
+        yield* store.erase(topic, event.eventId)
+        assert.strictEqual((yield* Effect.flip(store.get(topic, event.eventId)))._tag, "EventUnknown")
+        assert.strictEqual(yield* tagOf(store.redrive(topic, event.eventId, {})), "EventUnknown")
+        assert.strictEqual(yield* tagOf(store.resolve(topic, event.eventId, {})), "EventUnknown")
+        assert.isEmpty(yield* pagesOf({ topic, limit: 10, key: event.mentorId }))
       }))
 
     test("events are listed newest first, and pages neither repeat nor leave out, however the clock ties", () =>
@@ -188,12 +191,12 @@ export const eventStoreContract = (name: string, { assign, layer, seed }: Contra
           seedOf({ mentorId, version: index + 1, createdAt: `2026-11-22T09:30:00.${fraction}Z` })
         )
         yield* seed(...events)
-        const whole = idsOf(yield* pagesOf({ limit: 100, mentorId }))
+        const whole = idsOf(yield* pagesOf({ topic, limit: 100, key: mentorId }))
         assert.sameMembers(whole, idsOf(events))
         assert.strictEqual(whole[0], events[4]?.eventId)
         assert.strictEqual(whole[4], events[0]?.eventId)
         for (const limit of [1, 2, 3, 5]) {
-          assert.deepStrictEqual(idsOf(yield* pagesOf({ limit, mentorId })), whole)
+          assert.deepStrictEqual(idsOf(yield* pagesOf({ topic, limit, key: mentorId })), whole)
         }
       }))
 
@@ -208,11 +211,11 @@ export const eventStoreContract = (name: string, { assign, layer, seed }: Contra
         const add = Effect.suspend(() =>
           seed(seedOf({ mentorId, version: ++version, createdAt: `2026-11-22T09:31:0${version}.000000Z` }))
         )
-        const read = yield* pagesOf({ limit: 1, mentorId }, add)
+        const read = yield* pagesOf({ topic, limit: 1, key: mentorId }, add)
         assert.deepStrictEqual(idsOf(read), idsOf(events.toReversed()))
       }))
 
-    test("a list is narrowed by status, transition and time, and all of them together", () =>
+    test("a list is narrowed by status, record and time, and all of them together", () =>
       Effect.gen(function* () {
         const mentorId = newMentorId()
         const early = seedOf({ mentorId, version: 1, occurredAt: "2026-11-22T09:30:00.000001Z" })
@@ -226,29 +229,54 @@ export const eventStoreContract = (name: string, { assign, layer, seed }: Contra
         })
         yield* seed(early, late)
         const found = (selection: Partial<EventSelection>) =>
-          Effect.map(pagesOf({ limit: 10, mentorId, ...selection }), idsOf)
+          Effect.map(pagesOf({ topic, limit: 10, key: mentorId, ...selection }), idsOf)
         const bound = "2026-11-22T10:30:00.000002+01:00"
         assert.deepStrictEqual(yield* found({}), [late.eventId, early.eventId])
         assert.deepStrictEqual(yield* found({ status: "failed" }), [late.eventId])
-        assert.deepStrictEqual(yield* found({ transition: "PAUSE" }), [early.eventId])
+        assert.deepStrictEqual(yield* found({ record: { status: "paused" } }), [early.eventId])
         assert.deepStrictEqual(yield* found({ occurredFrom: bound }), [late.eventId])
         assert.deepStrictEqual(yield* found({ occurredTo: bound }), [early.eventId])
         assert.deepStrictEqual(yield* found({ occurredFrom: bound, status: "completed" }), [])
       }))
 
-    test("a coordinator sees the events of their mentors, and no others exist to them", () =>
+    test("a user sees the events that the topic shows them, and no others exist to them", () =>
       Effect.gen(function* () {
         const store = yield* EventStore
         const [mine, others] = [seedOf(), seedOf()]
-        const [coordinatorId, stranger] = [randomUUID(), randomUUID()]
+        const [userId, stranger] = [randomUUID(), randomUUID()]
         yield* seed(mine, others)
-        yield* assign(coordinatorId, mine.mentorId)
-        assert.deepStrictEqual(idsOf(yield* pagesOf({ limit: 10, coordinatorId })), [mine.eventId])
-        assert.isEmpty(yield* pagesOf({ limit: 10, coordinatorId, mentorId: others.mentorId }))
-        assert.isEmpty(yield* pagesOf({ limit: 10, coordinatorId: stranger }))
-        assert.strictEqual((yield* store.get(mine.eventId, coordinatorId)).eventId, mine.eventId)
-        assert.strictEqual((yield* Effect.flip(store.get(others.eventId, coordinatorId)))._tag, "EventUnknown")
-        assert.strictEqual((yield* Effect.flip(store.get(mine.eventId, stranger)))._tag, "EventUnknown")
+        yield* assign(userId, mine.mentorId)
+        assert.deepStrictEqual(idsOf(yield* pagesOf({ topic, limit: 10, userId })), [mine.eventId])
+        assert.isEmpty(yield* pagesOf({ topic, limit: 10, userId, key: others.mentorId }))
+        assert.isEmpty(yield* pagesOf({ topic, limit: 10, userId: stranger }))
+        assert.strictEqual((yield* store.get(topic, mine.eventId, userId)).eventId, mine.eventId)
+        assert.strictEqual((yield* Effect.flip(store.get(topic, others.eventId, userId)))._tag, "EventUnknown")
+        assert.strictEqual((yield* Effect.flip(store.get(topic, mine.eventId, stranger)))._tag, "EventUnknown")
+      }))
+
+    test("an event of another topic is unknown, and in no list", () =>
+      Effect.gen(function* () {
+        const store = yield* EventStore
+        const event = seedOf({ status: "failed" })
+        const { eventId, mentorId } = event
+        yield* seed(event)
+        const another = "order-created"
+        assert.strictEqual((yield* Effect.flip(store.get(another, eventId)))._tag, "EventUnknown")
+        assert.strictEqual(yield* tagOf(store.redrive(another, eventId, {})), "EventUnknown")
+        assert.strictEqual(yield* tagOf(store.resolve(another, eventId, {})), "EventUnknown")
+        assert.strictEqual(yield* tagOf(store.erase(another, eventId)), "EventUnknown")
+        assert.isEmpty(yield* pagesOf({ topic: another, limit: 10, key: mentorId }))
+      }))
+
+    test("an event has its topic and key, and the watched columns before and after", () =>
+      Effect.gen(function* () {
+        const store = yield* EventStore
+        const event = seedOf({ version: 3 })
+        yield* seed(event)
+        const found = yield* store.get(topic, event.eventId)
+        assert.deepInclude(found, { topic, key: event.mentorId, version: 3, type: "UPDATE" })
+        assert.deepInclude(found.record, { status: "paused" })
+        assert.deepInclude(found.oldRecord, { status: "active" })
       }))
 
     test("an id is the same in any case", () =>
@@ -256,14 +284,18 @@ export const eventStoreContract = (name: string, { assign, layer, seed }: Contra
         const store = yield* EventStore
         const event = seedOf({ eventId: EventId.make(randomUUID()) })
         yield* seed(event)
-        assert.strictEqual((yield* store.get(EventId.make(event.eventId.toUpperCase()))).eventId, event.eventId)
+        assert.strictEqual((yield* store.get(topic, EventId.make(event.eventId.toUpperCase()))).eventId, event.eventId)
       }))
 
     test("its health counts what it holds", () =>
       Effect.gen(function* () {
         const store = yield* EventStore
         yield* seed(seedOf({ status: "failed" }), seedOf({ notified: 0 }))
-        const { deadLettersOpen, failed, withoutRecipients } = yield* store.health()
+        const { deadLettersOpen, failed, topics, withoutRecipients } = yield* store.health()
+        assert.include(
+          topics.map((capture) => capture.topic),
+          topic
+        )
         assert.isAtLeast(withoutRecipients, 1)
         assert.isAtLeast(failed, 1)
         assert.isAtLeast(deadLettersOpen, 1)

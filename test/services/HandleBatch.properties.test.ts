@@ -2,9 +2,13 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Result, Schema } from "effect"
 import * as DedupeStoreMemory from "../../src/layers/DedupeStoreMemory.ts"
 import type { PauseEvent } from "../../src/schema/PauseEvent.ts"
-import { OrchestratorRefused, OrchestratorUnavailable } from "../../src/services/OrchestratorClient.ts"
-import type { EventError, Handled } from "../../src/services/Outcome.ts"
-import { handleWebhookEvent } from "../../src/services/PauseWebhook.ts"
+import {
+  type OrchestratorError,
+  OrchestratorRefused,
+  OrchestratorUnavailable
+} from "../../src/topics/OrchestratorClient.ts"
+import type { BatchItem } from "../../src/services/Outcome.ts"
+import { handleWebhookEvent } from "../../src/topics/PauseStatus.ts"
 import { orchestratorOf, verifierThatTrusts } from "../support/layers.ts"
 import { bytesOf, newPause, RoughPayload, roughJson } from "../support/payloads.ts"
 
@@ -40,7 +44,7 @@ const describeEnd = (result: Result.Result<unknown, { readonly _tag: string; rea
 const tagOf = (result: Result.Result<unknown, { readonly _tag: string }>) =>
   Result.isSuccess(result) ? "" : result.failure._tag
 
-const eventIdOf = (result: Result.Result<Handled, EventError>): string | undefined => {
+const eventIdOf = (result: BatchItem<PauseEvent, OrchestratorError>["result"]): string | undefined => {
   if (Result.isSuccess(result)) return "event" in result.success ? result.success.event.eventId : undefined
   return "eventId" in result.failure ? result.failure.eventId : undefined
 }
@@ -66,7 +70,7 @@ describe("a batch, whatever is in it", () => {
         )
         const together = world()
         const handled = yield* Effect.provide(deliver(payloads), together.layer)
-        if (handled.transition !== "BATCH") return assert.fail("it was no batch")
+        if (handled._tag !== "Batch") return assert.fail("it was no batch")
         assert.lengthOf(handled.items, payloads.length)
 
         const claimed = new Set<string>()

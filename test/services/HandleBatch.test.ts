@@ -2,10 +2,16 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Result } from "effect"
 import * as DedupeStoreMemory from "../../src/layers/DedupeStoreMemory.ts"
 import * as OrchestratorClientMemory from "../../src/layers/OrchestratorClientMemory.ts"
+import { EventId } from "../../src/schema/Identifiers.ts"
+import type { PauseEvent } from "../../src/schema/PauseEvent.ts"
 import { DedupeStore, DedupeStoreUnavailable } from "../../src/services/DedupeStore.ts"
-import { OrchestratorCircuitOpen, OrchestratorClient } from "../../src/services/OrchestratorClient.ts"
+import {
+  OrchestratorCircuitOpen,
+  OrchestratorClient,
+  type OrchestratorError
+} from "../../src/topics/OrchestratorClient.ts"
 import type { BatchItem } from "../../src/services/Outcome.ts"
-import { handleWebhookEvent } from "../../src/services/PauseWebhook.ts"
+import { handleWebhookEvent } from "../../src/topics/PauseStatus.ts"
 import { orchestratorOf, throughTime, verifierThatTrusts } from "../support/layers.ts"
 import { bytesOf, dashboardUpdate, newPause, outboxPause } from "../support/payloads.ts"
 
@@ -41,12 +47,12 @@ const counting = (calls: Array<readonly [string, number]>) => {
 
 const handle = (payloads: ReadonlyArray<unknown>) =>
   Effect.map(handleWebhookEvent({ header: () => undefined, body: bytesOf(payloads) }), (handled) =>
-    handled.transition === "BATCH" ? handled.items : assert.fail("it was no batch")
+    handled._tag === "Batch" ? handled.items : assert.fail("it was no batch")
   )
 
-const endOf = ({ result }: BatchItem): string => {
+const endOf = ({ result }: BatchItem<PauseEvent, OrchestratorError>): string => {
   if (Result.isFailure(result)) return result.failure._tag
-  return "reason" in result.success ? result.success.reason : "Notified"
+  return result.success._tag === "NoChange" ? result.success.reason : "Notified"
 }
 const endsOf = (payloads: ReadonlyArray<unknown>) => Effect.map(handle(payloads), (items) => items.map(endOf))
 
@@ -145,7 +151,7 @@ describe("a batch", () => {
         "Notified"
       ])
       assert.deepStrictEqual(
-        payloads.map((payload) => store.state.get(payload.event_id)?.state._tag),
+        payloads.map((payload) => store.state.get(EventId.make(payload.event_id))?.state._tag),
         ["Completed", "Dead", "Pending", "Pending", "Completed"]
       )
       assert.deepStrictEqual(yield* endsOf(payloads), [

@@ -5,12 +5,13 @@ import * as DedupeStoreMemory from "../../src/layers/DedupeStoreMemory.ts"
 import * as Logging from "../../src/layers/Logging.ts"
 import * as OrchestratorClientMemory from "../../src/layers/OrchestratorClientMemory.ts"
 import { DedupeStore } from "../../src/services/DedupeStore.ts"
-import { handleWebhookEvent } from "../../src/services/PauseWebhook.ts"
+import { handleWebhookEvent } from "../../src/topics/PauseStatus.ts"
 import { SignatureRejected, SignatureStale, SignatureVerifier } from "../../src/services/SignatureVerifier.ts"
 import { claimOne, heldOrchestrator, logLines, orchestratorOf, verifierThatTrusts } from "../support/layers.ts"
 import {
   bytesOf,
   dashboardUpdate,
+  entryOf,
   eventId,
   fixture,
   mentorId,
@@ -21,7 +22,8 @@ import {
 
 const deliver = (body: Uint8Array) => handleWebhookEvent({ header: () => undefined, body })
 const pause = deliver(bytesOf(outboxPause))
-const about = { eventId, mentorId, transition: "PAUSE", durationMs: 0 }
+const topic = "pause-status"
+const about = { topic, key: mentorId, eventId, transition: "PAUSE", durationMs: 0 }
 
 const world = (...behaviours: ReadonlyArray<OrchestratorClientMemory.Behaviour>) =>
   Layer.mergeAll(
@@ -101,7 +103,7 @@ describe("the log line of a delivery", () => {
   ])("of no change gives its reason: $name at $level", ({ body, level, name }) =>
     Effect.gen(function* () {
       assert.deepStrictEqual<unknown>(yield* linesOf(world(), deliver(body)), [
-        { level, message: { outcome: "no_change", mentorId, transition: "NO_CHANGE", reason: name, durationMs: 0 } }
+        { level, message: { outcome: "no_change", topic, key: mentorId, reason: name, durationMs: 0 } }
       ])
     })
   )
@@ -133,6 +135,7 @@ describe("the log line of a delivery", () => {
           level: "WARN",
           message: {
             outcome: "SignatureRejected",
+            topic,
             ...skew,
             durationMs: 0,
             detail: "No configured secret made this signature"
@@ -176,7 +179,7 @@ describe("the log line of a delivery", () => {
       for (const path of ["record.id: ", "record.status: ", "old_record.status: ", "table: "]) {
         assert.include(String(lines[0]?.message["detail"]), path)
       }
-      assert.notProperty(lines[0]?.message, "mentorId")
+      assert.notProperty(lines[0]?.message, "key")
     })
   )
 
@@ -205,7 +208,7 @@ describe("the log line of a delivery", () => {
       const store = yield* DedupeStore
       const overtaking = orchestratorOf((event) =>
         TestClock.adjust("30 seconds").pipe(
-          Effect.andThen(claimOne(event)),
+          Effect.andThen(claimOne(entryOf(event))),
           Effect.orDie,
           Effect.as({}),
           Effect.provideService(DedupeStore, store)
@@ -218,7 +221,7 @@ describe("the log line of a delivery", () => {
         message: { outcome: "settled_nothing", events: 1, eventIds: [eventId] }
       })
       assert.strictEqual(notified?.message["outcome"], "notified")
-      assert.strictEqual((yield* Effect.flip(claimOne(pauseEvent)))._tag, "EventInFlight")
+      assert.strictEqual((yield* Effect.flip(claimOne(entryOf(pauseEvent))))._tag, "EventInFlight")
     }).pipe(Effect.provide(world()))
   )
 })
@@ -231,7 +234,7 @@ describe("the log line of a batch", () => {
       assert.deepStrictEqual<unknown>(yield* linesOf(world(), deliver(bytesOf([newPause(), unchanged, newPause()]))), [
         {
           level: "INFO",
-          message: { outcome: "batch", events: 3, notified: 2, noRecipients: 0, noChange: 1, durationMs: 0 }
+          message: { outcome: "batch", topic, events: 3, notified: 2, noRecipients: 0, noChange: 1, durationMs: 0 }
         }
       ])
     })
@@ -245,7 +248,7 @@ describe("the log line of a batch", () => {
       assert.deepStrictEqual<unknown>(lines, [
         {
           level: "WARN",
-          message: { outcome: "batch", events: 3, notified: 1, noRecipients: 1, noChange: 1, durationMs: 0 }
+          message: { outcome: "batch", topic, events: 3, notified: 1, noRecipients: 1, noChange: 1, durationMs: 0 }
         }
       ])
     })
@@ -260,6 +263,7 @@ describe("the log line of a batch", () => {
       assert.strictEqual(lines[0]?.level, "WARN")
       assert.deepStrictEqual<unknown>(counts, {
         outcome: "batch",
+        topic,
         events: 4,
         notified: 1,
         noRecipients: 0,

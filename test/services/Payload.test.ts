@@ -1,8 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
-import { InvalidPayload, MalformedBody, parseBody, validatePayload } from "../../src/services/Payload.ts"
+import { InvalidPayload, MalformedBody, parseBody } from "../../src/services/Payload.ts"
+import { validatePayload } from "../../src/topics/PauseStatus.ts"
 import { bytesOf, dashboardUpdate, fixture, mentorId, outboxPause } from "../support/payloads.ts"
 
+const { schema: _, table: __, ...bare } = outboxPause
 const text = (value: string) => new TextEncoder().encode(value)
 
 const pathsOf = (input: unknown) =>
@@ -43,6 +45,15 @@ describe("validatePayload", () => {
     })
   )
 
+  it.effect("takes what a topic's outbox sends from whichever table", () =>
+    Effect.gen(function* () {
+      const ours = { ...bare, topic: "pause-status" }
+      for (const payload of [ours, { ...ours, table: "mentors", schema: "crm" }]) {
+        assert.deepInclude(yield* validatePayload(payload), { topic: "pause-status", event_id: outboxPause.event_id })
+      }
+    })
+  )
+
   it.effect("lists all that is wrong at once, each with its path", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* pathsOf(yield* parseBody(fixture("everything-wrong.json"))), [
@@ -64,7 +75,18 @@ describe("validatePayload", () => {
     ["a type in lower case", { ...outboxPause, type: "update" }, ["type"]],
     ["another table", { ...outboxPause, table: "coordinators" }, ["table"]],
     ["another schema", { ...outboxPause, schema: "private" }, ["schema"]],
+    ["neither topic nor table", { ...bare, event_id: "first" }, ["event_id", "schema", "table"]],
+    ["another topic", { ...outboxPause, topic: "order-created" }, ["topic"]],
+    ["another topic of another table", { ...outboxPause, topic: "order-created", table: "orders" }, ["topic"]],
+    ["a topic that is no text", { ...outboxPause, topic: 42 }, ["topic"]],
+    [
+      "another topic, and no status",
+      { ...outboxPause, topic: "", record: { id: mentorId } },
+      ["record.status", "topic"]
+    ],
     ["no record", { ...outboxPause, record: null }, ["record"]],
+    ["an empty id", { ...outboxPause, record: { id: "", status: "paused" } }, ["record.id"]],
+    ["an id of 201 characters", { ...outboxPause, record: { id: "x".repeat(201), status: "paused" } }, ["record.id"]],
     ["no id", { ...outboxPause, record: { status: "paused" } }, ["record.id"]],
     ["an id that is a number", { ...outboxPause, record: { id: 42, status: "paused" } }, ["record.id"]],
     ["no status", { ...outboxPause, record: { id: mentorId } }, ["record.status"]],

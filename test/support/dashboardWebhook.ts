@@ -35,8 +35,9 @@ const PROFILES = `
     add column settings jsonb default '{"status": "active", "record": {"id": 1}, "n": 1e30}',
     add column rating numeric default 4.999999999999999999,
     add column born date default '1980-02-29';
-  drop trigger pause_status_capture_insert on public.peer_mentor_profiles;
-  drop trigger pause_status_capture_update on public.peer_mentor_profiles`
+  drop trigger outbox_pause_status_insert on public.peer_mentor_profiles;
+  drop trigger outbox_pause_status_update on public.peer_mentor_profiles;
+  drop trigger outbox_pause_status_key on public.peer_mentor_profiles`
 
 const quoted = (text: string): string => `'${text.replaceAll("'", "''")}'`
 

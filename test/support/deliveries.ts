@@ -21,17 +21,13 @@ export const pausePayload = (mentorId: string, eventId: string, version = 1) => 
 type Payload = ReturnType<typeof pausePayload>
 
 const QUEUE = `
-  insert into pause_status.webhook_queue (
-    event_id, mentor_id, version, transition, old_status, new_status, occurred_at, source, payload, fingerprint,
-    next_attempt_at
+  insert into outbox.events (
+    event_id, topic, key, version, type, record, old_record, occurred_at, source, next_attempt_at
   )
   select
-    (p ->> 'event_id')::uuid, (p -> 'record' ->> 'id')::uuid, (p ->> 'version')::bigint, t.transition,
-    p -> 'old_record' ->> 'status', p -> 'record' ->> 'status', (p ->> 'timestamp')::timestamptz, 'outbox', p,
-    pause_status.fingerprint((p -> 'record' ->> 'id')::uuid, t.transition, p ->> 'timestamp', (p ->> 'version')::bigint),
-    now() + interval '50 minutes'
-  from (select $1::jsonb as p) as given
-  cross join lateral (select case p -> 'record' ->> 'status' when 'paused' then 'PAUSE' else 'RESUME' end) t (transition)`
+    (p ->> 'event_id')::uuid, 'pause-status', p -> 'record' ->> 'id', (p ->> 'version')::bigint, p ->> 'type',
+    p -> 'record', p -> 'old_record', (p ->> 'timestamp')::timestamptz, 'outbox', now() + interval '50 minutes'
+  from (select $1::jsonb as p) as given`
 
 /** Puts an event into the outbox that nobody sends: it comes by hand. Returns its body. */
 export const queue = async (database: Pick<Database, "rows">, payload: Payload): Promise<Payload> => {

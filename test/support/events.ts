@@ -5,7 +5,7 @@ import type { EventHistory, EventStatus } from "../../src/schema/Events.ts"
 import { EventId, MentorId } from "../../src/schema/Identifiers.ts"
 import type { Database } from "./pipeline.ts"
 
-/** An event to be put into a store in a state of one's choice. */
+/** A pause-status event to be put into a store in a state of one's choice. */
 export interface Seed {
   readonly eventId: EventId
   readonly mentorId: MentorId
@@ -43,13 +43,16 @@ export const seedMemory =
   (state: State) =>
   (...seeds: ReadonlyArray<Seed>): Effect.Effect<void> =>
     Effect.sync(() => {
-      for (const { notified, notifiedVersion, resolved, ...seed } of seeds) {
-        const [oldStatus, newStatus] = seed.transition === "PAUSE" ? ["active", "paused"] : ["paused", "active"]
+      for (const { mentorId, notified, notifiedVersion, resolved, transition, ...seed } of seeds) {
+        const [oldStatus, newStatus] = transition === "PAUSE" ? ["active", "paused"] : ["paused", "active"]
         const failed = seed.status === "failed"
         const event: EventHistory = {
           ...seed,
-          oldStatus: oldStatus ?? "",
-          newStatus: newStatus ?? "",
+          topic: "pause-status",
+          key: mentorId,
+          type: "UPDATE",
+          record: { id: mentorId, status: newStatus },
+          oldRecord: { id: mentorId, status: oldStatus },
           source: "outbox",
           attemptCount: 1,
           failures: failed ? 1 : 0,
@@ -75,7 +78,7 @@ export const seedMemory =
             : null
         }
         state.events.set(seed.eventId, event)
-        state.notified.set(seed.mentorId, Math.max(notifiedVersion, state.notified.get(seed.mentorId) ?? 0))
+        state.handled.set(mentorId, Math.max(notifiedVersion, state.handled.get(mentorId) ?? 0))
       }
     })
 
@@ -88,19 +91,20 @@ const insert = `
       case s.transition when 'PAUSE' then 'paused' else 'active' end as new_status,
       case when s.status in ('completed', 'failed') then s.version end as own_version
     from jsonb_to_record($1::jsonb) as s (
-      "eventId" uuid, "mentorId" uuid, version bigint, transition text, status text, resolved boolean, notified integer,
+      "eventId" uuid, "mentorId" text, version bigint, transition text, status text, resolved boolean, notified integer,
       "createdAt" timestamptz, "occurredAt" text
     )
   )
-  insert into pause_status.webhook_queue (
-    event_id, mentor_id, version, transition, old_status, new_status, occurred_at, source, payload, fingerprint, status,
-    attempts, claim_token, lease_expires_at, receipt, created_at, completed_at
+  insert into outbox.events (
+    event_id, topic, key, version, type, record, old_record, occurred_at, source, status, attempts, claim_token,
+    lease_expires_at, receipt, created_at, completed_at
   )
   select
-    "eventId", "mentorId", own_version, transition, old_status, new_status, "occurredAt"::timestamptz,
+    "eventId", 'pause-status', "mentorId", own_version, 'UPDATE',
+    jsonb_build_object('id', "mentorId", 'status', new_status),
+    jsonb_build_object('id', "mentorId", 'status', old_status),
+    "occurredAt"::timestamptz,
     case when own_version is null then 'webhook' else 'outbox' end,
-    pause_status.payload("eventId", "mentorId", old_status, new_status, own_version, "occurredAt"),
-    pause_status.fingerprint("mentorId", transition, "occurredAt", own_version),
     case status when 'failed' then 'processing' else status end,
     1, 1,
     case when status in ('processing', 'failed') then clock_timestamp() + interval '1 hour' end,
@@ -111,30 +115,30 @@ const insert = `
 
 const fail = `
   with letter as (
-    insert into pause_status.dead_letter_queue (
-      event_id, mentor_id, version, reason, payload, attempts, first_failed_at, last_failed_at, last_error,
-      resolution, resolved_at
+    insert into outbox.dead_letters (
+      event_id, topic, key, version, reason, attempts, first_failed_at, last_failed_at, last_error, resolution,
+      resolved_at
     )
     select
-      q.event_id, q.mentor_id, q.version, 'refused', pause_status.payload_of(q), 1, q.created_at, q.created_at, 'status 400',
+      e.event_id, e.topic, e.key, e.version, 'refused', 1, e.created_at, e.created_at, 'status 400',
       case when $2 then 'resolved' end, case when $2 then clock_timestamp() end
-    from pause_status.webhook_queue q
-    where q.event_id = $1
+    from outbox.events e
+    where e.event_id = $1
     returning *
   )
-  update pause_status.webhook_queue q
+  update outbox.events e
   set
     status = 'failed', failures = 1, first_failed_at = letter.first_failed_at, last_failed_at = letter.last_failed_at,
     last_error = letter.last_error, dead_letter_id = letter.id, lease_expires_at = null
   from letter
-  where q.event_id = letter.event_id`
+  where e.event_id = letter.event_id`
 
-// Versions that were given and are not in the queue are those of events that were completed and are forgotten.
+// Versions that were given and are not in the outbox are those of events that were completed and are forgotten.
 const giveVersions = `
-  insert into pause_status.mentor_states as s (mentor_id, version, known_status)
-  values ($1, $2, 'active')
-  on conflict (mentor_id) do update
-  set version = greatest(s.version, excluded.version)`
+  insert into outbox.keys as k (topic, key, version, known)
+  values ('pause-status', $1, $2, '{"status": "active"}')
+  on conflict (topic, key) do update
+  set version = greatest(k.version, excluded.version)`
 
 /** Puts events into the outbox itself. */
 export const seedDatabase = async (database: Database, ...seeds: ReadonlyArray<Seed>): Promise<void> => {

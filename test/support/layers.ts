@@ -6,8 +6,14 @@ import { Fetch } from "../../src/layers/Fetch.ts"
 import type { SchemaClient } from "../../src/layers/SupabaseRest.ts"
 import type { PauseEvent } from "../../src/schema/PauseEvent.ts"
 import type { Receipt } from "../../src/schema/Receipt.ts"
-import { type Claim, DedupeStore, type ReleaseReason, type Settlement } from "../../src/services/DedupeStore.ts"
-import { OrchestratorClient, type OrchestratorError } from "../../src/services/OrchestratorClient.ts"
+import {
+  type Claim,
+  DedupeStore,
+  type OutboxEvent,
+  type ReleaseReason,
+  type Settlement
+} from "../../src/services/DedupeStore.ts"
+import { OrchestratorClient, type OrchestratorError } from "../../src/topics/OrchestratorClient.ts"
 import { SignatureVerifier, type Verified } from "../../src/services/SignatureVerifier.ts"
 
 export const config = (settings: Readonly<Record<string, string>>) => Layer.succeed(Environment, settings)
@@ -22,13 +28,21 @@ export const only = <A>(answers: ReadonlyArray<A>): A => {
   return answers[0] ?? assert.fail("the one answer is empty")
 }
 
+/** A claim, and the event that it is of. */
+export interface Claimed extends Claim {
+  readonly event: OutboxEvent
+}
+
 /** Claims one event, and fails with what keeps it from being claimed. */
-export const claimOne = (event: PauseEvent) =>
-  DedupeStore.use((store) => store.claim([event])).pipe(Effect.flatMap((answers) => Effect.fromResult(only(answers))))
+export const claimOne = (event: OutboxEvent) =>
+  DedupeStore.use((store) => store.claim([event])).pipe(
+    Effect.flatMap((answers) => Effect.fromResult(only(answers))),
+    Effect.map((claim): Claimed => ({ ...claim, event }))
+  )
 
 const settleOne = (settlement: Settlement) =>
   Effect.map(
-    DedupeStore.use((store) => store.settle([settlement], { take: 0 })),
+    DedupeStore.use((store) => store.settle([settlement], { topic: "pause-status", take: 0 })),
     ({ settled }) => only(settled)
   )
 

@@ -6,32 +6,33 @@ export type ApiRole = (typeof apiRoles)[number]
 
 /** What service_role may execute; nobody may do anything else. */
 export const rpcs = [
-  "public.pause_status_claim(events jsonb)",
-  "public.pause_status_erase(event_id uuid)",
-  "public.pause_status_get_event(event_id uuid, coordinator_id uuid)",
-  "public.pause_status_health()",
-  "public.pause_status_list_events(query jsonb)",
-  "public.pause_status_notify(events jsonb)",
-  "public.pause_status_redrive(event_id uuid, force boolean, dry_run boolean)",
-  "public.pause_status_resolve(event_id uuid, notes text, dry_run boolean)",
-  "public.pause_status_settle(settlements jsonb, take integer)"
+  "public.outbox_claim(events jsonb)",
+  "public.outbox_erase(topic text, event_id uuid)",
+  "public.outbox_get_event(topic text, event_id uuid, user_id uuid)",
+  "public.outbox_health()",
+  "public.outbox_list_events(query jsonb)",
+  "public.outbox_redrive(topic text, event_id uuid, force boolean, dry_run boolean)",
+  "public.outbox_resolve(topic text, event_id uuid, notes text, dry_run boolean)",
+  "public.outbox_settle(settlements jsonb, topic text, take integer)",
+  "public.pause_status_notify(events jsonb)"
 ]
 
 export const relations = [
-  "pause_status.alerts",
-  "pause_status.dead_letter_queue",
-  "pause_status.deliveries",
-  "pause_status.erased_events",
-  "pause_status.health",
-  "pause_status.heartbeats",
-  "pause_status.latest_attempts",
-  "pause_status.mentor_states",
-  "pause_status.orchestrated_mentors",
-  "pause_status.orchestrations",
-  "pause_status.rechecks",
-  "pause_status.settings",
-  "pause_status.webhook_attempts",
-  "pause_status.webhook_queue",
+  "outbox.alerts",
+  "outbox.attempts",
+  "outbox.dead_letters",
+  "outbox.deliveries",
+  "outbox.erased",
+  "outbox.events",
+  "outbox.handled_keys",
+  "outbox.health",
+  "outbox.heartbeats",
+  "outbox.keys",
+  "outbox.latest_attempts",
+  "outbox.receipts",
+  "outbox.rechecks",
+  "outbox.settings",
+  "outbox.topics",
   "public.coordinators",
   "public.mentor_coordinators",
   "public.notifications",
@@ -56,7 +57,7 @@ export const relationsOf = (database: Database): Promise<Array<Relation>> =>
     `select n.nspname || '.' || c.relname as name, c.relkind as kind,
        (select quote_ident(a.attname) from pg_attribute a where a.attrelid = c.oid and a.attnum = 1) as column
      from pg_class c join pg_namespace n on n.oid = c.relnamespace
-     where n.nspname in ('public', 'pause_status') and c.relkind not in ('i', 'I', 'c')
+     where n.nspname in ('public', 'outbox') and c.relkind not in ('i', 'I', 'c')
      order by n.nspname || '.' || c.relname collate "C"`
   )
 
@@ -70,7 +71,7 @@ export const routinesOf = (database: Database): Promise<Array<Routine>> =>
          from unnest(p.proargtypes::oid[]) with ordinality as t (oid, place)
        )) as call
      from pg_proc p join pg_namespace n on n.oid = p.pronamespace
-     where n.nspname in ('public', 'pause_status')
+     where n.nspname in ('public', 'outbox')
      ) as routines
      order by name collate "C"`
   )

@@ -26,7 +26,7 @@ export const patientSettings = "acknowledge_timeout_seconds = 60, request_timeou
 export const unhurried = async (databaseUrl: string): Promise<void> => {
   const client = new Client(databaseUrl)
   await client.connect()
-  await client.query(`update pause_status.settings set ${patientSettings}, alert_sweep_silent_seconds = 1000000`)
+  await client.query(`update outbox.settings set ${patientSettings}, alert_sweep_silent_seconds = 1000000`)
   await client.query("select cron.schedule(jobname, '0 0 1 1 *', command) from cron.job where schedule !~ 'seconds'")
   await client.end()
 }

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs"
 import { Schema } from "effect"
 import { EventId, EventTime, MentorId } from "../../src/schema/Identifiers.ts"
 import type { PauseEvent } from "../../src/schema/PauseEvent.ts"
+import type { OutboxEvent } from "../../src/services/DedupeStore.ts"
 
 export const mentorId = MentorId.make("3f2b8c1e-5a47-4d0b-9c6e-7a1d2e3f4a5b")
 export const eventId = EventId.make("0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d")
@@ -78,6 +79,38 @@ export const newEvent = (): PauseEvent => ({
   version: 1,
   source: "outbox"
 })
+
+/** A PauseEvent as the claim store gets it. */
+export const entryOf = (event: PauseEvent): OutboxEvent => {
+  const { eventId, mentorId, newStatus, occurredAt, oldStatus, source, version } = event
+  return {
+    eventId,
+    topic: "pause-status",
+    key: mentorId,
+    ...(version !== undefined && { version }),
+    occurredAt,
+    source,
+    record: { id: mentorId, status: newStatus },
+    oldRecord: { status: oldStatus }
+  }
+}
+
+/** What the claim store gets of a new mentor's PAUSE. */
+export const newEntry = (): OutboxEvent => entryOf(newEvent())
+
+/** What the claim store gets of a new mentor's changes, in their order. */
+export const entriesOf = (events: ReadonlyArray<PauseEvent>): ReadonlyArray<OutboxEvent> => events.map(entryOf)
+
+/** The changes of a new mentor, in their order. */
+export const changes = (count: number): ReadonlyArray<PauseEvent> => {
+  const pause = newEvent()
+  const resume = { ...pause, transition: "RESUME", oldStatus: "paused", newStatus: "active" } as const
+  return Array.from({ length: count }, (_, index) => ({
+    ...(index % 2 === 0 ? pause : resume),
+    eventId: EventId.make(randomUUID()),
+    version: index + 1
+  }))
+}
 
 const oneIn = (sides: number) => Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: sides }))
 const activeOrPaused = Schema.Literals(["active", "paused"])

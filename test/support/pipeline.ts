@@ -50,8 +50,8 @@ export const openDatabase = (url: string): Database => {
 }
 
 export const orchestratorPath = "/functions/v1/pause-notification-orchestrator"
-export const claimPath = "/rpc/pause_status_claim"
-export const settlePath = "/rpc/pause_status_settle"
+export const claimPath = "/rpc/outbox_claim"
+export const settlePath = "/rpc/outbox_settle"
 
 /** A stack of one test file's own, whose handler reaches the database and the orchestrator through a proxy. */
 export interface Pipeline extends AsyncDisposable {
@@ -88,16 +88,16 @@ export const startPipeline = async (options: StackOptions = {}): Promise<Pipelin
  */
 export const makeQuick = async (database: Database): Promise<void> => {
   await database.rows(
-    `update pause_status.settings
+    `update outbox.settings
      set lease_seconds = 1, acknowledge_timeout_seconds = 1, request_timeout_ms = 5000, retry_base_seconds = 1,
        retry_cap_seconds = 1, max_attempts = 100`
   )
-  await database.rows("select cron.schedule('pause-status-sweep', '1 seconds', 'select pause_status.sweep()')")
+  await database.rows("select cron.schedule('outbox-sweep', '1 seconds', 'select outbox.sweep()')")
 }
 
 /** Nothing is taken for lost because the machine is slow: for tests that count how often something was sent. */
 export const makePatient = async (database: Database): Promise<void> => {
-  await database.rows(`update pause_status.settings set lease_seconds = 60, ${patientSettings}`)
+  await database.rows(`update outbox.settings set lease_seconds = 60, ${patientSettings}`)
 }
 
 /** A new mentor with coordinators of its own. */
@@ -150,9 +150,10 @@ export interface QueuedEvent {
 
 export const eventsOf = (database: Database, mentorId: string): Promise<Array<QueuedEvent>> =>
   database.rows<QueuedEvent>(
-    `select event_id, transition, version::int, status, attempts, claim_token::int as claims, last_error, receipt,
-       (select d.request_id from pause_status.deliveries d where d.id = q.delivery_id) as request_id
-     from pause_status.webhook_queue q where mentor_id = $1 order by version, created_at`,
+    `select event_id, case record ->> 'status' when 'paused' then 'PAUSE' else 'RESUME' end as transition,
+       version::int, status, attempts, claim_token::int as claims, last_error, receipt,
+       (select d.request_id from outbox.deliveries d where d.id = q.delivery_id) as request_id
+     from outbox.events q where key = $1 order by version, created_at`,
     [mentorId]
   )
 
@@ -165,7 +166,7 @@ interface Notification {
 /** Puts a dead letter back. */
 export const redrive = async (database: Database, eventId: string, force = false): Promise<string> => {
   const [row] = await database.rows<{ answer: { readonly outcome: string } }>(
-    "select pause_status.redrive($1, force => $2) as answer",
+    "select outbox.redrive($1, force => $2) as answer",
     [eventId, force]
   )
   return row?.answer.outcome ?? "nothing"

@@ -18,7 +18,7 @@ const shadowsOf = async (database: Database): Promise<ReadonlyArray<string>> =>
         select distinct word.parts[1] as word
         from pg_proc p join pg_namespace n on n.oid = p.pronamespace,
           regexp_matches(lower(p.prosrc || ' ' || pg_get_function_arguments(p.oid)), '[a-z_][a-z0-9_]*', 'g') as word (parts)
-        where n.nspname in ('public', 'pause_status', 'net', 'vault', 'extensions')
+        where n.nspname in ('public', 'outbox', 'net', 'vault', 'extensions')
       )
       select format('create domain pg_temp.%1$I as pg_catalog.%1$I check (pg_temp.betray(1))', t.typname) as statement
       from pg_type t join words w on w.word = t.typname
@@ -37,7 +37,7 @@ const shadowsOf = async (database: Database): Promise<ReadonlyArray<string>> =>
       ))
       from pg_class c join words w on w.word = c.relname
       where c.relkind in ('r', 'v')
-        and c.relnamespace = any (array['pg_catalog', 'public', 'pause_status', 'net', 'vault']::regnamespace[])`)
+        and c.relnamespace = any (array['pg_catalog', 'public', 'outbox', 'net', 'vault']::regnamespace[])`)
   ).map(({ statement }) => statement)
 
 /** Shadows every such name in the client's session, with the rights that it has. Returns how many it could. */

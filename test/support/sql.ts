@@ -36,7 +36,7 @@ export const openAs = (database: Database, role: string, password: string): Prom
 /** Its template was made minutes ago, and no sweep has been there since. */
 const beginAnew = async (url: string): Promise<void> => {
   await using client = await opened(url)
-  await client.query("update pause_status.heartbeats set last_at = clock_timestamp()")
+  await client.query("update outbox.heartbeats set last_at = clock_timestamp()")
 }
 
 const asAdmin = async (statement: string): Promise<void> => {
@@ -115,8 +115,8 @@ export const storeSecret = async (database: Database, name: string, value: strin
 /** A database whose Vault holds what dispatch needs. */
 export const openReadyDatabase = async (): Promise<Database> => {
   const database = await openDatabase()
-  await storeSecret(database, "pause_status_function_url", functionUrl)
-  await storeSecret(database, "pause_status_webhook_secret", newSecret())
+  await storeSecret(database, "outbox_function_url", functionUrl)
+  await storeSecret(database, "outbox_webhook_secret", newSecret())
   return database
 }
 
@@ -149,11 +149,12 @@ export interface QueuedEvent {
 
 export const eventsOf = (database: Database, mentorId: string): Promise<Array<QueuedEvent>> =>
   database.rows<QueuedEvent>(
-    `select event_id, version::int, transition, status, attempts, failures, last_error, receipt,
-       (select d.request_id from pause_status.deliveries d where d.id = q.delivery_id) as request_id,
+    `select event_id, version::int, case record ->> 'status' when 'paused' then 'PAUSE' else 'RESUME' end as transition,
+       status, attempts, failures, last_error, receipt,
+       (select d.request_id from outbox.deliveries d where d.id = q.delivery_id) as request_id,
        case when isfinite(next_attempt_at)
          then extract(epoch from next_attempt_at - clock_timestamp())::float8 end as seconds_until_next_attempt
-     from pause_status.webhook_queue q where mentor_id = $1 order by version, created_at`,
+     from outbox.events q where key = $1::text order by version, created_at`,
     [mentorId]
   )
 
@@ -172,7 +173,7 @@ export const pausedEvents = async (database: Database, count: number): Promise<A
   const ids = mentors.map(({ id }) => id)
   await database.rows("update public.peer_mentor_profiles set status = 'paused' where id = any($1)", [ids])
   const events = await database.rows<{ event_id: string }>(
-    "select event_id from pause_status.webhook_queue where mentor_id = any($1) order by array_position($1, mentor_id)",
+    "select event_id from outbox.events where key = any($1) order by array_position($1, key)",
     [ids]
   )
   return Promise.all(events.map(({ event_id }) => givenEvent(database, event_id)))
@@ -188,21 +189,21 @@ export const historyOf = (database: Database, eventId: string) =>
     readonly duration_ms: number | null
     readonly claim_token: string | null
     readonly delivery_id: string | null
-  }>("select * from pause_status.event_history($1)", [eventId])
+  }>("select * from outbox.event_history($1)", [eventId])
 
 /** Lets the time pass that the sweep waits for, without waiting. */
 export const makeDue = (database: Database, eventId: string): Promise<Array<QueryResultRow>> =>
   database
     .rows(
-      `update pause_status.webhook_queue
+      `update outbox.events
      set next_attempt_at = now() - interval '1 second', last_dispatched_at = last_dispatched_at - interval '1 hour'
      where event_id = $1`,
       [eventId]
     )
     .then(() =>
       database.rows(
-        `update pause_status.deliveries d set dispatched_at = d.dispatched_at - interval '16 seconds'
-       from pause_status.webhook_queue q where q.event_id = $1 and d.id = q.delivery_id`,
+        `update outbox.deliveries d set dispatched_at = d.dispatched_at - interval '16 seconds'
+       from outbox.events q where q.event_id = $1 and d.id = q.delivery_id`,
         [eventId]
       )
     )
@@ -212,10 +213,9 @@ export const emptyNet = (database: Database): Promise<Array<QueryResultRow>> =>
   database.rows("truncate net.http_request_queue")
 
 export const expireLease = (database: Database, eventId: string): Promise<Array<QueryResultRow>> =>
-  database.rows(
-    "update pause_status.webhook_queue set lease_expires_at = now() - interval '1 second' where event_id = $1",
-    [eventId]
-  )
+  database.rows("update outbox.events set lease_expires_at = now() - interval '1 second' where event_id = $1", [
+    eventId
+  ])
 
 export interface GivenEvent {
   readonly eventId: string
@@ -245,14 +245,27 @@ export const givenEvent = async (database: Pick<Database, "row">, eventId: strin
   (
     await database.row<{ event: GivenEvent }>(
       `select jsonb_build_object(
-         'eventId', event_id, 'mentorId', mentor_id, 'transition', transition, 'oldStatus', old_status,
-         'newStatus', new_status, 'occurredAt', pause_status.payload_of(q) ->> 'timestamp', 'version', version,
-         'source', source
+         'eventId', event_id, 'mentorId', key,
+         'transition', case record ->> 'status' when 'paused' then 'PAUSE' else 'RESUME' end,
+         'oldStatus', old_record ->> 'status', 'newStatus', record ->> 'status',
+         'occurredAt', outbox.body(q) ->> 'timestamp', 'version', version, 'source', source
        ) as event
-       from pause_status.webhook_queue q where event_id = $1`,
+       from outbox.events q where event_id = $1`,
       [eventId]
     )
   ).event
+
+/** What the handler passes to outbox_claim for an event. */
+export const asClaim = ({ eventId, mentorId, newStatus, occurredAt, oldStatus, source, version }: GivenEvent) => ({
+  eventId,
+  occurredAt,
+  source,
+  ...(version !== undefined && { version }),
+  topic: "pause-status",
+  key: mentorId,
+  record: { id: mentorId, status: newStatus },
+  oldRecord: { id: mentorId, status: oldStatus }
+})
 
 /** The only answer to an array of one. */
 export const only = (answers: ReadonlyArray<Answer>): Answer => {
@@ -261,8 +274,11 @@ export const only = (answers: ReadonlyArray<Answer>): Answer => {
   return first
 }
 
-export const claimOf = async (database: Database, event: unknown): Promise<Answer> =>
-  only(await database.rpc("pause_status_claim", { events: [event] }))
+export const claimMany = (database: Database, events: ReadonlyArray<GivenEvent>): Promise<ReadonlyArray<Answer>> =>
+  database.rpc("outbox_claim", { events: events.map(asClaim) })
+
+export const claimOf = async (database: Database, event: GivenEvent): Promise<Answer> =>
+  only(await claimMany(database, [event]))
 
 export const claim = async (database: Database, eventId: string): Promise<number> => {
   const answer = await claimOf(database, await givenEvent(database, eventId))
@@ -270,13 +286,22 @@ export const claim = async (database: Database, eventId: string): Promise<number
   return answer["token"]
 }
 
+/** What the outbox sends of an event. */
+interface Delivered {
+  readonly event_id: string
+  readonly version: number
+  readonly timestamp: string
+  readonly record: { readonly id: string; readonly status: string }
+  readonly old_record: { readonly id: string; readonly status: string }
+}
+
 export interface Settled {
   readonly settled: ReadonlyArray<Answer>
-  readonly next: ReadonlyArray<{ readonly event: GivenEvent; readonly token: number; readonly attempt: number }>
+  readonly next: ReadonlyArray<{ readonly payload: Delivered; readonly token: number; readonly attempt: number }>
 }
 
 export const settleAll = (database: Database, settlements: ReadonlyArray<unknown>, take = 0): Promise<Settled> =>
-  database.call<Settled>("pause_status_settle", { settlements, take })
+  database.call<Settled>("outbox_settle", { settlements, topic: "pause-status", take })
 
 export const settleWith = async (database: Database, settlement: unknown): Promise<Answer> =>
   only((await settleAll(database, [settlement])).settled)
@@ -300,4 +325,4 @@ export const bury = async (database: Database, eventId: string): Promise<Answer>
   release(database, eventId, await claim(database, eventId), { kind: "permanent", message: "refused" })
 
 export const sweep = async (database: Database): Promise<number> =>
-  (await database.row<{ sent: number }>("select pause_status.sweep() as sent")).sent
+  (await database.row<{ sent: number }>("select outbox.sweep() as sent")).sent

@@ -65,12 +65,12 @@ export const inState = {
   "completed, and reached nobody": unreached,
   "acknowledged: it reached nobody": async (database) => {
     const eventId = await unreached(database)
-    await database.rows("select pause_status.resolve($1, 'told by telephone')", [eventId])
+    await database.rows("select outbox.resolve($1, 'told by telephone')", [eventId])
     return eventId
   },
   "pending, and cancelled": async (database) => {
     const { eventId } = await paused(database)
-    await database.rows("select pause_status.resolve($1, 'told by telephone')", [eventId])
+    await database.rows("select outbox.resolve($1, 'told by telephone')", [eventId])
     return eventId
   },
   failed: async (database) => (await buried(database)).eventId,
@@ -82,24 +82,24 @@ export const inState = {
   },
   resolved: async (database) => {
     const { eventId } = await buried(database)
-    await database.rows("select pause_status.resolve($1, 'told by telephone')", [eventId])
+    await database.rows("select outbox.resolve($1, 'told by telephone')", [eventId])
     return eventId
   },
   redriven: async (database) => {
     const { eventId } = await buried(database)
-    await database.rows("select pause_status.redrive($1)", [eventId])
+    await database.rows("select outbox.redrive($1)", [eventId])
     return eventId
   },
   "erased after it was completed": async (database) => {
     const { eventId } = await paused(database)
     await settle(database, eventId)
-    await database.rows("select pause_status.erase($1)", [eventId])
+    await database.rows("select outbox.erase($1)", [eventId])
     return eventId
   },
   "erased after it was resolved": async (database) => {
     const { eventId } = await buried(database)
-    await database.rows("select pause_status.resolve($1)", [eventId])
-    await database.rows("select pause_status.erase($1)", [eventId])
+    await database.rows("select outbox.resolve($1)", [eventId])
+    await database.rows("select outbox.erase($1)", [eventId])
     return eventId
   },
   unknown: () => Promise.resolve(randomUUID())

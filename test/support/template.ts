@@ -18,12 +18,16 @@ export const opened = async (url: string): Promise<Client & AsyncDisposable> => 
 }
 
 export interface MigrateOptions {
+  readonly only?: ReadonlyArray<string>
   readonly replace?: readonly [pattern: RegExp, replacement: string]
 }
 
 /** Applies supabase/migrations in order, each file in one transaction. */
-export const migrate = async (url: string, { replace: [pattern, replacement] = [/(?!)/, ""] }: MigrateOptions = {}) => {
-  const names = (await readdir(migrationsUrl)).filter((name) => name.endsWith(".sql")).toSorted()
+export const migrate = async (
+  url: string,
+  { only, replace: [pattern, replacement] = [/(?!)/, ""] }: MigrateOptions = {}
+) => {
+  const names = only ?? (await readdir(migrationsUrl)).filter((name) => name.endsWith(".sql")).toSorted()
   await using client = await opened(url)
   for (const name of names) {
     const text = await readFile(new URL(name, migrationsUrl), "utf8")

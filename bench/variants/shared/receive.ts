@@ -70,7 +70,7 @@ const order = async (event: PauseEvent): Promise<Ordered> => {
 
 const notify = async (rpc: Rpc, event: PauseEvent): Promise<Response> => {
   const { eventId, mentorId, transition } = event
-  const claim = first(await rpc("pause_status_claim", { events: [event] }))
+  const claim = first(await rpc("outbox_claim", { events: [event] }))
   if (claim === undefined) return unavailable()
   const refused = unclaimed(claim, eventId)
   if (refused !== undefined) return refused
@@ -81,7 +81,7 @@ const notify = async (rpc: Rpc, event: PauseEvent): Promise<Response> => {
       ? { outcome: "completed", receipt: ordered.receipt }
       : { outcome: "released", kind: isPermanent ? "permanent" : "transient", message: "the orchestrator failed" }
   const settled = settledFirst(
-    await rpc("pause_status_settle", { settlements: [{ eventId, token: claim.token, ...ending }] })
+    await rpc("outbox_settle", { settlements: [{ eventId, token: claim.token, ...ending }] })
   )
   if ("receipt" in ordered) {
     return settled === undefined

@@ -49,7 +49,7 @@ describe("events that travel together", () => {
 
   it("are one signed array of payloads under an id of its own", async () => {
     const secret = newSecret()
-    await storeSecret(own, "pause_status_webhook_secret", secret)
+    await storeSecret(own, "outbox_webhook_secret", secret)
     const events = await pausedEvents(own, 3)
     const [request, ...more] = await requests()
     assert.lengthOf(more, 0)
@@ -64,7 +64,7 @@ describe("events that travel together", () => {
       events.map((event) => event.eventId),
       deliveryId
     )
-    const deliveries = await own.rows("select distinct delivery_id, attempts from pause_status.webhook_queue")
+    const deliveries = await own.rows("select distinct delivery_id, attempts from outbox.events")
     assert.deepStrictEqual(deliveries, [{ delivery_id: deliveryId, attempts: 1 }])
   })
 
@@ -76,7 +76,7 @@ describe("events that travel together", () => {
   })
 
   it("fill requests of as many as the settings say", async () => {
-    await own.rows("update pause_status.settings set events_per_request = 7")
+    await own.rows("update outbox.settings set events_per_request = 7")
     await pausedEvents(own, 16)
     assert.deepStrictEqual(await sizes(), [7, 7, 2])
   })
@@ -130,7 +130,7 @@ describe("events that travel together", () => {
   it("are not joined by what other transactions left due", async () => {
     const [other] = await pausedEvents(own, 1)
     await own.rows(
-      `update pause_status.webhook_queue
+      `update outbox.events
        set delivery_id = null, next_attempt_at = now() where event_id = $1`,
       [other?.eventId]
     )
@@ -147,7 +147,7 @@ describe("events that travel together", () => {
     { status: 503, rounds: [[8], [8], [8]] },
     { status: undefined, rounds: [[8], [8], [8]] }
   ])("are split further when they are answered $status, until the one that spoils them is alone", async (answer) => {
-    await own.rows("update pause_status.settings set events_per_request = 8")
+    await own.rows("update outbox.settings set events_per_request = 8")
     const events = await pausedEvents(own, 8)
     const rounds: Array<ReadonlyArray<number>> = []
     for (let round = 0; round < 3; round += 1) {
@@ -156,7 +156,7 @@ describe("events that travel together", () => {
         await own.rows(
           `insert into net._http_response (id, status_code, created)
            select distinct d.request_id, $1::integer, now()
-           from pause_status.webhook_queue q join pause_status.deliveries d on d.id = q.delivery_id`,
+           from outbox.events q join outbox.deliveries d on d.id = q.delivery_id`,
           [answer.status]
         )
       }
@@ -185,7 +185,7 @@ describe("events that travel together", () => {
     await setStatus(own, mentor, "paused", "active")
     const why = (version: number) =>
       own.row<{ dispatch_reason: string | null }>(
-        "select dispatch_reason from pause_status.webhook_queue where mentor_id = $1 and version = $2",
+        "select dispatch_reason from outbox.events where key = $1 and version = $2",
         [mentor, version]
       )
     assert.deepStrictEqual(await why(1), { dispatch_reason: "commit" })
@@ -197,7 +197,7 @@ describe("events that travel together", () => {
     await emptyNet(own)
     await makeDue(own, (await eventOf(own, mentor, 2)).event_id)
     await sweep(own)
-    await own.rows("update pause_status.webhook_queue set next_attempt_at = now() where delivery_id is null")
+    await own.rows("update outbox.events set next_attempt_at = now() where delivery_id is null")
     await sweep(own)
     assert.deepStrictEqual(await why(2), { dispatch_reason: "sweep" })
   })

@@ -16,6 +16,8 @@ import {
   sweep
 } from "../../support/sql.ts"
 
+const topic = "pause-status"
+
 describe("a pending event that a person cancels", () => {
   let database: Database
   beforeAll(async () => {
@@ -24,7 +26,7 @@ describe("a pending event that a person cancels", () => {
   afterAll(() => database[Symbol.asyncDispose]())
 
   const resolve = async (event_id: string, options: object = {}) =>
-    (await database.call<{ outcome: string }>("pause_status_resolve", { event_id, ...options })).outcome
+    (await database.call<{ outcome: string }>("outbox_resolve", { topic, event_id, ...options })).outcome
 
   const requests = async (eventId: string) =>
     (
@@ -48,7 +50,7 @@ describe("a pending event that a person cancels", () => {
     assert.include(await at(1), { status: "pending" })
     assert.strictEqual(await resolve(event_id, { notes: "a mistake" }), "cancelled")
     assert.include(await at(1), { status: "failed", failures: 0, attempts: 1, seconds_until_next_attempt: null })
-    const { deadLetter } = await database.call<{ deadLetter: object }>("pause_status_get_event", { event_id })
+    const { deadLetter } = await database.call<{ deadLetter: object }>("outbox_get_event", { topic, event_id })
     assert.include(deadLetter, { reason: "cancelled", resolution: "resolved", notes: "a mistake", attempts: 1 })
     assert.strictEqual(await resolve(event_id), "already_resolved")
     await sweep(database)
@@ -68,7 +70,7 @@ describe("a pending event that a person cancels", () => {
     const { mentor, at } = await changed("paused", "active")
     await emptyNet(database)
     const [first, second] = [await at(1), await at(2)]
-    await database.rows("select pause_status.park(array[$1::uuid])", [second.event_id])
+    await database.rows("select outbox.park(array[$1::uuid])", [second.event_id])
     assert.strictEqual(await resolve(first.event_id), "cancelled")
     assert.strictEqual(await requests(second.event_id), 1)
     assert.include(await settle(database, second.event_id), { outcome: "completed" })
@@ -102,7 +104,8 @@ describe("a pending event that a person cancels", () => {
     const { at } = await changed("paused")
     const { event_id } = await at(1)
     await claim(database, event_id)
-    const answer = await database.call<{ outcome: string; retryAfterSeconds: number }>("pause_status_resolve", {
+    const answer = await database.call<{ outcome: string; retryAfterSeconds: number }>("outbox_resolve", {
+      topic,
       event_id
     })
     assert.strictEqual(answer.outcome, "in_flight")
@@ -114,14 +117,14 @@ describe("a pending event that a person cancels", () => {
   it("is not brought back by reconciliation, and opens no alert", async () => {
     const { mentor, at } = await changed("paused")
     await resolve((await at(1)).event_id)
-    await database.rows("select pause_status.reconcile(), pause_status.watch()")
+    await database.rows("select outbox.reconcile(), outbox.watch()")
     const { events } = await database.row<{ events: number }>(
-      "select count(*)::int as events from pause_status.webhook_queue where mentor_id = $1",
+      "select count(*)::int as events from outbox.events where key = $1",
       [mentor]
     )
     assert.strictEqual(events, 1)
     const { open } = await database.row<{ open: number }>(
-      "select count(*)::int as open from pause_status.alerts where kind = 'dead_letters'"
+      "select count(*)::int as open from outbox.alerts where kind = 'dead_letters'"
     )
     assert.strictEqual(open, 0)
   })
@@ -130,10 +133,10 @@ describe("a pending event that a person cancels", () => {
     const { at } = await changed("paused")
     const { event_id } = await at(1)
     await resolve(event_id)
-    const { outcome } = await database.call<{ outcome: string }>("pause_status_redrive", { event_id })
+    const { outcome } = await database.call<{ outcome: string }>("outbox_redrive", { topic, event_id })
     assert.strictEqual(outcome, "redriven")
     assert.strictEqual(await resolve(event_id), "cancelled")
-    assert.deepStrictEqual(await database.call("pause_status_erase", { event_id }), { outcome: "erased" })
+    assert.deepStrictEqual(await database.call("outbox_erase", { topic, event_id }), { outcome: "erased" })
   })
 
   it("is cancelled or claimed, never both, when both happen at once", async () => {

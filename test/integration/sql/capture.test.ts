@@ -57,11 +57,11 @@ describe("capturing transitions", () => {
     assert.deepStrictEqual(await summaryOf(pausedLater), ["1 PAUSE"])
     await setStatus(database, backAgain, "paused", "suspended", "paused", "suspended", "active", "active")
     assert.deepStrictEqual(await summaryOf(backAgain), ["1 PAUSE", "2 RESUME"])
-    const [event] = await database.rows(
-      "select old_status, new_status from pause_status.webhook_queue where mentor_id = $1",
-      [pausedLater]
-    )
-    assert.deepStrictEqual(event, { old_status: "active", new_status: "paused" })
+    const [event] = await database.rows("select record, old_record from outbox.events where key = $1", [pausedLater])
+    assert.deepStrictEqual(event, {
+      record: { id: pausedLater, status: "paused" },
+      old_record: { id: pausedLater, status: "active" }
+    })
   })
 
   it("queues nothing for a mentor whose first known status is one of the project's own", async () => {
@@ -83,7 +83,7 @@ describe("capturing transitions", () => {
     assert.deepStrictEqual(await summaryOf(quiet), [])
     await setStatus(database, quiet, "active")
     assert.deepStrictEqual(await summaryOf(quiet), ["1 RESUME"])
-    assert.strictEqual((await database.row<{ n: number }>("select pause_status.reconcile() as n")).n, 0)
+    assert.strictEqual((await database.row<{ n: number }>("select outbox.reconcile() as n")).n, 0)
   })
 
   it("knows what a mentor was when the id changes while the status is one of the project's own", async () => {
@@ -102,7 +102,7 @@ describe("capturing transitions", () => {
     await setStatus(database, mentor, "paused")
     await database.rows("delete from public.peer_mentor_profiles where id = $1", [mentor])
     await database.rows("insert into public.peer_mentor_profiles (id) values ($1)", [mentor])
-    assert.strictEqual((await database.row<{ n: number }>("select pause_status.reconcile() as n")).n, 0)
+    assert.strictEqual((await database.row<{ n: number }>("select outbox.reconcile() as n")).n, 0)
     assert.deepStrictEqual(await summaryOf(mentor), ["1 PAUSE"])
   })
 
@@ -110,9 +110,17 @@ describe("capturing transitions", () => {
     const mentor = await createMentor(database)
     await setStatus(database, mentor, "paused", "active")
     await database.rows(
-      "update pause_status.mentor_states set version = 0, known_status = 'active' where mentor_id = $1",
+      "update outbox.keys set version = 0, known = jsonb_build_object('status', 'active') where key = $1",
       [mentor]
     )
+    await setStatus(database, mentor, "paused")
+    assert.deepStrictEqual(await summaryOf(mentor), ["1 PAUSE", "2 RESUME", "3 PAUSE"])
+  })
+
+  it("goes on with the versions in the queue when the states are gone", async () => {
+    const mentor = await createMentor(database)
+    await setStatus(database, mentor, "paused", "active")
+    await database.rows("delete from outbox.keys where key = $1", [mentor])
     await setStatus(database, mentor, "paused")
     assert.deepStrictEqual(await summaryOf(mentor), ["1 PAUSE", "2 RESUME", "3 PAUSE"])
   })
@@ -151,11 +159,8 @@ describe("capturing transitions", () => {
     )
     assert.deepStrictEqual(await Promise.all([merged, upserted].map(summaryOf)), [["1 PAUSE"], ["1 PAUSE"]])
     assert.deepStrictEqual(await Promise.all(added.map(summaryOf)), [[], []])
-    const states = await database.rows(
-      "select known_status from pause_status.mentor_states where mentor_id = any($1)",
-      [added]
-    )
-    assert.deepStrictEqual(states, [{ known_status: "paused" }, { known_status: "paused" }])
+    const states = await database.rows("select known from outbox.keys where key = any($1)", [added])
+    assert.deepStrictEqual(states, [{ known: { status: "paused" } }, { known: { status: "paused" } }])
   })
 
   it("does not stand in the way of a status that becomes an enum, and captures it then", async () => {
@@ -185,11 +190,8 @@ describe("capturing transitions", () => {
 
   it("remembers the status a mentor starts with as the one that is known", async () => {
     const mentor = await createMentor(database, "paused")
-    const state = await database.row(
-      "select version::int, known_status from pause_status.mentor_states where mentor_id = $1",
-      [mentor]
-    )
-    assert.deepStrictEqual(state, { version: 0, known_status: "paused" })
+    const state = await database.row("select version::int, known from outbox.keys where key = $1", [mentor])
+    assert.deepStrictEqual(state, { version: 0, known: { status: "paused" } })
   })
 
   it("never gives a version twice, even when a mentor is deleted and created again", async () => {
@@ -214,12 +216,13 @@ describe("capturing transitions", () => {
       fingerprint: string
       same_instant: boolean
     }>(
-      `select event_id, sent as payload, fingerprint, occurred_at = (sent ->> 'timestamp')::timestamptz as same_instant
-       from pause_status.webhook_queue q cross join pause_status.payload_of(q) as sent where mentor_id = $1`,
+      `select event_id, sent as payload, outbox.fingerprint(q) as fingerprint, occurred_at = (sent ->> 'timestamp')::timestamptz as same_instant
+       from outbox.events q cross join outbox.body(q) as sent where key = $1`,
       [mentor]
     )
     const { timestamp, ...rest } = payload
     assert.deepStrictEqual(rest, {
+      topic: "pause-status",
       type: "UPDATE",
       table: "peer_mentor_profiles",
       schema: "public",
@@ -230,13 +233,13 @@ describe("capturing transitions", () => {
     })
     assert.match(String(timestamp), /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}Z$/)
     assert.isTrue(same_instant)
-    assert.strictEqual(fingerprint, `${mentor} PAUSE ${String(timestamp)} 1`)
+    assert.strictEqual(fingerprint, `pause-status ${mentor} ${String(timestamp)} 1`)
   })
 
   it("fails the change of the profile when the outbox cannot be written", async () => {
     await using own = await openReadyDatabase()
     const mentor = await createMentor(own)
-    await own.rows("alter table pause_status.webhook_queue add constraint full_disk check (false)")
+    await own.rows("alter table outbox.events add constraint full_disk check (false)")
     const failure = await failureOf(setStatus(own, mentor, "paused"))
     assert.include(failure, "full_disk")
     const { status } = await own.row<{ status: string }>("select status from public.peer_mentor_profiles")

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import {
+  asClaim,
   bury,
   claim,
   claimOf,
@@ -17,7 +18,8 @@ import {
   openReadyDatabase,
   release,
   setStatus,
-  settle
+  settle,
+  claimMany
 } from "../../support/sql.ts"
 
 describe("claiming events", () => {
@@ -55,7 +57,7 @@ describe("claiming events", () => {
       assert.strictEqual((await ask(event)).outcome, "claimed")
       const kept = await database.row(
         `select source, status, version, occurred_at = '2026-11-22T10:00:00.123456Z' as occurred
-         from pause_status.webhook_queue where event_id = $1`,
+         from outbox.events where event_id = $1`,
         [event.eventId]
       )
       assert.deepStrictEqual(kept, { source: "webhook", status: "processing", version: null, occurred: true })
@@ -71,7 +73,7 @@ describe("claiming events", () => {
       await setStatus(database, mentor, "paused")
       assert.include(await eventOf(database, mentor), { version: 1, status: "pending" })
       const { value } = await database.row<{ value: number }>(
-        "select value::int from pause_status.alerts where kind = 'unknown_event' and closed_at is null"
+        "select value::int from outbox.alerts where kind = 'unknown_event' and closed_at is null"
       )
       assert.isAtLeast(value, 2)
     })
@@ -99,7 +101,7 @@ describe("claiming events", () => {
         (
           await database.row<{ seconds: number }>(
             `select ceil(extract(epoch from lease_expires_at - clock_timestamp()))::int as seconds
-             from pause_status.webhook_queue where event_id = $1`,
+             from outbox.events where event_id = $1`,
             [event.eventId]
           )
         ).seconds
@@ -159,17 +161,21 @@ describe("claiming events", () => {
       const [first = foreignEvent(), second = foreignEvent(), ...words] = events
       assert.strictEqual((await ask({ ...first, occurredAt: second.occurredAt })).outcome, "payload_mismatch")
       const { unknown } = await database.row<{ unknown: number }>(
-        "select count(*)::int as unknown from pause_status.webhook_queue where mentor_id = $1 and occurred_at is null",
+        "select count(*)::int as unknown from outbox.events where key = $1 and occurred_at is null",
         [mentorId]
       )
       assert.strictEqual(unknown, words.length)
     })
 
-    it("does not care how the mentor's uuid is written", async () => {
+    it("does not care how the event's id is written, but takes another text of the key for another key", async () => {
       const event = foreignEvent()
-      await ask(event)
-      const shouted = { ...event, mentorId: event.mentorId.toUpperCase(), eventId: event.eventId.toUpperCase() }
-      assert.strictEqual((await ask(shouted)).outcome, "in_flight")
+      const digits = event.eventId.replaceAll("-", "")
+      for (const eventId of [digits, event.eventId, event.eventId.toUpperCase(), `{${digits}}`]) {
+        const outcome = eventId === digits ? "claimed" : "in_flight"
+        assert.include(await claimOf(database, { ...event, eventId }), { eventId: event.eventId, outcome })
+      }
+      const shouted = { ...event, mentorId: event.mentorId.toUpperCase() }
+      assert.deepStrictEqual(await ask(shouted), { outcome: "payload_mismatch" })
     })
 
     it("is out of order while an earlier version of the mentor is unsettled, whoever asks", async () => {
@@ -195,7 +201,7 @@ describe("claiming events", () => {
       await setStatus(database, first.mentorId, "active")
       const second = await givenEvent(database, (await eventOf(database, first.mentorId, 2)).event_id)
       const events = [second, first]
-      const answers = await database.rpc("pause_status_claim", { events })
+      const answers = await claimMany(database, events)
       assert.deepStrictEqual(
         answers.map(({ outcome }) => outcome),
         ["out_of_order", "claimed"]
@@ -203,41 +209,45 @@ describe("claiming events", () => {
     })
 
     it("is granted to the first of two in one array, and answered in the array's order", async () => {
-      const events = [foreignEvent(), await queued(), foreignEvent()]
-      const answers = await database.rpc("pause_status_claim", { events: [...events, events[1], events[0]] })
+      const [first, second] = [foreignEvent(), await queued()]
+      const events = [first, second, foreignEvent()]
+      const answers = await claimMany(database, [...events, second, first])
       assert.deepStrictEqual(
         answers.map((answer) => [answer["eventId"], answer.outcome]),
         [0, 1, 2, 1, 0].map((index, place) => [events[index]?.eventId, place < 3 ? "claimed" : "in_flight"])
       )
     })
 
+    const claims = (events: unknown) => database.rpc("outbox_claim", { events })
+
+    const good = asClaim(foreignEvent())
     const malformed: ReadonlyArray<{ readonly event: unknown; readonly says: string }> = [
       { event: null, says: "it must be a JSON object" },
       { event: "text", says: "it must be a JSON object" },
-      { event: {}, says: "eventId must be a uuid; mentorId must be a uuid; transition" },
-      { event: { ...foreignEvent(), eventId: "1" }, says: "eventId must be a uuid" },
-      { event: { ...foreignEvent(), mentorId: null }, says: "mentorId must be a uuid" },
-      { event: { ...foreignEvent(), occurredAt: 1700000000 }, says: "occurredAt must be a non-empty string" },
-      { event: { ...foreignEvent(), occurredAt: "" }, says: "occurredAt must be a non-empty string" },
-      { event: { ...foreignEvent(), transition: "NO_CHANGE" }, says: "transition must be PAUSE" },
-      { event: { ...foreignEvent(), newStatus: "active" }, says: "transition must be PAUSE" },
-      { event: { ...foreignEvent(), source: "dashboard" }, says: "source must be outbox or webhook" },
-      { event: { ...foreignEvent(), source: "outbox" }, says: "version must be given" },
-      { event: { ...foreignEvent(), version: "1" }, says: "version must be a whole number" },
-      { event: { ...foreignEvent(), version: 1.5 }, says: "version must be a whole number" },
-      { event: { ...foreignEvent(), version: 0 }, says: "version must be a whole number" },
-      { event: { ...foreignEvent(), force: "yes" }, says: "force must be true or false" }
+      { event: {}, says: "eventId must be a uuid; topic must be a non-empty string; key must be a non-empty string" },
+      { event: { ...good, eventId: "1" }, says: "eventId must be a uuid" },
+      { event: { ...good, topic: 1 }, says: "topic must be a non-empty string" },
+      { event: { ...good, key: null }, says: "key must be a non-empty string" },
+      { event: { ...good, key: "" }, says: "key must be a non-empty string" },
+      { event: { ...good, occurredAt: 1700000000 }, says: "occurredAt must be a non-empty string" },
+      { event: { ...good, occurredAt: "" }, says: "occurredAt must be a non-empty string" },
+      { event: { ...good, record: null }, says: "record must be a JSON object" },
+      { event: { ...good, record: ["paused"] }, says: "record must be a JSON object" },
+      { event: { ...good, oldRecord: "active" }, says: "oldRecord must be a JSON object or null" },
+      { event: { ...good, source: "dashboard" }, says: "source must be outbox or webhook" },
+      { event: { ...good, source: "outbox" }, says: "version must be given" },
+      { event: { ...good, version: "1" }, says: "version must be a whole number" },
+      { event: { ...good, version: 1.5 }, says: "version must be a whole number" },
+      { event: { ...good, version: 0 }, says: "version must be a whole number" }
     ]
     it.for(malformed)("of a malformed event is invalid, and its neighbours are claimed: $says", async (given) => {
-      const neighbours = [foreignEvent(), foreignEvent()]
-      const events = [neighbours[0], given.event, neighbours[1]]
-      const [first, invalid, last] = await database.rpc("pause_status_claim", { events })
+      const [first, invalid, last] = await claims([asClaim(foreignEvent()), given.event, asClaim(foreignEvent())])
       assert.deepStrictEqual([first?.outcome, invalid?.outcome, last?.outcome], ["claimed", "invalid", "claimed"])
       assert.include(invalid?.["message"], given.says)
     })
 
     it.for([null, {}, "text"])("of anything but an array is refused: %j", async (events) => {
-      const failure = await failureOf(database.rpc("pause_status_claim", { events }))
+      const failure = await failureOf(claims(events))
       assert.include(failure, "22023: events must be a JSON array")
     })
   })

@@ -9,7 +9,8 @@ import {
   openReadyDatabase,
   pausedEvents,
   settleAll,
-  sweep
+  sweep,
+  claimMany
 } from "../../support/sql.ts"
 
 const shuffled = <Item>(items: ReadonlyArray<Item>, seed: number): Array<Item> =>
@@ -33,7 +34,7 @@ describe("many at the same time", () => {
   })
   afterAll(() => database?.[Symbol.asyncDispose]())
 
-  const claimAll = (events: ReadonlyArray<GivenEvent>) => own.rpc("pause_status_claim", { events })
+  const claimAll = (events: ReadonlyArray<GivenEvent>) => claimMany(own, events)
 
   it.for(["queued", "unknown"])("32 claimers of overlapping batches get each %s event once", async (kind) => {
     const events = kind === "queued" ? await pausedEvents(own, 60) : Array.from({ length: 60 }, () => foreignEvent())
@@ -57,9 +58,7 @@ describe("many at the same time", () => {
       new Set(answers.flatMap(({ settled }) => settled).map(({ outcome }) => outcome)),
       new Set(["completed"])
     )
-    const { attempts } = await own.row<{ attempts: number }>(
-      "select count(*)::int as attempts from pause_status.webhook_attempts"
-    )
+    const { attempts } = await own.row<{ attempts: number }>("select count(*)::int as attempts from outbox.attempts")
     assert.strictEqual(attempts, 40)
   })
 
@@ -99,11 +98,12 @@ describe("many at the same time", () => {
     const unsettled = () =>
       own.rows<{ event: GivenEvent }>(
         `select jsonb_build_object(
-           'eventId', event_id, 'mentorId', mentor_id, 'transition', transition, 'oldStatus', old_status,
-           'newStatus', new_status, 'occurredAt', pause_status.payload_of(q) ->> 'timestamp', 'version', version,
-           'source', source
+           'eventId', event_id, 'mentorId', key,
+           'transition', case record ->> 'status' when 'paused' then 'PAUSE' else 'RESUME' end,
+           'oldStatus', old_record ->> 'status', 'newStatus', record ->> 'status',
+           'occurredAt', outbox.body(q) ->> 'timestamp', 'version', version, 'source', source
          ) as event
-         from pause_status.webhook_queue q where status = 'pending' order by random() limit 20`
+         from outbox.events q where status = 'pending' order by random() limit 20`
       )
     const handler = async () => {
       for (;;) {
@@ -111,7 +111,7 @@ describe("many at the same time", () => {
         const events = (await unsettled()).map(({ event }) => event)
         if (events.length === 0 && last) return
         const claimed = (await claimAll(events)).filter(({ outcome }) => outcome === "claimed")
-        await own.rpc("pause_status_settle", {
+        await own.rpc("outbox_settle", {
           settlements: claimed.map(({ eventId, token }) => ({ eventId, token, outcome: "completed", receipt: {} }))
         })
       }
@@ -124,17 +124,17 @@ describe("many at the same time", () => {
     state.writing = false
     await Promise.all(helpers)
     const disorder = await own.rows(
-      `select q.event_id from pause_status.webhook_queue q
-       join pause_status.webhook_queue next on next.mentor_id = q.mentor_id and next.version = q.version + 1
+      `select q.event_id from outbox.events q
+       join outbox.events next on next.topic = q.topic and next.key = q.key and next.version = q.version + 1
        where q.status <> 'completed' or next.status <> 'completed' or next.completed_at < q.completed_at
-         or next.old_status <> q.new_status`
+         or next.old_record <> q.record`
     )
     assert.deepStrictEqual(disorder, [])
-    const { total } = await own.row<{ total: number }>("select count(*)::int as total from pause_status.webhook_queue")
+    const { total } = await own.row<{ total: number }>("select count(*)::int as total from outbox.events")
     assert.strictEqual(total, 10 * 6 * 5)
     const differing = await own.rows(
-      `select p.id from public.peer_mentor_profiles p join pause_status.mentor_states s on s.mentor_id = p.id
-       where p.status <> s.known_status`
+      `select p.id from public.peer_mentor_profiles p join outbox.keys s on s.key = p.id::text
+       where p.status <> s.known ->> 'status'`
     )
     assert.deepStrictEqual(differing, [])
   })

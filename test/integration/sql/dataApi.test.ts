@@ -6,17 +6,19 @@ import { inState } from "../../support/states.ts"
 
 const bare = (name: string): string => name.replace(/^\w+\./, "").replace(/\(.*/, "")
 
+const topic = "pause-status"
+
 /** Arguments that each function takes: what it does with them is tested elsewhere. */
 const argumentsOf: Record<string, object> = {
-  pause_status_claim: { events: [] },
-  pause_status_settle: { settlements: [] },
+  outbox_claim: { events: [] },
+  outbox_settle: { settlements: [], topic },
   pause_status_notify: { events: [] },
-  pause_status_list_events: { query: { limit: 1 } },
-  pause_status_get_event: { event_id: "00000000-0000-4000-8000-000000000000" },
-  pause_status_redrive: { event_id: "00000000-0000-4000-8000-000000000000" },
-  pause_status_resolve: { event_id: "00000000-0000-4000-8000-000000000000" },
-  pause_status_erase: { event_id: "00000000-0000-4000-8000-000000000000" },
-  pause_status_health: {}
+  outbox_list_events: { query: { topic, limit: 1 } },
+  outbox_get_event: { topic, event_id: "00000000-0000-4000-8000-000000000000" },
+  outbox_redrive: { topic, event_id: "00000000-0000-4000-8000-000000000000" },
+  outbox_resolve: { topic, event_id: "00000000-0000-4000-8000-000000000000" },
+  outbox_erase: { topic, event_id: "00000000-0000-4000-8000-000000000000" },
+  outbox_health: {}
 }
 
 describe("the Data API", () => {
@@ -67,37 +69,37 @@ describe("the Data API", () => {
 
   it("changes nothing by a GET, which a link or an image can make", async () => {
     const event_id = await inState.failed(database)
-    for (const name of ["pause_status_redrive", "pause_status_resolve", "pause_status_erase"]) {
+    for (const name of ["outbox_redrive", "outbox_resolve", "outbox_erase"]) {
       const { status } = await api.send({
         role: "service_role",
         method: "GET",
-        path: `/rpc/${name}?event_id=${event_id}`
+        path: `/rpc/${name}?topic=${topic}&event_id=${event_id}`
       })
       assert.strictEqual(status, 405, name)
     }
-    const { text } = await rpc("pause_status_get_event", { event_id })
+    const { text } = await rpc("outbox_get_event", { topic, event_id })
     assert.deepInclude(JSON.parse(text), { status: "failed" })
   })
 
   it("carries an event from the list to its erasure", async () => {
     const event_id = await inState.failed(database)
     const answer = async (name: string, args: object) => JSON.parse((await rpc(name, args)).text)
-    const { events } = await answer("pause_status_list_events", { query: { limit: 1, status: "failed" } })
+    const { events } = await answer("outbox_list_events", { query: { topic, limit: 1, status: "failed" } })
     assert.lengthOf(events, 1)
     assert.deepInclude(events[0], { eventId: event_id })
-    assert.deepInclude(await answer("pause_status_resolve", { event_id, notes: "told" }), { outcome: "resolved" })
-    assert.deepStrictEqual(await answer("pause_status_erase", { event_id }), { outcome: "erased" })
-    assert.isNull(await answer("pause_status_get_event", { event_id }))
-    assert.deepInclude(await answer("pause_status_health", {}), { vault: { functionUrl: true, webhookSecret: true } })
+    assert.deepInclude(await answer("outbox_resolve", { topic, event_id, notes: "told" }), { outcome: "resolved" })
+    assert.deepStrictEqual(await answer("outbox_erase", { topic, event_id }), { outcome: "erased" })
+    assert.isNull(await answer("outbox_get_event", { topic, event_id }))
+    assert.deepInclude(await answer("outbox_health", {}), { vault: { functionUrl: true, webhookSecret: true } })
   })
 
   it.for([
-    { args: { query: { limit: 0 } }, status: 400, code: "22023" },
+    { args: { query: { topic, limit: 0 } }, status: 400, code: "22023" },
     { args: { query: [] }, status: 400, code: "22023" },
     { args: { query: null }, status: 400, code: "22023" },
-    { args: { query: { limit: 1, status: "\u0000" } }, status: 400, code: "22P05" }
+    { args: { query: { topic, limit: 1, status: "\u0000" } }, status: 400, code: "22P05" }
   ])("refuses a malformed query with $status $code: $args", async ({ args, status, code }) => {
-    const reply = await rpc("pause_status_list_events", args)
+    const reply = await rpc("outbox_list_events", args)
     assert.strictEqual(reply.status, status)
     const body = JSON.parse(reply.text)
     assert.strictEqual(body["code"], code)
@@ -107,7 +109,7 @@ describe("the Data API", () => {
   it.for(["not-a-uuid", "", "00000000-0000-4000-8000-00000000000' or true", 12, {}, ["x"]])(
     "refuses %o as an event id",
     async (event_id) => {
-      const { status, text } = await rpc("pause_status_erase", { event_id })
+      const { status, text } = await rpc("outbox_erase", { topic, event_id })
       assert.strictEqual(status, 400)
       assert.deepInclude(JSON.parse(text), { code: "22P02" })
     }

@@ -42,7 +42,7 @@ describe("dead letters", () => {
 
   const redrive = async (eventId: string, options: { force?: boolean; dryRun?: boolean } = {}) =>
     (
-      await database.row<{ answer: unknown }>("select pause_status.redrive($1, $2, $3) as answer", [
+      await database.row<{ answer: unknown }>("select outbox.redrive($1, $2, $3) as answer", [
         eventId,
         options.force ?? false,
         options.dryRun ?? false
@@ -50,11 +50,11 @@ describe("dead letters", () => {
     ).answer
 
   const resolve = async (eventId: string, notes: string | null = null) =>
-    (await database.row<{ answer: unknown }>("select pause_status.resolve($1, $2) as answer", [eventId, notes])).answer
+    (await database.row<{ answer: unknown }>("select outbox.resolve($1, $2) as answer", [eventId, notes])).answer
 
   const lettersOf = (eventId: string) =>
     database.rows<{ reason: string; last_error: string; resolution: string | null; notes: string | null }>(
-      `select reason, last_error, resolution, notes from pause_status.dead_letter_queue
+      `select reason, last_error, resolution, notes from outbox.dead_letters
        where event_id = $1 order by created_at`,
       [eventId]
     )
@@ -69,7 +69,7 @@ describe("dead letters", () => {
 
   it("are made of what ran out of attempts, by failures and by lost leases alike", async () => {
     await using own = await openReadyDatabase()
-    await own.rows("update pause_status.settings set max_attempts = 3, retry_for_seconds = 0")
+    await own.rows("update outbox.settings set max_attempts = 3, retry_for_seconds = 0")
     const mentor = await createMentor(own)
     await setStatus(own, mentor, "paused")
     const { event_id } = await eventOf(own, mentor)
@@ -79,11 +79,10 @@ describe("dead letters", () => {
     await sweep(own)
     assert.include(await eventOf(own, mentor), { status: "pending", failures: 2 })
     assert.include(await release(own, event_id, await claim(own, event_id)), { outcome: "dead" })
-    const { reason, payload } = await own.row<{ reason: string; payload: { event_id: string } }>(
-      "select reason, payload from pause_status.dead_letter_queue"
+    assert.deepStrictEqual(
+      await own.rows("select reason, event_id, topic, key, version::int from outbox.dead_letters"),
+      [{ reason: "exhausted", event_id, topic: "pause-status", key: mentor, version: 1 }]
     )
-    assert.strictEqual(reason, "exhausted")
-    assert.strictEqual(payload.event_id, event_id)
     assert.deepStrictEqual(
       (await historyOf(own, event_id)).map(({ outcome }) => outcome),
       ["transient", "lease", "transient"]
@@ -148,7 +147,7 @@ describe("dead letters", () => {
       }
       assert.deepStrictEqual(await redrive(eventId, { force: true }), { outcome: "redriven" })
       const { payload } = await database.row<{ payload: { force?: boolean } }>(
-        "select payload from pause_status.webhook_queue where mentor_id = $1 and version = 1",
+        "select outbox.body(q) as payload from outbox.events q where key = $1 and version = 1",
         [mentor]
       )
       assert.strictEqual(payload.force, true)
@@ -157,7 +156,7 @@ describe("dead letters", () => {
 
     it("are refused when a newer version was completed and is forgotten since", async () => {
       const { mentor, eventId } = await buried("active", "paused")
-      await database.rows("delete from pause_status.webhook_queue where mentor_id = $1 and version > 1", [mentor])
+      await database.rows("delete from outbox.events where key = $1 and version > 1", [mentor])
       assert.deepStrictEqual(await redrive(eventId), { outcome: "superseded" })
       assert.deepStrictEqual(await redrive(eventId, { force: true }), { outcome: "redriven" })
     })
@@ -189,12 +188,11 @@ describe("dead letters", () => {
       })
       for (const event of [earlier, later])
         await complete(database, event.eventId, (await claimOf(database, event)).token)
-      await database.rows(
-        "update pause_status.webhook_queue set created_at = created_at - interval '1 hour' where event_id = $1",
-        [earlier.eventId]
-      )
+      await database.rows("update outbox.events set created_at = created_at - interval '1 hour' where event_id = $1", [
+        earlier.eventId
+      ])
       assert.deepStrictEqual(await redrive(first.eventId), { outcome: "superseded" })
-      await database.rows("delete from pause_status.webhook_queue where event_id = $1", [later.eventId])
+      await database.rows("delete from outbox.events where event_id = $1", [later.eventId])
       assert.deepStrictEqual(await redrive(first.eventId), { outcome: "redriven" })
     })
 
@@ -242,14 +240,14 @@ describe("dead letters", () => {
     it("are sent again by nobody: neither the sender, nor the sweep, nor reconciliation", async () => {
       for (const source of ["outbox", "webhook"]) {
         await using own = await openReadyDatabase()
-        await own.rows("select pause_status.feed_by($1)", [source])
+        await own.rows("select outbox.feed_by('pause-status', $1)", [source])
         const mentor = await createMentor(own)
         const event = foreignEvent({ mentorId: mentor })
         const { token } = await claimOf(own, event)
         await release(own, event.eventId, token, { kind: "permanent", message: "refused" })
-        await own.rows("select pause_status.resolve($1)", [event.eventId])
+        await own.rows("select outbox.resolve($1)", [event.eventId])
         assert.strictEqual((await claimOf(own, event)).outcome, "failed")
-        await own.rows("select pause_status.sweep(), pause_status.reconcile()")
+        await own.rows("select outbox.sweep(), outbox.reconcile()")
         assert.deepStrictEqual(
           (await eventsOf(own, mentor)).map(({ event_id, status }) => ({ event_id, status })),
           [{ event_id: event.eventId, status: "failed" }]
@@ -266,15 +264,15 @@ describe("dead letters", () => {
 
   it.for([
     [
-      "update pause_status.webhook_queue set status = 'pending', next_attempt_at = now() where event_id = $1",
+      "update outbox.events set status = 'pending', next_attempt_at = now() where event_id = $1",
       "status_agrees_with_columns"
     ],
-    ["update pause_status.webhook_queue set dead_letter_id = null where event_id = $1", "status_agrees_with_columns"],
-    ["update pause_status.dead_letter_queue set resolution = 'redriven' where event_id = $1", "resolution_has_time"],
+    ["update outbox.events set dead_letter_id = null where event_id = $1", "status_agrees_with_columns"],
+    ["update outbox.dead_letters set resolution = 'redriven' where event_id = $1", "resolution_has_time"],
     [
-      `insert into pause_status.dead_letter_queue
-         (event_id, mentor_id, reason, payload, attempts, first_failed_at, last_failed_at, last_error)
-       values ($1, gen_random_uuid(), 'refused', '{}', 1, now(), now(), 'again')`,
+      `insert into outbox.dead_letters
+         (event_id, topic, key, reason, attempts, first_failed_at, last_failed_at, last_error)
+       values ($1, 'pause-status', gen_random_uuid(), 'refused', 1, now(), now(), 'again')`,
       "one_open_per_event"
     ]
   ] as const)("belong to failed events, one open each: %s", async ([statement, constraint]) => {

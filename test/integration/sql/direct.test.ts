@@ -30,7 +30,7 @@ describe("send_directly", () => {
   beforeEach(async () => {
     own = await openReadyDatabase()
     // Neither a backoff nor a call ends because the machine is slow.
-    await own.rows("update pause_status.settings set retry_base_seconds = 60, request_timeout_ms = 60000")
+    await own.rows("update outbox.settings set retry_base_seconds = 60, request_timeout_ms = 60000")
     secret = newSecret()
     serve = async () => {}
     reply = () => ({ status: 200 })
@@ -41,8 +41,8 @@ describe("send_directly", () => {
         response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(answer ?? {}))
       })
     })
-    await storeSecret(own, "pause_status_function_url", handler.url)
-    await storeSecret(own, "pause_status_webhook_secret", secret)
+    await storeSecret(own, "outbox_function_url", handler.url)
+    await storeSecret(own, "outbox_webhook_secret", secret)
   })
   afterEach(async () => {
     await handler[Symbol.asyncDispose]()
@@ -53,11 +53,10 @@ describe("send_directly", () => {
     for (const eventId of eventIds) await complete(own, eventId, await claim(own, eventId))
   }
 
-  const letTimePass = () =>
-    own.rows("update pause_status.deliveries set dispatched_at = dispatched_at - interval '1 minute'")
+  const letTimePass = () => own.rows("update outbox.deliveries set dispatched_at = dispatched_at - interval '1 minute'")
 
   const send = async (): Promise<number> =>
-    (await own.row<{ sent: number }>("select pause_status.send_directly() as sent")).sent
+    (await own.row<{ sent: number }>("select outbox.send_directly() as sent")).sent
 
   const overdue = async (count: number): Promise<Array<GivenEvent>> => {
     const events = await pausedEvents(own, count)
@@ -90,7 +89,7 @@ describe("send_directly", () => {
   it("signs each request freshly, over the bytes it sends: one event by its own id, several by an id of their own", async () => {
     const [event] = await overdue(1)
     await send()
-    await own.rows("delete from pause_status.webhook_queue")
+    await own.rows("delete from outbox.events")
     await overdue(3)
     await send()
     const ids = handler.arrivals.map(({ body, headers }) => {
@@ -110,7 +109,7 @@ describe("send_directly", () => {
   })
 
   it("sends no more events in one request than the settings allow, and all of them in one run", async () => {
-    await own.rows("update pause_status.settings set events_per_request = 2")
+    await own.rows("update outbox.settings set events_per_request = 2")
     await overdue(5)
     serve = settleAll
     assert.strictEqual(await send(), 5)
@@ -124,7 +123,7 @@ describe("send_directly", () => {
     { status: 500, runs: [[4, 4], [2, 2, 2, 2], Array<number>(8).fill(1)] },
     { status: 503, runs: [[8], [8], [8]] }
   ])("splits a request that was answered $status as a dispatch would", async ({ status, runs }) => {
-    await own.rows("update pause_status.settings set events_per_request = 8")
+    await own.rows("update outbox.settings set events_per_request = 8")
     await own.rows("drop extension pg_net")
     await pausedEvents(own, 8)
     reply = () => ({ status })
@@ -132,7 +131,7 @@ describe("send_directly", () => {
     const sizes: Array<ReadonlyArray<number>> = []
     for (const _ of runs) {
       const before = handler.arrivals.length
-      await own.rows("update pause_status.webhook_queue set next_attempt_at = now()")
+      await own.rows("update outbox.events set next_attempt_at = now()")
       assert.strictEqual(await send(), 8)
       sizes.push(handler.arrivals.slice(before).map(({ body }) => [JSON.parse(body)].flat().length))
     }
@@ -165,8 +164,8 @@ describe("send_directly", () => {
   })
 
   it("counts a handler that nobody reaches, once in a run, and tells neither its address nor a secret", async () => {
-    await own.rows("update pause_status.settings set events_per_request = 1")
-    await storeSecret(own, "pause_status_function_url", "http://127.0.0.1:9/secret-path")
+    await own.rows("update outbox.settings set events_per_request = 1")
+    await storeSecret(own, "outbox_function_url", "http://127.0.0.1:9/secret-path")
     const events = await overdue(2)
     assert.strictEqual(await send(), 1)
     const errors = (await Promise.all(events.map(stateOf))).map(({ last_error }) => last_error)
@@ -258,7 +257,7 @@ describe("send_directly", () => {
     assert.include(event && (await stateOf(event)), { status: "completed", attempts: 1, failures: 0 })
     const later = await createMentor(own)
     await setStatus(own, later, "paused")
-    await own.rows("select pause_status.sweep()")
+    await own.rows("select outbox.sweep()")
     assert.strictEqual(await send(), 1)
     assert.include(await eventOf(own, later), { status: "completed", attempts: 1, failures: 0 })
   })
@@ -267,7 +266,7 @@ describe("send_directly", () => {
     await using anybody = await own.connect()
     await anybody.query("begin; lock table net.http_request_queue")
     const events = await pausedEvents(own, 150)
-    await own.rows("select pause_status.sweep()")
+    await own.rows("select outbox.sweep()")
     serve = settleAll
     assert.strictEqual(await send(), 150)
     await anybody.query("rollback")
@@ -280,11 +279,11 @@ describe("send_directly", () => {
     await using session = await own.connect()
     await session.query("set http.timeout_msec = 1")
     serve = settleAll
-    const { rows } = await session.query("select pause_status.send_directly() as sent")
+    const { rows } = await session.query("select outbox.send_directly() as sent")
     assert.deepStrictEqual(rows, [{ sent: 1 }])
     const { rows: after } = await session.query("select current_setting('http.timeout_msec') as kept")
     assert.deepStrictEqual(after, [{ kept: "1" }])
-    const [state] = await own.rows("select status from pause_status.webhook_queue")
+    const [state] = await own.rows("select status from outbox.events")
     assert.deepStrictEqual(state, { status: "completed" })
   })
 
@@ -299,12 +298,12 @@ describe("send_directly", () => {
   it("runs once at a time", async () => {
     await overdue(1)
     await using other = await own.connect()
-    await own.rows("select pause_status.beat('direct')")
-    await other.query("begin; select from pause_status.heartbeats where job = 'direct' for update")
+    await own.rows("select outbox.beat('direct')")
+    await other.query("begin; select from outbox.heartbeats where job = 'direct' for update")
     assert.strictEqual(await send(), 0)
     await other.query("rollback")
     // A lock that any role can take is no reason to wait.
-    await other.query("begin; select pg_advisory_xact_lock(hashtext('pause_status.send_directly'))")
+    await other.query("begin; select pg_advisory_xact_lock(hashtext('outbox.send_directly'))")
     assert.strictEqual(await send(), 1)
     await other.query("rollback")
   })
@@ -329,7 +328,7 @@ describe("the migration", () => {
     await database.migrate({
       replace: [/create extension if not exists http /, `create extension "no ${randomUUID()}" `]
     })
-    const { sent } = await database.row<{ sent: number }>("select pause_status.send_directly() as sent")
+    const { sent } = await database.row<{ sent: number }>("select outbox.send_directly() as sent")
     assert.strictEqual(sent, 0)
   })
 })

@@ -44,7 +44,7 @@ const secondsFrom = async (database: Database, moment: string, mentor: string): 
   (
     await database.row<{ seconds: number }>(
       `select extract(epoch from next_attempt_at - $1::timestamptz)::float8 as seconds
-       from pause_status.webhook_queue where mentor_id = $2`,
+       from outbox.events where key = $2`,
       [moment, mentor]
     )
   ).seconds
@@ -66,7 +66,7 @@ describe("dispatching an event", () => {
 
   it("hands pg_net the event's payload, signed so that a Standard Webhooks library accepts the exact bytes", async () => {
     const secret = newSecret()
-    await storeSecret(database, "pause_status_webhook_secret", secret)
+    await storeSecret(database, "outbox_webhook_secret", secret)
     const mentor = await createMentor(database)
     await setStatus(database, mentor, "paused")
     const event = await eventOf(database, mentor)
@@ -84,7 +84,7 @@ describe("dispatching an event", () => {
     const body = { name: "Zoë 李 🎉", quote: '"\\' }
     const seconds = Math.floor(Date.now() / 1000)
     const { text, signature } = await database.row<{ text: string; signature: string }>(
-      "select $1::jsonb::text as text, pause_status.sign('msg_1', $2, $1::jsonb::text, $3) as signature",
+      "select $1::jsonb::text as text, outbox.sign('msg_1', $2, $1::jsonb::text, $3) as signature",
       [JSON.stringify(body), seconds, secret]
     )
     assert.deepStrictEqual(
@@ -99,7 +99,7 @@ describe("dispatching an event", () => {
 
   it("signs once with each secret while secrets are rotated, however they are separated", async () => {
     const secrets = [newSecret(), newSecret(), newSecret()]
-    await storeSecret(database, "pause_status_webhook_secret", ` ${secrets[0]} ${secrets[1]},\n${secrets[2]}\n`)
+    await storeSecret(database, "outbox_webhook_secret", ` ${secrets[0]} ${secrets[1]},\n${secrets[2]}\n`)
     const mentor = await createMentor(database)
     await setStatus(database, mentor, "paused")
     const request = await requestOf(database, (await eventOf(database, mentor)).request_id)
@@ -109,7 +109,7 @@ describe("dispatching an event", () => {
   })
 
   it("counts the dispatch and waits for an acknowledgement before the event is due again", async () => {
-    await storeSecret(database, "pause_status_webhook_secret", newSecret())
+    await storeSecret(database, "outbox_webhook_secret", newSecret())
     const mentor = await createMentor(database)
     await setStatus(database, mentor, "paused")
     const event = await eventOf(database, mentor)
@@ -124,7 +124,7 @@ describe("dispatching an event", () => {
     await client.query("update public.peer_mentor_profiles set status = 'paused' where id = $1", [mentor])
     const posted = async () => {
       const { rows } = await client.query(
-        "select d.id from pause_status.deliveries d join pause_status.webhook_queue q on q.delivery_id = d.id where mentor_id = $1",
+        "select d.id from outbox.deliveries d join outbox.events q on q.delivery_id = d.id where key = $1",
         [mentor]
       )
       return rows.length
@@ -142,7 +142,7 @@ describe("dispatching an event", () => {
     await claim(database, claimed?.event_id ?? "")
     await settle(database, settled?.event_id ?? "")
     await release(database, foreign.eventId, (await claimOf(database, foreign))["token"])
-    const answers = await database.rows("select pause_status.dispatch($1, 'sweep') as sent", [
+    const answers = await database.rows("select outbox.dispatch($1, 'sweep') as sent", [
       [claimed?.event_id, settled?.event_id, foreign.eventId, randomUUID()]
     ])
     assert.deepStrictEqual(answers, [{ sent: 0 }])
@@ -160,23 +160,48 @@ describe("dispatching an event", () => {
   })
 
   describe("when it cannot be done", () => {
+    it("does not hold up the events of another topic", async () => {
+      await using own = await openReadyDatabase()
+      await own.rows(
+        `select outbox.watch(
+           topic => 'a-name', relation => 'public.coordinators', columns => '{name}', function_url => 'their_url'
+         )`
+      )
+      await own.rows("insert into public.coordinators (name) values ('Ada')")
+      await own.rows("update public.coordinators set name = 'Cleo'")
+      const mentor = await createMentor(own)
+      await setStatus(own, mentor, "paused")
+      await own.rows("truncate net.http_request_queue")
+      await own.rows("select outbox.postpone_refused(1000)")
+      // Theirs is the first to be sent.
+      await own.rows(
+        `update outbox.events
+         set delivery_id = null, next_attempt_at = now() - case topic when 'a-name' then interval '1 hour' else '0' end`
+      )
+      assert.strictEqual(await sweep(own), 1)
+      const sent = await own.rows(
+        "select topic, delivery_id is not null as sent, last_error from outbox.events order by 1"
+      )
+      assert.deepInclude(sent, { topic: "pause-status", sent: true, last_error: null })
+      assert.include(sent[0]?.["last_error"], "Vault has no secret named their_url")
+    })
+
     it("waits longer and longer, leaves one row of history for each reason, and never becomes a dead letter", async () => {
       await using own = await openDatabase()
-      await own.rows("update pause_status.settings set max_attempts = 1, retry_for_seconds = 0")
+      await own.rows("update outbox.settings set max_attempts = 1, retry_for_seconds = 0")
       const mentor = await createMentor(own)
       await setStatus(own, mentor, "paused")
       const { event_id } = await eventOf(own, mentor)
       for (const minutes of [1, 2, 3]) {
-        await own.rows(
-          "update pause_status.webhook_queue set next_attempt_at = now(), created_at = now() - $1::interval",
-          [`${minutes} minutes`]
-        )
+        await own.rows("update outbox.events set next_attempt_at = now(), created_at = now() - $1::interval", [
+          `${minutes} minutes`
+        ])
         const before = await clockOf(own)
         await sweep(own)
         assert.include(await eventOf(own, mentor), { status: "pending", attempts: 0, failures: 0 })
         assert.isAtLeast(await secondsFrom(own, before, mentor), minutes * 30)
       }
-      await storeSecret(own, "pause_status_function_url", functionUrl)
+      await storeSecret(own, "outbox_function_url", functionUrl)
       await makeDue(own, event_id)
       await sweep(own)
       const history = await historyOf(own, event_id)
@@ -197,38 +222,38 @@ describe("dispatching an event", () => {
       { name: "Vault is empty", prepare: () => Promise.resolve(), says: "vault.create_secret" },
       {
         name: "the URL has no scheme",
-        prepare: (own) => storeSecret(own, "pause_status_function_url", "hunter2.example/functions"),
+        prepare: (own) => storeSecret(own, "outbox_function_url", "hunter2.example/functions"),
         says: "absolute http(s) URL"
       },
       {
         name: "pg_net refuses the URL",
         prepare: async (own) => {
-          await storeSecret(own, "pause_status_function_url", "https://hunter2.example:99999/functions")
-          await storeSecret(own, "pause_status_webhook_secret", newSecret())
+          await storeSecret(own, "outbox_function_url", "https://hunter2.example:99999/functions")
+          await storeSecret(own, "outbox_webhook_secret", newSecret())
         },
-        says: "<pause_status_function_url>"
+        says: "<function_url>"
       },
       {
         name: "the secret is malformed",
         prepare: async (own) => {
-          await storeSecret(own, "pause_status_function_url", functionUrl)
-          await storeSecret(own, "pause_status_webhook_secret", "whsec_hunter2!")
+          await storeSecret(own, "outbox_function_url", functionUrl)
+          await storeSecret(own, "outbox_webhook_secret", "whsec_hunter2!")
         },
         says: "whsec_<base64>"
       },
       {
         name: "the secret has no prefix",
         prepare: async (own) => {
-          await storeSecret(own, "pause_status_function_url", functionUrl)
-          await storeSecret(own, "pause_status_webhook_secret", "hunter2")
+          await storeSecret(own, "outbox_function_url", functionUrl)
+          await storeSecret(own, "outbox_webhook_secret", "hunter2")
         },
         says: "whsec_<base64>"
       },
       {
         name: "the secret holds separators only",
         prepare: async (own) => {
-          await storeSecret(own, "pause_status_function_url", functionUrl)
-          await storeSecret(own, "pause_status_webhook_secret", ", ,")
+          await storeSecret(own, "outbox_function_url", functionUrl)
+          await storeSecret(own, "outbox_webhook_secret", ", ,")
         },
         says: "is empty"
       },
@@ -247,8 +272,8 @@ describe("dispatching an event", () => {
       },
       {
         name: "the settings are gone",
-        prepare: (own) => own.rows("delete from pause_status.settings"),
-        says: "insert into pause_status.settings"
+        prepare: (own) => own.rows("delete from outbox.settings"),
+        says: "insert into outbox.settings"
       }
     ]
 

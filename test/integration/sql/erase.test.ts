@@ -1,5 +1,6 @@
 import { afterAll, assert, beforeEach, describe, it } from "vitest"
 import {
+  asClaim,
   bury,
   claimOf,
   complete,
@@ -15,7 +16,8 @@ import {
   release,
   setStatus,
   settle,
-  sweep
+  sweep,
+  claimMany
 } from "../../support/sql.ts"
 import { inState } from "../../support/states.ts"
 
@@ -30,7 +32,7 @@ describe("an erased event", () => {
   })
   afterAll(() => database?.[Symbol.asyncDispose]())
 
-  const erase = (eventId: string) => own.call("pause_status_erase", { event_id: eventId })
+  const erase = (eventId: string) => own.call("outbox_erase", { topic: "pause-status", event_id: eventId })
 
   /** A told and completed event, as a delivery of it says it. */
   const completed = async (coordinators = 1): Promise<GivenEvent> => {
@@ -67,8 +69,8 @@ describe("an erased event", () => {
     const event = await erased()
     const completed = { eventId: event.eventId, outcome: "completed", receipt: erasedReceipt }
     assert.deepStrictEqual(await claimOf(own, event), completed)
-    const [first, last] = await pausedEvents(own, 2)
-    const answers = await own.rpc("pause_status_claim", { events: [first, event, foreignEvent(), event, last] })
+    const [first = foreignEvent(), last = foreignEvent()] = await pausedEvents(own, 2)
+    const answers = await claimMany(own, [first, event, foreignEvent(), event, last])
     assert.deepStrictEqual(
       answers.map(({ outcome }) => outcome),
       ["claimed", "completed", "claimed", "completed", "claimed"]
@@ -91,14 +93,14 @@ describe("an erased event", () => {
     await complete(own, event.eventId, token)
     await erase(event.eventId)
     assert.include(await claimOf(own, event), { outcome: "completed" })
-    assert.deepStrictEqual(await own.rows("select from pause_status.webhook_queue"), [])
+    assert.deepStrictEqual(await own.rows("select from outbox.events"), [])
   })
 
   it("does not hold up the mentor's next events", async () => {
     const event = await erased()
     await setStatus(own, event.mentorId, "active")
     const next = await givenEvent(own, (await eventOf(own, event.mentorId, 2)).event_id)
-    const answers = await own.rpc("pause_status_claim", { events: [event, next] })
+    const answers = await claimMany(own, [event, next])
     assert.deepStrictEqual(
       answers.map(({ outcome }) => outcome),
       ["completed", "claimed"]
@@ -117,7 +119,7 @@ describe("an erased event", () => {
     const [event = foreignEvent()] = await pausedEvents(own, 1)
     await addCoordinator(event.mentorId)
     await bury(own, event.eventId)
-    await own.call("pause_status_resolve", { event_id: event.eventId })
+    await own.call("outbox_resolve", { topic: "pause-status", event_id: event.eventId })
     await erase(event.eventId)
     assert.deepInclude(await notify(event), { outcome: "notified", receipt: erasedReceipt, replayed: true })
     assert.strictEqual(await told(event.eventId), 0)
@@ -136,16 +138,19 @@ describe("an erased event", () => {
     const completedEvent = await erased()
     const resolved = await inState.resolved(own)
     await erase(resolved)
-    assert.deepStrictEqual(await own.row("select pause_status.reconcile() as enqueued"), { enqueued: 0 })
+    assert.deepStrictEqual(await own.row("select outbox.reconcile() as enqueued"), { enqueued: 0 })
     assert.strictEqual(await sweep(own), 0)
     for (const event_id of [completedEvent.eventId, resolved]) {
-      for (const name of ["pause_status_redrive", "pause_status_resolve"]) {
-        assert.deepStrictEqual(await own.call(name, { event_id }), { outcome: "unknown", event: null })
+      for (const name of ["outbox_redrive", "outbox_resolve"]) {
+        assert.deepStrictEqual(await own.call(name, { topic: "pause-status", event_id }), {
+          outcome: "unknown",
+          event: null
+        })
       }
-      const forced = await own.call("pause_status_redrive", { event_id, force: true })
+      const forced = await own.call("outbox_redrive", { topic: "pause-status", event_id, force: true })
       assert.deepStrictEqual(forced, { outcome: "unknown", event: null })
     }
-    assert.deepStrictEqual(await own.rows("select from pause_status.webhook_queue"), [])
+    assert.deepStrictEqual(await own.rows("select from outbox.events"), [])
   })
 
   it("does not hide a change that no trigger saw behind an older dead letter", async () => {
@@ -159,7 +164,7 @@ describe("an erased event", () => {
     await using admin = await own.connect("admin")
     await admin.query("set session_replication_role = replica")
     await admin.query("update public.peer_mentor_profiles set status = 'paused' where id = $1", [mentor])
-    assert.deepStrictEqual(await own.row("select pause_status.reconcile() as enqueued"), { enqueued: 1 })
+    assert.deepStrictEqual(await own.row("select outbox.reconcile() as enqueued"), { enqueued: 1 })
   })
 
   it("can be erased only when it is settled: not while it is pending, claimed, or an open dead letter", async () => {
@@ -181,7 +186,7 @@ describe("an erased event", () => {
         erase(event.eventId)
       ])
       assert.deepStrictEqual([...new Set(outcomes.map(({ outcome }) => outcome))], ["completed"])
-      assert.deepStrictEqual(await own.rows("select from pause_status.webhook_queue"), [])
+      assert.deepStrictEqual(await own.rows("select from outbox.events"), [])
     }
   })
 
@@ -190,30 +195,30 @@ describe("an erased event", () => {
     await using erasing = await own.connect()
     await using watching = await own.connect("admin")
     await erasing.query("begin")
-    await erasing.query("select pause_status.erase($1)", [event.eventId])
+    await erasing.query("select outbox.erase($1)", [event.eventId])
     const claimed = claimOf(own, event)
     // It waits for the row that is being deleted; only then the erasure is committed.
     for (let waiting = 0; waiting === 0;) {
       const { rows } = await watching.query<{ waiting: number }>(
         `select count(*)::int as waiting from pg_stat_activity
-         where datname = current_database() and wait_event_type = 'Lock' and query like '%pause_status_claim%'`
+         where datname = current_database() and wait_event_type = 'Lock' and query like '%outbox_claim%'`
       )
       waiting = rows[0]?.waiting ?? 0
     }
     await erasing.query("commit")
     assert.deepInclude(await claimed, { outcome: "completed", receipt: erasedReceipt })
-    assert.deepStrictEqual(await own.rows("select from pause_status.webhook_queue"), [])
+    assert.deepStrictEqual(await own.rows("select from outbox.events"), [])
   })
 
   it("costs the claim of a queued event nothing: its tombstones are not even looked at", async () => {
-    const [event] = await pausedEvents(own, 1)
+    const [event = foreignEvent()] = await pausedEvents(own, 1)
     await using client = await own.connect()
-    const looked = async (events: ReadonlyArray<unknown>): Promise<number> => {
+    const looked = async (events: ReadonlyArray<GivenEvent>): Promise<number> => {
       await client.query("begin")
-      await client.query("select public.pause_status_claim($1)", [JSON.stringify(events)])
+      await client.query("select public.outbox_claim($1)", [JSON.stringify(events.map(asClaim))])
       const { rows } = await client.query<{ scans: string }>(
-        `select pg_stat_get_xact_numscans('pause_status.erased_events'::regclass)
-           + pg_stat_get_xact_numscans('pause_status.erased_events_pkey'::regclass) as scans`
+        `select pg_stat_get_xact_numscans('outbox.erased'::regclass)
+           + pg_stat_get_xact_numscans('outbox.erased_pkey'::regclass) as scans`
       )
       await client.query("rollback")
       return Number(rows[0]?.scans)
@@ -224,14 +229,14 @@ describe("an erased event", () => {
 
   it("is forgotten with the events of its time, and no sooner", async () => {
     const event = await erased()
-    const forget = () => own.rows("select pause_status.forget_settled()")
+    const forget = () => own.rows("select outbox.forget_settled()")
     const age = (days: number) =>
-      own.rows("update pause_status.erased_events set erased_at = erased_at - make_interval(days => $1)", [days])
+      own.rows("update outbox.erased set erased_at = erased_at - make_interval(days => $1)", [days])
     await age(29)
     await forget()
     assert.include(await claimOf(own, event), { outcome: "completed" })
     await age(2)
     await forget()
-    assert.deepStrictEqual(await own.rows("select from pause_status.erased_events"), [])
+    assert.deepStrictEqual(await own.rows("select from outbox.erased"), [])
   })
 })

@@ -18,7 +18,7 @@ describe("erasing an event", () => {
   })
   afterAll(() => database?.[Symbol.asyncDispose]())
 
-  const erase = (eventId: string) => own.call("pause_status_erase", { event_id: eventId })
+  const erase = (eventId: string) => own.call("outbox_erase", { topic: "pause-status", event_id: eventId })
 
   const settled = async (): Promise<GivenEvent> => {
     const [event = foreignEvent()] = await pausedEvents(own, 1)
@@ -46,18 +46,16 @@ describe("erasing an event", () => {
     const events = await pausedEvents(own, 2)
     await own.rows("truncate net.http_request_queue")
     const { leader } = await own.row<{ leader: string }>(
-      "select event_id as leader from pause_status.webhook_queue where leads is not null"
+      "select event_id as leader from outbox.events where leads is not null"
     )
     const event = events.find(({ eventId }) => eventId !== leader) ?? foreignEvent()
     await settle(own, event.eventId)
     await erase(event.eventId)
     assert.deepStrictEqual(
-      await own.rows("select event_id from pause_status.webhook_queue q where strpos(q::text, $1) > 0", [
-        event.mentorId
-      ]),
+      await own.rows("select event_id from outbox.events q where strpos(q::text, $1) > 0", [event.mentorId]),
       []
     )
-    assert.deepInclude(await own.row("select event_id, status from pause_status.webhook_queue"), {
+    assert.deepInclude(await own.row("select event_id, status from outbox.events"), {
       event_id: leader,
       status: "pending"
     })
@@ -69,12 +67,12 @@ describe("erasing an event", () => {
     await using eraser = await own.connect()
     await using writer = await own.connect()
     await eraser.query("begin")
-    await eraser.query("select pause_status.erase($1)", [first.eventId])
+    await eraser.query("select outbox.erase($1)", [first.eventId])
     await writer.query("set lock_timeout = '2s'")
     await writer.query("begin")
     await writer.query("update public.peer_mentor_profiles set status = 'active' where id = $1", [second.mentorId])
     await writer.query("update public.peer_mentor_profiles set status = 'active' where id = $1", [first.mentorId])
-    await eraser.query("select pause_status.erase($1)", [second.eventId])
+    await eraser.query("select outbox.erase($1)", [second.eventId])
     await writer.query("commit")
     await eraser.query("commit")
     for (const { mentorId } of [first, second]) {

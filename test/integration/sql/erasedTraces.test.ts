@@ -27,7 +27,9 @@ describe("what an erased event leaves behind", () => {
   afterAll(() => database?.[Symbol.asyncDispose]())
 
   const erase = async (eventId: string): Promise<void> =>
-    assert.deepStrictEqual(await own.call("pause_status_erase", { event_id: eventId }), { outcome: "erased" })
+    assert.deepStrictEqual(await own.call("outbox_erase", { topic: "pause-status", event_id: eventId }), {
+      outcome: "erased"
+    })
 
   const coordinate = (mentorId: string) =>
     own.rows(
@@ -61,7 +63,7 @@ describe("what an erased event leaves behind", () => {
   const tablesWith = async (name: string): Promise<ReadonlyArray<string>> => {
     const tables = await own.rows<{ name: string }>(
       `select c.oid::regclass::text as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
-       where c.relkind = 'r' and n.nspname in ('pause_status', 'net') order by 1`
+       where c.relkind = 'r' and n.nspname in ('outbox', 'net') order by 1`
     )
     const found: Array<string> = []
     for (const table of tables) {
@@ -76,12 +78,12 @@ describe("what an erased event leaves behind", () => {
     return found
   }
 
-  const itsKeys = ["pause_status.erased_events", "pause_status.orchestrations"]
+  const itsKeys = ["outbox.erased", "outbox.receipts"]
 
   it("names neither the mentor nor the time, once the profile and all other events are gone", async () => {
     const event = await completed()
     await answer({ eventId: event.eventId, receipt: { mentorId: event.mentorId } })
-    await own.rows("select pause_status.recheck(array[$1::uuid], 'unreadable')", [event.mentorId])
+    await own.rows("select outbox.recheck('pause-status', array[$1], 'unreadable')", [event.mentorId])
     await deleteProfile(event.mentorId)
     assert.include(await tablesWith(event.mentorId), "net.http_request_queue")
     await erase(event.eventId)
@@ -96,10 +98,7 @@ describe("what an erased event leaves behind", () => {
     const event = await completed()
     await answer({ eventId: event.eventId, receipt: { mentorId: event.mentorId } })
     await erase(event.eventId)
-    assert.deepStrictEqual(await tablesWith(event.mentorId), [
-      "pause_status.mentor_states",
-      "pause_status.orchestrated_mentors"
-    ])
+    assert.deepStrictEqual(await tablesWith(event.mentorId), ["outbox.handled_keys", "outbox.keys"])
     assert.deepStrictEqual(await tablesWith(event.eventId), itsKeys)
     await setStatus(own, event.mentorId, "active")
     const next = await givenEvent(own, (await eventOf(own, event.mentorId, 2)).event_id)
@@ -111,7 +110,7 @@ describe("what an erased event leaves behind", () => {
     await setStatus(own, event.mentorId, "active")
     await deleteProfile(event.mentorId)
     await erase(event.eventId)
-    const states = await own.rows("select version::int from pause_status.mentor_states")
+    const states = await own.rows("select version::int from outbox.keys")
     assert.deepStrictEqual(states, [{ version: 2 }])
     const { event_id } = await eventOf(own, event.mentorId, 2)
     await settle(own, event_id)
@@ -124,9 +123,7 @@ describe("what an erased event leaves behind", () => {
     await setStatus(own, mentorId, "active")
     await settle(own, (await eventOf(own, mentorId, 2)).event_id)
     await deleteProfile(mentorId)
-    await own.rows("select pause_status.erase(q.event_id) from pause_status.webhook_queue q where q.mentor_id = $1", [
-      mentorId
-    ])
+    await own.rows("select outbox.erase(q.event_id) from outbox.events q where q.key = $1", [mentorId])
     assert.deepStrictEqual(await tablesWith(mentorId), [])
   })
 
@@ -153,8 +150,8 @@ describe("what an erased event leaves behind", () => {
     const { eventId } = await completed()
     await erase(eventId)
     const hashes = await own.rows<{ fingerprint: string }>(
-      `select fingerprint from pause_status.erased_events union all
-       select fingerprint from pause_status.orchestrations`
+      `select fingerprint from outbox.erased union all
+       select fingerprint from outbox.receipts`
     )
     for (const { fingerprint } of hashes) assert.match(fingerprint, /^sha256:[0-9a-f]{32}:[0-9a-f]{64}$/)
     assert.strictEqual(new Set(hashes.map(({ fingerprint }) => fingerprint.split(":")[1])).size, 2)
@@ -163,13 +160,13 @@ describe("what an erased event leaves behind", () => {
   it("is in no error of a job and in no alert", async () => {
     const { eventId, mentorId } = await completed()
     const error = `mentor ${mentorId} cannot be reconciled after ${eventId}`
-    await own.rows("select pause_status.beat('reconcile', $1), pause_status.raise_alert('job_failing', 1, $1)", [error])
+    await own.rows("select outbox.beat('reconcile', $1), outbox.raise_alert('job_failing', 1, $1)", [error])
     await deleteProfile(mentorId)
     await erase(eventId)
     assert.deepStrictEqual(
       await own.rows(
-        `select last_error as error from pause_status.heartbeats where job = 'reconcile' union all
-         select detail from pause_status.alerts`
+        `select last_error as error from outbox.heartbeats where job = 'reconcile' union all
+         select detail from outbox.alerts`
       ),
       Array.from({ length: 2 }, () => ({ error: "mentor (erased) cannot be reconciled after (erased)" }))
     )
@@ -202,7 +199,7 @@ describe("what an erased event leaves behind", () => {
     const results = [event, sibling].map(({ eventId }) => ({ eventId, status: 409, problem: { code: "in_flight" } }))
     await answer({ ...problem, ...(status === 200 && { results }) }, Number(request_id), status)
     await emptyNet(own)
-    await own.rows("update pause_status.webhook_queue set next_attempt_at = now()")
+    await own.rows("update outbox.events set next_attempt_at = now()")
     await sweep(own)
     assert.lengthOf(await historyOf(own, sibling.eventId), 1)
     await settle(own, event.eventId)
@@ -222,7 +219,7 @@ describe("what an erased event leaves behind", () => {
     await erase(second?.eventId ?? "")
     await admin.query("drop extension pg_net cascade")
     await erase(third?.eventId ?? "")
-    assert.deepStrictEqual(await own.rows("select from pause_status.webhook_queue"), [])
+    assert.deepStrictEqual(await own.rows("select from outbox.events"), [])
   })
 
   it("does not keep it when the profiles are not what they were", async () => {

@@ -21,7 +21,7 @@ describe("the report on health", () => {
   })
   afterAll(() => database?.[Symbol.asyncDispose]())
 
-  const health = () => own.call<Health>("pause_status_health", {})
+  const health = () => own.call<Health>("outbox_health", {})
 
   it("is all zeros, and both secrets missing, before anything has happened", async () => {
     const { jobs, lastSweepAt, ...rest } = await health()
@@ -37,7 +37,7 @@ describe("the report on health", () => {
       failureRatePercent: 0,
       expiredLeases: 0,
       alertsOpen: [],
-      capture: { attached: true, enabled: true },
+      topics: [{ topic: "pause-status", attached: true, enabled: true }],
       vault: { functionUrl: false, webhookSecret: false }
     })
     assert.deepStrictEqual(
@@ -51,14 +51,12 @@ describe("the report on health", () => {
   })
 
   it("counts what is pending, claimed, failed, and an open dead letter, and how long the oldest waits", async () => {
-    await storeSecret(own, "pause_status_function_url", functionUrl)
-    await storeSecret(own, "pause_status_webhook_secret", newSecret())
+    await storeSecret(own, "outbox_function_url", functionUrl)
+    await storeSecret(own, "outbox_webhook_secret", newSecret())
     for (const state of ["pending", "pending again", "processing", "completed", "failed", "resolved"] as const) {
       await inState[state](own)
     }
-    await own.rows(
-      `update pause_status.webhook_queue set created_at = created_at - interval '90 seconds' where status = 'pending'`
-    )
+    await own.rows(`update outbox.events set created_at = created_at - interval '90 seconds' where status = 'pending'`)
     const report = await health()
     assert.deepInclude(report, { pending: 2, processing: 1, failed: 2, deadLettersOpen: 1, failureRatePercent: 75 })
     assert.isAtLeast(Number(report["oldestUnnotifiedSeconds"]), 90)
@@ -67,8 +65,8 @@ describe("the report on health", () => {
   it("shows the open alerts, the oldest first, and what to do about them", async () => {
     await inState.failed(own)
     await pausedEvents(own, 1)
-    await own.rows("update pause_status.webhook_queue set created_at = created_at - interval '1 day'")
-    await own.rows("select pause_status.watch()")
+    await own.rows("update outbox.events set created_at = created_at - interval '1 day'")
+    await own.rows("select outbox.watch()")
     const { alertsOpen } = await health()
     assert.sameMembers(
       alertsOpen.map(({ kind }) => kind),
@@ -76,8 +74,8 @@ describe("the report on health", () => {
     )
     const [alert = {}] = alertsOpen
     assert.sameMembers(Object.keys(alert), ["kind", "since", "lastSeenAt", "value", "threshold", "detail"])
-    await own.rows("delete from pause_status.webhook_queue")
-    await own.rows("select pause_status.watch()")
+    await own.rows("delete from outbox.events")
+    await own.rows("select outbox.watch()")
     assert.deepStrictEqual((await health()).alertsOpen, [])
   })
 
@@ -88,8 +86,8 @@ describe("the report on health", () => {
     { url: "  ", secret: "whsec_not*base64*marker", functionUrl: false, webhookSecret: false },
     { url: "ftp://marker.example", secret: "marker-without-prefix", functionUrl: false, webhookSecret: false }
   ])("says whether the secrets are usable, and nothing of them: %o", async ({ url, secret, ...usable }) => {
-    await storeSecret(own, "pause_status_function_url", url)
-    await storeSecret(own, "pause_status_webhook_secret", secret)
+    await storeSecret(own, "outbox_function_url", url)
+    await storeSecret(own, "outbox_webhook_secret", secret)
     const report = await health()
     assert.deepStrictEqual(report.vault, usable)
     const text = JSON.stringify(report)

@@ -5,12 +5,12 @@ const most = 10_000
 
 /** Four times as many as are counted, of each: pending, claimed too long ago, failed, told to nobody; and attempts. */
 const fill = `
-  insert into pause_status.webhook_queue (
-    event_id, mentor_id, version, transition, old_status, new_status, occurred_at, source, fingerprint, created_at,
-    status, next_attempt_at, lease_expires_at, receipt, completed_at, dead_letter_id
+  insert into outbox.events (
+    event_id, topic, key, version, type, record, old_record, occurred_at, source, created_at, status, next_attempt_at, lease_expires_at, receipt, completed_at, dead_letter_id
   )
   select
-    md5('event ' || i)::uuid, md5('mentor ' || i)::uuid, 1, 'PAUSE', 'active', 'paused', t, 'outbox', '', t, status,
+    md5('event ' || i)::uuid, 'pause-status', md5('mentor ' || i)::uuid, 1, 'UPDATE', '{"status": "paused"}',
+    '{"status": "active"}', t, 'outbox', t, status,
     case status when 'pending' then t end,
     case status when 'processing' then t end,
     case status when 'completed' then '{"notified": 0}'::jsonb end,
@@ -23,17 +23,17 @@ const fill = `
       (array['pending', 'processing', 'completed', 'failed'])[1 + i / ${4 * most}] as status
   ) as row;
 
-  insert into pause_status.dead_letter_queue (
-    id, event_id, mentor_id, version, reason, payload, attempts, first_failed_at, last_failed_at, last_error
+  insert into outbox.dead_letters (
+    id, event_id, topic, key, version, reason, attempts, first_failed_at, last_failed_at, last_error
   )
-  select q.dead_letter_id, q.event_id, q.mentor_id, q.version, 'refused', '{}', 1, q.created_at, q.created_at, 'refused'
-  from pause_status.webhook_queue q
+  select q.dead_letter_id, q.event_id, q.topic, q.key, q.version, 'refused', 1, q.created_at, q.created_at, 'refused'
+  from outbox.events q
   where q.status = 'failed';
 
-  insert into pause_status.webhook_attempts (event_id, attempt, outcome, http_status, error)
+  insert into outbox.attempts (event_id, attempt, outcome, http_status, error)
   select md5('event ' || i)::uuid, 1, 'transient', 401, 'refused' from generate_series(1, ${4 * most}) as i;
-  update pause_status.webhook_queue set created_at = now() - interval '1 hour' where event_id = md5('event 7')::uuid;
-  analyze pause_status.webhook_queue, pause_status.webhook_attempts, pause_status.dead_letter_queue`
+  update outbox.events set created_at = now() - interval '1 hour' where event_id = md5('event 7')::uuid;
+  analyze outbox.events, outbox.attempts, outbox.dead_letters`
 
 describe("the report on health of a long outage", () => {
   let database: Database
@@ -52,15 +52,15 @@ describe("the report on health of a long outage", () => {
       `select sum(pg_stat_get_xact_tuples_returned(c.oid) + pg_stat_get_xact_tuples_fetched(c.oid)
          + (select sum(pg_stat_get_xact_tuples_returned(i.indexrelid)) from pg_index i where i.indrelid = c.oid)) as read
        from pg_class c
-       where c.relnamespace = 'pause_status'::regnamespace
-         and c.relname in ('webhook_queue', 'webhook_attempts', 'dead_letter_queue')`
+       where c.relnamespace = 'outbox'::regnamespace
+         and c.relname in ('events', 'attempts', 'dead_letters')`
     )
     await client.query("rollback")
     return { answer: rows[0]?.answer, read: Number(counted.rows[0]?.read) }
   }
 
   it("counts to ten thousand, and reads no more rows than that for each figure", async () => {
-    const { answer, read } = await readBy("public.pause_status_health()")
+    const { answer, read } = await readBy("public.outbox_health()")
     assert.deepInclude(answer, {
       pending: most,
       processing: most,
@@ -75,12 +75,12 @@ describe("the report on health of a long outage", () => {
   })
 
   it("knows the oldest all the same", async () => {
-    const { answer } = await readBy("(select h.oldest_unnotified_seconds from pause_status.health h)")
+    const { answer } = await readBy("(select h.oldest_unnotified_seconds from outbox.health h)")
     assert.isAtLeast(Number(answer), 3_600)
   })
 
   it("costs the watchdog no more", async () => {
-    const { answer, read } = await readBy("pause_status.watch()")
+    const { answer, read } = await readBy("outbox.watch()")
     assert.isAtLeast(Number(answer), 6)
     assert.isAtMost(read, 20 * most)
   })

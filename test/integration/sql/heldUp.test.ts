@@ -16,7 +16,7 @@ import {
 describe("events that wait behind others under way", () => {
   it("do not take the place of one that waits for nobody, however many and however late they are", async () => {
     await using database = await openReadyDatabase()
-    await database.rows("update pause_status.settings set sweep_batch_size = 2")
+    await database.rows("update outbox.settings set sweep_batch_size = 2")
     const mentors = (await pausedEvents(database, 5)).map(({ mentorId }) => mentorId)
     await database.rows("update public.peer_mentor_profiles set status = 'active' where id = any ($1)", [mentors])
     await emptyNet(database)
@@ -26,11 +26,11 @@ describe("events that wait behind others under way", () => {
     await database.rows("delete from vault.secrets")
     const free = await createMentor(database)
     await setStatus(database, free, "paused")
-    await database.rows("select pause_status.postpone_refused(1)")
-    await storeSecret(database, "pause_status_function_url", functionUrl)
-    await storeSecret(database, "pause_status_webhook_secret", newSecret())
+    await database.rows("select outbox.postpone_refused(1)")
+    await storeSecret(database, "outbox_function_url", functionUrl)
+    await storeSecret(database, "outbox_webhook_secret", newSecret())
     const { event_id } = await eventOf(database, free)
-    await database.rows("update pause_status.webhook_queue set next_attempt_at = now() where event_id = $1", [event_id])
+    await database.rows("update outbox.events set next_attempt_at = now() where event_id = $1", [event_id])
 
     assert.strictEqual(await sweep(database), 1)
     assert.include(await eventOf(database, free), { attempts: 1 })

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto"
 import type { DatabaseError } from "pg"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { claimOf, type Database, foreignEvent, openReadyDatabase } from "../../support/sql.ts"
+import { asClaim, claimOf, type Database, foreignEvent, openReadyDatabase } from "../../support/sql.ts"
 import { inState } from "../../support/states.ts"
 
 const digits = (count: number): string => "9".repeat(count)
@@ -24,9 +24,9 @@ const scalars: Record<string, string> = {
   "a nest of arrays": deep,
   "an empty string": '""',
   "a blank": '" "',
-  "a quote and a statement": '"\'; drop table pause_status.webhook_queue; --"',
+  "a quote and a statement": '"\'; drop table outbox.events; --"',
   "an always true condition": "\"' or true or '1' = '1\"",
-  "a subquery": '"(select mentor_id from pause_status.webhook_queue limit 1)"',
+  "a subquery": '"(select key from outbox.events limit 1)"',
   "a row constructor": '"(1,2)"',
   "an array literal": '"{00000000-0000-4000-8000-000000000000}x"',
   "a dollar quote": '"$$ or true $$"',
@@ -71,10 +71,10 @@ describe("hostile input", () => {
 
   const everything = () =>
     database.row(
-      `select (select jsonb_agg(to_jsonb(q) order by q.event_id) from pause_status.webhook_queue q) as events,
-         (select jsonb_agg(to_jsonb(d) order by d.id) from pause_status.dead_letter_queue d) as letters,
-         (select count(*) from pause_status.webhook_attempts) as attempts,
-         (select count(*) from pause_status.erased_events) as tombstones,
+      `select (select jsonb_agg(to_jsonb(q) order by q.event_id) from outbox.events q) as events,
+         (select jsonb_agg(to_jsonb(d) order by d.id) from outbox.dead_letters d) as letters,
+         (select count(*) from outbox.attempts) as attempts,
+         (select count(*) from outbox.erased) as tombstones,
          (select count(*) from public.notifications) as notifications`
     )
 
@@ -89,8 +89,8 @@ describe("hostile input", () => {
     for (const state of ["pending", "processing", "completed", "failed", "resolved"] as const) {
       ids.push(await inState[state](database))
     }
-    const mentors = await database.rows<{ mentor_id: string }>("select mentor_id from pause_status.webhook_queue")
-    ids.push(...mentors.map(({ mentor_id }) => mentor_id))
+    const mentors = await database.rows<{ key: string }>("select key from outbox.events")
+    ids.push(...mentors.map(({ key }) => key))
     kept = await everything()
   })
   afterAll(async () => {
@@ -99,37 +99,53 @@ describe("hostile input", () => {
   })
 
   describe("in a query of the list", () => {
-    const list = (query: string) => database.call("pause_status_list_events", { query })
+    const list = (query: string) => database.call<{ events: ReadonlyArray<unknown> }>("outbox_list_events", { query })
 
     const fields = [
+      "topic",
       "status",
-      "mentorId",
-      "transition",
+      "key",
+      "record",
       "occurredFrom",
       "occurredTo",
       "after",
       "limit",
-      "coordinatorId",
+      "userId",
       "unknown",
       "__proto__"
     ]
+    // Any text may be a topic or a key, and any object part of a record.
+    const isTaken = (field: string, json: string): boolean =>
+      field === "record" ? json.startsWith("{") : ["topic", "key"].includes(field) && json.startsWith('"')
     it.for(fields)("is refused as the value of %s, with a hint", async (field) => {
       for (const { name, json } of everywhere) {
-        const refusal = await refusalOf(list(`{"limit": 1, "${field}": ${json}}`))
+        if (isTaken(field, json)) continue
+        const refusal = await refusalOf(list(`{"topic": "pause-status", "limit": 1, "${field}": ${json}}`))
         assert.strictEqual(refusal.code, "22023", name)
         assert.isNotEmpty(refusal.hint, name)
         assertSilent(refusal)
       }
     })
 
+    it.for(["topic", "key", "record"])("finds nothing as the value of %s where any will do", async (field) => {
+      for (const { name, json } of everywhere) {
+        // Part of every record.
+        if (!isTaken(field, json) || json === "{}") continue
+        const { events } = await list(`{"topic": "pause-status", "limit": 1, "${field}": ${json}}`)
+        assert.deepStrictEqual(events, [], name)
+      }
+    })
+
     it.for(["createdAt", "eventId", "unknown"])("is refused as the value of %s in a cursor", async (field) => {
       const cursor = '"createdAt": "2026-01-01T00:00:00.000000Z", "eventId": "00000000-0000-4000-8000-000000000000"'
       for (const { name, json } of everywhere) {
-        const refusal = await refusalOf(list(`{"limit": 1, "after": {${cursor}, "${field}": ${json}}}`))
+        const refusal = await refusalOf(
+          list(`{"topic": "pause-status", "limit": 1, "after": {${cursor}, "${field}": ${json}}}`)
+        )
         assert.strictEqual(refusal.code, "22023", name)
         assertSilent(refusal)
       }
-      await list(`{"limit": 1, "after": {${cursor}}}`)
+      await list(`{"topic": "pause-status", "limit": 1, "after": {${cursor}}}`)
     })
 
     it("is refused in the place of the query", async () => {
@@ -137,33 +153,40 @@ describe("hostile input", () => {
         assert.strictEqual((await refusalOf(list(json))).code, "22023", name)
       }
       assert.strictEqual((await refusalOf(list("null"))).code, "22023")
-      assert.strictEqual((await refusalOf(database.call("pause_status_list_events", { query: null }))).code, "22023")
+      assert.strictEqual((await refusalOf(database.call("outbox_list_events", { query: null }))).code, "22023")
     })
 
     it("is refused by Postgres itself when it is no JSON that can be kept", async () => {
       for (const { name, json } of neverJson) {
-        const refusal = await refusalOf(list(`{"limit": 1, "status": ${json}}`))
+        const refusal = await refusalOf(list(`{"topic": "pause-status", "limit": 1, "status": ${json}}`))
         assert.include(["22P05", "22P02"], refusal.code, name)
         assertSilent(refusal)
       }
     })
 
-    it("is refused when a coordinator is null: that would be everybody's events", async () => {
-      const refusal = await refusalOf(list('{"limit": 1, "coordinatorId": null}'))
-      assert.include(refusal.text, "coordinatorId must be a uuid")
+    it("is refused when a user is null: that would be everybody's events", async () => {
+      const refusal = await refusalOf(list('{"topic": "pause-status", "limit": 1, "userId": null}'))
+      assert.include(refusal.text, "userId must be a uuid")
     })
 
     it("is refused when the limit is missing, none, or more than a hundred", async () => {
       for (const limit of ["null", "0", "101", "100.5", "-0.5", '"1"']) {
-        assert.strictEqual((await refusalOf(list(`{"limit": ${limit}}`))).code, "22023", limit)
+        assert.strictEqual((await refusalOf(list(`{"topic": "pause-status", "limit": ${limit}}`))).code, "22023", limit)
       }
-      assert.strictEqual((await refusalOf(list("{}"))).code, "22023")
-      for (const limit of ["1", "1.0", "1e2", "100"]) await list(`{"limit": ${limit}}`)
+      assert.strictEqual((await refusalOf(list('{"topic": "pause-status"}'))).code, "22023")
+      for (const limit of ["1", "1.0", "1e2", "100"]) await list(`{"topic": "pause-status", "limit": ${limit}}`)
     })
 
     it("is refused with everything that is wrong with it at once", async () => {
-      const { text } = await refusalOf(list('{"status": 1, "mentorId": 1, "limit": "x", "more": 1}'))
-      for (const part of ["status must", "mentorId must", "limit must", "a key that is not known"]) {
+      const { text } = await refusalOf(list('{"status": 1, "key": 1, "record": 1, "limit": "x", "more": 1}'))
+      for (const part of [
+        "topic must",
+        "status must",
+        "key must",
+        "record must",
+        "limit must",
+        "a key that is not known"
+      ]) {
         assert.include(text, part)
       }
     })
@@ -171,40 +194,53 @@ describe("hostile input", () => {
 
   describe("in the place of an event id", () => {
     const calls = [
-      ["pause_status_get_event", {}],
-      ["pause_status_redrive", { force: true }],
-      ["pause_status_resolve", { notes: "x" }],
-      ["pause_status_erase", {}]
+      ["outbox_get_event", {}],
+      ["outbox_redrive", { force: true }],
+      ["outbox_resolve", { notes: "x" }],
+      ["outbox_erase", {}]
     ] as const
 
     it.for(calls)("is refused by %s", async ([name, args]) => {
       for (const { name: what, json } of everywhere) {
         const given: unknown = json.startsWith('"') ? JSON.parse(json) : json
         if (given === digits(32)) continue
-        const refusal = await refusalOf(database.call(name, { event_id: given, ...args }))
+        const refusal = await refusalOf(database.call(name, { topic: "pause-status", event_id: given, ...args }))
         assert.strictEqual(refusal.code, "22P02", what)
         for (const id of ids) assert.notInclude(refusal.text, id)
       }
     })
 
     it.for(calls)("is nobody's event when it is null: %s", async ([name, args]) => {
-      const answer = await database.call<{ outcome?: string } | null>(name, { event_id: null, ...args })
+      const answer = await database.call<{ outcome?: string } | null>(name, {
+        topic: "pause-status",
+        event_id: null,
+        ...args
+      })
       assert.include([null, "unknown"], answer?.outcome ?? null)
     })
   })
 
   describe("in the fields of what is claimed, notified or settled", () => {
-    const eventFields = ["eventId", "mentorId", "transition", "oldStatus", "newStatus", "source", "version", "force"]
+    const pauseFields = ["eventId", "mentorId", "transition", "oldStatus", "newStatus", "source", "version", "force"]
+    const claimFields = ["eventId", "topic", "key", "occurredAt", "source", "version", "record", "oldRecord"]
+    const event = foreignEvent({ source: "outbox", version: 1 })
 
-    it.for(["pause_status_claim", "pause_status_notify"])("is answered as invalid by %s", async (name) => {
-      for (const field of eventFields) {
+    it.for([
+      ["outbox_claim", asClaim(event), claimFields],
+      ["pause_status_notify", event, pauseFields]
+    ] as const)("is answered as invalid by %s", async ([name, good, fields]) => {
+      for (const field of fields) {
         for (const { name: what, json } of everywhere) {
-          // A boolean is what force is, and some numbers are a version.
+          // A boolean is what force is.
           if (field === "force" && (json === "true" || json === "false")) continue
-          const event = { ...foreignEvent({ source: "outbox", version: 1 }) }
-          const text = `{${JSON.stringify(event).slice(1, -1)}, "${field}": ${json}}`
+          const text = `{${JSON.stringify(good).slice(1, -1)}, "${field}": ${json}}`
           const [answer] = await database.call<Array<Record<string, unknown>>>(name, { events: `[${text}]` })
-          assert.strictEqual(answer?.["outcome"], "invalid", `${field}: ${what}`)
+          // Some text is a topic, a key or a time, and any object a record: of an event that nobody queued.
+          const isText = json.startsWith('"') && json !== '""' && json.length < 500
+          const isTaken =
+            (["topic", "key", "occurredAt"].includes(field) && isText) ||
+            (field.endsWith("ecord") && json.startsWith("{"))
+          assert.strictEqual(answer?.["outcome"], isTaken ? "unknown_event" : "invalid", `${field}: ${what}`)
           for (const id of ids) assert.notInclude(String(answer?.["message"]), id)
         }
       }
@@ -213,14 +249,14 @@ describe("hostile input", () => {
     it("is answered as invalid in the place of an event or a settlement, and spoils no other", async () => {
       const known = foreignEvent()
       for (const { name, json } of everywhere) {
-        const claimed = await database.call<Array<{ outcome: string }>>("pause_status_claim", { events: `[${json}]` })
+        const claimed = await database.call<Array<{ outcome: string }>>("outbox_claim", { events: `[${json}]` })
         assert.deepStrictEqual(
           claimed.map(({ outcome }) => outcome),
           ["invalid"],
           name
         )
         const settlements = `[${json}, {"eventId": "${known.eventId}", "token": 1, "outcome": "completed", "receipt": {}}]`
-        const { settled } = await database.call<{ settled: Array<{ outcome: string }> }>("pause_status_settle", {
+        const { settled } = await database.call<{ settled: Array<{ outcome: string }> }>("outbox_settle", {
           settlements
         })
         assert.deepStrictEqual(
@@ -237,7 +273,7 @@ describe("hostile input", () => {
         if (field === "receipt" && json.startsWith("{")) continue
         if (field === "token" && json === "-1") continue
         const settlement = `{"eventId": "${randomUUID()}", "token": 1, "outcome": "completed", "receipt": {}, "${field}": ${json}}`
-        const answer = await database.call<{ settled: Array<{ outcome: string }> }>("pause_status_settle", {
+        const answer = await database.call<{ settled: Array<{ outcome: string }> }>("outbox_settle", {
           settlements: `[${settlement}]`
         })
         assert.strictEqual(answer.settled[0]?.outcome, "invalid", name)
@@ -256,11 +292,14 @@ describe("hostile input", () => {
       assert.include(await claimOf(own, event), { outcome: "in_flight" })
       assert.include(await claimOf(own, { ...event, occurredAt: `${occurredAt}.` }), { outcome: "payload_mismatch" })
       const stored = await own.row<{ occurred_at: string }>(
-        "select payload ->> 'timestamp' as occurred_at from pause_status.webhook_queue where event_id = $1",
+        "select outbox.body(q) ->> 'timestamp' as occurred_at from outbox.events q where event_id = $1",
         [event.eventId]
       )
       assert.strictEqual(stored.occurred_at, occurredAt)
-      const read = await own.call<{ occurredAt: unknown }>("pause_status_get_event", { event_id: event.eventId })
+      const read = await own.call<{ occurredAt: unknown }>("outbox_get_event", {
+        topic: "pause-status",
+        event_id: event.eventId
+      })
       assert.isNull(read.occurredAt)
     }
   })

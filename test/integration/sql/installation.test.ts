@@ -8,8 +8,15 @@ interface Job {
   readonly problem?: string
 }
 
+interface Topic {
+  readonly topic: string
+  readonly attached: boolean
+  readonly enabled: boolean
+  readonly problem?: string
+}
+
 interface Health {
-  readonly capture: { readonly attached: boolean; readonly enabled: boolean; readonly problem?: string }
+  readonly topics: ReadonlyArray<Topic>
   readonly jobs: ReadonlyArray<Job>
 }
 
@@ -22,14 +29,14 @@ describe("what the outbox lives on", () => {
   })
   afterAll(() => database?.[Symbol.asyncDispose]())
 
-  const health = () => own.call<Health>("pause_status_health", {})
+  const health = () => own.call<Health>("outbox_health", {})
 
   const problems = async () => (await health()).jobs.flatMap(({ problem }) => problem ?? [])
 
   const openAlerts = async () => {
-    await own.rows("select pause_status.watch()")
+    await own.rows("select outbox.watch()")
     return own.rows<{ kind: string; detail: string }>(
-      "select kind, detail from pause_status.alerts where closed_at is null order by kind"
+      "select kind, detail from outbox.alerts where closed_at is null order by kind"
     )
   }
 
@@ -38,7 +45,7 @@ describe("what the outbox lives on", () => {
   it("is in place", async () => {
     assert.deepStrictEqual(await kinds(), [])
     assert.deepStrictEqual(await problems(), [])
-    assert.deepStrictEqual((await health()).capture, { attached: true, enabled: true })
+    assert.deepStrictEqual((await health()).topics, [{ topic: "pause-status", attached: true, enabled: true }])
   })
 
   const table = "public.peer_mentor_profiles"
@@ -46,95 +53,95 @@ describe("what the outbox lives on", () => {
   it.for<readonly [what: string, statement: string, attached: boolean, enabled: boolean, problem: RegExp]>([
     [
       "is disabled",
-      `alter table ${table} disable trigger pause_status_capture_update`,
+      `alter table ${table} disable trigger outbox_pause_status_update`,
       true,
       false,
       /enable trigger.*update$/
     ],
     [
       "fires on replicas only",
-      `alter table ${table} enable replica trigger pause_status_capture_key`,
+      `alter table ${table} enable replica trigger outbox_pause_status_key`,
       true,
       false,
       /key$/
     ],
     [
       "is missing",
-      `drop trigger pause_status_capture_key on ${table}`,
+      `drop trigger outbox_pause_status_key on ${table}`,
       false,
       false,
-      /lacks the original pause_status_capture_key:/
+      /lacks the original outbox_pause_status_key:/
     ],
     [
       "runs another function",
-      `create or replace trigger pause_status_capture_key before update on ${table} for each row
+      `create or replace trigger outbox_pause_status_key before update on ${table} for each row
        execute function suppress_redundant_updates_trigger()`,
       false,
       false,
-      /lacks the original pause_status_capture_key:/
+      /lacks the original outbox_pause_status_key:/
     ],
     [
       "stayed on the table that was there before",
       `alter table ${table} rename to old_profiles; create table ${table} (id uuid primary key, status text)`,
       false,
       false,
-      /lacks the original pause_status_capture_insert, pause_status_capture_key, pause_status_capture_update:/
+      /lacks the original outbox_pause_status_insert, outbox_pause_status_key, outbox_pause_status_update:/
     ],
-    ["went with its table", `drop table ${table}`, false, false, /there is no table/],
+    ["went with its table", `drop table ${table}`, false, false, /there is no such table/],
     [
       "finds no column status",
       `alter table ${table} rename column status to state`,
       true,
       true,
-      /name and type for: status/
+      /there is no column status/
     ],
-    ["finds no column id", `alter table ${table} rename column id to mentor_id`, false, false, /name and type for: id/],
+    ["finds no column id", `alter table ${table} rename column id to mentor_id`, false, false, /there is no column id/],
     [
       "has a condition",
-      `create or replace trigger pause_status_capture_update after update on ${table}
-       referencing old table as old_profiles new table as new_profiles
-       for each statement when (false) execute function pause_status.capture_transitions()`,
+      `create or replace trigger outbox_pause_status_update after update on ${table}
+       referencing old table as old_rows new table as new_rows
+       for each statement when (false) execute function outbox.pause_status_changed()`,
       false,
       false,
-      /lacks the original pause_status_capture_update:/
+      /lacks the original outbox_pause_status_update:/
     ],
     [
       "has another condition",
-      `create or replace trigger pause_status_capture_key after update on ${table} for each row
-       when (old.id is distinct from new.id and false) execute function pause_status.capture_key()`,
+      `create or replace trigger outbox_pause_status_key after update on ${table} for each row
+       when (old.id is distinct from new.id and false) execute function outbox.pause_status_changed()`,
       false,
       false,
-      /lacks the original pause_status_capture_key:/
+      /lacks the original outbox_pause_status_key:/
     ],
     [
       "fires at another event",
-      `create or replace trigger pause_status_capture_insert after delete on ${table}
-       for each statement execute function pause_status.capture_mentors()`,
+      `create or replace trigger outbox_pause_status_insert after delete on ${table}
+       for each statement execute function outbox.pause_status_changed()`,
       false,
       false,
-      /lacks the original pause_status_capture_insert:/
+      /lacks the original outbox_pause_status_insert:/
     ],
     [
       "fires for one column only",
-      `create or replace trigger pause_status_capture_key after update of status on ${table} for each row
-       when (old.id is distinct from new.id) execute function pause_status.capture_key()`,
+      `create or replace trigger outbox_pause_status_key after update of status on ${table} for each row
+       when (old.id is distinct from new.id) execute function outbox.pause_status_changed()`,
       false,
       false,
-      /lacks the original pause_status_capture_key:/
+      /lacks the original outbox_pause_status_key:/
     ],
     [
       "has no part in sending, and the one that has is missing",
-      "drop trigger webhook_queue_dispatch_at_commit on pause_status.webhook_queue",
+      "drop trigger events_dispatch_at_commit on outbox.events",
       true,
       true,
-      /^pause_status.webhook_queue lacks the original webhook_queue_dispatch_at_commit:/
+      /^outbox.events lacks the original events_dispatch_at_commit:/
     ],
     [
       "has no part in sending, and the one that has is disabled",
-      "alter table pause_status.webhook_queue disable trigger webhook_queue_dispatch_at_commit",
+      "alter table outbox.events disable trigger events_dispatch_at_commit",
       true,
       true,
-      /^alter table pause_status.webhook_queue enable trigger, .*webhook_queue_dispatch_at_commit$/
+      /^alter table outbox.events enable trigger, .*events_dispatch_at_commit$/
     ],
     [
       "is passed by in a table that inherits",
@@ -160,9 +167,10 @@ describe("what the outbox lives on", () => {
     ]
   ])("is not when a capture trigger %s", async ([, statement, attached, enabled, problem]) => {
     await own.rows(statement)
-    const { capture } = await health()
-    assert.include(capture, { attached, enabled })
-    assert.match(capture.problem ?? "", problem)
+    const { topics } = await health()
+    assert.lengthOf(topics, 1)
+    assert.include(topics[0], { topic: "pause-status", attached, enabled })
+    assert.match(topics[0]?.problem ?? "", problem)
     const [alert, ...more] = await openAlerts()
     assert.strictEqual(alert?.kind, "capture_missing")
     assert.match(alert?.detail ?? "", problem)
@@ -175,21 +183,21 @@ describe("what the outbox lives on", () => {
     await own.rows(`alter table ${table} enable trigger user`)
     assert.deepStrictEqual(await kinds(), [])
     await own.rows(`
-      drop trigger pause_status_capture_update on ${table};
-      drop trigger webhook_queue_dispatch_at_commit on pause_status.webhook_queue;
-      create or replace trigger pause_status_capture_key after insert on ${table}
-        for each row when (false) execute function pause_status.capture_key()`)
+      drop trigger outbox_pause_status_update on ${table};
+      drop trigger events_dispatch_at_commit on outbox.events;
+      create or replace trigger outbox_pause_status_key after insert on ${table}
+        for each row when (false) execute function outbox.pause_status_changed()`)
     assert.deepStrictEqual(await kinds(), ["capture_missing"])
     await own.migrate()
     assert.deepStrictEqual(await kinds(), [])
     const mentor = await createMentor(own)
     await setStatus(own, mentor, "paused")
-    assert.deepInclude(await own.row("select count(*)::int as events from pause_status.webhook_queue"), { events: 1 })
+    assert.deepInclude(await own.row("select count(*)::int as events from outbox.events"), { events: 1 })
   })
 
   it("is not when a job is gone, or is inactive", async () => {
-    await own.rows("select cron.unschedule('pause-status-reconcile')")
-    await own.rows("select cron.alter_job(jobid, active := false) from cron.job where jobname = 'pause-status-sweep'")
+    await own.rows("select cron.unschedule('outbox-reconcile')")
+    await own.rows("select cron.alter_job(jobid, active := false) from cron.job where jobname = 'outbox-sweep'")
     const wrong = (await health()).jobs.filter(({ problem }) => problem !== undefined)
     assert.deepStrictEqual(
       wrong.map(({ name, scheduled }) => [name, scheduled]),
@@ -198,8 +206,8 @@ describe("what the outbox lives on", () => {
         ["sweep", false]
       ]
     )
-    assert.match(wrong[0]?.problem ?? "", /^pause-status-reconcile is not scheduled/)
-    assert.match(wrong[1]?.problem ?? "", /^pause-status-sweep is inactive: select cron\.alter_job/)
+    assert.match(wrong[0]?.problem ?? "", /^outbox-reconcile is not scheduled/)
+    assert.match(wrong[1]?.problem ?? "", /^outbox-sweep is inactive: select cron\.alter_job/)
     const [alert, ...more] = await openAlerts()
     assert.include(alert, {
       kind: "job_missing",
@@ -225,35 +233,33 @@ describe("what the outbox lives on", () => {
   })
 
   it("is not when a job meets an error, which is named until it has run without", async () => {
-    await own.rows("alter table pause_status.rechecks rename column created_at to made_at")
+    await own.rows("alter table outbox.rechecks rename column created_at to made_at")
     await sweep(own)
     const [alert, ...more] = await openAlerts()
     assert.strictEqual(alert?.kind, "job_failing")
     assert.lengthOf(more, 0)
-    assert.match(alert?.detail ?? "", /^pause-status-sweep: .*recheck_mentors.*created_at/)
+    assert.match(alert?.detail ?? "", /^outbox-sweep: .*recheck_keys.*created_at/)
     assert.deepStrictEqual(await problems(), [alert?.detail])
-    await own.rows("alter table pause_status.rechecks rename column made_at to created_at")
+    await own.rows("alter table outbox.rechecks rename column made_at to created_at")
     await sweep(own)
     assert.deepStrictEqual(await problems(), [])
     assert.deepStrictEqual(await kinds(), ["job_failing"])
-    await own.rows("update pause_status.alerts set last_seen_at = last_seen_at - interval '5 minutes'")
+    await own.rows("update outbox.alerts set last_seen_at = last_seen_at - interval '5 minutes'")
     assert.deepStrictEqual(await kinds(), [])
   })
 
   it("is not in error because of one that the clock was set back behind", async () => {
-    await own.rows("select pause_status.beat('reconcile', 'it failed')")
-    await own.rows(
-      "update pause_status.heartbeats set failed_at = failed_at + interval '1 day' where job = 'reconcile'"
-    )
-    await own.rows("select pause_status.beat('reconcile')")
+    await own.rows("select outbox.beat('reconcile', 'it failed')")
+    await own.rows("update outbox.heartbeats set failed_at = failed_at + interval '1 day' where job = 'reconcile'")
+    await own.rows("select outbox.beat('reconcile')")
     assert.deepStrictEqual(await problems(), [])
   })
 
   it("is not when a job is silent for longer than its schedule explains", async () => {
     // The shortest limit, because silence counts from the start of the server on.
-    await own.rows("update pause_status.settings set alert_sweep_silent_seconds = 1")
+    await own.rows("update outbox.settings set alert_sweep_silent_seconds = 1")
     const silence = async (ago: string) => {
-      await own.rows("update pause_status.heartbeats set last_at = now() - $1::interval", [ago])
+      await own.rows("update outbox.heartbeats set last_at = now() - $1::interval", [ago])
       return (await health()).jobs.flatMap(({ name, problem }) => (problem === undefined ? [] : name))
     }
     await eventually(() => silence("1 day")).toHaveLength(5)
@@ -265,33 +271,33 @@ describe("what the outbox lives on", () => {
       alerts.map(({ kind }) => kind),
       ["job_failing", "sweep_silent"]
     )
-    assert.match(alerts[0]?.detail ?? "", /pause-status-retention ran to its end at .* and not since/)
+    assert.match(alerts[0]?.detail ?? "", /outbox-retention ran to its end at .* and not since/)
   })
 
   it("is not when a job has never run", async () => {
-    await own.rows("delete from pause_status.heartbeats where job = 'retention'")
-    assert.deepStrictEqual(await problems(), ["pause-status-retention has never run to its end"])
+    await own.rows("delete from outbox.heartbeats where job = 'retention'")
+    assert.deepStrictEqual(await problems(), ["outbox-retention has never run to its end"])
   })
 
   it("needs neither triggers nor reconciliation where only stock webhooks report changes", async () => {
-    await own.rows("select pause_status.feed_by('webhook')")
-    await own.rows("select cron.unschedule('pause-status-reconcile')")
+    await own.rows("select outbox.feed_by('pause-status', 'webhook')")
+    await own.rows("select cron.unschedule('outbox-reconcile')")
     assert.deepStrictEqual(await kinds(), [])
-    const { capture, jobs } = await health()
-    assert.deepStrictEqual(capture, { attached: true, enabled: false })
+    const { topics, jobs } = await health()
+    assert.deepStrictEqual(topics, [{ topic: "pause-status", attached: true, enabled: false }])
     assert.notInclude(
       jobs.map(({ name }) => name),
       "reconcile"
     )
     assert.deepStrictEqual(await problems(), [])
-    await own.rows("select pause_status.feed_by('outbox')")
+    await own.rows("select outbox.feed_by('pause-status', 'outbox')")
     assert.deepStrictEqual(await kinds(), ["job_missing"])
   })
 
   it("is looked at although nobody opens an alert: all jobs are gone, and the settings too", async () => {
     await own.rows("select cron.unschedule(jobname) from cron.job")
-    await own.rows("delete from pause_status.settings")
+    await own.rows("delete from outbox.settings")
     assert.lengthOf(await problems(), 5)
-    assert.deepStrictEqual(await own.rows("select from pause_status.alerts"), [])
+    assert.deepStrictEqual(await own.rows("select from outbox.alerts"), [])
   })
 })

@@ -19,7 +19,7 @@ describe("writers in transactions of their own", () => {
   afterAll(() => database?.[Symbol.asyncDispose]())
 
   const eventCount = async (): Promise<number> =>
-    (await own.row<{ count: number }>("select count(*)::int as count from pause_status.webhook_queue")).count
+    (await own.row<{ count: number }>("select count(*)::int as count from outbox.events")).count
 
   /**
    * Mentors whose rows and index entries share no page. Postgres notes what a serializable transaction reads by pages,
@@ -74,10 +74,10 @@ describe("writers in transactions of their own", () => {
     async ([, status, statement, events]) => {
       const mentors = await farApart(240, status)
       // Of an empty table a read would be noted as a whole.
-      await own.rows("truncate pause_status.mentor_states")
+      await own.rows("truncate outbox.keys")
       assert.deepStrictEqual(await interleave(mentors, statement), [])
       assert.strictEqual(await eventCount(), events)
-      assert.deepStrictEqual(await own.rows("select * from pause_status.rechecks"), [])
+      assert.deepStrictEqual(await own.rows("select * from outbox.rechecks"), [])
     }
   )
 
@@ -127,24 +127,22 @@ describe("writers in transactions of their own", () => {
     await writer.query("set statement_timeout = '10s'")
     await writer.query("update public.peer_mentor_profiles set status = 'paused'")
     for (const job of ["sweep", "send_directly", "reconcile", "watch"]) {
-      await writer.query(`select pause_status.${job}()`)
+      await writer.query(`select outbox.${job}()`)
     }
     assert.strictEqual(await eventCount(), 150)
-    const unexplained = await own.rows(
-      "select 1 from pause_status.webhook_queue where status <> 'pending' or last_error is null"
-    )
+    const unexplained = await own.rows("select 1 from outbox.events where status <> 'pending' or last_error is null")
     assert.deepStrictEqual(unexplained, [])
 
     await holder.query("rollback")
     assert.strictEqual(await posted(), 0)
-    await own.rows("update pause_status.webhook_queue set next_attempt_at = now() - interval '1 second'")
+    await own.rows("update outbox.events set next_attempt_at = now() - interval '1 second'")
     assert.strictEqual(await sweep(own), 150)
     assert.strictEqual(await posted(), 150)
   })
 
   it("find no sequence in the outbox: logical replication does not copy their positions", async () => {
     const sequences = await own.rows(
-      "select relname from pg_class where relkind = 'S' and relnamespace = 'pause_status'::regnamespace"
+      "select relname from pg_class where relkind = 'S' and relnamespace = 'outbox'::regnamespace"
     )
     assert.deepStrictEqual(sequences, [])
   })

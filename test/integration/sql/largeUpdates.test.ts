@@ -25,13 +25,13 @@ describe("an update of many mentors", () => {
   beforeEach(async () => {
     await database?.[Symbol.asyncDispose]()
     database = own = await openReadyDatabase()
-    await own.rows("update pause_status.settings set events_per_request = 3")
+    await own.rows("update outbox.settings set events_per_request = 3")
   })
   afterAll(() => database?.[Symbol.asyncDispose]())
 
   it("is posted at the commit, signed, in requests whose events are under way", async () => {
     const secret = newSecret()
-    await storeSecret(own, "pause_status_webhook_secret", secret)
+    await storeSecret(own, "outbox_webhook_secret", secret)
     await createMentors(own, 7)
     await using client = await own.connect()
     await client.query("begin")
@@ -43,7 +43,7 @@ describe("an update of many mentors", () => {
     for (const { body, headers } of requests) new Webhook(secret).verify(body, headers)
     const deliveries = await own.rows<{ id: string; request_id: string; attempts: number; events: number }>(
       `select q.delivery_id as id, d.request_id, q.attempts, count(*)::int as events
-       from pause_status.webhook_queue q join pause_status.deliveries d on d.id = q.delivery_id
+       from outbox.events q join outbox.deliveries d on d.id = q.delivery_id
        group by 1, 2, 3 order by 2`
     )
     assert.deepStrictEqual(
@@ -55,7 +55,7 @@ describe("an update of many mentors", () => {
         events: index === 2 ? 1 : 3
       }))
     )
-    const due = await own.row("select min(next_attempt_at) > now() as later from pause_status.webhook_queue")
+    const due = await own.row("select min(next_attempt_at) > now() as later from outbox.events")
     assert.deepStrictEqual(due, { later: true })
   })
 
@@ -75,7 +75,7 @@ describe("an update of many mentors", () => {
 
     const settleOne = async () => {
       const { event_id } = await own.row<{ event_id: string }>(
-        "select event_id from pause_status.webhook_queue where delivery_id is not null and status = 'pending' limit 1"
+        "select event_id from outbox.events where delivery_id is not null and status = 'pending' limit 1"
       )
       assert.include(await settle(own, event_id), { outcome: "completed" })
     }
@@ -113,6 +113,16 @@ describe("an update of many mentors", () => {
     assert.strictEqual(await sweep(own), 7)
   })
 
+  it("is posted however many mentors the transaction has added before", async () => {
+    await using client = await own.connect()
+    await client.query("begin")
+    const add = "insert into public.peer_mentor_profiles (status) values ('active')"
+    for (let count = 0; count < 7; count += 1) await client.query(add)
+    await client.query(PAUSE)
+    await client.query("commit")
+    assert.deepStrictEqual(await sizesSeenBy(client), [3, 3, 1])
+  })
+
   const broken: ReadonlyArray<{
     readonly name: string
     readonly prepare: (own: Database) => Promise<unknown>
@@ -120,13 +130,13 @@ describe("an update of many mentors", () => {
   }> = [
     {
       name: "Vault has no secret",
-      prepare: (own) => own.rows("delete from vault.secrets where name = 'pause_status_webhook_secret'"),
+      prepare: (own) => own.rows("delete from vault.secrets where name = 'outbox_webhook_secret'"),
       says: "vault.create_secret"
     },
     {
       name: "pg_net refuses the URL",
-      prepare: (own) => storeSecret(own, "pause_status_function_url", "https://hunter2.example:99999/functions"),
-      says: "<pause_status_function_url>"
+      prepare: (own) => storeSecret(own, "outbox_function_url", "https://hunter2.example:99999/functions"),
+      says: "<function_url>"
     },
     {
       name: "pg_net was dropped",
@@ -147,9 +157,7 @@ describe("an update of many mentors", () => {
     assert.notInclude(warnings[0], "hunter2")
     await sweep(own)
     assert.deepStrictEqual(
-      await own.rows(
-        "select status, attempts, delivery_id, count(*)::int from pause_status.webhook_queue group by 1, 2, 3"
-      ),
+      await own.rows("select status, attempts, delivery_id, count(*)::int from outbox.events group by 1, 2, 3"),
       [{ status: "pending", attempts: 0, delivery_id: null, count: 7 }]
     )
   })

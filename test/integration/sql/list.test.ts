@@ -14,12 +14,13 @@ import {
 } from "../../support/sql.ts"
 import { inState } from "../../support/states.ts"
 
+const topic = "pause-status"
+
 interface Event {
   readonly eventId: string
-  readonly mentorId: string
+  readonly key: string
   readonly createdAt: string
   readonly status: string
-  readonly transition: string
 }
 
 interface Page {
@@ -28,7 +29,7 @@ interface Page {
 }
 
 const list = (database: Database, query: object = {}): Promise<Page> =>
-  database.call<Page>("pause_status_list_events", { query: { limit: 100, ...query } })
+  database.call<Page>("outbox_list_events", { query: { topic, limit: 100, ...query } })
 
 const idsOf = async (database: Database, query: object = {}): Promise<ReadonlyArray<string>> =>
   (await list(database, query)).events.map(({ eventId }) => eventId)
@@ -51,9 +52,7 @@ const allPages = async (
 
 const newestFirst = (database: Database) =>
   database
-    .rows<{ event_id: string }>(
-      "select event_id from pause_status.webhook_queue order by created_at desc, event_id desc"
-    )
+    .rows<{ event_id: string }>("select event_id from outbox.events order by created_at desc, event_id desc")
     .then((rows) => rows.map(({ event_id }) => event_id))
 
 describe("the list of events", () => {
@@ -101,18 +100,19 @@ describe("the list of events", () => {
   })
 
   it("shows an event as the contract says, its times with all their microseconds", async () => {
-    const event = (await list(database, { mentorId: mentor, limit: 1 })).events[0]
+    const event = (await list(database, { key: mentor, limit: 1 })).events[0]
     const stored = await database.row<{ created: string }>(
       `select to_char(created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as created
-       from pause_status.webhook_queue where event_id = $1`,
+       from outbox.events where event_id = $1`,
       [ids.late]
     )
     assert.deepStrictEqual<unknown>(event, {
       eventId: ids.late,
-      mentorId: mentor,
-      transition: "PAUSE",
-      oldStatus: "active",
-      newStatus: "paused",
+      topic,
+      key: mentor,
+      type: "UPDATE",
+      record: { id: mentor, status: "paused" },
+      oldRecord: { id: mentor, status: "active" },
       occurredAt: "2020-02-29T23:59:59.999999Z",
       version: null,
       source: "webhook",
@@ -140,11 +140,21 @@ describe("the list of events", () => {
     assert.sameMembers([...(await idsOf(database, { status: "failed" }))], [ids.failed, ids.resolved])
   })
 
-  it("is filtered by mentor and by transition, and by both", async () => {
-    assert.lengthOf(await idsOf(database, { mentorId: mentor }), 3)
-    assert.deepStrictEqual(await idsOf(database, { transition: "RESUME" }), [ids.resume])
-    assert.deepStrictEqual(await idsOf(database, { transition: "RESUME", mentorId: mentor }), [ids.resume])
-    assert.deepStrictEqual(await idsOf(database, { mentorId: foreignEvent().mentorId }), [])
+  it("is filtered by key and by what the record says, and by both", async () => {
+    const resumed = { record: { status: "active" } }
+    assert.lengthOf(await idsOf(database, { key: mentor }), 3)
+    assert.deepStrictEqual(await idsOf(database, resumed), [ids.resume])
+    assert.deepStrictEqual(await idsOf(database, { ...resumed, key: mentor }), [ids.resume])
+    assert.deepStrictEqual(await idsOf(database, { record: { id: mentor, status: "active" } }), [ids.resume])
+    assert.deepStrictEqual(await idsOf(database, { record: {}, key: mentor }), await idsOf(database, { key: mentor }))
+    assert.deepStrictEqual(await idsOf(database, { record: { status: "left" } }), [])
+    assert.deepStrictEqual(await idsOf(database, { record: { state: "active" } }), [])
+    assert.deepStrictEqual(await idsOf(database, { key: foreignEvent().mentorId }), [])
+  })
+
+  it("is of one topic", async () => {
+    assert.deepStrictEqual(await list(database, { topic: "orders" }), { events: [], next: null })
+    assert.deepStrictEqual(await idsOf(database, { topic: "orders", key: mentor }), [])
   })
 
   it("is filtered by when events occurred: from is included, to is not, and what has no time is left out", async () => {
@@ -164,7 +174,7 @@ describe("the list of events", () => {
     for (const { eventId } of events) {
       const { occurredAt } = await database.call<{
         occurredAt: string
-      }>("pause_status_get_event", { event_id: eventId })
+      }>("outbox_get_event", { topic, event_id: eventId })
       const moment = { occurredFrom: occurredAt, occurredTo: `${occurredAt.slice(0, 4)}-12-31T00:00:00Z` }
       assert.include(await idsOf(database, moment), eventId)
       assert.notInclude(await idsOf(database, { occurredTo: occurredAt }), eventId)
@@ -174,8 +184,8 @@ describe("the list of events", () => {
   it("treats a filter that is null as one that is not there", async () => {
     const nothing = {
       status: null,
-      mentorId: null,
-      transition: null,
+      key: null,
+      record: null,
       occurredFrom: null,
       occurredTo: null,
       after: null
@@ -183,15 +193,15 @@ describe("the list of events", () => {
     assert.deepStrictEqual(await list(database, nothing), await list(database))
   })
 
-  it("shows a coordinator their own mentors only, whatever else is asked for", async () => {
-    const own = await idsOf(database, { mentorId: mentor })
-    assert.deepStrictEqual(await idsOf(database, { coordinatorId: coordinator }), own)
-    const other = (await list(database, { status: "failed" })).events[0]?.mentorId
-    assert.deepStrictEqual(await idsOf(database, { coordinatorId: coordinator, mentorId: other }), [])
-    assert.deepStrictEqual(await idsOf(database, { coordinatorId: coordinator, status: "failed" }), [])
-    assert.deepStrictEqual(await idsOf(database, { coordinatorId: foreignEvent().mentorId }), [])
-    const first = await list(database, { coordinatorId: coordinator, limit: 1 })
-    const rest = await list(database, { coordinatorId: coordinator, limit: 2, after: first.next })
+  it("shows a user what the topic lets them see, here a coordinator their own mentors, and that only, whatever else is asked for", async () => {
+    const own = await idsOf(database, { key: mentor })
+    assert.deepStrictEqual(await idsOf(database, { userId: coordinator }), own)
+    const other = (await list(database, { status: "failed" })).events[0]?.key
+    assert.deepStrictEqual(await idsOf(database, { userId: coordinator, key: other }), [])
+    assert.deepStrictEqual(await idsOf(database, { userId: coordinator, status: "failed" }), [])
+    assert.deepStrictEqual(await idsOf(database, { userId: foreignEvent().mentorId }), [])
+    const first = await list(database, { userId: coordinator, limit: 1 })
+    const rest = await list(database, { userId: coordinator, limit: 2, after: first.next })
     assert.deepStrictEqual(
       [...first.events, ...rest.events].map(({ eventId }) => eventId),
       own
@@ -201,9 +211,8 @@ describe("the list of events", () => {
 
   it("shows an event to a coordinator of its mentor, and is silent to others as if there were none", async () => {
     const event_id = ids.late
-    const read = (coordinator_id: string | null) =>
-      database.call("pause_status_get_event", { event_id, coordinator_id })
-    assert.deepInclude(await read(coordinator), { eventId: event_id, mentorId: mentor })
+    const read = (user_id: string | null) => database.call("outbox_get_event", { topic, event_id, user_id })
+    assert.deepInclude(await read(coordinator), { eventId: event_id, key: mentor })
     assert.deepInclude(await read(null), { eventId: event_id })
     assert.isNull(await read(foreignEvent().mentorId))
   })
@@ -216,7 +225,7 @@ describe("the list of events", () => {
       attempts: ReadonlyArray<Record<string, unknown>>
       deadLetter: Record<string, unknown>
       receipt: unknown
-    }>("pause_status_get_event", { event_id })
+    }>("outbox_get_event", { topic, event_id })
     assert.deepStrictEqual(event.receipt, { notified: 2 })
     assert.deepStrictEqual(
       event.attempts.map(({ why, outcome, attempt }) => [why, outcome, attempt]),
@@ -263,7 +272,7 @@ describe("the pages of the list", () => {
 
   it("hold each event once, at any size, also when many were created in the same microsecond", async () => {
     await pausedEvents(own, 23)
-    await own.rows("update pause_status.webhook_queue set created_at = date_trunc('second', created_at)")
+    await own.rows("update outbox.events set created_at = date_trunc('second', created_at)")
     const everything = await newestFirst(own)
     for (const limit of [1, 2, 7, 22, 23, 24, 100]) {
       assert.deepStrictEqual(await allPages(own, { limit }), everything, `pages of ${limit}`)
@@ -274,7 +283,7 @@ describe("the pages of the list", () => {
     await pausedEvents(own, 4)
     assert.isNull((await list(own, { limit: 4 })).next)
     assert.isNotNull((await list(own, { limit: 3 })).next)
-    await own.rows("delete from pause_status.webhook_queue")
+    await own.rows("delete from outbox.events")
     assert.deepStrictEqual(await list(own, { limit: 1 }), { events: [], next: null })
   })
 
@@ -292,7 +301,7 @@ describe("the pages of the list", () => {
     const everything = await newestFirst(own)
     const seen = await allPages(own, { limit: 3 }, async (page) => {
       const event_id = everything[page * 3 - 1]
-      assert.deepStrictEqual(await own.call("pause_status_erase", { event_id }), { outcome: "erased" })
+      assert.deepStrictEqual(await own.call("outbox_erase", { topic, event_id }), { outcome: "erased" })
     })
     assert.deepStrictEqual(seen, everything)
   })

@@ -2,6 +2,8 @@ import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { type Database, failureOf, openReadyDatabase } from "../../support/sql.ts"
 import { type EventState, inState } from "../../support/states.ts"
 
+const topic = "pause-status"
+
 interface Expected {
   readonly state: EventState
   /** The status that readers see; null when they see no event. */
@@ -77,7 +79,7 @@ describe("an event that is managed", () => {
     const answer = await database.call<{
       readonly outcome: string
       readonly event?: { readonly eventId: string; readonly status: string } | null
-    }>(`pause_status_${name}`, { ...args })
+    }>(`outbox_${name}`, { topic, ...args })
     return { outcome: answer.outcome, status: answer.event?.status ?? null, eventId: answer.event?.eventId ?? null }
   }
 
@@ -85,10 +87,10 @@ describe("an event that is managed", () => {
   const stored = (event_id: string) =>
     database.row(
       `select
-         (select jsonb_agg(to_jsonb(q)) from pause_status.webhook_queue q where q.event_id = $1) as event,
-         (select jsonb_agg(to_jsonb(d) order by d.id) from pause_status.dead_letter_queue d where d.event_id = $1) as letters,
-         (select jsonb_agg(to_jsonb(a) order by a.id) from pause_status.webhook_attempts a where a.event_id = $1) as attempts,
-         (select jsonb_agg(to_jsonb(e)) from pause_status.erased_events e where e.event_id = $1) as tombstones`,
+         (select jsonb_agg(to_jsonb(q)) from outbox.events q where q.event_id = $1) as event,
+         (select jsonb_agg(to_jsonb(d) order by d.id) from outbox.dead_letters d where d.event_id = $1) as letters,
+         (select jsonb_agg(to_jsonb(a) order by a.id) from outbox.attempts a where a.event_id = $1) as attempts,
+         (select jsonb_agg(to_jsonb(e)) from outbox.erased e where e.event_id = $1) as tombstones`,
       [event_id]
     )
 
@@ -101,7 +103,7 @@ describe("an event that is managed", () => {
 
   it.for(states)("is read when it is $state", async ({ state, status }) => {
     const event_id = await inState[state](database)
-    const event = await database.call<{ status: string } | null>("pause_status_get_event", { event_id })
+    const event = await database.call<{ status: string } | null>("outbox_get_event", { topic, event_id })
     assert.strictEqual(event?.status ?? null, status)
   })
 
@@ -137,8 +139,8 @@ describe("an event that is managed", () => {
     if (!["resolved", "cancelled"].includes(resolve)) return assert.deepStrictEqual(await stored(event_id), before)
     assert.strictEqual((await manage("resolve", { event_id, notes: "again" })).outcome, "already_resolved")
     const { deadLetter, receipt } = await database.call<{ deadLetter: object | null; receipt: object | null }>(
-      "pause_status_get_event",
-      { event_id }
+      "outbox_get_event",
+      { topic, event_id }
     )
     if (deadLetter === null) return assert.include(receipt, { notified: 0, acknowledged: true, notes: "told" })
     assert.include(deadLetter, { resolution: "resolved", notes: "told" })
@@ -147,39 +149,55 @@ describe("an event that is managed", () => {
   it.for(states)("is erased when it is $state: $erase", async ({ state, erase }) => {
     const event_id = await inState[state](database)
     const before = await stored(event_id)
-    const others = "select count(*)::int as others from pause_status.webhook_queue where event_id <> $1"
+    const others = "select count(*)::int as others from outbox.events where event_id <> $1"
     const { others: kept } = await database.row<{ others: number }>(others, [event_id])
-    assert.deepStrictEqual(await database.call("pause_status_erase", { event_id }), { outcome: erase })
+    assert.deepStrictEqual(await database.call("outbox_erase", { topic, event_id }), { outcome: erase })
     assert.deepStrictEqual(await database.row(others, [event_id]), { others: kept })
     if (erase !== "erased") return assert.deepStrictEqual(await stored(event_id), before)
     const after = await stored(event_id)
     assert.deepInclude(after, { event: null, letters: null, attempts: null })
     assert.lengthOf(after["tombstones"], 1)
-    assert.deepStrictEqual(await database.call("pause_status_erase", { event_id }), { outcome: "erased" })
+    assert.deepStrictEqual(await database.call("outbox_erase", { topic, event_id }), { outcome: "erased" })
     assert.deepStrictEqual(await stored(event_id), after)
   })
 
   it("is not redriven in earnest by a dry run that is neither true nor false", async () => {
     const event_id = await inState.failed(database)
     for (const args of [{ dry_run: null }, { force: null }]) {
-      const failure = await failureOf(database.call("pause_status_redrive", { event_id, ...args }))
+      const failure = await failureOf(database.call("outbox_redrive", { topic, event_id, ...args }))
       assert.match(failure, /^22023: .* must be true or false, but it is null/)
     }
-    const failure = await failureOf(database.call("pause_status_resolve", { event_id, dry_run: null }))
+    const failure = await failureOf(database.call("outbox_resolve", { topic, event_id, dry_run: null }))
     assert.match(failure, /^22023: /)
     assert.strictEqual((await manage("redrive", { event_id, dry_run: true })).outcome, "would_redrive")
   })
 
   it("is resolved with notes of up to 8 KB, whatever they say", async () => {
-    const notes = `'; drop table pause_status.webhook_queue; -- ${"ü".repeat(4_000)}`
+    const notes = `'; drop table outbox.events; -- ${"ü".repeat(4_000)}`
     const event_id = await inState.failed(database)
     assert.strictEqual((await manage("resolve", { event_id, notes })).outcome, "resolved")
-    const { deadLetter } = await database.call<{ deadLetter: object }>("pause_status_get_event", { event_id })
+    const { deadLetter } = await database.call<{ deadLetter: object }>("outbox_get_event", { topic, event_id })
     assert.include(deadLetter, { notes })
     const other = await inState.failed(database)
     const failure = await failureOf(manage("resolve", { event_id: other, notes: "ü".repeat(4_097) }))
     assert.include(failure, "22023: notes must be at most 8192 bytes, but they are 8194")
     assert.strictEqual((await manage("resolve", { event_id: other, dry_run: true })).outcome, "would_resolve")
+  })
+
+  it.for(Object.keys(inState) as ReadonlyArray<EventState>)("is none of another topic when it is %s", async (state) => {
+    const event_id = await inState[state](database)
+    const before = await stored(event_id)
+    const other = { topic: "orders", event_id }
+    assert.isNull(await database.call("outbox_get_event", other))
+    for (const dry_run of [true, false]) {
+      for (const name of ["redrive", "resolve"]) {
+        const { outcome, status } = await manage(name, { ...other, dry_run })
+        assert.deepStrictEqual({ outcome, status }, { outcome: "unknown", status: null })
+      }
+    }
+    const { outcome } = await database.call<{ outcome: string }>("outbox_erase", other)
+    assert.strictEqual(outcome, state.startsWith("erased") ? "erased" : "unknown")
+    assert.deepStrictEqual(await stored(event_id), before)
   })
 
   it("is redriven, or resolved, or erased, once by many at the same time", async () => {
@@ -193,7 +211,7 @@ describe("an event that is managed", () => {
     assert.isAtMost(times("cancelled"), times("redriven"))
     assert.isAtMost(times("resolved"), 1)
     const { letters } = await database.row<{ letters: number }>(
-      "select count(*)::int as letters from pause_status.dead_letter_queue where event_id = $1 and resolution is null",
+      "select count(*)::int as letters from outbox.dead_letters where event_id = $1 and resolution is null",
       [event_id]
     )
     assert.strictEqual(letters, 0)

@@ -8,7 +8,7 @@ const catalogOf = (database: Database) =>
       concat_ws(' ', c.relkind, c.relrowsecurity, c.relacl, c.reloptions, pg_get_indexdef(i.indexrelid),
         obj_description(c.oid, 'pg_class')) as definition
     from pg_class c left join pg_index i on i.indexrelid = c.oid
-    where c.relnamespace in ('public'::regnamespace, 'pause_status'::regnamespace)
+    where c.relnamespace in ('public'::regnamespace, 'outbox'::regnamespace)
     union all
     select 'column', a.attrelid::regclass || '.' || a.attname,
       concat_ws(' ', a.attnum, format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_expr(d.adbin, d.adrelid),
@@ -16,14 +16,14 @@ const catalogOf = (database: Database) =>
     from pg_attribute a
     join pg_class c on c.oid = a.attrelid
     left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
-    where c.relkind = 'r' and c.relnamespace in ('public'::regnamespace, 'pause_status'::regnamespace)
+    where c.relkind = 'r' and c.relnamespace in ('public'::regnamespace, 'outbox'::regnamespace)
     union all
     select 'constraint', conrelid::regclass || '.' || conname, pg_get_constraintdef(oid)
-    from pg_constraint where connamespace in ('public'::regnamespace, 'pause_status'::regnamespace)
+    from pg_constraint where connamespace in ('public'::regnamespace, 'outbox'::regnamespace)
     union all
     select 'function', oid::regprocedure::text,
       concat_ws(' ', pg_get_functiondef(oid), proacl, obj_description(oid, 'pg_proc'))
-    from pg_proc where pronamespace in ('public'::regnamespace, 'pause_status'::regnamespace)
+    from pg_proc where pronamespace in ('public'::regnamespace, 'outbox'::regnamespace)
     union all
     select 'trigger', tgrelid::regclass || '.' || tgname,
       concat_ws(' ', pg_get_triggerdef(oid), tgenabled, obj_description(oid, 'pg_trigger'))
@@ -36,7 +36,7 @@ const catalogOf = (database: Database) =>
     union all
     select 'extension', extname, extnamespace::regnamespace || ' ' || extversion from pg_extension
     union all
-    select 'settings', '', to_jsonb(s)::text from pause_status.settings s
+    select 'settings', '', to_jsonb(s)::text from outbox.settings s
     order by 1, 2`)
 
 describe("the migrations", () => {
@@ -44,7 +44,7 @@ describe("the migrations", () => {
     await using database = await openDatabase()
     const mentor = await createMentor(database)
     await setStatus(database, mentor, "paused")
-    await database.rows("update pause_status.settings set lease_seconds = 45")
+    await database.rows("update outbox.settings set lease_seconds = 45")
     const [catalog, events] = [await catalogOf(database), await eventsOf(database, mentor)]
     await database.migrate()
     await database.migrate()
@@ -78,12 +78,12 @@ describe("the migrations", () => {
     assert.deepStrictEqual(await database.row(security), before)
     const mentor = await createMentor(database)
     await setStatus(database, mentor, "paused", "retired", "active", "retired", "active")
-    const events = await database.rows<{ transition: string; payload: unknown }>(
-      "select transition, pause_status.payload_of(q) as payload from pause_status.webhook_queue q order by version"
+    const events = await database.rows<{ status: string; body: unknown }>(
+      "select record ->> 'status' as status, outbox.body(q) as body from outbox.events q order by version"
     )
     assert.deepStrictEqual(
-      events.map((event) => event.transition),
-      ["PAUSE", "RESUME"]
+      events.map((event) => event.status),
+      ["paused", "active"]
     )
     assert.notInclude(JSON.stringify(events), "private")
   })
@@ -94,12 +94,10 @@ describe("the migrations", () => {
       create table public.peer_mentor_profiles (id uuid primary key, status varchar(20));
       insert into public.peer_mentor_profiles values (gen_random_uuid(), 'paused'), (gen_random_uuid(), null)`)
     await database.migrate()
-    const states = await database.rows(
-      "select version::int, known_status from pause_status.mentor_states order by known_status"
-    )
+    const states = await database.rows("select version::int, known from outbox.keys order by known")
     assert.deepStrictEqual(states, [
-      { version: 0, known_status: "paused" },
-      { version: 0, known_status: null }
+      { version: 0, known: { status: "paused" } },
+      { version: 0, known: null }
     ])
   })
 
@@ -117,7 +115,7 @@ describe("the migrations", () => {
       })
     )
     assert.include(failure, "no pg_cron")
-    const { schema } = await database.row<{ schema: unknown }>("select to_regnamespace('pause_status') as schema")
+    const { schema } = await database.row<{ schema: unknown }>("select to_regnamespace('outbox') as schema")
     assert.isNull(schema)
   })
 
@@ -138,10 +136,10 @@ describe("the migrations", () => {
       grant usage on schema cron to postgres;
       grant select, insert on cron.job to postgres`)
     await database.migrate({ replace: [/create extension if not exists pg_cron[^;]*;/, ""] })
-    const often = "select * from cron.job where jobname in ('pause-status-sweep', 'pause-status-direct') order by 1"
+    const often = "select * from cron.job where jobname in ('outbox-sweep', 'outbox-direct') order by 1"
     assert.deepStrictEqual(await database.rows(often), [
-      { jobname: "pause-status-direct", schedule: "* * * * *" },
-      { jobname: "pause-status-sweep", schedule: "* * * * *" }
+      { jobname: "outbox-direct", schedule: "* * * * *" },
+      { jobname: "outbox-sweep", schedule: "* * * * *" }
     ])
   })
 
@@ -151,7 +149,7 @@ describe("the migrations", () => {
     const compiled = await database.rows(`
       select oid::regprocedure::text as name
       from pg_proc
-      where pronamespace in ('public'::regnamespace, 'pause_status'::regnamespace)
+      where pronamespace in ('public'::regnamespace, 'outbox'::regnamespace)
         and array_to_string(proconfig, ' ') ~ 'enable_|plan_cache_mode'
         and not proconfig @> '{jit=off}'`)
     assert.deepStrictEqual(compiled, [])

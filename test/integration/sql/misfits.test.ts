@@ -19,13 +19,11 @@ describe("changes of profiles that cannot be read", () => {
   afterAll(() => database?.[Symbol.asyncDispose]())
 
   const reasons = async (): Promise<ReadonlyArray<string>> =>
-    (await own.rows<{ reason: string }>("select distinct reason from pause_status.rechecks order by reason")).map(
+    (await own.rows<{ reason: string }>("select distinct reason from outbox.rechecks order by reason")).map(
       ({ reason }) => reason
     )
   const captureFailed = () =>
-    own.rows<{ detail: string }>(
-      "select detail from pause_status.alerts where kind = 'capture_failed' and closed_at is null"
-    )
+    own.rows<{ detail: string }>("select detail from outbox.alerts where kind = 'capture_failed' and closed_at is null")
 
   const alter = (command: string) => own.rows(`alter table public.peer_mentor_profiles ${command}`)
 
@@ -83,8 +81,15 @@ describe("changes of profiles that cannot be read", () => {
       assert.include(alert?.detail, "could not be read")
       assert.deepStrictEqual(await reasons(), [])
 
+      // Nor do the jobs take the rows for others, or their keys for gone.
+      await own.rows("select outbox.reconcile(), outbox.forget_settled()")
+      assert.deepStrictEqual(await own.rows("select key from outbox.events"), [])
+      const keys = (await own.rows<{ key: string }>("select key from outbox.keys")).map(({ key }) => key)
+      assert.include(keys, paused)
+      assert.includeMembers([paused, renamed], keys)
+
       for (const command of back) await alter(command)
-      await own.rows("select pause_status.reconcile()")
+      await own.rows("select outbox.reconcile()")
       assert.deepStrictEqual(
         (await eventsOf(own, paused)).map(({ transition, version }) => [version, transition]),
         [[1, "PAUSE"]]
@@ -106,7 +111,7 @@ describe("changes of profiles that cannot be read", () => {
 })
 
 const parts = {
-  settings: "delete from pause_status.settings",
+  settings: "delete from outbox.settings",
   secrets: "delete from vault.secrets",
   pg_net: "drop extension pg_net cascade",
   vault: "drop extension supabase_vault cascade"
@@ -132,7 +137,7 @@ describe("an outbox that lacks", () => {
         "update public.peer_mentor_profiles set id = gen_random_uuid(), status = 'paused' where id = $1",
         [other]
       )
-      const events = await database.rows<{ status: string }>("select status from pause_status.webhook_queue")
+      const events = await database.rows<{ status: string }>("select status from outbox.events")
       assert.deepStrictEqual(
         events.map(({ status }) => status),
         ["pending", "pending", "pending"]

@@ -23,7 +23,7 @@ describe("an event that may yet succeed", () => {
   beforeEach(async () => {
     await database?.[Symbol.asyncDispose]()
     database = own = await openReadyDatabase()
-    await own.rows("update pause_status.settings set max_attempts = 3")
+    await own.rows("update outbox.settings set max_attempts = 3")
   })
   afterAll(() => database?.[Symbol.asyncDispose]())
 
@@ -47,11 +47,9 @@ describe("an event that may yet succeed", () => {
 
   /** Lets the time pass for all that was written until now. */
   const later = async (seconds: number) => {
-    await own.rows("update pause_status.deliveries set dispatched_at = dispatched_at - make_interval(secs => $1)", [
-      seconds
-    ])
+    await own.rows("update outbox.deliveries set dispatched_at = dispatched_at - make_interval(secs => $1)", [seconds])
     await own.rows(
-      `update pause_status.webhook_queue
+      `update outbox.events
        set first_failed_at = first_failed_at - make_interval(secs => $1),
          last_failed_at = last_failed_at - make_interval(secs => $1),
          last_dispatched_at = last_dispatched_at - make_interval(secs => $1),
@@ -64,7 +62,7 @@ describe("an event that may yet succeed", () => {
   const errorOf = async (eventId: string) =>
     (
       await own.row<{ last_error: string }>(
-        "select last_error from pause_status.dead_letter_queue where event_id = $1 and resolution is null",
+        "select last_error from outbox.dead_letters where event_id = $1 and resolution is null",
         [eventId]
       )
     ).last_error
@@ -73,12 +71,12 @@ describe("an event that may yet succeed", () => {
     (
       await own.row<{ seconds: number }>(
         `select extract(epoch from next_attempt_at - clock_timestamp())::float8 as seconds
-         from pause_status.webhook_queue where event_id = $1`,
+         from outbox.events where event_id = $1`,
         [eventId]
       )
     ).seconds
 
-  const redrive = (eventId: string) => own.rows("select pause_status.redrive($1)", [eventId])
+  const redrive = (eventId: string) => own.rows("select outbox.redrive($1)", [eventId])
 
   describe("and fails while others are completed", () => {
     it("is given up when its attempts are used up, and its dead letter says so", async () => {
@@ -105,6 +103,24 @@ describe("an event that may yet succeed", () => {
       assert.include(await errorOf(eventId), "before 3 of its 13 failures")
     })
 
+    it("is not blamed for failures between which only another topic's events were completed", async () => {
+      await own.rows("select outbox.watch('names', 'public.peer_mentor_profiles', columns => '{full_name}')")
+      const mentor = await createMentor(own)
+      await own.rows("update public.peer_mentor_profiles set full_name = 'Ada' where id = $1", [mentor])
+      const { event_id } = await own.row<{ event_id: string }>(
+        "select event_id from outbox.events where topic = 'names'"
+      )
+      const ending = JSON.stringify([{ event_id, outcome: "transient", message: "status 503" }])
+      for (let time = 0; time < 4; time++) {
+        await completeAnother()
+        await own.rows("select * from outbox.end_attempts($1::jsonb)", [ending])
+      }
+      const event = await own.row("select status, failures, own_failures from outbox.events where event_id = $1", [
+        event_id
+      ])
+      assert.deepStrictEqual(event, { status: "pending", failures: 4, own_failures: 0 })
+    })
+
     it("is not blamed because others were completed before it was sent", async () => {
       await completeAnother()
       const { eventId } = await one()
@@ -129,7 +145,7 @@ describe("an event that may yet succeed", () => {
 
   describe("and fails while nothing is completed", () => {
     it("outlasts an hour in which nothing works, and is told then, without anybody's help", async () => {
-      await own.rows("update pause_status.settings set max_attempts = 10")
+      await own.rows("update outbox.settings set max_attempts = 10")
       const events = await pausedEvents(own, 3)
       for (let time = 0; time < 20; time++) {
         for (const { eventId } of events) assert.strictEqual(await fail(eventId), "released")
@@ -142,8 +158,8 @@ describe("an event that may yet succeed", () => {
       const { eventId } = await one()
       await later(6 * minute)
       await fail(eventId)
-      await own.rows("select pause_status.watch()")
-      const alerts = await own.rows("select kind from pause_status.alerts where closed_at is null")
+      await own.rows("select outbox.watch()")
+      const alerts = await own.rows("select kind from outbox.alerts where closed_at is null")
       assert.deepStrictEqual(alerts, [{ kind: "oldest_unnotified" }])
     })
 
@@ -176,7 +192,7 @@ describe("an event that may yet succeed", () => {
     })
 
     it("has its attempts alone where the settings allow no time", async () => {
-      await own.rows("update pause_status.settings set retry_for_seconds = 0")
+      await own.rows("update outbox.settings set retry_for_seconds = 0")
       const { eventId } = await one()
       assert.deepStrictEqual(await failTimes(3, eventId), ["released", "released", "dead"])
     })
@@ -264,11 +280,11 @@ describe("an event that may yet succeed", () => {
     it("likewise when nobody acknowledges it", async () => {
       const { eventId } = await one()
       await failTimes(3, eventId)
-      await own.rows("update pause_status.webhook_queue set next_attempt_at = now()")
+      await own.rows("update outbox.events set next_attempt_at = now()")
       assert.strictEqual(await sweep(own), 1)
       await later(2 * hour)
       await own.rows("truncate net.http_request_queue")
-      await own.rows("update pause_status.webhook_queue set next_attempt_at = now()")
+      await own.rows("update outbox.events set next_attempt_at = now()")
       await sweep(own)
       assert.isAtLeast(await waitOf(eventId), 10 * minute)
     })
@@ -278,10 +294,10 @@ describe("an event that may yet succeed", () => {
       await failTimes(3, eventId)
       await later(2 * hour)
       await own.rows(
-        `select pause_status.end_direct(jsonb_build_array(jsonb_build_object(
+        `select outbox.end_direct(jsonb_build_array(jsonb_build_object(
            'event_id', event_id, 'claim_token', claim_token, 'answer', jsonb_build_object('text', 'refused')
          )))
-         from pause_status.webhook_queue`
+         from outbox.events`
       )
       assert.isAtLeast(await waitOf(eventId), 10 * minute)
     })

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "vitest"
-import { createMentor, type Database, openDatabase, setStatus } from "../../support/sql.ts"
+import { capturedIn, enumOf, pauseOf, watched } from "../../support/captured.ts"
+import { createMentor, type Database, givenEvent, openDatabase, setStatus } from "../../support/sql.ts"
 
 /** Applies the migrations, and returns what they are refused for and what is to be done. */
 const refusalOf = (database: Database): Promise<string> =>
@@ -8,8 +9,7 @@ const refusalOf = (database: Database): Promise<string> =>
     (error: Error & { readonly hint?: string }) => `${error.message} (${error.hint})`
   )
 
-const enumOf = (...words: ReadonlyArray<string>) =>
-  `create type public.mentor_status as enum (${words.map((word) => `'${word}'`).join(", ")});`
+const nothing = { topics: [], triggers: [], keys: [], events: [] }
 
 const notifications = (changes: string, version = "bigint") => `
   create table public.notifications (
@@ -19,38 +19,50 @@ const notifications = (changes: string, version = "bigint") => `
 describe("a project's own tables", () => {
   it.for<readonly [what: string, statements: string, says: string]>([
     [
-      "an id of another type",
-      "create table public.peer_mentor_profiles (id bigint primary key, status text)",
-      "public.peer_mentor_profiles.id must be of type uuid, but it is of type bigint"
+      "an id of no exact text form",
+      "create table public.peer_mentor_profiles (id double precision primary key, status text)",
+      "the key id must be uuid, a whole number or text, but it is double precision"
+    ],
+    [
+      "an id of another type than the coordinators know",
+      `create table public.peer_mentor_profiles (id bigint primary key, status text);
+       create table public.mentor_coordinators (mentor_id uuid, coordinator_id uuid)`,
+      "public.mentor_coordinators.mentor_id must be of the type of the key of public.peer_mentor_profiles"
     ],
     [
       "an id of a domain",
       `create domain public.mentor_id as uuid;
        create table public.peer_mentor_profiles (id public.mentor_id primary key, status text)`,
-      "peer_mentor_profiles.id must be of type uuid, but it is of type mentor_id, a domain over uuid"
+      "the key id must be uuid, a whole number or text, but it is public.mentor_id"
     ],
     [
       "no status",
       "create table public.peer_mentor_profiles (id uuid primary key)",
-      "public.peer_mentor_profiles.status must be of type text, varchar or an enum, but there is no such column"
+      "topic pause-status cannot watch public.peer_mentor_profiles: there is no column status (Its columns are id)"
     ],
     [
       "a status that is a number",
       "create table public.peer_mentor_profiles (id uuid primary key, status integer)",
-      "status must be of type text, varchar or an enum, but it is of type integer"
+      "status of type integer can never be: active, paused"
     ],
     [
-      "a status of a domain over an enum",
-      `${enumOf("active", "paused")}
+      "a status of a domain over an enum without the two words",
+      `${enumOf("Active", "paused")}
        create domain public.own_status as public.mentor_status;
        create table public.peer_mentor_profiles (id uuid primary key, status public.own_status)`,
-      "but it is of type own_status, a domain over mentor_status"
+      "status of type public.own_status can never be: active (Its words are Active, paused)"
     ],
     [
       "an enum without the two words",
       `${enumOf("Active", "paused", "left")}
        create table public.peer_mentor_profiles (id uuid primary key, status public.mentor_status)`,
-      "has a status that cannot be both active and paused, only Active, paused, left"
+      "status of type public.mentor_status can never be: active (Its words are Active, paused, left)"
+    ],
+    [
+      "a status of a domain that forbids one of the two words",
+      `create domain public.own_status as text check (value in ('active', 'away'));
+       create table public.peer_mentor_profiles (id uuid primary key, status public.own_status)`,
+      "status of type public.own_status can never be: paused"
     ],
     [
       "coordinators with another id",
@@ -65,7 +77,7 @@ describe("a project's own tables", () => {
     [
       "a view in the place of the profiles",
       "create view public.peer_mentor_profiles as select gen_random_uuid() as id, 'active' as status",
-      "must be a table"
+      "cannot watch public.peer_mentor_profiles: it must be an ordinary table, but it is partitioned, a view"
     ],
     [
       "a key of tenant and id",
@@ -77,30 +89,30 @@ describe("a project's own tables", () => {
     [
       "no key",
       "create table public.peer_mentor_profiles (id uuid not null, status text)",
-      "must have a key of id alone, but an id may be null, or may be there twice"
+      "the key id may be null, or may be there twice"
     ],
     [
       "an id that may be there twice until the commit",
       "create table public.peer_mentor_profiles (id uuid primary key deferrable initially deferred, status text)",
-      "must have a key of id alone"
+      "the key id may be null, or may be there twice"
     ],
     [
       "an id that may be null",
       "create table public.peer_mentor_profiles (id uuid unique, status text)",
-      "must have a key of id alone"
+      "the key id may be null, or may be there twice"
     ],
     [
       "an id that is unique among some rows",
       `create table public.peer_mentor_profiles (id uuid not null, status text);
        create unique index on public.peer_mentor_profiles (id) where status <> 'deleted'`,
-      "must have a key of id alone"
+      "the key id may be null, or may be there twice"
     ],
     [
       "an id that is unique only as text",
       `create table public.peer_mentor_profiles (id uuid not null, status text);
        create unique index on public.peer_mentor_profiles (left(status, 5), id);
        create unique index on public.peer_mentor_profiles (cast(id as text))`,
-      "must have a key of id alone"
+      "the key id may be null, or may be there twice"
     ],
     [
       "partitions",
@@ -171,11 +183,15 @@ describe("a project's own tables", () => {
          null::text as transition, null::bigint as version`,
       "must be a table without rules"
     ]
-  ])("are refused, before anything is installed, when there is %s", async ([, statements, says]) => {
+  ])("are refused, and nothing is watched, when there is %s", async ([, statements, says]) => {
     await using database = await openDatabase({ migrate: false })
     await database.rows(statements)
     assert.include(await refusalOf(database), says)
-    assert.isNull((await database.row<{ found: unknown }>("select to_regnamespace('pause_status') as found")).found)
+    assert.deepStrictEqual(await watched(database), nothing)
+    // The engine without a topic is harmless.
+    assert.deepStrictEqual(await database.rows("select outbox.sweep(), outbox.reconcile(), outbox.forget_settled()"), [
+      { sweep: 0, reconcile: 0, forget_settled: 0 }
+    ])
   })
 
   it.for<readonly [what: string, statements: string]>([
@@ -186,6 +202,10 @@ describe("a project's own tables", () => {
     ],
     ["a key with other columns in its index", "(id uuid, status text, primary key (id) include (status))"],
     ["a status of a domain over text", "(id uuid primary key, status public.word)"],
+    ["a status of a domain over an enum", "(id uuid primary key, status public.own_status)"],
+    ["a status of an enum", "(id uuid primary key, status public.mentor_status)"],
+    ["an id that is a number", "(id bigint generated always as identity primary key, status text)"],
+    ["an id that is a text", "(id varchar(40) primary key, status varchar(10))"],
     [
       "a generated status",
       `(id uuid primary key, away boolean not null default false,
@@ -193,20 +213,30 @@ describe("a project's own tables", () => {
     ]
   ])("are taken with %s, and pauses are captured", async ([, columns]) => {
     await using database = await openDatabase({ migrate: false })
-    await database.rows("create domain public.word as text check (value <> '')")
+    await database.rows(`
+      create domain public.word as text check (value <> '');
+      ${enumOf("active", "on leave", "paused")}
+      create domain public.own_status as public.mentor_status`)
     await database.rows(`create table public.peer_mentor_profiles ${columns}`)
     await database.migrate()
     await database.migrate()
     const generated = columns.includes("away")
-    const given = [["id", "gen_random_uuid()"], ...(generated ? [] : [["status", "'active'"]])]
+    const numbered = columns.includes("identity")
+    const given = [...(numbered ? [] : [["id", "gen_random_uuid()"]]), ...(generated ? [] : [["status", "'active'"]])]
     if (columns.includes("tenant")) given.push(["tenant", "1"])
     await database.rows(`
       insert into public.peer_mentor_profiles (${given.map(([name]) => name).join(", ")})
       values (${given.map(([, value]) => value).join(", ")})`)
     await database.rows(`update public.peer_mentor_profiles set ${generated ? "away = true" : "status = 'paused'"}`)
-    assert.deepStrictEqual(await database.rows("select transition from pause_status.webhook_queue"), [
-      { transition: "PAUSE" }
-    ])
+    const { id } = await database.row<{ id: string }>("select id::text from public.peer_mentor_profiles")
+    assert.deepStrictEqual(await capturedIn(database), [pauseOf(id)])
+    // Whose coordinators can be told, whatever type the id has.
+    await database.rows(`
+      with c as (insert into public.coordinators default values returning id)
+      insert into public.mentor_coordinators select p.id, c.id from public.peer_mentor_profiles p, c`)
+    const { event_id } = await database.row<{ event_id: string }>("select event_id from outbox.events")
+    const [told] = await database.rpc("pause_status_notify", { events: [await givenEvent(database, event_id)] })
+    assert.nestedInclude(told, { outcome: "notified", "receipt.notified": 1, "receipt.mentorId": id })
   })
 
   it("are taken with notifications that have more columns, which are written as in a table of ours", async () => {
@@ -242,8 +272,6 @@ describe("a project's own tables", () => {
     await database.migrate({ replace: [/^/, temporary] })
     const mentor = await createMentor(database)
     await setStatus(database, mentor, "paused")
-    assert.deepStrictEqual(await database.rows("select transition from pause_status.webhook_queue"), [
-      { transition: "PAUSE" }
-    ])
+    assert.deepStrictEqual(await capturedIn(database), [pauseOf(mentor)])
   })
 })

@@ -4,7 +4,7 @@ import { type Database, openDatabase } from "../../support/sql.ts"
 
 const DENIED = "42501"
 
-const ours = "n.nspname in ('public', 'pause_status')"
+const ours = "n.nspname in ('public', 'outbox')"
 
 describe("privileges", () => {
   let database: Database
@@ -41,7 +41,7 @@ describe("privileges", () => {
     const objects = { relations: await relationsOf(database), routines: await routinesOf(database) }
     await client.query("begin")
     if (schema !== "closed") {
-      await client.query("grant usage on schema pause_status to anon, authenticated, service_role")
+      await client.query("grant usage on schema outbox to anon, authenticated, service_role")
     }
     const expected: Array<string> = []
     const seen: Array<string> = []
@@ -81,7 +81,7 @@ describe("privileges", () => {
        union all
        select n.nspname, null, acl.privilege_type
        from pg_namespace n, aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) acl
-       where acl.grantee = 0 and n.nspname = 'pause_status'`
+       where acl.grantee = 0 and n.nspname = 'outbox'`
     )
     assert.deepStrictEqual(open, [])
   })
@@ -102,7 +102,7 @@ describe("privileges", () => {
        where r.rolname = any($1) and ${ours} and has_function_privilege(r.oid, p.oid, 'execute with grant option')
        union all
        select r.rolname, privilege from pg_roles r, unnest(array['usage', 'create']) as privilege
-       where r.rolname = any($1) and has_schema_privilege(r.oid, 'pause_status', privilege)`,
+       where r.rolname = any($1) and has_schema_privilege(r.oid, 'outbox', privilege)`,
       [apiRoles]
     )
     assert.deepStrictEqual(found, [])
@@ -162,12 +162,7 @@ describe("privileges", () => {
        from pg_proc p join pg_namespace n on n.oid = p.pronamespace
        where ${ours} and p.prosecdef order by n.nspname || '.' || p.proname collate "C"`
     )
-    const triggers = [
-      "pause_status.capture_key",
-      "pause_status.capture_mentors",
-      "pause_status.capture_transitions",
-      "pause_status.dispatch_at_commit"
-    ]
+    const triggers = ["outbox.dispatch_at_commit", "outbox.pause_status_changed"]
     assert.deepStrictEqual(
       definers.map(({ name }) => name),
       [...triggers, ...rpcs.map((name) => name.replace(/\(.*/, ""))]

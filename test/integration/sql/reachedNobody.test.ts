@@ -10,6 +10,8 @@ import {
   setStatus
 } from "../../support/sql.ts"
 
+const topic = "pause-status"
+
 describe("an event that reached nobody", () => {
   let database: Database | undefined
   let own: Database
@@ -45,23 +47,23 @@ describe("an event that reached nobody", () => {
     )
 
   const figures = async () => {
-    await own.rows("select pause_status.watch()")
+    await own.rows("select outbox.watch()")
     const { alertsOpen, withoutRecipients } = await own.call<{
       alertsOpen: ReadonlyArray<{ kind: string; value: number }>
       withoutRecipients: number
-    }>("pause_status_health", {})
+    }>("outbox_health", {})
     return { withoutRecipients, alerts: alertsOpen.map(({ kind, value }) => `${kind} ${value}`) }
   }
 
   const redrive = async (event_id: string, options: object = {}) =>
-    (await own.call<{ outcome: string }>("pause_status_redrive", { event_id, ...options })).outcome
+    (await own.call<{ outcome: string }>("outbox_redrive", { topic, event_id, ...options })).outcome
 
   const marks = async (event_id: string) => {
     const { events } = await own.call<{ events: ReadonlyArray<{ eventId: string; reachedNobody: boolean }> }>(
-      "pause_status_list_events",
-      { query: { limit: 10 } }
+      "outbox_list_events",
+      { query: { topic, limit: 10 } }
     )
-    const shown = await own.call<{ reachedNobody: boolean }>("pause_status_get_event", { event_id })
+    const shown = await own.call<{ reachedNobody: boolean }>("outbox_get_event", { topic, event_id })
     return [events.find(({ eventId }) => eventId === event_id)?.reachedNobody, shown.reachedNobody]
   }
 
@@ -121,7 +123,7 @@ describe("an event that reached nobody", () => {
   it("is acknowledged when it is resolved: the figure and the alert close, the mark stays", async () => {
     const { event_id } = await unreached()
     assert.deepStrictEqual(await figures(), { withoutRecipients: 1, alerts: ["no_recipients 1"] })
-    const answer = await own.call<{ outcome: string }>("pause_status_resolve", { event_id, notes: "they have none" })
+    const answer = await own.call<{ outcome: string }>("outbox_resolve", { topic, event_id, notes: "they have none" })
     assert.strictEqual(answer.outcome, "resolved")
     assert.deepStrictEqual(await figures(), { withoutRecipients: 0, alerts: [] })
     assert.deepStrictEqual(await marks(event_id), [true, true])

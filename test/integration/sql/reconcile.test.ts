@@ -10,7 +10,8 @@ import {
   only,
   openReadyDatabase,
   setStatus,
-  settle
+  settle,
+  claimMany
 } from "../../support/sql.ts"
 
 describe("the reconciliation", () => {
@@ -23,12 +24,14 @@ describe("the reconciliation", () => {
   afterAll(() => database?.[Symbol.asyncDispose]())
 
   const reconcile = async (): Promise<number> =>
-    (await own.row<{ enqueued: number }>("select pause_status.reconcile() as enqueued")).enqueued
+    (await own.row<{ enqueued: number }>("select outbox.reconcile() as enqueued")).enqueued
 
   const reconciled = async (mentor: string) =>
     own.rows<{ version: number; transition: string; dispatch_reason: string | null; attempts: number }>(
-      `select version::int, transition, dispatch_reason, attempts from pause_status.webhook_queue
-       where mentor_id = $1 order by version`,
+      `select version::int, case record ->> 'status' when 'paused' then 'PAUSE' else 'RESUME' end as transition,
+         dispatch_reason, attempts
+       from outbox.events
+       where key = $1 order by version`,
       [mentor]
     )
 
@@ -67,9 +70,9 @@ describe("the reconciliation", () => {
 
   it("enqueues what happened while the trigger was disabled", async () => {
     const mentor = await createMentor(own, "paused")
-    await own.rows("alter table public.peer_mentor_profiles disable trigger pause_status_capture_update")
+    await own.rows("alter table public.peer_mentor_profiles disable trigger outbox_pause_status_update")
     await setStatus(own, mentor, "active")
-    await own.rows("alter table public.peer_mentor_profiles enable trigger pause_status_capture_update")
+    await own.rows("alter table public.peer_mentor_profiles enable trigger outbox_pause_status_update")
     assert.strictEqual(await reconcile(), 1)
     const [event] = await reconciled(mentor)
     assert.include(event, { version: 1, transition: "RESUME" })
@@ -77,15 +80,15 @@ describe("the reconciliation", () => {
 
   it("queues nothing where stock webhooks are declared to report the changes, nor do the triggers", async () => {
     const mentor = await createMentor(own)
-    await own.rows("select pause_status.feed_by('webhook')")
+    await own.rows("select outbox.feed_by('pause-status', 'webhook')")
     await setStatus(own, mentor, "paused")
     assert.strictEqual(await reconcile(), 0)
     assert.lengthOf(await eventsOf(own, mentor), 0)
     const event = foreignEvent({ mentorId: mentor })
-    const token = only(await own.rpc("pause_status_claim", { events: [event] }))["token"]
+    const token = only(await claimMany(own, [event]))["token"]
     assert.include(await complete(own, event.eventId, token), { outcome: "completed" })
     assert.strictEqual(await reconcile(), 0)
-    await own.rows("select pause_status.feed_by('outbox')")
+    await own.rows("select outbox.feed_by('pause-status', 'outbox')")
     assert.strictEqual(await reconcile(), 0)
     assert.lengthOf(await eventsOf(own, mentor), 1)
     await setStatus(own, mentor, "active")
@@ -95,7 +98,7 @@ describe("the reconciliation", () => {
   it("still finds what no trigger saw after outbox is declared once more", async () => {
     const mentor = await createMentor(own)
     await setUnseen(mentor, "paused")
-    await own.rows("select pause_status.feed_by('outbox')")
+    await own.rows("select outbox.feed_by('pause-status', 'outbox')")
     assert.strictEqual(await reconcile(), 1)
   })
 
@@ -104,19 +107,19 @@ describe("the reconciliation", () => {
     await setStatus(own, mentor, "paused", "active")
     for (const version of [1, 2]) await settle(own, (await eventOf(own, mentor, version)).event_id)
     const late = foreignEvent({ mentorId: mentor })
-    const token = only(await own.rpc("pause_status_claim", { events: [late] }))["token"]
+    const token = only(await claimMany(own, [late]))["token"]
     await complete(own, late.eventId, token)
     assert.strictEqual(await reconcile(), 0)
   })
 
   it("goes on without a mentor whose event cannot be written, and says which", async () => {
     const [bad, good] = [await createMentor(own), await createMentor(own)]
-    await own.rows(`alter table pause_status.webhook_queue add constraint not_this_one check (mentor_id <> '${bad}')`)
+    await own.rows(`alter table outbox.events add constraint not_this_one check (key <> '${bad}')`)
     for (const mentor of [bad, good]) await setUnseen(mentor, "paused")
     assert.strictEqual(await reconcile(), 1)
     assert.lengthOf(await eventsOf(own, good), 1)
     const { last_error } = await own.row<{ last_error: string }>(
-      "select last_error from pause_status.heartbeats where job = 'reconcile'"
+      "select last_error from outbox.heartbeats where job = 'reconcile'"
     )
     assert.include(last_error, bad)
   })
@@ -126,12 +129,12 @@ describe("the reconciliation", () => {
     await using writer = await own.connect()
     await writer.query("begin isolation level repeatable read")
     await writer.query("select from public.peer_mentor_profiles")
-    await own.rows("update pause_status.mentor_states set known_status = 'paused' where mentor_id = $1", [mentor])
+    await own.rows("update outbox.keys set known = jsonb_build_object('status', 'paused') where key = $1", [mentor])
     assert.strictEqual(await reconcile(), 1)
     await writer.query("update public.peer_mentor_profiles set status = 'paused' where id = $1", [mentor])
     await writer.query("commit")
     assert.lengthOf(await eventsOf(own, mentor), 1)
-    await own.rows("select pause_status.sweep()")
+    await own.rows("select outbox.sweep()")
     assert.deepStrictEqual(
       (await eventsOf(own, mentor)).map(({ version, transition }) => [version, transition]),
       [
@@ -146,8 +149,27 @@ describe("the reconciliation", () => {
       await query("insert into public.peer_mentor_profiles (status) values ('paused')")
     })
     assert.strictEqual(await reconcile(), 0)
-    const state = await own.row("select version::int, known_status from pause_status.mentor_states")
-    assert.deepStrictEqual(state, { version: 0, known_status: "paused" })
+    const state = await own.row("select version::int, known from outbox.keys")
+    assert.deepStrictEqual(state, { version: 0, known: { status: "paused" } })
+  })
+
+  it("takes the present state of a key with events whose state is gone, also where an insert is an event", async () => {
+    await own.rows(
+      `select outbox.watch(
+         topic => 'a-name', relation => 'public.coordinators', columns => '{name}', operations => '{INSERT, UPDATE}'
+       )`
+    )
+    await own.rows("insert into public.coordinators (name) values ('Ada')")
+    await own.rows("delete from outbox.keys where topic = 'a-name'")
+    assert.strictEqual(await reconcile(), 0)
+    await own.rows("update public.coordinators set name = 'Cleo'")
+    const queued = await own.rows(
+      "select type, version::int, record ->> 'name' as name from outbox.events order by version"
+    )
+    assert.deepStrictEqual(queued, [
+      { type: "INSERT", version: 1, name: "Ada" },
+      { type: "UPDATE", version: 2, name: "Cleo" }
+    ])
   })
 
   it("leaves a mentor alone whose newest event is an open dead letter, and after it was resolved too", async () => {
@@ -156,7 +178,7 @@ describe("the reconciliation", () => {
     const { event_id } = await eventOf(own, mentor)
     await bury(own, event_id)
     assert.strictEqual(await reconcile(), 0)
-    await own.rows("select pause_status.resolve($1, 'told by telephone')", [event_id])
+    await own.rows("select outbox.resolve($1, 'told by telephone')", [event_id])
     assert.strictEqual(await reconcile(), 0)
     await setUnseen(mentor, "active")
     assert.strictEqual(await reconcile(), 1)
@@ -190,14 +212,12 @@ describe("the reconciliation", () => {
     })
     const counts = await Promise.all(Array.from({ length: 4 }, reconcile))
     assert.strictEqual(counts.reduce((sum, count) => sum + count) + (await reconcile()), 40)
-    const { events } = await own.row<{ events: number }>(
-      "select count(*)::int as events from pause_status.webhook_queue"
-    )
+    const { events } = await own.row<{ events: number }>("select count(*)::int as events from outbox.events")
     assert.strictEqual(events, 40)
   })
 
   it("enqueues no more at once than the settings allow", async () => {
-    await own.rows("update pause_status.settings set reconcile_batch_size = 2")
+    await own.rows("update outbox.settings set reconcile_batch_size = 2")
     await own.rows("insert into public.peer_mentor_profiles (status) select 'active' from generate_series(1, 3)")
     await unseen(async (query) => {
       await query("update public.peer_mentor_profiles set status = 'paused'")

@@ -12,7 +12,8 @@ import {
   pausedEvents,
   setStatus,
   settle,
-  sweep
+  sweep,
+  claimMany
 } from "../../support/sql.ts"
 
 interface Table {
@@ -33,7 +34,7 @@ const tables = `
       where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''
     ) as columns
   from pg_class c
-  where c.relnamespace in ('public'::regnamespace, 'pause_status'::regnamespace) and c.relkind in ('r', 'p')
+  where c.relnamespace in ('public'::regnamespace, 'outbox'::regnamespace) and c.relkind in ('r', 'p')
   order by c.relnamespace::regnamespace::text, c.relname`
 
 /** pg_dump's order: by schema and name, but each table after those that it refers to. */
@@ -92,22 +93,24 @@ describe("a data-only restore into a migrated database", () => {
     await bury(old, await paused("dead"))
     const resolved = await paused("resolved")
     await bury(old, resolved)
-    await old.call("pause_status_resolve", { event_id: resolved })
+    await old.call("outbox_resolve", { topic: "pause-status", event_id: resolved })
     const erased = await paused("erased")
     await settle(old, erased)
-    await old.call("pause_status_erase", { event_id: erased })
+    await old.call("outbox_erase", { topic: "pause-status", event_id: erased })
     mentors["new"] = await createMentor(old)
-    await old.rpc("pause_status_claim", { events: [foreignEvent({ mentorId: mentors["new"] })] })
+    await claimMany(old, [foreignEvent({ mentorId: mentors["new"] })])
     const told = await pausedEvents(old, 3)
     await old.rows(`
       with c as (insert into public.coordinators (name) values ('Ada') returning id)
       insert into public.mentor_coordinators select p.id, c.id from public.peer_mentor_profiles p, c`)
     await old.rpc("pause_status_notify", { events: told })
-    await old.rows("select pause_status.recheck(array[$1::uuid], 'a column has another name')", [mentors["pending"]])
-    await old.rows("select pause_status.raise_alert('clock_skew', 2, 'correct the clock')")
-    await old.rows("select pause_status.beat('sweep', 'it failed')")
-    await old.rows("select pause_status.beat('reconcile')")
-    await old.rows("update pause_status.settings set lease_seconds = 45, max_attempts = 3, retention_days = 7")
+    await old.rows("select outbox.recheck('pause-status', array[$1], 'a column has another name')", [
+      mentors["pending"]
+    ])
+    await old.rows("select outbox.raise_alert('clock_skew', 2, 'correct the clock')")
+    await old.rows("select outbox.beat('sweep', 'it failed')")
+    await old.rows("select outbox.beat('reconcile')")
+    await old.rows("update outbox.settings set lease_seconds = 45, max_attempts = 3, retention_days = 7")
     return mentors
   }
 
@@ -119,7 +122,7 @@ describe("a data-only restore into a migrated database", () => {
       ).map(({ row }) => row)
     }
     // It names requests of another pg_net.
-    delete all["pause_status.deliveries"]
+    delete all["outbox.deliveries"]
     return all
   }
 
@@ -138,7 +141,7 @@ describe("a data-only restore into a migrated database", () => {
     async (role) => {
       const mentors = await fill()
       await restore(old, own, role)
-      const { reconciled } = await own.row<{ reconciled: number }>("select pause_status.reconcile() as reconciled")
+      const { reconciled } = await own.row<{ reconciled: number }>("select outbox.reconcile() as reconciled")
       assert.strictEqual(reconciled, 0)
       for (const [word, mentor] of Object.entries(mentors)) {
         const highest = Math.max(0, ...(await eventsOf(old, mentor)).map(({ version }) => version ?? 0))
@@ -154,10 +157,10 @@ describe("a data-only restore into a migrated database", () => {
   it("sends what was pending, and takes back what was being processed", async () => {
     const mentors = await fill()
     await restore(old, own)
-    await own.rows("update pause_status.webhook_queue set next_attempt_at = now() where isfinite(next_attempt_at)")
-    await own.rows("update pause_status.webhook_queue set lease_expires_at = now() where status = 'processing'")
+    await own.rows("update outbox.events set next_attempt_at = now() where isfinite(next_attempt_at)")
+    await own.rows("update outbox.events set lease_expires_at = now() where status = 'processing'")
     await sweep(own)
-    await own.rows("update pause_status.webhook_queue set next_attempt_at = now() where isfinite(next_attempt_at)")
+    await own.rows("update outbox.events set next_attempt_at = now() where isfinite(next_attempt_at)")
     assert.isAbove(await sweep(own), 0)
     for (const word of ["pending", "parked", "processing"]) {
       await settle(own, (await eventOf(own, mentors[word] ?? "")).event_id)
@@ -182,10 +185,8 @@ describe("a data-only restore into a migrated database", () => {
       "insert into net._http_response (id, status_code, content, created) values ($1, 400, '{}', clock_timestamp())",
       [request_id]
     )
-    await own.rows(
-      `update pause_status.webhook_queue set next_attempt_at = now(), last_dispatched_at = now() - interval '1 hour'`
-    )
-    await own.rows("update pause_status.deliveries set dispatched_at = now() - interval '1 hour'")
+    await own.rows(`update outbox.events set next_attempt_at = now(), last_dispatched_at = now() - interval '1 hour'`)
+    await own.rows("update outbox.deliveries set dispatched_at = now() - interval '1 hour'")
     await sweep(own)
     const { event_id, failures } = await eventOf(own, mentor)
     assert.strictEqual(failures, 1)
@@ -197,12 +198,12 @@ describe("a data-only restore into a migrated database", () => {
 
   it("brings alerts that are open there to a database where they are open, too", async () => {
     for (const database of [old, own]) {
-      await database.rows("select pause_status.raise_alert('clock_skew', $1, 'correct the clock')", [
+      await database.rows("select outbox.raise_alert('clock_skew', $1, 'correct the clock')", [
         database === old ? 2 : 1
       ])
     }
     await restore(old, own)
-    assert.deepStrictEqual(await own.rows("select kind, value::int from pause_status.alerts"), [
+    assert.deepStrictEqual(await own.rows("select kind, value::int from outbox.alerts"), [
       { kind: "clock_skew", value: 2 }
     ])
   })

@@ -12,8 +12,7 @@ describe("the handler's result for one event of several", () => {
   const eventId = randomUUID()
 
   const resultIn = async (content: string | null) =>
-    (await database.row<{ result: unknown }>("select pause_status.result_of($1, $2) as result", [content, eventId]))
-      .result
+    (await database.row<{ result: unknown }>("select outbox.result_of($1, $2) as result", [content, eventId])).result
 
   const answerOf = (...results: ReadonlyArray<unknown>) => JSON.stringify({ results })
 

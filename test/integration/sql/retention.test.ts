@@ -12,15 +12,15 @@ describe("retention", () => {
   afterAll(() => database?.[Symbol.asyncDispose]())
 
   const forget = async (): Promise<number> =>
-    (await own.row<{ deleted: number }>("select pause_status.forget_settled() as deleted")).deleted
+    (await own.row<{ deleted: number }>("select outbox.forget_settled() as deleted")).deleted
 
   const left = async () =>
     own.row<Record<string, number>>(
       `select
-         (select count(*)::int from pause_status.webhook_queue) as events,
-         (select count(*)::int from pause_status.dead_letter_queue) as letters,
-         (select count(*)::int from pause_status.webhook_attempts) as attempts,
-         (select count(*)::int from pause_status.orchestrations) as receipts`
+         (select count(*)::int from outbox.events) as events,
+         (select count(*)::int from outbox.dead_letters) as letters,
+         (select count(*)::int from outbox.attempts) as attempts,
+         (select count(*)::int from outbox.receipts) as receipts`
     )
 
   /** One event of each kind: completed, failed, failed and resolved, pending. */
@@ -31,20 +31,18 @@ describe("retention", () => {
     await settle(own, completed)
     await bury(own, failed)
     await bury(own, resolved)
-    await own.rows("select pause_status.resolve($1)", [resolved])
+    await own.rows("select outbox.resolve($1)", [resolved])
   }
 
   const age = async (days: number) => {
     await own.rows(
-      `update pause_status.webhook_queue
+      `update outbox.events
        set completed_at = completed_at - make_interval(days => $1), created_at = created_at - make_interval(days => $1)`,
       [days]
     )
-    await own.rows("update pause_status.dead_letter_queue set resolved_at = resolved_at - make_interval(days => $1)", [
-      days
-    ])
-    await own.rows("update pause_status.webhook_attempts set ended_at = ended_at - make_interval(days => $1)", [days])
-    await own.rows("update pause_status.orchestrations set created_at = created_at - make_interval(days => $1)", [days])
+    await own.rows("update outbox.dead_letters set resolved_at = resolved_at - make_interval(days => $1)", [days])
+    await own.rows("update outbox.attempts set ended_at = ended_at - make_interval(days => $1)", [days])
+    await own.rows("update outbox.receipts set created_at = created_at - make_interval(days => $1)", [days])
   }
 
   it("deletes nothing that is younger than the settings say", async () => {
@@ -64,7 +62,7 @@ describe("retention", () => {
   })
 
   it("deletes no more at once than the settings allow", async () => {
-    await own.rows("update pause_status.settings set retention_batch_size = 2, retention_days = 1")
+    await own.rows("update outbox.settings set retention_batch_size = 2, retention_days = 1")
     for (const { eventId } of await pausedEvents(own, 3)) await settle(own, eventId)
     await age(2)
     await forget()
@@ -79,20 +77,20 @@ describe("retention", () => {
   const lastError = async (): Promise<string | null> =>
     (
       await own.row<{ error: string | null }>(
-        "select last_error as error from pause_status.heartbeats where job = 'retention'"
+        "select last_error as error from outbox.heartbeats where job = 'retention'"
       )
     ).error
 
   it("deletes an alert by when it was closed, and no open one", async () => {
     const age = (days: number) => `now() - interval '${days} days'`
     await seed(
-      "pause_status.alerts",
+      "outbox.alerts",
       "kind, opened_at, closed_at, value, threshold, detail",
       `'unauthorized', ${age(50)}, closed_at, 1, 1, name
        from (values ('open', null), ('closed long ago', ${age(31)}), ('closed lately', ${age(29)})) v (name, closed_at)`
     )
     assert.strictEqual(await forget(), 1)
-    assert.deepStrictEqual(await own.rows("select detail from pause_status.alerts order by 1"), [
+    assert.deepStrictEqual(await own.rows("select detail from outbox.alerts order by 1"), [
       { detail: "closed lately" },
       { detail: "open" }
     ])
@@ -103,18 +101,18 @@ describe("retention", () => {
     await inState["acknowledged: it reached nobody"](own)
     await age(31)
     await forget()
-    assert.deepStrictEqual(await own.rows("select event_id from pause_status.webhook_queue"), [{ event_id: unreached }])
+    assert.deepStrictEqual(await own.rows("select event_id from outbox.events"), [{ event_id: unreached }])
   })
 
   it("deletes requests after a day, but none that the sweep still asks for", async () => {
     const [underWay] = await pausedEvents(own, 1)
-    await seed("pause_status.deliveries", "id, request_id", "gen_random_uuid(), n from generate_series(1, 3) n")
-    await seed("pause_status.deliveries", "id, error", "gen_random_uuid(), 'refused'")
-    await own.rows("update pause_status.deliveries set dispatched_at = now() - interval '25 hours'")
-    await seed("pause_status.deliveries", "id, request_id", "gen_random_uuid(), 4")
+    await seed("outbox.deliveries", "id, request_id", "gen_random_uuid(), n from generate_series(1, 3) n")
+    await seed("outbox.deliveries", "id, error", "gen_random_uuid(), 'refused'")
+    await own.rows("update outbox.deliveries set dispatched_at = now() - interval '25 hours'")
+    await seed("outbox.deliveries", "id, request_id", "gen_random_uuid(), 4")
     assert.strictEqual(await forget(), 3)
     const kept = await own.rows<{ id: string; why: string }>(
-      "select id, coalesce(error, request_id::text) as why from pause_status.deliveries"
+      "select id, coalesce(error, request_id::text) as why from outbox.deliveries"
     )
     assert.lengthOf(kept, 3)
     assert.include(
@@ -131,8 +129,8 @@ describe("retention", () => {
     const mentors = async () =>
       (
         await own.rows<{ id: string }>(
-          `select mentor_id as id from pause_status.mentor_states union
-           select mentor_id from pause_status.orchestrated_mentors`
+          `select key as id from outbox.keys union
+           select key from outbox.handled_keys`
         )
       ).map(({ id }) => id)
     const [settled = foreignEvent(), pending = foreignEvent()] = await pausedEvents(own, 2)
@@ -145,14 +143,14 @@ describe("retention", () => {
     await forget()
     assert.lengthOf(await mentors(), 3)
 
-    await own.call("pause_status_erase", { event_id: settled.eventId })
+    await own.call("outbox_erase", { topic: "pause-status", event_id: settled.eventId })
     await own.rpc("pause_status_notify", { events: [settled] })
     assert.include(await mentors(), settled.mentorId)
     assert.strictEqual(await forget(), 1)
     assert.sameMembers(await mentors(), [stays?.id ?? "", pending.mentorId])
 
     await own.rows("truncate public.peer_mentor_profiles cascade")
-    await own.rows("delete from pause_status.webhook_queue")
+    await own.rows("delete from outbox.events")
     assert.strictEqual(await forget(), 0)
     assert.lengthOf(await mentors(), 2)
   })
@@ -165,29 +163,26 @@ describe("retention", () => {
     await own.rows(
       `create function public.keep() returns trigger language plpgsql as
          $$begin if old.event_id = '${bad}' then raise exception 'not this one'; end if; return old; end$$;
-       create trigger keep before delete on pause_status.webhook_queue for each row execute function public.keep()`
+       create trigger keep before delete on outbox.events for each row execute function public.keep()`
     )
-    await own.rows("update pause_status.settings set retention_batch_size = 1")
-    await own.rows(
-      "update pause_status.webhook_queue set completed_at = completed_at - interval '1 day' where event_id = $1",
-      [bad]
-    )
+    await own.rows("update outbox.settings set retention_batch_size = 1")
+    await own.rows("update outbox.events set completed_at = completed_at - interval '1 day' where event_id = $1", [bad])
     for (const _ of old) await forget()
-    assert.deepStrictEqual(await own.rows("select event_id from pause_status.webhook_queue"), [{ event_id: bad }])
-    assert.strictEqual(await lastError(), `pause_status.webhook_queue ${bad}: not this one`)
+    assert.deepStrictEqual(await own.rows("select event_id from outbox.events"), [{ event_id: bad }])
+    assert.strictEqual(await lastError(), `outbox.events ${bad}: not this one`)
   })
 
   const broken = [
-    ["a column has another name", "alter table pause_status.webhook_queue rename completed_at to done_at"],
-    ["a value cannot be read", "alter table pause_status.webhook_queue alter completed_at type text"],
-    ["a table is gone", "drop table pause_status.orchestrations"],
+    ["a column has another name", "alter table outbox.events rename completed_at to done_at"],
+    ["a value cannot be read", "alter table outbox.events alter completed_at type text"],
+    ["a table is gone", "drop table outbox.receipts"],
     ["the profiles are gone", "drop table public.peer_mentor_profiles cascade"],
-    ["the settings are gone", "delete from pause_status.settings"]
+    ["the settings are gone", "delete from outbox.settings"]
   ] as const
   for (const [name, statement] of broken) {
     it(`goes on with its other parts when ${name}`, async () => {
-      await seed("pause_status.erased_events", "event_id, fingerprint", "gen_random_uuid(), pause_status.conceal('x')")
-      await own.rows("update pause_status.erased_events set erased_at = erased_at - interval '31 days'")
+      await seed("outbox.erased", "event_id, fingerprint", "gen_random_uuid(), outbox.conceal('x')")
+      await own.rows("update outbox.erased set erased_at = erased_at - interval '31 days'")
       await own.rows(statement)
       assert.strictEqual(await forget(), 1)
       if (!name.includes("settings")) assert.isString(await lastError())
@@ -196,24 +191,24 @@ describe("retention", () => {
 
   it("goes on with its other parts when a table is locked, and does not wait for it", async () => {
     await using admin = await own.connect("admin")
-    await seed("pause_status.erased_events", "event_id, fingerprint", "gen_random_uuid(), pause_status.conceal('x')")
-    await own.rows("update pause_status.erased_events set erased_at = erased_at - interval '31 days'")
+    await seed("outbox.erased", "event_id, fingerprint", "gen_random_uuid(), outbox.conceal('x')")
+    await own.rows("update outbox.erased set erased_at = erased_at - interval '31 days'")
     await everyKind()
     await age(31)
-    await own.rows("update pause_status.settings set retention_days = 32")
-    await own.rows("update pause_status.webhook_attempts set ended_at = ended_at - interval '2 days'")
-    await own.rows("update pause_status.erased_events set erased_at = erased_at - interval '2 days'")
+    await own.rows("update outbox.settings set retention_days = 32")
+    await own.rows("update outbox.attempts set ended_at = ended_at - interval '2 days'")
+    await own.rows("update outbox.erased set erased_at = erased_at - interval '2 days'")
     await admin.query(
-      `begin; lock table pause_status.webhook_attempts in share mode;
+      `begin; lock table outbox.attempts in share mode;
        lock table cron.job_run_details in access exclusive mode`
     )
     assert.strictEqual(await forget(), 1)
-    assert.include(await lastError(), "pause_status.webhook_attempts: canceling statement due to lock timeout")
+    assert.include(await lastError(), "outbox.attempts: canceling statement due to lock timeout")
     await admin.query("rollback")
   })
 
   describe("of what pg_cron keeps", () => {
-    const run = async (name: string, ended: string, started = ended, job = "pause-status-sweep", at = "0") => {
+    const run = async (name: string, ended: string, started = ended, job = "outbox-sweep", at = "0") => {
       await using admin = await own.connect("admin")
       await admin.query(
         `insert into cron.job_run_details (jobid, runid, status, return_message, start_time, end_time)
@@ -237,7 +232,7 @@ describe("retention", () => {
       await run("old", "8 days")
       await run("never ended", "", "8 days")
       await run("never began", "", "")
-      await run("last old one", "8 days", "8 days", "pause-status-watch")
+      await run("last old one", "8 days", "8 days", "outbox-watch")
       await run("somebody else's", "40 days", "40 days", "somebody-elses")
       await run("young", "6 days")
       await run("running", "", "1 minute")
@@ -257,8 +252,8 @@ describe("retention", () => {
     })
 
     it("goes on until it has caught up, for twenty batches at most", async () => {
-      await own.rows("update pause_status.settings set retention_batch_size = 2")
-      await run("old", "8 days", "8 days", "pause-status-sweep", "49")
+      await own.rows("update outbox.settings set retention_batch_size = 2")
+      await run("old", "8 days", "8 days", "outbox-sweep", "49")
       await forget()
       assert.deepStrictEqual(await runs(), { old: 10 })
       await forget()

@@ -1,5 +1,5 @@
 import { assert, describe, inject, it } from "vitest"
-import { foreignEvent } from "../../support/sql.ts"
+import { asClaim, foreignEvent } from "../../support/sql.ts"
 
 const call = async (name: string, args: object, key: string): Promise<{ status: number; body: unknown }> => {
   const response = await fetch(`${inject("stack").apiUrl}/rest/v1/rpc/${name}`, {
@@ -16,7 +16,7 @@ describe("the functions through the Data API", () => {
     const events = [foreignEvent(), foreignEvent()]
     const ids = events.map(({ eventId }) => eventId)
     const claimed = { outcome: "claimed", token: 1, attempt: 1, leaseSeconds: 30 }
-    assert.deepStrictEqual(await call("pause_status_claim", { events }, serviceKey), {
+    assert.deepStrictEqual(await call("outbox_claim", { events: events.map(asClaim) }, serviceKey), {
       status: 200,
       body: ids.map((eventId) => ({ eventId, ...claimed }))
     })
@@ -36,7 +36,7 @@ describe("the functions through the Data API", () => {
       { eventId: ids[0], token: 1, outcome: "completed", receipt: receipts[0], durationMs: 12.5 },
       { eventId: ids[1], token: 1, outcome: "released", kind: "transient", message: "refused", status: 503 }
     ]
-    const { body: settled } = await call("pause_status_settle", { settlements }, serviceKey)
+    const { body: settled } = await call("outbox_settle", { settlements, topic: "pause-status" }, serviceKey)
     assert.deepStrictEqual(settled, {
       settled: [
         { eventId: ids[0], outcome: "completed" },
@@ -44,7 +44,7 @@ describe("the functions through the Data API", () => {
       ],
       next: []
     })
-    const { body: again } = await call("pause_status_claim", { events }, serviceKey)
+    const { body: again } = await call("outbox_claim", { events: events.map(asClaim) }, serviceKey)
     assert.deepStrictEqual(again, [
       { eventId: ids[0], outcome: "completed", receipt: receipts[0] },
       { eventId: ids[1], ...claimed, token: 2, attempt: 2 }
@@ -52,13 +52,13 @@ describe("the functions through the Data API", () => {
   })
 
   it("answer 400 with SQLSTATE 22023 to malformed input", async () => {
-    const { status, body } = await call("pause_status_claim", { events: {} }, inject("stack").serviceKey)
+    const { status, body } = await call("outbox_claim", { events: {} }, inject("stack").serviceKey)
     assert.strictEqual(status, 400)
     assert.deepInclude(body, { code: "22023" })
   })
 
   it("are refused to the publishable key", async () => {
-    const { status, body } = await call("pause_status_claim", { events: {} }, inject("stack").publishableKey)
+    const { status, body } = await call("outbox_claim", { events: {} }, inject("stack").publishableKey)
     assert.strictEqual(status, 401)
     assert.deepInclude(body, { code: "42501" })
   })
@@ -69,7 +69,7 @@ describe("the functions through the Data API", () => {
       const headers = { apikey: serviceKey, authorization: `Bearer ${serviceKey}`, "accept-profile": profile }
       return (await fetch(`${apiUrl}/rest/v1/${path}`, { headers })).status
     }
-    assert.strictEqual(await reach("webhook_queue", "pause_status"), 406)
+    assert.strictEqual(await reach("events", "outbox"), 406)
     assert.strictEqual(await reach("notifications", "public"), 403)
   })
 })

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto"
 import { assert, beforeAll, describe, it } from "vitest"
-import { type Database, openDatabase, storeSecret } from "../../support/sql.ts"
+import { asClaim, type Database, foreignEvent, type GivenEvent, openDatabase, storeSecret } from "../../support/sql.ts"
 
 const SECRET = `whsec_${Buffer.from("a secret with s and s and s in it").toString("base64")}`
 const URL = "http://127.0.0.1:9/functions/v1/pause-status-webhook-handler"
@@ -75,30 +75,24 @@ const lifeIn = async (database: Database, settings: Readonly<Record<string, stri
     (
       await row(
         `select pg_catalog.jsonb_build_object(
-           'eventId', event_id, 'mentorId', mentor_id, 'transition', transition, 'oldStatus', old_status,
-           'newStatus', new_status, 'occurredAt', pause_status.payload_of(q) ->> 'timestamp', 'version', version,
-           'source', source
+           'eventId', event_id, 'mentorId', key,
+           'transition', case record ->> 'status' when 'paused' then 'PAUSE' else 'RESUME' end,
+           'oldStatus', old_record ->> 'status', 'newStatus', record ->> 'status',
+           'occurredAt', outbox.body(q) ->> 'timestamp', 'version', version, 'source', source
          ) as event
-         from pause_status.webhook_queue q where mentor_id = $1 and version = $2`,
+         from outbox.events q where key = $1 and version = $2`,
         [mentor, version]
       )
-    )["event"] as Readonly<Record<string, unknown>>
+    )["event"] as GivenEvent
   const events = [await eventOf(one, 1), await eventOf(other, 1)]
-  const stock = {
-    ...events[0],
-    eventId: randomUUID(),
-    mentorId: third,
-    source: "webhook",
-    occurredAt: "2020-11-22T10:00:00.123456+00:00",
-    version: undefined
-  }
+  const stock = foreignEvent({ mentorId: third, occurredAt: "2020-11-22T10:00:00.123456+00:00" })
   const answers: Array<unknown> = []
   const call = async (text: string, ...values: ReadonlyArray<unknown>) => {
     const { answer } = await row(`select ${text} as answer`, values)
     answers.push(answer)
     return answer as ReadonlyArray<Readonly<Record<string, unknown>>>
   }
-  const claims = await call("public.pause_status_claim($1)", JSON.stringify([...events, stock]))
+  const claims = await call("public.outbox_claim($1)", JSON.stringify([...events, stock].map(asClaim)))
   await call("public.pause_status_notify($1)", JSON.stringify(events))
   const settlements = [
     { outcome: "completed", receipt: { notified: 1 } },
@@ -107,56 +101,56 @@ const lifeIn = async (database: Database, settings: Readonly<Record<string, stri
   ].map((settlement, place) =>
     Object.assign(settlement, { eventId: claims[place]?.["eventId"], token: claims[place]?.["token"] })
   )
-  await call("public.pause_status_settle($1, 10)", JSON.stringify(settlements))
-  await call("public.pause_status_redrive($1, false, false)", events[1]?.["eventId"])
+  await call("public.outbox_settle($1, 'pause-status', 10)", JSON.stringify(settlements))
+  await call("public.outbox_redrive('pause-status', $1, false, false)", events[1]?.eventId)
   await call(
-    "public.pause_status_list_events($1)",
-    JSON.stringify({ limit: 5, mentorId: one, occurredFrom: "2020-01-01T00:00:00Z" })
+    "public.outbox_list_events($1)",
+    JSON.stringify({ topic: "pause-status", limit: 5, key: one, occurredFrom: "2020-01-01T00:00:00Z" })
   )
-  await call("public.pause_status_get_event($1, null)", events[0]?.["eventId"])
+  await call("public.outbox_get_event('pause-status', $1, null)", events[0]?.eventId)
   await client.query("alter table public.peer_mentor_profiles disable trigger user")
   await client.query("update public.peer_mentor_profiles set status = 'paused' where id = $1", [third])
   await client.query("alter table public.peer_mentor_profiles enable trigger user")
-  await call("pause_status.reconcile()")
-  await client.query("update pause_status.webhook_queue set next_attempt_at = now() where next_attempt_at < 'infinity'")
-  await call("pause_status.sweep()")
-  await call("pause_status.watch()")
-  await call("public.pause_status_erase($1)", events[0]?.["eventId"])
+  await call("outbox.reconcile()")
+  await client.query("update outbox.events set next_attempt_at = now() where next_attempt_at < 'infinity'")
+  await call("outbox.sweep()")
+  await call("outbox.watch()")
+  await call("public.outbox_erase('pause-status', $1)", events[0]?.eventId)
 
   await client.query("reset all")
   const tables = await row(
     `select
        (select jsonb_agg(to_jsonb(q))
-        from pause_status.webhook_queue q) as events,
-       (select jsonb_agg(to_jsonb(a)) from pause_status.webhook_attempts a) as attempts,
-       (select jsonb_agg(to_jsonb(d)) from pause_status.dead_letter_queue d) as letters,
-       (select jsonb_agg(to_jsonb(s)) from pause_status.mentor_states s) as states,
-       (select jsonb_agg(a.kind) from pause_status.alerts a) as alerts,
-       (select jsonb_agg(h.last_error) from pause_status.heartbeats h) as errors`
+        from outbox.events q) as events,
+       (select jsonb_agg(to_jsonb(a)) from outbox.attempts a) as attempts,
+       (select jsonb_agg(to_jsonb(d)) from outbox.dead_letters d) as letters,
+       (select jsonb_agg(to_jsonb(s)) from outbox.keys s) as states,
+       (select jsonb_agg(a.kind) from outbox.alerts a) as alerts,
+       (select jsonb_agg(h.last_error) from outbox.heartbeats h) as errors`
   )
   const { rows: requests } = await client.query<{ url: string; valid: boolean; body: unknown }>(
     `select r.url, convert_from(r.body, 'UTF8')::jsonb as body,
-       r.headers ->> 'webhook-signature' = pause_status.sign(
+       r.headers ->> 'webhook-signature' = outbox.sign(
          r.headers ->> 'webhook-id', (r.headers ->> 'webhook-timestamp')::bigint, convert_from(r.body, 'UTF8'), $1
        ) as valid
      from net.http_request_queue r order by r.id`,
     [SECRET]
   )
   const names = new Map<string, string>([one, other, third].map((mentor, place) => [mentor, `mentor ${place + 1}`]))
-  const { rows: queue } = await client.query<{ event_id: string; mentor_id: string; version: string; source: string }>(
-    "select event_id, mentor_id, version, source from pause_status.webhook_queue"
+  const { rows: queue } = await client.query<{ event_id: string; key: string; version: string; source: string }>(
+    "select event_id, key, version, source from outbox.events"
   )
-  names.set(String(events[0]?.["eventId"]), "the erased event")
-  for (const { event_id, mentor_id, source, version } of queue) {
-    names.set(event_id, `event ${version} of ${names.get(mentor_id)}, ${source}`)
+  names.set(String(events[0]?.eventId), "the erased event")
+  for (const { event_id, key, source, version } of queue) {
+    names.set(event_id, `event ${version} of ${names.get(key)}, ${source}`)
   }
   return comparable({ answers, tables, requests }, names)
 }
 
 const lifeWith = async (settings: Readonly<Record<string, string>>): Promise<unknown> => {
   await using database = await openDatabase()
-  await storeSecret(database, "pause_status_function_url", URL)
-  await storeSecret(database, "pause_status_webhook_secret", SECRET)
+  await storeSecret(database, "outbox_function_url", URL)
+  await storeSecret(database, "outbox_webhook_secret", SECRET)
   await database.rows("insert into public.coordinators (name) values ('Ada')")
   // Awaited, or the database would be dropped meanwhile.
   return await lifeIn(database, settings)

@@ -11,7 +11,6 @@ import {
   expireLease,
   failureOf,
   foreignEvent,
-  givenEvent,
   historyOf,
   openReadyDatabase,
   pausedEvents,
@@ -209,14 +208,18 @@ describe("settling events", () => {
       )
     }
 
-    it("hands back the mentor's next event, already claimed, as the handler makes it of a delivery", async () => {
+    it("hands back the mentor's next event, already claimed, as a delivery of it says it", async () => {
       const { mentor, eventId } = await queued()
       await setStatus(database, mentor, "active", "paused")
       const second = await eventOf(database, mentor, 2)
       const { next } = await completedWith([{ eventId }], 5)
-      const mine = next.filter(({ event }) => event.mentorId === mentor)
+      const mine = next.filter(({ payload }) => payload.record.id === mentor)
       assert.lengthOf(mine, 1)
-      assert.deepStrictEqual(mine[0]?.event, await givenEvent(database, second.event_id))
+      const { body } = await database.row<{ body: unknown }>(
+        "select outbox.body(q) as body from outbox.events q where event_id = $1",
+        [second.event_id]
+      )
+      assert.deepStrictEqual<unknown>(mine[0]?.payload, body)
       assert.include(await eventOf(database, mentor, 2), { status: "processing" })
       const { settled } = await settleAll(
         database,
@@ -228,24 +231,22 @@ describe("settling events", () => {
 
     it("hands back what else is due, in whole order, and nothing that another holds", async () => {
       await using own = await openReadyDatabase()
-      await own.rows("update pause_status.settings set events_per_request = 2")
+      await own.rows("update outbox.settings set events_per_request = 2")
       const events = await pausedEvents(own, 16)
       const first = events[0]
       if (first === undefined) throw new Error("no event")
-      const due = await own.rows<{ event_id: string }>(
-        "select event_id from pause_status.webhook_queue where delivery_id is null"
-      )
+      const due = await own.rows<{ event_id: string }>("select event_id from outbox.events where delivery_id is null")
       assert.lengthOf(due, 6)
       await using hanging = await own.connect()
       await hanging.query("begin")
-      await hanging.query("select from pause_status.webhook_queue where event_id = $1 for update", [due[0]?.event_id])
+      await hanging.query("select from outbox.events where event_id = $1 for update", [due[0]?.event_id])
       const token = await claim(own, first.eventId)
       const settlement = { eventId: first.eventId, token, outcome: "completed", receipt: {} }
       const { next } = await settleAll(own, [settlement], 4)
       await hanging.query("rollback")
       assert.lengthOf(next, 4)
       const ids = due.slice(1).map(({ event_id }) => event_id)
-      for (const { event } of next) assert.include(ids, event.eventId)
+      for (const { payload } of next) assert.include(ids, payload.event_id)
     })
 
     it("leaves an event alone that waits for a retry of its own", async () => {
@@ -253,14 +254,14 @@ describe("settling events", () => {
       await setStatus(database, mentor, "active")
       const second = await eventOf(database, mentor, 2)
       await database.rows(
-        `update pause_status.webhook_queue set failures = 1, first_failed_at = now(), last_failed_at = now(),
+        `update outbox.events set failures = 1, first_failed_at = now(), last_failed_at = now(),
            delivery_id = null, next_attempt_at = now() + interval '1 minute'
          where event_id = $1`,
         [second.event_id]
       )
       const { next } = await completedWith([{ eventId }], 50)
       assert.notInclude(
-        next.map(({ event }) => event.eventId),
+        next.map(({ payload }) => payload.event_id),
         second.event_id
       )
     })
@@ -289,7 +290,7 @@ describe("settling events", () => {
   })
 
   it("refuses anything but an array", async () => {
-    const failure = await failureOf(database.rpc("pause_status_settle", { settlements: {} }))
+    const failure = await failureOf(database.rpc("outbox_settle", { settlements: {} }))
     assert.include(failure, "22023: settlements must be a JSON array")
     assert.include(await settleWith(database, good), { outcome: "stale" })
   })

@@ -27,7 +27,7 @@ describe("the sweep", () => {
     own = await openReadyDatabase()
   })
   beforeEach(async () => {
-    await own.rows("delete from pause_status.webhook_queue")
+    await own.rows("delete from outbox.events")
     await own.rows("delete from net.http_request_queue")
   })
   afterAll(() => own[Symbol.asyncDispose]())
@@ -99,14 +99,14 @@ describe("the sweep", () => {
       sent.reduce((sum, count) => sum + count, 0),
       30
     )
-    const attempts = await own.rows("select distinct attempts from pause_status.webhook_queue")
+    const attempts = await own.rows("select distinct attempts from outbox.events")
     assert.deepStrictEqual(attempts, [{ attempts: 2 }])
   })
 
   it("sends no more at once than the settings allow, and less while pg_net is behind", async () => {
     for (let count = 0; count < 5; count += 1) await makeDue(own, (await eventOf(own, await pausedMentor())).event_id)
     await emptyNet(own)
-    await own.rows("update pause_status.settings set sweep_batch_size = 3, events_per_request = 2")
+    await own.rows("update outbox.settings set sweep_batch_size = 3, events_per_request = 2")
     assert.strictEqual(await sweep(own), 3)
     assert.strictEqual(await sweep(own), 1)
     assert.strictEqual(await sweep(own), 1)
@@ -138,8 +138,8 @@ describe("the sweep", () => {
     const mentors = [await pausedMentor(), await pausedMentor()]
     for (const mentor of mentors) await makeDue(own, (await eventOf(own, mentor)).event_id)
     assert.strictEqual(await sweep(own), 0)
-    await storeSecret(own, "pause_status_function_url", functionUrl)
-    await storeSecret(own, "pause_status_webhook_secret", newSecret())
+    await storeSecret(own, "outbox_function_url", functionUrl)
+    await storeSecret(own, "outbox_webhook_secret", newSecret())
     for (const mentor of mentors) await makeDue(own, (await eventOf(own, mentor)).event_id)
     assert.strictEqual(await sweep(own), 2)
   })
@@ -147,11 +147,11 @@ describe("the sweep", () => {
   it("is scheduled once, like the other work", async () => {
     const jobs = await own.rows("select jobname, schedule, command from cron.job order by jobname")
     assert.deepStrictEqual(jobs, [
-      { jobname: "pause-status-direct", schedule: "5 seconds", command: "select pause_status.send_directly()" },
-      { jobname: "pause-status-reconcile", schedule: "*/5 * * * *", command: "select pause_status.reconcile()" },
-      { jobname: "pause-status-retention", schedule: "*/10 * * * *", command: "select pause_status.forget_settled()" },
-      { jobname: "pause-status-sweep", schedule: "5 seconds", command: "select pause_status.sweep()" },
-      { jobname: "pause-status-watch", schedule: "* * * * *", command: "select pause_status.watch()" }
+      { jobname: "outbox-direct", schedule: "5 seconds", command: "select outbox.send_directly()" },
+      { jobname: "outbox-reconcile", schedule: "*/5 * * * *", command: "select outbox.reconcile()" },
+      { jobname: "outbox-retention", schedule: "*/10 * * * *", command: "select outbox.forget_settled()" },
+      { jobname: "outbox-sweep", schedule: "5 seconds", command: "select outbox.sweep()" },
+      { jobname: "outbox-watch", schedule: "* * * * *", command: "select outbox.watch()" }
     ])
   })
 
@@ -159,7 +159,7 @@ describe("the sweep", () => {
     const delays = await own.rows<{ attempt: number; low: number; high: number; different: number }>(
       `select attempt, min(delay) as low, max(delay) as high, count(distinct delay)::int as different
        from (
-         select attempt, extract(epoch from pause_status.backoff(attempt))::float8 as delay
+         select attempt, extract(epoch from outbox.backoff(attempt))::float8 as delay
          from unnest(array[0, 1, 2, 4, 20, 2000000000]) as attempt, generate_series(1, 50)
        ) as sample
        group by attempt order by attempt`
@@ -206,16 +206,16 @@ describe("the sweep", () => {
     await claim(own, event_id)
     await expireLease(own, event_id)
     const { definition } = await own.row<{ definition: string }>(
-      "select pg_get_functiondef('pause_status.undo_future'::regproc) as definition"
+      "select pg_get_functiondef('outbox.undo_future'::regproc) as definition"
     )
-    await own.rows(`create or replace function pause_status.undo_future() returns integer language plpgsql
+    await own.rows(`create or replace function outbox.undo_future() returns integer language plpgsql
       set search_path = pg_catalog, pg_temp as $$ begin raise 'broken'; end $$`)
     await sweep(own)
     assert.include(await eventOf(own, mentor), { status: "pending", failures: 1 })
     const problem = () =>
       own.row(
         `select last_error like '%undo_future%broken%' as said, last_at - failed_at < interval '1 millisecond' as now
-         from pause_status.heartbeats where job = 'sweep'`
+         from outbox.heartbeats where job = 'sweep'`
       )
     assert.deepStrictEqual(await problem(), { said: true, now: true })
     await own.rows(definition)
@@ -228,11 +228,11 @@ describe("the sweep", () => {
     const events = [await eventOf(own, waiting), await eventOf(own, claimed)]
     await claim(own, events[1]?.event_id ?? "")
     await own.rows(
-      `update pause_status.webhook_queue
+      `update outbox.events
        set next_attempt_at = next_attempt_at + interval '5 hours', lease_expires_at = lease_expires_at + interval '5 hours',
          first_failed_at = now() + interval '5 hours', last_failed_at = now() + interval '5 hours'`
     )
-    await own.rows("update pause_status.webhook_queue set delivery_id = null where status = 'pending'")
+    await own.rows("update outbox.events set delivery_id = null where status = 'pending'")
     await emptyNet(own)
     await sweep(own)
     await sweep(own)

@@ -4,6 +4,7 @@ import type { Client } from "pg"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { betrayedBy, castShadows } from "../../support/shadows.ts"
 import {
+  asClaim,
   claim,
   createMentor,
   type Database,
@@ -17,6 +18,8 @@ import {
   setStatus,
   storeSecret
 } from "../../support/sql.ts"
+
+const topic = "pause-status"
 
 /** A login role that may only read and write profiles, and the two that the Data API knows. */
 const roles = ["a writer", "authenticated", "service_role"] as const
@@ -40,8 +43,8 @@ describe("names that a session shadows in pg_temp", () => {
     for (const way of ["ours", "empty"] as const) {
       const database = (databases[way] = await openDatabase({ migrate: false }))
       await database.migrate(ways[way])
-      await storeSecret(database, "pause_status_function_url", functionUrl)
-      await storeSecret(database, "pause_status_webhook_secret", newSecret())
+      await storeSecret(database, "outbox_function_url", functionUrl)
+      await storeSecret(database, "outbox_webhook_secret", newSecret())
       await using admin = await database.connect("admin")
       if (way === "ours") await admin.query(`create role ${login} login password '${password}'`)
       await admin.query(`
@@ -96,15 +99,15 @@ describe("names that a session shadows in pg_temp", () => {
     const token = await claim(database, claimed)
     const settlement = { eventId: claimed, token, outcome: "completed", receipt: {} }
     return [
-      ["select public.pause_status_claim($1)", [JSON.stringify([event])]],
+      ["select public.outbox_claim($1)", [JSON.stringify([asClaim(event)])]],
       ["select public.pause_status_notify($1)", [JSON.stringify([event])]],
-      ["select public.pause_status_settle($1, 10)", [JSON.stringify([settlement])]],
-      ["select public.pause_status_list_events($1)", [JSON.stringify({ limit: 5, mentorId: one })]],
-      ["select public.pause_status_get_event($1, null)", [event.eventId]],
-      ["select public.pause_status_redrive($1, true, true)", [claimed]],
-      ["select public.pause_status_resolve($1, 'told', true)", [claimed]],
-      ["select public.pause_status_erase($1)", [claimed]],
-      ["select public.pause_status_health()", []]
+      ["select public.outbox_settle($1, $2, 10)", [JSON.stringify([settlement]), topic]],
+      ["select public.outbox_list_events($1)", [JSON.stringify({ topic, limit: 5, key: one, userId: other })]],
+      ["select public.outbox_get_event($1, $2, $2)", [topic, event.eventId]],
+      ["select public.outbox_redrive($1, $2, true, true)", [topic, claimed]],
+      ["select public.outbox_resolve($1, $2, 'told', true)", [topic, claimed]],
+      ["select public.outbox_erase($1, $2)", [topic, claimed]],
+      ["select public.outbox_health()", []]
     ] as const
   }
 
@@ -137,7 +140,7 @@ describe("names that a session shadows in pg_temp", () => {
     const loose = await databaseOf("ours").rows(
       `select p.oid::regprocedure::text, p.proconfig
        from pg_proc p join pg_namespace n on n.oid = p.pronamespace
-       where (n.nspname = 'pause_status' or n.nspname = 'public'
+       where (n.nspname = 'outbox' or n.nspname = 'public'
            or p.oid in (select t.tgfoid from pg_trigger t where not t.tgisinternal))
          and (select array_agg(s) from unnest(p.proconfig) s where s like 'search_path=%') is distinct from array[$1]`,
       [PATH]

@@ -37,7 +37,7 @@ describe("a delivery that nobody claimed", () => {
     await own.rows(
       `insert into net._http_response (id, status_code, content, headers, error_msg, timed_out, created)
        select d.request_id, $2, $3, $4, $5, false, coalesce($6::timestamptz, now())
-       from pause_status.webhook_queue q join pause_status.deliveries d on d.id = q.delivery_id
+       from outbox.events q join outbox.deliveries d on d.id = q.delivery_id
        where q.event_id = $1`,
       [event.eventId, status, content, headers, error, created]
     )
@@ -46,7 +46,7 @@ describe("a delivery that nobody claimed", () => {
   const timeOut = async (): Promise<number> => {
     await emptyNet(own)
     await own.rows(
-      `update pause_status.webhook_queue set next_attempt_at = now()
+      `update outbox.events set next_attempt_at = now()
        where status = 'pending' and delivery_id is not null`
     )
     return sweep(own)
@@ -62,7 +62,7 @@ describe("a delivery that nobody claimed", () => {
 
   const lettersOf = (event: GivenEvent) =>
     own.rows<{ reason: string; last_error: string; attempts: number; resolution: string | null }>(
-      `select reason, last_error, attempts, resolution from pause_status.dead_letter_queue
+      `select reason, last_error, attempts, resolution from outbox.dead_letters
        where event_id = $1 order by created_at`,
       [event.eventId]
     )
@@ -100,7 +100,7 @@ describe("a delivery that nobody claimed", () => {
   it.for([400, 422])(
     "and is answered %i each time is given up when others were completed meanwhile",
     async (status) => {
-      await own.rows("update pause_status.settings set max_attempts = 3")
+      await own.rows("update outbox.settings set max_attempts = 3")
       const event = await one()
       for (let failures = 0; failures < 3; failures += 1) {
         if (failures > 0) await makeDue(own, event.eventId)
@@ -119,7 +119,7 @@ describe("a delivery that nobody claimed", () => {
   )
 
   it("in a batch is judged by its own entry in the answer only, and travels with fewer next time", async () => {
-    await own.rows("update pause_status.settings set events_per_request = 2")
+    await own.rows("update outbox.settings set events_per_request = 2")
     const events = await pausedEvents(own, 2)
     const [good, bad] = events
     if (good === undefined || bad === undefined) throw new Error("two events were expected")
@@ -135,7 +135,7 @@ describe("a delivery that nobody claimed", () => {
       [200, 422].map((http_status) => ({ outcome: "unacknowledged", http_status }))
     )
     assert.include(attempts[1]?.error, "payload_mismatch")
-    await own.rows("update pause_status.webhook_queue set next_attempt_at = now()")
+    await own.rows("update outbox.events set next_attempt_at = now()")
     await sweep(own)
     const requests = await own.rows<{ id: string }>("select headers ->> 'webhook-id' as id from net.http_request_queue")
     assert.sameMembers(
@@ -182,8 +182,8 @@ describe("a delivery that nobody claimed", () => {
     const state = await stateOf(event)
     assert.include(state, { status: "pending", failures: 1 })
     assert.match(state.last_error ?? "", /^transient: unauthorized: .*WEBHOOK_SECRETS/)
-    await own.rows("select pause_status.watch()")
-    const alerts = await own.rows("select kind from pause_status.alerts where closed_at is null")
+    await own.rows("select outbox.watch()")
+    const alerts = await own.rows("select kind from outbox.alerts where closed_at is null")
     assert.deepInclude(alerts, { kind: "unauthorized" })
   })
 
@@ -248,11 +248,11 @@ describe("a delivery that nobody claimed", () => {
 
   it("is signed again when pg_net kept it until its signature was old: sent or not, nothing is counted", async () => {
     const [kept, sent] = [await one(), await one()]
-    await own.rows("update pause_status.deliveries set dispatched_at = dispatched_at - interval '10 minutes'")
+    await own.rows("update outbox.deliveries set dispatched_at = dispatched_at - interval '10 minutes'")
     await answered(sent, { status: 401, content: '{"code":"stale_signature","skewSeconds":600}' })
     await own.rows("delete from net.http_request_queue where id = (select max(id) from net.http_request_queue)")
     const before = await own.rows<{ id: string }>("select id from net.http_request_queue")
-    await own.rows("update pause_status.webhook_queue set next_attempt_at = now()")
+    await own.rows("update outbox.events set next_attempt_at = now()")
     assert.strictEqual(await sweep(own), 2)
     for (const event of [kept, sent]) {
       assert.include(await stateOf(event), { status: "pending", failures: 0, attempts: 1 })
@@ -276,20 +276,18 @@ describe("a delivery that nobody claimed", () => {
     const state = await stateOf(event)
     assert.include(state, { status: "pending", failures: 1 })
     assert.match(state.last_error ?? "", /^transient: clock skew: /)
-    const alerts = await own.rows("select kind from pause_status.alerts where closed_at is null")
+    const alerts = await own.rows("select kind from outbox.alerts where closed_at is null")
     assert.deepStrictEqual(alerts, [{ kind: "clock_skew" }])
   })
 
   it("is a dead letter after as many failures as the settings allow, with the last answer as its reason", async () => {
-    await own.rows("update pause_status.settings set max_attempts = 3, retry_for_seconds = 0")
+    await own.rows("update outbox.settings set max_attempts = 3, retry_for_seconds = 0")
     const event = await one()
     for (let failures = 1; failures <= 3; failures += 1) {
       assert.include(await stateOf(event), { status: "pending", failures: failures - 1, attempts: failures })
       await answered(event, { status: 500 + failures, content: "trouble" })
-      await own.rows(
-        "update pause_status.webhook_queue set last_dispatched_at = last_dispatched_at - interval '1 hour'"
-      )
-      await own.rows("update pause_status.deliveries set dispatched_at = dispatched_at - interval '1 hour'")
+      await own.rows("update outbox.events set last_dispatched_at = last_dispatched_at - interval '1 hour'")
+      await own.rows("update outbox.deliveries set dispatched_at = dispatched_at - interval '1 hour'")
       await timeOut()
     }
     assert.include(await stateOf(event), { status: "failed", failures: 3, attempts: 3 })
@@ -299,7 +297,7 @@ describe("a delivery that nobody claimed", () => {
   })
 
   it("does not hold up its successor once it is a dead letter", async () => {
-    await own.rows("update pause_status.settings set max_attempts = 1, retry_for_seconds = 0")
+    await own.rows("update outbox.settings set max_attempts = 1, retry_for_seconds = 0")
     const mentor = await createMentor(own)
     await setStatus(own, mentor, "paused", "active")
     assert.strictEqual(await timeOut(), 1)

@@ -55,7 +55,7 @@ describe("updated_at of the profiles", () => {
     const mentor = await createMentor(own)
     await own.rows(statement)
     await change(mentor, "status = 'paused'", own)
-    assert.lengthOf(await own.rows("select from pause_status.webhook_queue"), 1)
+    assert.lengthOf(await own.rows("select from outbox.events"), 1)
   })
 
   it("is left alone in a table that was there before", async () => {

@@ -29,26 +29,26 @@ const valueOf = async (client: Client, text: string, values: ReadonlyArray<unkno
 /** What was sent, as the handler makes an event of it. */
 const EVENT = `
   select jsonb_build_object(
-    'eventId', body -> 'event_id', 'mentorId', body -> 'record' -> 'id', 'transition', 'PAUSE', 'oldStatus', 'active',
-    'newStatus', 'paused', 'occurredAt', body -> 'timestamp', 'version', body -> 'version', 'source', 'outbox'
+    'eventId', body -> 'event_id', 'topic', body -> 'topic', 'key', body -> 'record' -> 'id', 'record', body -> 'record',
+    'oldRecord', body -> 'old_record', 'mentorId', body -> 'record' -> 'id', 'transition', 'PAUSE',
+    'oldStatus', body -> 'old_record' -> 'status', 'newStatus', body -> 'record' -> 'status',
+    'occurredAt', body -> 'timestamp', 'version', body -> 'version', 'source', 'outbox'
   ) as value
   from (select convert_from(body, 'utf8')::jsonb as body from net.http_request_queue) as request`
 
 /** One pause, from the change to its end, and everything that runs beside it. */
 const walk = async (client: Client): Promise<void> => {
-  await client.query("select vault.create_secret($1, 'pause_status_webhook_secret')", [newSecret()])
-  await client.query("select vault.create_secret($1, 'pause_status_function_url')", [functionUrl])
+  await client.query("select vault.create_secret($1, 'outbox_webhook_secret')", [newSecret()])
+  await client.query("select vault.create_secret($1, 'outbox_function_url')", [functionUrl])
   const mentor = randomUUID()
   await client.query("insert into public.peer_mentor_profiles (id) values ($1)", [mentor])
   const coordinator = await valueOf(client, "insert into public.coordinators default values returning id as value")
   await client.query("insert into public.mentor_coordinators values ($1, $2)", [mentor, coordinator])
   await client.query("update public.peer_mentor_profiles set status = 'paused' where id = $1", [mentor])
   const event = await valueOf(client, EVENT)
-  const claims: unknown = await valueOf(
-    client,
-    "select public.pause_status_claim(jsonb_build_array($1::jsonb)) as value",
-    [event]
-  )
+  const claims: unknown = await valueOf(client, "select public.outbox_claim(jsonb_build_array($1::jsonb)) as value", [
+    event
+  ])
   assert.deepPropertyVal((claims as ReadonlyArray<object>)[0] ?? {}, "outcome", "claimed")
   const answers = await valueOf(client, "select public.pause_status_notify(jsonb_build_array($1::jsonb)) as value", [
     event
@@ -62,18 +62,20 @@ const walk = async (client: Client): Promise<void> => {
   ])
   const settled = await valueOf(
     client,
-    `select public.pause_status_settle(jsonb_build_array(jsonb_build_object(
+    `select public.outbox_settle(jsonb_build_array(jsonb_build_object(
        'eventId', $1::jsonb -> 'eventId', 'token', $2::jsonb -> 0 -> 'token', 'outcome', 'completed',
        'receipt', $3::jsonb -> 0 -> 'receipt'
-     ))) -> 'settled' -> 0 ->> 'outcome' as value`,
+     )), 'pause-status') -> 'settled' -> 0 ->> 'outcome' as value`,
     [event, JSON.stringify(claims), JSON.stringify(answers)]
   )
   assert.strictEqual(settled, "completed")
-  await client.query("select pause_status.sweep(), pause_status.reconcile(), pause_status.watch()")
-  await client.query("select public.pause_status_health(), public.pause_status_list_events('{\"limit\": 10}')")
-  const rows = await client.query("select status, failures, last_error from pause_status.webhook_queue")
+  await client.query("select outbox.sweep(), outbox.reconcile(), outbox.watch()")
+  await client.query(
+    'select public.outbox_health(), public.outbox_list_events(\'{"topic": "pause-status", "limit": 10}\')'
+  )
+  const rows = await client.query("select status, failures, last_error from outbox.events")
   assert.deepStrictEqual(rows.rows, [{ status: "completed", failures: 0, last_error: null }])
-  const failed = await client.query("select job, last_error from pause_status.heartbeats where last_error is not null")
+  const failed = await client.query("select job, last_error from outbox.heartbeats where last_error is not null")
   assert.deepStrictEqual(failed.rows, [])
 }
 

@@ -8,7 +8,8 @@ import {
   pausedEvents,
   release,
   settle,
-  sweep
+  sweep,
+  claimMany
 } from "../../support/sql.ts"
 
 describe("the watchdog", () => {
@@ -20,18 +21,18 @@ describe("the watchdog", () => {
   })
   afterAll(() => database?.[Symbol.asyncDispose]())
 
-  const watch = () => own.rows("select pause_status.watch()")
+  const watch = () => own.rows("select outbox.watch()")
 
   const openAlerts = async () =>
-    (
-      await own.rows<{ kind: string }>("select kind from pause_status.alerts where closed_at is null order by kind")
-    ).map(({ kind }) => kind)
+    (await own.rows<{ kind: string }>("select kind from outbox.alerts where closed_at is null order by kind")).map(
+      ({ kind }) => kind
+    )
 
-  const health = () => own.row<Record<string, unknown>>("select * from pause_status.health")
+  const health = () => own.row<Record<string, unknown>>("select * from outbox.health")
 
   const [minutes, hours] = [60, 3600]
   const grow = (column: string, seconds: number) =>
-    own.rows(`update pause_status.webhook_queue set ${column} = ${column} - make_interval(secs => $1)`, [seconds])
+    own.rows(`update outbox.events set ${column} = ${column} - make_interval(secs => $1)`, [seconds])
 
   it("has nothing to say about a system in which all is well", async () => {
     for (const { eventId } of await pausedEvents(own, 3)) await settle(own, eventId)
@@ -47,7 +48,7 @@ describe("the watchdog", () => {
     await grow("created_at", 10 * minutes)
     await watch()
     const [alert, ...more] = await own.rows<{ kind: string; value: string; threshold: string; closed_at: unknown }>(
-      "select kind, value, threshold, closed_at from pause_status.alerts"
+      "select kind, value, threshold, closed_at from outbox.alerts"
     )
     assert.lengthOf(more, 0)
     assert.include(alert, { kind: "oldest_unnotified", threshold: "300", closed_at: null })
@@ -58,12 +59,12 @@ describe("the watchdog", () => {
     await pausedEvents(own, 1)
     await grow("created_at", 10 * minutes)
     await watch()
-    const { alerts } = await own.row<{ alerts: number }>("select count(*)::int as alerts from pause_status.alerts")
+    const { alerts } = await own.row<{ alerts: number }>("select count(*)::int as alerts from outbox.alerts")
     assert.strictEqual(alerts, 2)
   })
 
   it("does not wait for what somebody else sends", async () => {
-    await own.rpc("pause_status_claim", { events: [foreignEvent()] })
+    await claimMany(own, [foreignEvent()])
     await grow("created_at", 10 * minutes)
     await watch()
     assert.deepStrictEqual(await openAlerts(), [])
@@ -71,18 +72,18 @@ describe("the watchdog", () => {
 
   it("alerts of dead letters until the last one is closed, however old they are", async () => {
     const events = await pausedEvents(own, 3)
-    await own.rows("update pause_status.settings set alert_dead_letters = 3")
+    await own.rows("update outbox.settings set alert_dead_letters = 3")
     for (const { eventId } of events) {
       await watch()
       assert.deepStrictEqual(await openAlerts(), [])
       await bury(own, eventId)
     }
     await watch()
-    await own.rows("update pause_status.dead_letter_queue set created_at = created_at - interval '2 days'")
+    await own.rows("update outbox.dead_letters set created_at = created_at - interval '2 days'")
     for (const { eventId } of events) {
       await watch()
       assert.deepStrictEqual(await openAlerts(), ["dead_letters"])
-      await own.rows("select pause_status.resolve($1)", [eventId])
+      await own.rows("select outbox.resolve($1)", [eventId])
     }
     await watch()
     assert.deepStrictEqual(await openAlerts(), [])
@@ -92,7 +93,7 @@ describe("the watchdog", () => {
   it("alerts of dead letters that are older than its last run", async () => {
     const [event] = await pausedEvents(own, 1)
     await bury(own, event?.eventId ?? "")
-    await own.rows("update pause_status.dead_letter_queue set created_at = created_at - interval '2 days'")
+    await own.rows("update outbox.dead_letters set created_at = created_at - interval '2 days'")
     await watch()
     assert.deepStrictEqual(await openAlerts(), ["dead_letters"])
   })
@@ -105,7 +106,7 @@ describe("the watchdog", () => {
   }
 
   const age = (interval: string) =>
-    own.rows("update pause_status.webhook_attempts set ended_at = ended_at - $1::interval", [interval])
+    own.rows("update outbox.attempts set ended_at = ended_at - $1::interval", [interval])
 
   it("alerts of a failure rate, but not because of a few attempts", async () => {
     const failing = await pausedEvents(own, 10)
@@ -144,7 +145,7 @@ describe("the watchdog", () => {
 
   const refuse = (code: string) =>
     own.rows(
-      `insert into pause_status.webhook_attempts (event_id, attempt, outcome, http_status, error)
+      `insert into outbox.attempts (event_id, attempt, outcome, http_status, error)
        values (gen_random_uuid(), 1, 'transient', 401, 'the handler answered 401: {"code":"' || $1 || '"}')`,
       [code]
     )
@@ -155,13 +156,13 @@ describe("the watchdog", () => {
     assert.deepStrictEqual(await openAlerts(), ["unauthorized"])
     await age("1 day")
     await own.rows(
-      `insert into pause_status.webhook_attempts (event_id, attempt, outcome, error)
+      `insert into outbox.attempts (event_id, attempt, outcome, error)
        values (gen_random_uuid(), 1, 'unacknowledged', 'no answer')`
     )
     await watch()
     assert.deepStrictEqual(await openAlerts(), ["unauthorized"])
     await own.rows(
-      `insert into pause_status.webhook_attempts (event_id, attempt, claim_token, outcome, error)
+      `insert into outbox.attempts (event_id, attempt, claim_token, outcome, error)
        values (gen_random_uuid(), 1, 1, 'transient', 'refused')`
     )
     await watch()
@@ -187,9 +188,9 @@ describe("the watchdog", () => {
 
   it("alerts when the sweep is silent, when it has never run, and when it ran long after now", async () => {
     for (const silence of [
-      "update pause_status.heartbeats set last_at = now() - interval '1 hour' where job = 'sweep'",
-      "update pause_status.heartbeats set last_at = now() + interval '1 hour' where job = 'sweep'",
-      "delete from pause_status.heartbeats where job = 'sweep'"
+      "update outbox.heartbeats set last_at = now() - interval '1 hour' where job = 'sweep'",
+      "update outbox.heartbeats set last_at = now() + interval '1 hour' where job = 'sweep'",
+      "delete from outbox.heartbeats where job = 'sweep'"
     ]) {
       await own.rows(silence)
       await watch()
@@ -198,7 +199,7 @@ describe("the watchdog", () => {
   })
 
   it("is at ease again after the next sweep", async () => {
-    await own.rows("update pause_status.heartbeats set last_at = now() - interval '1 hour' where job = 'sweep'")
+    await own.rows("update outbox.heartbeats set last_at = now() - interval '1 hour' where job = 'sweep'")
     await watch()
     await sweep(own)
     await watch()
@@ -207,55 +208,53 @@ describe("the watchdog", () => {
 
   it("counts what is raised, and closes it an hour after the last time", async () => {
     const raise = (kind: string, amount: number) =>
-      own.rows("select pause_status.raise_alert($1, $2, 'look at it')", [kind, amount])
+      own.rows("select outbox.raise_alert($1, $2, 'look at it')", [kind, amount])
     const kinds = ["capture_failed", "clock_skew", "unknown_event"]
     for (const kind of kinds) {
       await raise(kind, 2)
       await raise(kind, 3)
     }
     await own.rows(
-      `update pause_status.alerts
+      `update outbox.alerts
        set opened_at = opened_at - interval '2 days', last_seen_at = last_seen_at - interval '59 minutes'`
     )
     await watch()
     assert.deepStrictEqual(await openAlerts(), kinds)
-    assert.deepStrictEqual(await own.rows("select distinct value, threshold, detail from pause_status.alerts"), [
+    assert.deepStrictEqual(await own.rows("select distinct value, threshold, detail from outbox.alerts"), [
       { value: "5", threshold: "1", detail: "look at it" }
     ])
     await raise("unknown_event", 1)
-    await own.rows("update pause_status.alerts set last_seen_at = last_seen_at - interval '2 minutes'")
+    await own.rows("update outbox.alerts set last_seen_at = last_seen_at - interval '2 minutes'")
     await watch()
     assert.deepStrictEqual(await openAlerts(), ["unknown_event"])
   })
 
   it("never fails or delays whoever raises an alert", async () => {
-    assert.deepStrictEqual(await own.rows("select pause_status.raise_alert('of no kind', 1, 'nothing')"), [
+    assert.deepStrictEqual(await own.rows("select outbox.raise_alert('of no kind', 1, 'nothing')"), [
       { raise_alert: "" }
     ])
-    await own.rows("select pause_status.raise_alert('unknown_event', 1, 'first')")
+    await own.rows("select outbox.raise_alert('unknown_event', 1, 'first')")
     await using other = await own.connect()
     await other.query("begin")
-    await other.query("select pause_status.raise_alert('unknown_event', 1, 'second')")
-    await own.rows("select pause_status.raise_alert('unknown_event', 1, 'third')")
+    await other.query("select outbox.raise_alert('unknown_event', 1, 'second')")
+    await own.rows("select outbox.raise_alert('unknown_event', 1, 'third')")
     await other.query("rollback")
-    assert.deepStrictEqual(await own.rows("select value, detail from pause_status.alerts"), [
-      { value: "1", detail: "first" }
-    ])
+    assert.deepStrictEqual(await own.rows("select value, detail from outbox.alerts"), [{ value: "1", detail: "first" }])
   })
 
   it("opens and closes alerts although the clock is set back under them", async () => {
-    await own.rows("select pause_status.raise_alert(k, 1, 'now') from unnest(array['unknown_event', 'job_failing']) k")
+    await own.rows("select outbox.raise_alert(k, 1, 'now') from unnest(array['unknown_event', 'job_failing']) k")
     await own.rows(
-      "update pause_status.alerts set opened_at = now() + interval '1 day', last_seen_at = now() + interval '1 day'"
+      "update outbox.alerts set opened_at = now() + interval '1 day', last_seen_at = now() + interval '1 day'"
     )
     const [event] = await pausedEvents(own, 1)
     await grow("created_at", -hours)
     await watch()
     assert.deepInclude(await health(), { oldest_unnotified_seconds: 0 })
-    await own.rows("update pause_status.alerts set last_seen_at = last_seen_at - interval '2 hours'")
+    await own.rows("update outbox.alerts set last_seen_at = last_seen_at - interval '2 hours'")
     await settle(own, event?.eventId ?? "")
     await watch()
-    const left = await own.rows("select kind from pause_status.alerts where closed_at < opened_at or closed_at is null")
+    const left = await own.rows("select kind from outbox.alerts where closed_at < opened_at or closed_at is null")
     assert.deepStrictEqual(left, [])
   })
 
@@ -263,16 +262,14 @@ describe("the watchdog", () => {
     const [event] = await pausedEvents(own, 1)
     await bury(own, event?.eventId ?? "")
     await own.rows(
-      `create or replace function pause_status.is_authorized_again() returns boolean language plpgsql
+      `create or replace function outbox.is_authorized_again() returns boolean language plpgsql
        set search_path = pg_catalog, pg_temp as $$begin raise exception 'no such luck'; end$$;
-       create or replace function pause_status.capture_state(out attached boolean, out enabled boolean, out problem text)
+       create or replace function outbox.capture_state(t outbox.topics, out topic text, out attached boolean, out enabled boolean, out problem text)
        language plpgsql set search_path = pg_catalog, pg_temp as $$begin problem := 'it is gone'; end$$`
     )
     await watch()
     assert.deepStrictEqual(await openAlerts(), ["capture_missing", "dead_letters", "job_failing"])
-    const { detail } = await own.row<{ detail: string }>(
-      "select detail from pause_status.alerts where kind = 'job_failing'"
-    )
-    assert.match(detail, /^pause-status-watch: .*unauthorized.*no such luck$/)
+    const { detail } = await own.row<{ detail: string }>("select detail from outbox.alerts where kind = 'job_failing'")
+    assert.match(detail, /^outbox-watch: .*unauthorized.*no such luck$/)
   })
 })

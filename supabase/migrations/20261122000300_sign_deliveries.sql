@@ -1,0 +1,133 @@
+-- Purpose: what a delivery needs: its body, the secrets from Vault, the signature, the wait before a retry.
+-- Locks:   none on existing tables.
+-- Undo:    drop function outbox.handler_address(text), outbox.vault_secret(text), outbox.backoff(integer),
+--          outbox.sign(text, bigint, text, text), outbox.body(outbox.events),
+--          outbox.body_of(text, text, text, uuid, bigint, text, jsonb, jsonb).
+
+select pg_advisory_xact_lock(hashtext('outbox migrations'));
+
+create or replace function outbox.body_of(
+  topic text, relation text, type text, event_id uuid, version bigint, occurred_at text, record jsonb, old_record jsonb
+) returns jsonb
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  name text[] := parse_ident(relation);
+begin
+  return jsonb_build_object(
+    'topic', topic, 'type', type, 'schema', name[1], 'table', name[2], 'event_id', event_id, 'version', version,
+    'timestamp', occurred_at, 'record', record, 'old_record', old_record
+  );
+end
+$$;
+comment on function outbox.body_of(text, text, text, uuid, bigint, text, jsonb, jsonb) is
+  'The body of a delivery, in the shape of a Supabase database webhook.';
+
+create or replace function outbox.body(event outbox.events) returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp set jit = off as $$
+declare
+  body jsonb := outbox.body_of(
+    event.topic, (select t.relation from outbox.topics t where t.topic = event.topic), event.type, event.event_id,
+    event.version, coalesce(event.occurred_as, outbox.iso(event.occurred_at)), event.record, event.old_record
+  );
+begin
+  if event.version is null then
+    body := body - 'version';
+  end if;
+  if body ->> 'table' is null then
+    -- Nobody watches it any more.
+    body := body - array['schema', 'table'];
+  end if;
+  return case when event.forced then body || '{"force": true}' else body end;
+end
+$$;
+comment on function outbox.body(outbox.events) is 'What is sent for an event: the same each time.';
+
+create or replace function outbox.sign(id text, unix_seconds bigint, body text, secrets text) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  secret text;
+  signatures text[] := '{}';
+begin
+  for secret in
+    select part from regexp_split_to_table(secrets, '[[:space:],]+') as part where part <> ''
+  loop
+    -- Checked before it is decoded: the error of decode() would quote the secret.
+    if secret !~ '^whsec_([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{2}==)$' then
+      raise exception 'the Vault secret outbox_webhook_secret is not of the form whsec_<base64>: update it'
+        using errcode = 'invalid_parameter_value';
+    end if;
+    signatures := signatures || ('v1,' || encode(
+      extensions.hmac(
+        convert_to(id || '.' || unix_seconds || '.' || body, 'UTF8'), decode(substr(secret, 7), 'base64'), 'sha256'
+      ),
+      'base64'
+    ));
+  end loop;
+
+  if cardinality(signatures) = 0 then
+    raise exception 'the Vault secret outbox_webhook_secret is empty: set it to whsec_<base64>'
+      using errcode = 'invalid_parameter_value';
+  end if;
+  return array_to_string(signatures, ' ');
+end
+$$;
+comment on function outbox.sign(text, bigint, text, text) is
+  'The webhook-signature header of Standard Webhooks: one signature per secret, so that secrets can be rotated.';
+
+create or replace function outbox.backoff(attempt integer) returns interval
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+begin
+  -- Between half and all of the doubled delay: what failed together must not come back together.
+  return (
+    select make_interval(
+      secs => least(s.retry_cap_seconds, s.retry_base_seconds * 2.0 ^ (least(greatest(attempt, 1), 31) - 1))
+        * (0.5 + random() / 2)
+    )
+    from outbox.settings s
+  );
+end
+$$;
+comment on function outbox.backoff(integer) is
+  'How long to wait after this many failures: exponential, capped, with jitter.';
+
+create or replace function outbox.vault_secret(name text) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  found_secret text;
+begin
+  if to_regclass('vault.decrypted_secrets') is null then
+    raise exception 'Vault is not installed: run create extension supabase_vault with schema vault'
+      using errcode = 'undefined_object';
+  end if;
+  select btrim(s.decrypted_secret, ' ' || chr(9) || chr(10) || chr(13)) into found_secret
+  from vault.decrypted_secrets s
+  where s.name = vault_secret.name;
+
+  if coalesce(found_secret, '') = '' then
+    raise exception 'Vault has no secret named %: run select vault.create_secret(''…'', ''%'')', name, name
+      using errcode = 'undefined_object';
+  end if;
+  return found_secret;
+end
+$$;
+comment on function outbox.vault_secret(text) is 'A secret by name, or an error that says how to store it.';
+
+create or replace function outbox.handler_address(topic text, out function_url text, out secrets text)
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  name text := coalesce(
+    (select t.function_url from outbox.topics t where t.topic = handler_address.topic), 'outbox_function_url'
+  );
+begin
+  function_url := outbox.vault_secret(name);
+  if function_url !~* '^https?://[^/?#[:space:]]' then
+    raise exception 'the Vault secret % is no absolute http(s) URL: update it', name
+      using errcode = 'invalid_parameter_value';
+  end if;
+  secrets := outbox.vault_secret('outbox_webhook_secret');
+end
+$$;
+comment on function outbox.handler_address(text) is
+  'Where a topic''s events are sent, and the secrets to sign them with; or an error that says what is missing.';
+
+revoke all on all functions in schema outbox from public, anon, authenticated, service_role;

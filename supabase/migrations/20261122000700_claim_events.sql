@@ -1,0 +1,376 @@
+-- Purpose: the handler's first call: claims events. And what is left of an erased one, which a claim must know.
+-- Locks:   none on existing tables.
+-- Undo:    drop function public.outbox_claim(jsonb), outbox.note_unknown(jsonb), outbox.refusal(jsonb), outbox.insert_stock(jsonb),
+--          outbox.fold_latest(uuid[]), outbox.fold(text, text),
+--          outbox.claimed_id(jsonb), outbox.claim_problem(jsonb), outbox.hold(uuid[]), outbox.is_same(outbox.events, jsonb),
+--          outbox.erased_as(uuid, text), outbox.is_concealed_as(text, text), outbox.conceal(text),
+--          outbox.fingerprint(outbox.events), outbox.fingerprint(jsonb).
+
+select pg_advisory_xact_lock(hashtext('outbox migrations'));
+
+create or replace function outbox.fingerprint(event jsonb) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return concat_ws(' ', event ->> 'topic', event ->> 'key', event ->> 'occurredAt', coalesce(event ->> 'version', '-'));
+end
+$$;
+comment on function outbox.fingerprint(jsonb) is 'What identifies an event besides its id, in one text.';
+
+create or replace function outbox.fingerprint(event outbox.events) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return outbox.fingerprint(jsonb_build_object(
+    'topic', event.topic, 'key', event.key, 'version', event.version,
+    'occurredAt', coalesce(event.occurred_as, outbox.iso(event.occurred_at))
+  ));
+end
+$$;
+comment on function outbox.fingerprint(outbox.events) is 'The same of an event that is stored.';
+
+create or replace function outbox.conceal(fingerprint text) returns text
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+  -- From the strong generator of random numbers: no table of hashes helps, and no two rows can be told to be alike.
+  salt constant text := encode(uuid_send(gen_random_uuid()), 'hex');
+begin
+  return 'sha256:' || salt || ':' || encode(sha256(convert_to(salt || fingerprint, 'UTF8')), 'hex');
+end
+$$;
+comment on function outbox.conceal(text) is
+  'A fingerprint that can no longer be read, only compared: sha256:<salt>:<hash>.';
+
+create or replace function outbox.is_concealed_as(fingerprint text, concealed text) returns boolean
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return concealed like 'sha256:%'
+    and encode(sha256(convert_to(split_part(concealed, ':', 2) || fingerprint, 'UTF8')), 'hex')
+      = split_part(concealed, ':', 3);
+end
+$$;
+comment on function outbox.is_concealed_as(text, text) is 'Whether this is the fingerprint that was concealed.';
+
+create or replace function outbox.erased_as(event_id uuid, fingerprint text) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (
+    select case
+      when outbox.is_concealed_as(erased_as.fingerprint, e.fingerprint) then 'completed' else 'payload_mismatch'
+    end
+    from outbox.erased e
+    where e.event_id = erased_as.event_id
+  );
+end
+$$;
+comment on function outbox.erased_as(uuid, text) is
+  'What a claim of an erased event is answered: completed, or payload_mismatch. Null for any other event.';
+
+create or replace function outbox.is_same(known outbox.events, event jsonb) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return known.topic = event ->> 'topic'
+    and known.key = event ->> 'key'
+    and coalesce(known.occurred_as, outbox.iso(known.occurred_at)) = event ->> 'occurredAt'
+    and known.version is not distinct from
+      case event ->> 'source' when 'outbox' then (event ->> 'version')::bigint end
+    and known.record @> (event -> 'record')
+    -- Of ours, a later event may have taken the place of earlier ones since it was sent.
+    and (known.source = 'outbox' or known.old_record is not distinct from nullif(event -> 'oldRecord', 'null'));
+end
+$$;
+comment on function outbox.is_same(outbox.events, jsonb) is
+  'Whether a delivery is of this event. The time is compared as text: parsing would merge events.';
+
+create or replace function outbox.claim_problem(event jsonb) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  if jsonb_typeof(event) is distinct from 'object' then
+    return 'the event is malformed: it must be a JSON object';
+  end if;
+  return 'the event is malformed: ' || nullif(concat_ws('; ',
+    case when jsonb_typeof(event -> 'eventId') is distinct from 'string' or not outbox.is_uuid(event ->> 'eventId')
+      then 'eventId must be a uuid' end,
+    (
+      select string_agg(name || ' must be a non-empty string', '; ')
+      from unnest(array['topic', 'key', 'occurredAt']) as name
+      where jsonb_typeof(event -> name) is distinct from 'string' or length(event ->> name) not between 1 and 500
+    ),
+    case when coalesce(event -> 'source' not in ('"outbox"', '"webhook"'), true)
+      then 'source must be outbox or webhook' end,
+    case
+      when coalesce(jsonb_typeof(event -> 'version'), 'null') = 'null' then
+        case when event ->> 'source' = 'outbox' then 'version must be given when source is outbox' end
+      when jsonb_typeof(event -> 'version') <> 'number' or event ->> 'version' !~ '^[1-9][0-9]{0,17}$'
+        then 'version must be a whole number from 1'
+    end,
+    case when jsonb_typeof(event -> 'record') is distinct from 'object' then 'record must be a JSON object' end,
+    case when coalesce(jsonb_typeof(event -> 'oldRecord'), 'null') not in ('object', 'null')
+      then 'oldRecord must be a JSON object or null' end
+  ), '');
+end
+$$;
+comment on function outbox.claim_problem(jsonb) is 'All that is wrong with an event that is to be claimed, or null.';
+
+create or replace function outbox.claimed_id(event jsonb) returns uuid
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return case when outbox.claim_problem(event) is null then (event ->> 'eventId')::uuid end;
+end
+$$;
+comment on function outbox.claimed_id(jsonb) is
+  'The id of an event that is to be claimed, however it is written; null if the event is malformed.';
+
+create or replace function outbox.hold(event_ids uuid[]) returns setof outbox.events
+language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set jit = off as $$
+declare
+  moment timestamptz := clock_timestamp();
+  lease interval := (select make_interval(secs => s.lease_seconds) from outbox.settings s);
+begin
+  return query
+  with lapsed as (
+    insert into outbox.attempts (
+      event_id, attempt, why, dispatched_at, delivery_id, claim_token, outcome, error
+    )
+    select
+      q.event_id, q.attempts, q.dispatch_reason, q.last_dispatched_at, q.delivery_id, q.claim_token, 'lease',
+      'lease: it ran out before the handler settled the event, which then came again'
+    from outbox.events q
+    where q.event_id = any(event_ids) and q.status = 'processing' and q.lease_expires_at <= moment
+    returning event_id
+  )
+  update outbox.events q
+  set
+    status = 'processing',
+    -- Dispatches are counted when they are made; what came otherwise is counted here.
+    attempts = q.attempts + (q.delivery_id is null)::integer,
+    failures = q.failures + (q.status = 'processing')::integer,
+    first_failed_at = case q.status when 'processing' then coalesce(q.first_failed_at, moment) else q.first_failed_at end,
+    last_failed_at = case q.status when 'processing' then moment else q.last_failed_at end,
+    claim_token = q.claim_token + 1,
+    lease_expires_at = moment + lease,
+    next_attempt_at = null,
+    leads = null
+  where q.event_id = any(event_ids)
+    -- In a case, or else the planner may go through all that is pending.
+    and case
+      when q.status = 'pending' or q.status = 'processing' and q.lease_expires_at <= moment
+        then outbox.is_first_in_line(q.topic, q.key, q.version)
+    end
+  returning q.*;
+end
+$$;
+comment on function outbox.hold(uuid[]) is
+  'Claims those of the events, which the caller has locked, that can be claimed: pending, or claimed by somebody whose '
+  'lease has run out, and first in line.';
+
+create or replace function outbox.fold(topic text, key text) returns uuid
+language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set jit = off as $$
+declare
+  waiting outbox.events[];
+  first outbox.events;
+  last outbox.events;
+begin
+  waiting := array(
+    select q
+    from outbox.events q
+    where q.topic = fold.topic and q.key = fold.key and q.version is not null and q.status in ('pending', 'processing')
+    order by q.version
+    for update skip locked
+  );
+  first := waiting[1];
+  last := waiting[cardinality(waiting)];
+  -- What was claimed has perhaps been handled. In a gap, somebody holds an event.
+  if cardinality(waiting) < 2 or last.version - first.version <> cardinality(waiting) - 1
+    or exists (select from unnest(waiting) w where w.status <> 'pending' or w.claim_token > 0) then
+    return null;
+  end if;
+  update outbox.events q
+  set
+    status = 'completed', completed_at = clock_timestamp(), next_attempt_at = null, leads = null,
+    receipt = jsonb_build_object('superseded', true, 'version', last.version)
+  where q.event_id = any(array(select w.event_id from unnest(waiting) w))
+    and (q.event_id <> last.event_id or last.record is not distinct from first.old_record);
+  update outbox.events q
+  set old_record = first.old_record, next_attempt_at = clock_timestamp(), delivery_id = null, leads = null
+  where q.event_id = last.event_id and q.status = 'pending';
+  return last.event_id;
+end
+$$;
+comment on function outbox.fold(text, text) is
+  'Of the waiting events of a key only the last is sent, as a change from the state before the first. If nothing is left '
+  'of the change, none is. Returns the last, if there was anything to fold.';
+
+create or replace function outbox.fold_latest(event_ids uuid[]) returns uuid[]
+language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set jit = off as $$
+begin
+  return array(
+    select outbox.fold(k.topic, k.key)
+    from (
+      select distinct q.topic, q.key
+      from outbox.events q
+      join outbox.topics t on t.topic = q.topic
+      where q.event_id = any(event_ids) and t.latest_only
+    ) as k
+  );
+end
+$$;
+comment on function outbox.fold_latest(uuid[]) is 'fold() for the keys of these events whose topics are latest_only.';
+
+create or replace function outbox.insert_stock(events jsonb) returns void
+language plpgsql set search_path = pg_catalog, pg_temp set jit = off as $$
+begin
+  insert into outbox.events (
+    event_id, topic, key, type, record, old_record, occurred_at, occurred_as, source
+  )
+  select distinct on (1)
+    (e ->> 'eventId')::uuid, e ->> 'topic', e ->> 'key', case jsonb_typeof(e -> 'oldRecord') when 'object' then 'UPDATE' else 'INSERT' end,
+    e -> 'record', nullif(e -> 'oldRecord', 'null'), outbox.parse_timestamp(e ->> 'occurredAt'), e ->> 'occurredAt', 'webhook'
+  from jsonb_array_elements(events) with ordinality as given (e, place)
+  where e ->> 'source' = 'webhook'
+    and outbox.claim_problem(e) is null
+    and outbox.erased_as((e ->> 'eventId')::uuid, outbox.fingerprint(e)) is null
+  order by 1, given.place
+  on conflict (event_id) do nothing;
+
+  -- It may have been erased in this moment: then its row was gone before the tombstone could be seen.
+  delete from outbox.events q
+  using outbox.erased e
+  where q.event_id = e.event_id and q.source = 'webhook' and q.claim_token = 0
+    and e.event_id = any(array(
+      select (g ->> 'eventId')::uuid from jsonb_array_elements(events) g where outbox.is_uuid(g ->> 'eventId')
+    ));
+end
+$$;
+comment on function outbox.insert_stock(jsonb) is
+  'Puts stock webhooks into the outbox, which keeps them apart by their event id. A claim inserts nothing else.';
+
+create or replace function outbox.refusal(event jsonb) returns jsonb
+language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set jit = off as $$
+declare
+  known outbox.events;
+  earlier_lease_ends timestamptz;
+begin
+  select q.* into known from outbox.events q where q.event_id = (event ->> 'eventId')::uuid;
+  if not found then
+    return case outbox.erased_as((event ->> 'eventId')::uuid, outbox.fingerprint(event))
+      when 'completed' then jsonb '{"outcome": "completed", "receipt": {"erased": true}}'
+      when 'payload_mismatch' then jsonb '{"outcome": "payload_mismatch"}'
+      else jsonb '{"outcome": "unknown_event"}'
+    end;
+  elsif not outbox.is_same(known, event) then
+    return '{"outcome": "payload_mismatch"}';
+  elsif known.status = 'completed' then
+    return jsonb_build_object('outcome', 'completed', 'receipt', known.receipt);
+  elsif known.status = 'failed' then
+    return '{"outcome": "failed"}';
+  elsif known.status = 'processing' then
+    return jsonb_build_object('outcome', 'in_flight', 'retryAfterSeconds', outbox.seconds_until(known.lease_expires_at));
+  end if;
+
+  select q.lease_expires_at into earlier_lease_ends
+  from outbox.events q
+  where q.topic = known.topic and q.key = known.key and q.version < known.version
+    and q.status in ('pending', 'processing')
+  order by q.version
+  limit 1;
+  return case
+    when found then jsonb_build_object('outcome', 'out_of_order', 'retryAfterSeconds', greatest(
+      outbox.seconds_until(earlier_lease_ends), (select s.retry_base_seconds from outbox.settings s)
+    ))
+    -- It was released since: then it can be claimed in a moment.
+    else jsonb '{"outcome": "in_flight", "retryAfterSeconds": 1}'
+  end;
+end
+$$;
+comment on function outbox.refusal(jsonb) is 'Why an event could not be claimed.';
+
+create or replace function outbox.note_unknown(answers jsonb) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  unknown constant integer := (
+    select count(*) from jsonb_array_elements(answers) a where a ->> 'outcome' = 'unknown_event'
+  );
+begin
+  if unknown > 0 then
+    perform outbox.raise_alert('unknown_event', unknown, (
+      'events that this outbox does not have were refused: a clone or branch of this project shares its function URL and '
+      'webhook secret, or a crash lost their transactions'
+    ));
+  end if;
+end
+$$;
+comment on function outbox.note_unknown(jsonb) is 'Raises an alert if a claim was answered that an event is unknown.';
+
+create or replace function public.outbox_claim(events jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set jit = off set lock_timeout = '2s' as $$
+declare
+  lease_seconds integer := (select s.lease_seconds from outbox.settings s);
+  -- In the order of the events; null for one that is malformed.
+  ids uuid[];
+  known outbox.events[];
+  held outbox.events[];
+  answers jsonb;
+begin
+  perform outbox.require_array(events, 'events');
+  ids := array(
+    select outbox.claimed_id(given.e) from jsonb_array_elements(events) with ordinality as given (e, place) order by given.place
+  );
+  if events @> '[{"source": "webhook"}]' then
+    perform outbox.insert_stock(events);
+  end if;
+  perform outbox.dispatch(array_remove(outbox.fold_latest(ids), null), 'settled');
+
+  -- Locked in one order, so that overlapping batches wait for each other instead of deadlocking.
+  known := array(select q from outbox.events q where q.event_id = any(ids) order by q.event_id for update);
+  held := array(
+    select h
+    from outbox.hold(array(
+      select k.event_id
+      from unnest(known) k
+      join unnest(ids) with ordinality as i (id, place) on i.id = k.event_id
+      where outbox.is_same(k, events -> (i.place - 1)::integer)
+    )) h
+  );
+
+  select coalesce(
+    jsonb_agg(
+      jsonb_build_object('eventId', coalesce(to_jsonb(i.id), given.e -> 'eventId', 'null')) || case
+        when i.id is null then jsonb_build_object('outcome', 'invalid', 'message', outbox.claim_problem(given.e))
+        when claimed.token is not null then jsonb_build_object(
+          'outcome', 'claimed', 'token', claimed.token, 'attempt', claimed.attempt, 'leaseSeconds', lease_seconds
+        )
+        else outbox.refusal(given.e)
+      end
+      order by i.place
+    ),
+    '[]'
+  )
+  into answers
+  from unnest(ids) with ordinality as i (id, place)
+  cross join lateral (select events -> (i.place - 1)::integer as e) as given
+  left join (
+    -- Of two equal ones in a batch, the first has it.
+    select distinct on (h.event_id) first.place, h.claim_token as token, greatest(h.attempts, 1) as attempt
+    from unnest(held) h
+    join unnest(ids) with ordinality as first (id, place) on first.id = h.event_id
+    where outbox.is_same(h, events -> (first.place - 1)::integer)
+    order by h.event_id, first.place
+  ) as claimed on claimed.place = i.place;
+
+  perform outbox.note_unknown(answers);
+  return answers;
+end
+$$;
+comment on function public.outbox_claim(jsonb) is
+  'Claims an array of events ({eventId, topic, key, version?, occurredAt, source, record, oldRecord}), each for one lease; '
+  'answers in the same order, each with its eventId: claimed (token, attempt, leaseSeconds), in_flight '
+  '(retryAfterSeconds), completed (receipt; also of an erased event), payload_mismatch (same id, other event), failed '
+  '(a dead letter), out_of_order (retryAfterSeconds), unknown_event (this outbox never queued it) or invalid (message).';
+
+revoke all on all functions in schema outbox from public, anon, authenticated, service_role;
+revoke all on function public.outbox_claim(jsonb) from public, anon, authenticated;
+grant execute on function public.outbox_claim(jsonb) to service_role;

@@ -1,0 +1,191 @@
+-- Purpose: the coordinators who are notified of pauses and resumes. A project that has these tables already keeps its
+--          own: they are checked, never altered, and their security stays theirs.
+-- Locks:   none on existing tables.
+-- Undo:    drop table public.notifications, public.mentor_coordinators, public.coordinators (only if made here).
+
+select pg_advisory_xact_lock(hashtext('outbox migrations'));
+
+do $$
+begin
+  if to_regclass('public.coordinators') is null then
+    create table public.coordinators (
+      id uuid default gen_random_uuid(),
+      name text,
+      email text,
+      constraint coordinators_pkey primary key (id)
+    );
+    alter table public.coordinators enable row level security;
+    revoke all on table public.coordinators from public, anon, authenticated, service_role;
+    comment on table public.coordinators is 'The people who are told about a pause or a resume.';
+  end if;
+
+  if to_regclass('public.mentor_coordinators') is null then
+    -- Of the type that the mentors have in this project. No foreign keys: the tables on the other side may be the
+    -- project's own, and a foreign key would forbid their truncate. A row that names somebody who is gone tells nobody.
+    create table public.mentor_coordinators (
+      mentor_id uuid,
+      coordinator_id uuid,
+      constraint mentor_coordinators_pkey primary key (mentor_id, coordinator_id)
+    );
+    execute format('alter table public.mentor_coordinators alter mentor_id type %s using null', coalesce((
+      select format_type(a.atttypid, null)
+      from pg_attribute a
+      join pg_type t on t.oid = a.atttypid
+      where a.attrelid = to_regclass('public.peer_mentor_profiles') and a.attname = 'id' and not a.attisdropped
+        and t.typname in ('uuid', 'int2', 'int4', 'int8', 'text', 'varchar')
+    ), 'uuid'));
+    create index mentor_coordinators_coordinator_id_idx on public.mentor_coordinators (coordinator_id);
+    alter table public.mentor_coordinators enable row level security;
+    revoke all on table public.mentor_coordinators from public, anon, authenticated, service_role;
+    comment on table public.mentor_coordinators is 'Which coordinators are told about which mentor.';
+  end if;
+end
+$$;
+
+-- The columns that are read.
+do $$
+declare
+  wanted record;
+  found record;
+begin
+  for wanted in
+    select *
+    from (
+      values
+        ('public.coordinators', 'id', 'uuid'),
+        ('public.mentor_coordinators', 'mentor_id', 'uuid, a whole number or text'),
+        ('public.mentor_coordinators', 'coordinator_id', 'uuid')
+    ) as requirement (table_name, column_name, type_name)
+  loop
+    select
+      format_type(a.atttypid, a.atttypmod) || case t.typtype
+        when 'd' then ', a domain over ' || format_type(t.typbasetype, null)
+        else ''
+      end as type_name,
+      case wanted.type_name
+        when 'uuid' then a.atttypid = 'pg_catalog.uuid'::regtype
+        else t.typname in ('uuid', 'int2', 'int4', 'int8', 'text', 'varchar')
+      end as fits
+    into found
+    from pg_attribute a
+    join pg_type t on t.oid = a.atttypid
+    where a.attrelid = to_regclass(wanted.table_name)
+      and a.attname = wanted.column_name
+      and a.attnum > 0
+      and not a.attisdropped;
+
+    if found.fits is not true then
+      raise exception '%.% must be of type %, but %', wanted.table_name, wanted.column_name, wanted.type_name,
+        coalesce('it is of type ' || found.type_name, 'there is no such column')
+        using errcode = 'datatype_mismatch',
+        hint = 'Change or rename the column, then apply the migrations again.';
+    elsif not has_table_privilege(wanted.table_name, 'select') then
+      raise exception '% may not read %', current_user, wanted.table_name
+        using errcode = 'insufficient_privilege',
+        hint = format('Run: grant select on %s to %I', wanted.table_name, current_user);
+    end if;
+  end loop;
+end
+$$;
+
+-- Notifications that are there already: they get a row for each event and coordinator.
+do $$
+declare
+  relation constant regclass := to_regclass('public.notifications');
+  ours constant text[] := '{id,event_id,mentor_id,coordinator_id,transition,version}';
+  types constant regtype[] := array['uuid', 'uuid', (
+    select a.atttypid::regtype::text from pg_attribute a
+    where a.attrelid = 'public.mentor_coordinators'::regclass and a.attname = 'mentor_id'
+  ), 'uuid', 'text', 'bigint']::regtype[];
+  lacks text;
+  obliged text;
+  problem text;
+  cure text;
+begin
+  if relation is null then
+    return;
+  end if;
+
+  select string_agg(format('%s %s', wanted.name, wanted.type), ', ') into lacks
+  from unnest(ours, types) as wanted (name, type)
+  where not exists (
+    select
+    from pg_attribute a
+    where a.attrelid = relation
+      and a.attname = wanted.name
+      and a.atttypid = wanted.type
+      and a.attgenerated = ''
+      and not a.attisdropped
+  );
+  -- A stock webhook has no version.
+  select string_agg(a.attname, ', ' order by a.attnum) into obliged
+  from pg_attribute a
+  join pg_type t on t.oid = a.atttypid
+  where a.attrelid = relation
+    and a.attnum > 0
+    and not a.attisdropped
+    and (a.attnotnull or t.typnotnull)
+    and case
+      when a.attname = any(ours) then a.attname = 'version'
+      else not a.atthasdef and a.attidentity = '' and t.typdefault is null
+    end;
+
+  if lacks is not null then
+    problem := 'is a table of another purpose: it lacks ' || lacks;
+    cure := 'Rename that table or move it to another schema, then try again.';
+  elsif (select c.relkind not in ('r', 'p') or c.relhasrules from pg_class c where c.oid = relation) then
+    problem := 'must be a table without rules, but it has some, or is a view';
+    cure := 'Rename it or move it to another schema, then try again.';
+  elsif obliged is not null then
+    problem := 'asks for what is not always known: ' || obliged;
+    cure := 'Give these columns a default, or drop their not null.';
+  elsif not outbox.has_unique_key(relation, array['event_id', 'coordinator_id']) then
+    problem := 'does not keep a coordinator from being told twice';
+    cure := 'Run: alter table public.notifications add unique (event_id, coordinator_id)';
+  elsif exists (
+    select
+    from pg_constraint k
+    join pg_attribute a on a.attrelid = k.conrelid and a.attnum = any(k.conkey)
+    where k.conrelid = relation and k.contype = 'f' and a.attname in ('id', 'event_id', 'mentor_id')
+  ) then
+    problem := 'refers to other tables, but a mentor or an event may be gone when coordinators are told';
+    cure := 'Drop the foreign keys of id, event_id and mentor_id.';
+  elsif not (has_table_privilege(relation, 'select') and has_table_privilege(relation, 'insert')) then
+    problem := format('may not be written by %s', current_user);
+    cure := format('Run: grant select, insert on public.notifications to %I', current_user);
+  end if;
+
+  if problem is not null then
+    raise exception 'public.notifications %', problem using errcode = 'wrong_object_type', hint = cure;
+  end if;
+end
+$$;
+
+do $$
+begin
+  if to_regclass('public.notifications') is null then
+    create table public.notifications (
+      id uuid default gen_random_uuid(),
+      event_id uuid not null,
+      mentor_id uuid not null,
+      coordinator_id uuid not null,
+      transition text not null,
+      version bigint,
+      created_at timestamptz not null default clock_timestamp(),
+      constraint notifications_pkey primary key (id),
+      constraint notifications_tell_a_coordinator_once unique (event_id, coordinator_id),
+      constraint notifications_transition_is_known check (transition in ('PAUSE', 'RESUME'))
+    );
+    execute format('alter table public.notifications alter mentor_id type %s using null', (
+      select format_type(a.atttypid, null) from pg_attribute a
+      where a.attrelid = 'public.mentor_coordinators'::regclass and a.attname = 'mentor_id'
+    ));
+    alter table public.notifications enable row level security;
+    revoke all on table public.notifications from public, anon, authenticated, service_role;
+    comment on table public.notifications is 'What the orchestrator told to whom: one row per event and coordinator.';
+    comment on column public.notifications.coordinator_id is
+      'No foreign key: that somebody was told stays true after the coordinator is gone.';
+    comment on column public.notifications.version is 'The mentor''s version; null for a webhook from elsewhere.';
+  end if;
+end
+$$;

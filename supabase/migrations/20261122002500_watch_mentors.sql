@@ -1,0 +1,73 @@
+-- Purpose: the topic pause-status: a mentor is paused, or is active again.
+-- Locks:   the table of the mentors, share row exclusive: writers wait while its rows are read once.
+-- Undo:    select outbox.unwatch('pause-status'); drop table public.peer_mentor_profiles (only if made here);
+--          drop function outbox.touch().
+
+select pg_advisory_xact_lock(hashtext('outbox migrations'));
+
+create or replace function outbox.touch() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  -- clock_timestamp(): two changes of one transaction have two times.
+  if new.updated_at is not distinct from old.updated_at then
+    new.updated_at := clock_timestamp();
+  end if;
+  return new;
+exception when others then
+  -- Somebody renamed or retyped the column. Their updates must not fail for it.
+  return new;
+end
+$$;
+comment on function outbox.touch() is 'Keeps updated_at current, unless the update itself changes it.';
+
+revoke all on all functions in schema outbox from public, anon, authenticated, service_role;
+
+do $$
+declare
+  -- Your own table, key, column and words go here: see docs/topics.md. If you name a table, none is created.
+  mentors constant text := 'public.peer_mentor_profiles';
+begin
+  if mentors = 'public.peer_mentor_profiles' and to_regclass(mentors) is null then
+    create table public.peer_mentor_profiles (
+      id uuid default gen_random_uuid(),
+      status text not null default 'active',
+      full_name text,
+      updated_at timestamptz not null default now(),
+      constraint peer_mentor_profiles_pkey primary key (id)
+    );
+    -- A stock webhook is told apart from the next one by it.
+    create trigger peer_mentor_profiles_touch
+      before update on public.peer_mentor_profiles
+      for each row
+      execute function outbox.touch();
+    comment on trigger peer_mentor_profiles_touch on public.peer_mentor_profiles is 'Keeps updated_at current.';
+    alter table public.peer_mentor_profiles enable row level security;
+    revoke all on table public.peer_mentor_profiles from public, anon, authenticated, service_role;
+    comment on table public.peer_mentor_profiles is
+      'Mentor profiles. A change of status between active and paused is told to the mentor''s coordinators.';
+    comment on column public.peer_mentor_profiles.status is
+      'active, paused, or a word of the project''s own; only changes between active and paused are told.';
+  end if;
+
+  perform outbox.watch(
+    topic => 'pause-status',
+    relation => mentors,
+    key => 'id',
+    columns => '{status}',
+    words => '{"status": {"active": ["active"], "paused": ["paused"]}}',
+    visible_to => 'outbox.mentors_of'
+  );
+  if (select t.key_type from outbox.topics t where t.topic = 'pause-status') <> (
+    select format_type(a.atttypid, null) from pg_attribute a
+    where a.attrelid = 'public.mentor_coordinators'::regclass and a.attname = 'mentor_id'
+  ) then
+    raise exception 'public.mentor_coordinators.mentor_id must be of the type of the key of %', mentors
+      using errcode = 'datatype_mismatch',
+      hint = 'Change it, in public.notifications too, then apply the migrations again from create_coordinators on.';
+  end if;
+end
+$$;
+
+revoke all on all functions in schema outbox from public, anon, authenticated, service_role;
+
+notify pgrst, 'reload schema';
