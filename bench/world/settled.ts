@@ -62,7 +62,7 @@ export const fillSettled = async (client: Client, count: number): Promise<void> 
   await settle(client, await claim(client, await takeSent(client)))
   await multiply(client, mentorIds[0] ?? "", count)
   await client.query(
-    `${await copiesOf(client, ATTEMPTS, { event_id: "other.event_id" })}
+    `${await copiesOf(client, ATTEMPTS, { id: "gen_random_uuid()", event_id: "other.event_id" })}
      from ${QUEUE} known join ${ATTEMPTS} model on model.event_id = known.event_id
      cross join ${QUEUE} other
      where known.key = $1 and other.key <> $1`,

@@ -1,6 +1,6 @@
 import { json, problem } from "./problem.ts"
 import { orchestratorUrl } from "./settings.ts"
-import { isSigned } from "./signature.ts"
+import { signatureProblem } from "./signature.ts"
 import { occurredAtOf, type PauseEvent, transitionOf, type Validate, type Webhook } from "./webhook.ts"
 
 /** Calls a function of the database; undefined when it did not answer. */
@@ -128,8 +128,10 @@ export const receive = async (request: Request, validate: Validate, rpc: Rpc): P
   if (Number(request.headers.get("content-length") ?? 0) > MAX_BODY_BYTES) return tooLarge()
   const body = new Uint8Array(await request.arrayBuffer())
   if (body.length > MAX_BODY_BYTES) return tooLarge()
-  if (!(await isSigned(request.headers, body))) {
-    return problem(401, "unauthorized", "The delivery is not signed", {}, { "www-authenticate": "Signature" })
+  const wrong = await signatureProblem(request.headers, body)
+  if (wrong !== undefined) {
+    const { code, ...skew } = wrong
+    return problem(401, code, "The delivery is not signed", skew, { "www-authenticate": "Signature" })
   }
   let input: unknown
   try {

@@ -19,13 +19,13 @@ const imported = crypto.subtle.importKey(
   ["verify"]
 )
 
-/** Whether somebody who knows the secret signed exactly these bytes, lately: Standard Webhooks. */
-export const isSigned = async (headers: Headers, body: Uint8Array): Promise<boolean> => {
+/** By how many seconds the time differs that somebody who knows the secret signed with these bytes; undefined if nobody did. */
+const signedSkew = async (headers: Headers, body: Uint8Array): Promise<number | undefined> => {
   const id = headers.get("webhook-id")
   const timestamp = headers.get("webhook-timestamp")
   const given = headers.get("webhook-signature")
-  if (!id || given === null || timestamp === null || !/^\d{1,12}$/.test(timestamp)) return false
-  if (Math.abs(Math.trunc(Date.now() / 1000) - Number(timestamp)) > TOLERANCE_SECONDS) return false
+  if (!id || given === null || timestamp === null || !/^\d{1,12}$/.test(timestamp)) return undefined
+  const skewSeconds = Math.trunc(Date.now() / 1000) - Number(timestamp)
   const prefix = utf8.encode(`${id}.${timestamp}.`)
   const signed = new Uint8Array(prefix.length + body.length)
   signed.set(prefix)
@@ -33,7 +33,14 @@ export const isSigned = async (headers: Headers, body: Uint8Array): Promise<bool
   const key = await imported
   for (const part of given.split(" ", 8)) {
     const signature = part.startsWith("v1,") ? fromBase64(part.slice(3)) : undefined
-    if (signature !== undefined && (await crypto.subtle.verify("HMAC", key, signature, signed))) return true
+    if (signature !== undefined && (await crypto.subtle.verify("HMAC", key, signature, signed))) return skewSeconds
   }
-  return false
+  return undefined
+}
+
+/** What is wrong with a signature: Standard Webhooks. */
+export const signatureProblem = async (headers: Headers, body: Uint8Array) => {
+  const skewSeconds = await signedSkew(headers, body)
+  if (skewSeconds === undefined) return { code: "unauthorized" } as const
+  return Math.abs(skewSeconds) > TOLERANCE_SECONDS ? ({ code: "stale_signature", skewSeconds } as const) : undefined
 }
