@@ -31,6 +31,12 @@ declare
   queued_since bigint;
   settled_since bigint;
 begin
+  -- Told, although the answer was lost and the event may be a dead letter itself.
+  if exists (
+    select from outbox.handled_keys h where h.topic = event.topic and h.key = event.key and h.version > event.version
+  ) then
+    return true;
+  end if;
   -- Settled for good: completed, or closed by a person who has answered for it.
   select
     count(later.version),

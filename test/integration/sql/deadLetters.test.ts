@@ -12,6 +12,7 @@ import {
   expireLease,
   failureOf,
   foreignEvent,
+  givenEvent,
   historyOf,
   openReadyDatabase,
   release,
@@ -159,6 +160,19 @@ describe("dead letters", () => {
       await database.rows("delete from outbox.events where key = $1 and version > 1", [mentor])
       assert.deepStrictEqual(await redrive(eventId), { outcome: "superseded" })
       assert.deepStrictEqual(await redrive(eventId, { force: true }), { outcome: "redriven" })
+    })
+
+    it("are refused when a newer version was told, although it became a dead letter itself", async () => {
+      const { mentor, eventId } = await buried()
+      await setStatus(database, mentor, "active")
+      const second = await eventOf(database, mentor, 2)
+      const [told] = await database.rpc("pause_status_notify", {
+        events: [await givenEvent(database, second.event_id)]
+      })
+      assert.strictEqual(told?.outcome, "notified")
+      await bury(database, second.event_id)
+      assert.deepStrictEqual(await redrive(eventId), { outcome: "superseded" })
+      assert.deepStrictEqual(await redrive(second.event_id), { outcome: "redriven" })
     })
 
     it("are not refused for newer versions that nobody was told about, unless a person answered for one", async () => {
