@@ -1151,6 +1151,11 @@ create function outbox.sort_silent(at_most integer)
   language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_custom_plan set jit=off set lock_timeout=100ms;
 comment on function outbox.sort_silent(integer) is 'The events whose delivery nobody claimed in time, locked. Deliveries that were posted late or came before their turn are dealt with here, and left out.';
 
+create function outbox.source_problem(event jsonb)
+  returns text
+  language plpgsql immutable set search_path=pg_catalog, pg_temp;
+comment on function outbox.source_problem(jsonb) is 'What is wrong with the source and the version that an event names, or null.';
+
 create function outbox.state_sql(t outbox.topics, alias text)
   returns text
   language plpgsql stable set search_path=pg_catalog, pg_temp;

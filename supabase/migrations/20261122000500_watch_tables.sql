@@ -97,7 +97,7 @@ comment on function outbox.routine(text, text) is 'The name of a function that i
 create or replace function outbox.trigger_of(topic text, part text) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
-  return 'outbox_' || replace(topic, '-', '_') || coalesce('_' || part, '');
+  return 'outbox_' || outbox.routine(topic, part);
 end
 $$;
 comment on function outbox.trigger_of(text, text) is 'The name of a topic''s trigger: insert, update or key.';

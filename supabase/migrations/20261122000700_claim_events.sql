@@ -2,7 +2,8 @@
 -- Locks:   none on existing tables.
 -- Undo:    drop function public.outbox_claim(jsonb), outbox.note_unknown(jsonb), outbox.refusal(jsonb), outbox.insert_stock(jsonb),
 --          outbox.fold_latest(uuid[]), outbox.fold(text, text),
---          outbox.claimed_id(jsonb), outbox.claim_problem(jsonb), outbox.hold(uuid[]), outbox.is_same(outbox.events, jsonb),
+--          outbox.claimed_id(jsonb), outbox.claim_problem(jsonb), outbox.source_problem(jsonb),
+--          outbox.hold(uuid[]), outbox.is_same(outbox.events, jsonb),
 --          outbox.erased_as(uuid, text), outbox.is_concealed_as(text, text), outbox.conceal(text),
 --          outbox.fingerprint(outbox.events), outbox.fingerprint(jsonb).
 
@@ -80,6 +81,24 @@ $$;
 comment on function outbox.is_same(outbox.events, jsonb) is
   'Whether a delivery is of this event. The time is compared as text: parsing would merge events.';
 
+create or replace function outbox.source_problem(event jsonb) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return nullif(concat_ws('; ',
+    case when coalesce(event -> 'source' not in ('"outbox"', '"webhook"'), true)
+      then 'source must be outbox or webhook' end,
+    case
+      when coalesce(jsonb_typeof(event -> 'version'), 'null') = 'null' then
+        case when event ->> 'source' = 'outbox' then 'version must be given when source is outbox' end
+      when jsonb_typeof(event -> 'version') <> 'number' or event ->> 'version' !~ '^[1-9][0-9]{0,17}$'
+        then 'version must be a whole number from 1'
+    end
+  ), '');
+end
+$$;
+comment on function outbox.source_problem(jsonb) is
+  'What is wrong with the source and the version that an event names, or null.';
+
 create or replace function outbox.claim_problem(event jsonb) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
@@ -94,14 +113,7 @@ begin
       from unnest(array['topic', 'key', 'occurredAt']) as name
       where jsonb_typeof(event -> name) is distinct from 'string' or length(event ->> name) not between 1 and 500
     ),
-    case when coalesce(event -> 'source' not in ('"outbox"', '"webhook"'), true)
-      then 'source must be outbox or webhook' end,
-    case
-      when coalesce(jsonb_typeof(event -> 'version'), 'null') = 'null' then
-        case when event ->> 'source' = 'outbox' then 'version must be given when source is outbox' end
-      when jsonb_typeof(event -> 'version') <> 'number' or event ->> 'version' !~ '^[1-9][0-9]{0,17}$'
-        then 'version must be a whole number from 1'
-    end,
+    outbox.source_problem(event),
     case when jsonb_typeof(event -> 'record') is distinct from 'object' then 'record must be a JSON object' end,
     case when coalesce(jsonb_typeof(event -> 'oldRecord'), 'null') not in ('object', 'null')
       then 'oldRecord must be a JSON object or null' end

@@ -55,14 +55,7 @@ begin
     ) is not false then 'transition must be PAUSE (active to paused) or RESUME (paused to active)' end,
     case when jsonb_typeof(event -> 'occurredAt') is distinct from 'string' or event ->> 'occurredAt' = ''
       then 'occurredAt must be a non-empty string' end,
-    case when coalesce(event -> 'source' not in ('"outbox"', '"webhook"'), true)
-      then 'source must be outbox or webhook' end,
-    case
-      when coalesce(jsonb_typeof(event -> 'version'), 'null') = 'null' then
-        case when event ->> 'source' = 'outbox' then 'version must be given when source is outbox' end
-      when jsonb_typeof(event -> 'version') <> 'number' or event ->> 'version' !~ '^[1-9][0-9]{0,17}$'
-        then 'version must be a whole number from 1'
-    end,
+    outbox.source_problem(event),
     case when coalesce(jsonb_typeof(event -> 'force'), 'null') not in ('boolean', 'null')
       then 'force must be true or false' end
   ), '');
@@ -85,24 +78,27 @@ language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   perform outbox.require_array(events, 'events');
   return array(
-    select case
-      when p.problem is not null then row(
-        g.place::integer, g.e -> 'eventId', p.problem, null::uuid, null::text, null::text, null::bigint, false, null::text
-      )::outbox.pause_event
-      else row(
-        g.place::integer, g.e -> 'eventId', null::text, (g.e ->> 'eventId')::uuid,
-        outbox.mentor_id(g.e ->> 'mentorId')::text, g.e ->> 'transition',
-        -- Only the outbox gives versions; a number from elsewhere would take a place in the mentor's line.
-        case g.e ->> 'source' when 'outbox' then (g.e ->> 'version')::bigint end,
-        coalesce(g.e -> 'force' = 'true', false),
-        outbox.fingerprint(jsonb_build_object(
-          'topic', 'pause-status', 'key', outbox.mentor_id(g.e ->> 'mentorId')::text, 'occurredAt', g.e ->> 'occurredAt',
-          'version', case g.e ->> 'source' when 'outbox' then g.e -> 'version' end
-        ))
-      )::outbox.pause_event
-    end
+    select row(
+      g.place::integer, g.e -> 'eventId', p.problem, r.event_id, r.mentor, r.transition, r.version,
+      coalesce(r.forced, false),
+      case when p.problem is null then outbox.fingerprint(jsonb_build_object(
+        'topic', 'pause-status', 'key', r.mentor, 'occurredAt', g.e ->> 'occurredAt', 'version', r.version
+      )) end
+    )::outbox.pause_event
     from jsonb_array_elements(events) with ordinality as g (e, place)
     cross join lateral (select outbox.pause_event_problem(g.e) as problem offset 0) as p
+    left join lateral (
+      select
+        (g.e ->> 'eventId')::uuid as event_id,
+        outbox.mentor_id(g.e ->> 'mentorId')::text as mentor,
+        g.e ->> 'transition' as transition,
+        -- Only the outbox gives versions; a number from elsewhere would take a place in the mentor's line.
+        case g.e ->> 'source' when 'outbox' then (g.e ->> 'version')::bigint end as version,
+        g.e -> 'force' = 'true' as forced
+      where p.problem is null
+      -- Keeps each from being read once for every use.
+      offset 0
+    ) as r on true
     order by g.place
   );
 end
