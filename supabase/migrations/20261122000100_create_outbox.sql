@@ -221,6 +221,52 @@ end
 $$;
 comment on function outbox.is_uuid(text) is 'Whether the text can be cast to uuid.';
 
+-- json, not jsonb: the problems are listed in the order of the shape's fields.
+create or replace function outbox.shape_problem(value jsonb, shape json) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  problems text := case when jsonb_typeof(value) is distinct from 'object' then 'it must be a JSON object' end;
+  field record;
+  type text;
+  part text;
+  allowed text[];
+  wanted text;
+begin
+  for field in select f.key as name, f.value as word from json_each(shape) f loop
+    type := coalesce(jsonb_typeof(value -> field.name), 'null');
+    part := value ->> field.name;
+    if json_typeof(field.word) = 'object' then
+      allowed := array(select json_array_elements_text(field.word -> 'enum'));
+      wanted := case when type <> 'string' or part <> all(allowed)
+        then array_to_string(trim_array(allowed, 1), ', ') || ' or ' || allowed[cardinality(allowed)] end;
+    else
+      wanted := case field.word #>> '{}'
+        when 'uuid' then case when type <> 'string' or not outbox.is_uuid(part) then 'a uuid' end
+        when 'text' then case when type <> 'string' or length(part) not between 1 and 500 then 'a non-empty string' end
+        when 'string' then case when type <> 'string' then 'a string' end
+        when 'object' then case when type <> 'object' then 'a JSON object' end
+        when 'object?' then case when type not in ('object', 'null') then 'a JSON object or null' end
+        when 'array' then case when type <> 'array' then 'a JSON array' end
+        when 'boolean?' then case when type not in ('boolean', 'null') then 'true or false' end
+        when 'token' then case when type <> 'number' or part !~ '^[0-9]{1,18}$' then 'a whole number' end
+        when 'version?' then case when type not in ('number', 'null') or part !~ '^[1-9][0-9]{0,17}$'
+          then 'a whole number from 1' end
+        when 'number?' then case when type not in ('number', 'null') or part like '-%' then 'a number from 0' end
+        when 'status?' then case when type not in ('number', 'null') or part !~ '^[1-9][0-9]{2}$'
+          then 'a whole number of HTTP' end
+        else 'something that shape_problem() knows'
+      end;
+    end if;
+    if wanted is not null then
+      problems := concat_ws('; ', problems, field.name || ' must be ' || wanted);
+    end if;
+  end loop;
+  return problems;
+end
+$$;
+comment on function outbox.shape_problem(jsonb, json) is
+  'All that is wrong with the fields of a JSON object, or null. The shape names a word for each, or {"enum": [..]}.';
+
 create or replace function outbox.parse_timestamp(value text) returns timestamptz
 language plpgsql stable set search_path = pg_catalog, pg_temp set timezone = 'UTC' set datestyle = 'ISO, MDY' as $$
 begin

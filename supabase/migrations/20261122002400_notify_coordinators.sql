@@ -42,22 +42,18 @@ comment on function outbox.mentor_id(text) is 'A key of the topic pause-status a
 create or replace function outbox.pause_event_problem(event jsonb) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
-  if jsonb_typeof(event) is distinct from 'object' then
-    return 'the event is malformed: it must be a JSON object';
-  end if;
   return 'the event is malformed: ' || nullif(concat_ws('; ',
-    case when jsonb_typeof(event -> 'eventId') is distinct from 'string' or not outbox.is_uuid(event ->> 'eventId')
-      then 'eventId must be a uuid' end,
+    outbox.shape_problem(event, '{
+      "eventId": "uuid", "occurredAt": "text", "source": {"enum": ["outbox", "webhook"]}, "version": "version?",
+      "force": "boolean?"
+    }'),
+    case when event ->> 'source' = 'outbox' and event ->> 'version' is null
+      then 'version must be given when source is outbox' end,
     case when jsonb_typeof(event -> 'mentorId') is distinct from 'string' or not outbox.is_mentor_id(event ->> 'mentorId')
       then 'mentorId must be the id of a mentor' end,
     case when (event -> 'transition', event -> 'oldStatus', event -> 'newStatus') not in (
       ('"PAUSE"', '"active"', '"paused"'), ('"RESUME"', '"paused"', '"active"')
-    ) is not false then 'transition must be PAUSE (active to paused) or RESUME (paused to active)' end,
-    case when jsonb_typeof(event -> 'occurredAt') is distinct from 'string' or event ->> 'occurredAt' = ''
-      then 'occurredAt must be a non-empty string' end,
-    outbox.source_problem(event),
-    case when coalesce(jsonb_typeof(event -> 'force'), 'null') not in ('boolean', 'null')
-      then 'force must be true or false' end
+    ) is not false then 'transition must be PAUSE (active to paused) or RESUME (paused to active)' end
   ), '');
 end
 $$;
