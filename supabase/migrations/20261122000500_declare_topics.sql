@@ -70,12 +70,12 @@ begin
     cure := 'Generate it as stored.';
   elsif name = t.key_column and col.typname not in ('uuid', 'int2', 'int4', 'int8', 'text', 'varchar') then
     problem := format('the key %s must be uuid, a whole number or text, but it is %s', name, col.type);
-  elsif name = t.key_column and not col.attnotnull then
-    problem := format('the key %s may be null', name);
-    cure := format('Run: alter table %s alter %I set not null', t.relation, name);
-  elsif name = t.key_column and t.operations <> '{INSERT}' and not outbox.has_unique_key(table_id, array[name]) then
-    problem := format('the key %s may be there twice, which only a topic of nothing but INSERT allows', name);
-    cure := format('Run: alter table %s add unique (%I)', t.relation, name);
+  -- A topic of nothing but inserted rows may have a key that is there twice.
+  elsif name = t.key_column and not (
+    col.attnotnull and (t.operations = '{INSERT}' or outbox.has_unique_key(table_id, array[name]))
+  ) then
+    problem := format('the key %s may be null, or may be there twice', name);
+    cure := format('Run: alter table %s alter %I set not null, add unique (%2$I)', t.relation, name);
   else
     -- A value that is written otherwise, such as t of a boolean, would never be met.
     select string_agg(v, ', ') into never

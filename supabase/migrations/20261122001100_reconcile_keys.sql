@@ -119,7 +119,7 @@ declare
 begin
   -- Before its parts, which note their own errors.
   perform outbox.beat('reconcile', problem);
-  for t in select x.* from outbox.topics x where x.fed_by = 'outbox' order by x.topic loop
+  for t in select x.* from outbox.topics x where x.fed_by = 'outbox' and x.unique_key order by x.topic loop
     begin
       queued := queued + outbox.reconcile_topic(t, batch);
     exception when others then

@@ -1,0 +1,104 @@
+// How fast does a backlog drain after an outage, and what does a sweep cost beside it?
+import { setTimeout as wait } from "node:timers/promises"
+import { type Ask, expectEqual } from "./harness/question.ts"
+import { figure, median, rounded } from "./harness/statistics.ts"
+import { idle, startWorld, type World } from "./world/world.ts"
+
+const LOOK_AGAIN_MILLISECONDS = 100
+const WATCHED_SECONDS = 30
+const SWEEPS = 5
+
+// What an outage leaves: due events of so many mentors, each with a coordinator.
+const FILL = `
+  with mentor as materialized (
+    select gen_random_uuid() as id, gen_random_uuid() as event_id, clock_timestamp() as moment
+    from generate_series(1, $1)
+  ), linked as (
+    insert into public.mentor_coordinators (mentor_id, coordinator_id)
+    select m.id, (select id from public.coordinators limit 1) from mentor m
+  ), known as (
+    insert into outbox.keys (topic, key, version, known)
+    select 'pause-status', m.id::text, 1, '{"status": "paused"}' from mentor m
+  )
+  insert into outbox.events (
+    event_id, topic, key, version, type, record, old_record, occurred_at, source, next_attempt_at
+  )
+  select
+    m.event_id, 'pause-status', m.id::text, 1, 'UPDATE', jsonb_build_object('id', m.id, 'status', 'paused'),
+    jsonb_build_object('id', m.id, 'status', 'active'), m.moment, 'outbox', now()
+  from mentor m`
+
+const completed = async ({ client }: World): Promise<number> => {
+  const { rows } = await client.query<{ count: number }>(
+    "select count(*)::int as count from outbox.events where status = 'completed'"
+  )
+  return rows[0]?.count ?? 0
+}
+
+/** Fills the outbox; before the commit, while nobody else sees it, a sweep is timed. **Units** milliseconds. */
+const fill = async ({ client }: World, backlog: number): Promise<number> => {
+  await client.query("begin")
+  await client.query(FILL, [backlog])
+  const times: Array<number> = []
+  for (let sweep = 0; sweep < SWEEPS; sweep++) {
+    await client.query("savepoint filled")
+    const started = performance.now()
+    await client.query("select outbox.sweep()")
+    times.push(performance.now() - started)
+    await client.query("rollback to filled")
+  }
+  await client.query("commit")
+  return median(times)
+}
+
+const recover = async (world: World, backlog: number) => {
+  const before = await completed(world)
+  const sweepMs = await fill(world, backlog)
+  const started = performance.now()
+  let [done, seconds] = [0, 0]
+  while (done < backlog && seconds < WATCHED_SECONDS) {
+    await wait(LOOK_AGAIN_MILLISECONDS)
+    done = (await completed(world)) - before
+    seconds = (performance.now() - started) / 1_000
+  }
+  // What is left is no part of the next round.
+  await world.client.query("delete from outbox.events where status = 'pending' and delivery_id is null")
+  await idle(world)
+  const { rows } = await world.client.query<{ twice: number }>(
+    "select count(*)::int - count(distinct event_id)::int as twice from public.notifications"
+  )
+  expectEqual("events notified twice", rows[0]?.twice, 0)
+  return {
+    backlog,
+    notified: done,
+    seconds: rounded(seconds),
+    perSecond: Math.round(done / seconds),
+    sweepMs: rounded(sweepMs)
+  }
+}
+
+
+import { readdirSync, readFileSync } from "node:fs"
+const cpus = () => {
+  const all = new Map<string, number>()
+  for (const pid of readdirSync("/proc")) {
+    if (!/^[0-9]+$/.test(pid)) continue
+    try {
+      const stat = readFileSync(`/proc/${pid}/stat`, "utf8"); const f = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
+      const cmd = readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").slice(0, 400)
+      all.set(`${pid} ${cmd}`, (Number(f[11]) + Number(f[12])) * 10)
+    } catch {}
+  }
+  return all
+}
+await using world = await startWorld(1)
+await world.client.query("delete from public.coordinators where id <> (select id from public.coordinators limit 1)")
+await recover(world, 500)
+const before = cpus()
+const r = await recover(world, 20_000)
+const after = cpus()
+console.log(r)
+const root = String(process.pid)
+for (const [k, v] of [...after].map(([k, v]) => [k, v - (before.get(k) ?? 0)] as const).sort((a, b) => b[1] - a[1]).slice(0, 14)) console.log((v / 200).toFixed(1).padStart(7), "ms/100", k.slice(0, 150))
+await world[Symbol.asyncDispose]()
+process.exit(0)
