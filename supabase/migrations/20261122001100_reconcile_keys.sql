@@ -1,18 +1,14 @@
 -- Purpose: finds changes that no trigger saw: a disabled trigger, session_replication_role = replica, a restore.
--- Locks:   none on existing tables; later, row locks of what it queues.
--- Undo:    select cron.unschedule('outbox-reconcile'); drop function outbox.reconcile(),
---          outbox.reconcile_topic(outbox.topics, integer), outbox.reconcile_keys(text, text[]), outbox.release_forgotten(integer).
 
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
 create or replace function outbox.reconcile_keys(topic text, keys text[]) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp set jit = off as $$
 declare
-  t outbox.topics;
-  now_there record;
+  t outbox.topics := (select x from outbox.topics x where x.topic = reconcile_keys.topic);
+  present record;
   queued integer;
 begin
-  select x.* into t from outbox.topics x where x.topic = reconcile_keys.topic;
   -- Whoever is changing a row right now explains it in a moment: skipped, never waited for.
   execute format(
     'with held as materialized (
@@ -21,7 +17,7 @@ begin
      ) select array_agg(h.key) as keys, array_agg(h.state) as states from held h',
     t.key_column, outbox.state_sql(t, 'n'), t.relation, t.key_type, outbox.key_sql(t, 'n')
   )
-  into now_there
+  into present
   using keys;
 
   -- After a restore of keys without events, or the other way round.
@@ -37,44 +33,32 @@ begin
     outbox.routine(topic, 'capture')
   )
   into queued
-  using now_there.keys, now_there.states, topic;
+  using present.keys, present.states, topic;
   return queued;
 end
 $$;
 comment on function outbox.reconcile_keys(text, text[]) is
   'Queues an event for each of these keys whose state is not the known one; returns how many.';
 
-create or replace function outbox.release_forgotten(at_most integer) returns integer
+create or replace function outbox.reconcile_each(topic text, keys text[]) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  heads uuid[];
 begin
-  heads := array(
-    select parked.event_id
-    from (
-      select q.event_id, q.topic, q.key, q.version
-      from outbox.events q
-      where q.status = 'pending' and q.delivery_id is null and q.next_attempt_at = 'infinity'
-      -- Each is one look into an index; a million would take seconds.
-      limit 10000
-    ) as parked
-    where outbox.is_first_in_line(parked.topic, parked.key, parked.version)
-    limit at_most
-  );
-  perform outbox.release_next(heads);
-  return cardinality(heads);
+  return outbox.reconcile_keys(topic, keys);
+exception when others then
+  if cardinality(keys) = 1 then
+    perform outbox.beat('reconcile', format('key %s of topic %s cannot be reconciled: %s', keys[1], topic, sqlerrm));
+    return 0;
+  end if;
+  return (select sum(outbox.reconcile_each(topic, array[one])) from unnest(keys) one);
 end
 $$;
-comment on function outbox.release_forgotten(integer) is
-  'Releases parked events that wait behind nobody, which a person''s own statement can leave; returns how many.';
+comment on function outbox.reconcile_each(text, text[]) is
+  'reconcile_keys(), except that one key whose event cannot be written does not hold up the others.';
 
-create or replace function outbox.reconcile_topic(t outbox.topics, at_most integer) returns integer
+create or replace function outbox.suspects(t outbox.topics, at_most integer) returns text[]
 language plpgsql set search_path = pg_catalog, pg_temp set jit = off as $$
 declare
-  suspects text[];
-  suspect text;
-  queued integer := 0;
-  failed text;
+  keys text[];
 begin
   execute format(
     'select array(
@@ -86,28 +70,32 @@ begin
      )',
     outbox.key_sql(t, 'n'), t.relation, t.topic, outbox.state_sql(t, 'n'), at_most
   )
-  into suspects;
-
-  begin
-    return outbox.reconcile_keys(t.topic, suspects);
-  exception when others then
-    raise warning 'reconciling % keys of % one by one: %', cardinality(suspects), t.topic, sqlerrm;
-  end;
-  foreach suspect in array suspects loop
-    begin
-      queued := queued + outbox.reconcile_keys(t.topic, array[suspect]);
-    exception when others then
-      failed := coalesce(failed, format('key %s of topic %s cannot be reconciled: %s', suspect, t.topic, sqlerrm));
-    end;
-  end loop;
-  if failed is not null then
-    perform outbox.beat('reconcile', failed);
-  end if;
-  return queued;
+  into keys;
+  return keys;
 end
 $$;
-comment on function outbox.reconcile_topic(outbox.topics, integer) is
-  'Queues the difference between what a table says and what was last queued; returns how many events it made.';
+comment on function outbox.suspects(outbox.topics, integer) is
+  'Keys of a watched table whose state is not the known one.';
+
+create or replace function outbox.release_forgotten(at_most integer) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform outbox.release_next(array(
+    select parked.event_id
+    from (
+      select q.event_id, q.topic, q.key, q.version
+      from outbox.events q
+      where q.status = 'pending' and q.delivery_id is null and q.next_attempt_at = 'infinity'
+      -- Each is one look into an index; a million would take seconds.
+      limit 10000
+    ) as parked
+    where outbox.is_first_in_line(parked.topic, parked.key, parked.version)
+    limit at_most
+  ));
+end
+$$;
+comment on function outbox.release_forgotten(integer) is
+  'Releases parked events that wait behind nobody, which a person''s own statement can leave.';
 
 create or replace function outbox.reconcile() returns integer
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -115,13 +103,11 @@ declare
   batch integer := coalesce((select s.reconcile_batch_size from outbox.settings s), 500);
   t outbox.topics;
   queued integer := 0;
-  problem text := outbox.attempt(format('select outbox.release_forgotten(%s)', batch));
 begin
-  -- Before its parts, which note their own errors.
-  perform outbox.beat('reconcile', problem);
+  perform outbox.beat('reconcile', outbox.attempt(format('select outbox.release_forgotten(%s)', batch)));
   for t in select x.* from outbox.topics x where x.fed_by = 'outbox' and x.unique_key order by x.topic loop
     begin
-      queued := queued + outbox.reconcile_topic(t, batch);
+      queued := queued + outbox.reconcile_each(t.topic, outbox.suspects(t, batch));
     exception when others then
       perform outbox.beat('reconcile', format('topic %s cannot be read: %s', t.topic, sqlerrm));
     end;
@@ -130,8 +116,6 @@ begin
 end
 $$;
 comment on function outbox.reconcile() is
-  'Queues the difference between what the watched tables say and what was last queued; returns how many events it made.';
-
-revoke all on all functions in schema outbox from public, anon, authenticated, service_role;
+  'Queues the difference between what the watched tables say and what was last queued; returns how many events.';
 
 select cron.schedule('outbox-reconcile', '*/5 * * * *', 'select outbox.reconcile()');
