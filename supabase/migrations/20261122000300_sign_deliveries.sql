@@ -2,37 +2,23 @@
 
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
-create or replace function outbox.body_of(
-  topic text, relation text, type text, event_id uuid, version bigint, occurred_at text, record jsonb, old_record jsonb
-) returns jsonb
-language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
-declare
-  name text[] := parse_ident(relation);
-begin
-  return jsonb_build_object(
-    'topic', topic, 'type', type, 'schema', name[1], 'table', name[2], 'event_id', event_id, 'version', version,
-    'timestamp', occurred_at, 'record', record, 'old_record', old_record
-  );
-end
-$$;
-comment on function outbox.body_of(text, text, text, uuid, bigint, text, jsonb, jsonb) is
-  'The body of a delivery, in the shape of a Supabase database webhook.';
-
 create or replace function outbox.body(event outbox.events) returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp set jit = off as $$
 declare
   -- Null when nobody watches it any more.
-  relation text := (select t.relation from outbox.topics t where t.topic = event.topic);
-  missing text[] := case when relation is null then array['schema', 'table'] else '{}' end
-    || case when event.version is null then 'version' end;
+  relation constant text[] := (select parse_ident(t.relation) from outbox.topics t where t.topic = event.topic);
 begin
-  return outbox.body_of(
-    event.topic, relation, event.type, event.event_id, event.version,
-    coalesce(event.occurred_as, outbox.iso(event.occurred_at)), event.record, event.old_record
-  ) - missing || case when event.forced then jsonb '{"force": true}' else '{}' end;
+  return jsonb_build_object(
+    'topic', event.topic, 'type', event.type, 'event_id', event.event_id, 'record', event.record,
+    'old_record', event.old_record, 'timestamp', coalesce(event.occurred_as, outbox.iso(event.occurred_at))
+  )
+    || case when relation is null then '{}' else jsonb_build_object('schema', relation[1], 'table', relation[2]) end
+    || case when event.version is null then '{}' else jsonb_build_object('version', event.version) end
+    || case when event.forced then jsonb '{"force": true}' else '{}' end;
 end
 $$;
-comment on function outbox.body(outbox.events) is 'What is sent for an event: the same each time.';
+comment on function outbox.body(outbox.events) is
+  'What is sent for an event, the same each time: the shape of a Supabase database webhook.';
 
 create or replace function outbox.sign(id text, unix_seconds bigint, body text, secrets text) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
