@@ -6,16 +6,12 @@ create or replace function outbox.parse_object(value text) returns jsonb
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   -- Of a key that is there twice jsonb would keep the last. Objects inside are not searched.
-  if (select count(*) > count(distinct key) from json_object_keys(value::json) key) then
-    return null;
-  end if;
-  return value::jsonb;
+  return case when (select count(*) = count(distinct key) from json_object_keys(value::json) key) then value::jsonb end;
 exception when others then
   return null;
 end
 $$;
-comment on function outbox.parse_object(text) is
-  'The JSON object; null for anything else, for a key twice, and for what jsonb cannot hold.';
+comment on function outbox.parse_object(text) is 'The JSON object; null for anything else, also with a key twice.';
 
 create or replace function outbox.result_of(content text, event_id uuid) returns jsonb
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
@@ -26,9 +22,8 @@ begin
     return null;
   end if;
   select r.result into result
-  from json_array_elements(content::json -> 'results') with ordinality as r (result, place)
+  from json_array_elements(content::json -> 'results') as r (result)
   where r.result ->> 'eventId' = result_of.event_id::text
-  order by r.place
   limit 1;
   if result ->> 'problem' is not null and outbox.parse_object(result ->> 'problem') is null then
     return null;
@@ -36,8 +31,7 @@ begin
   return outbox.parse_object(result::text);
 end
 $$;
-comment on function outbox.result_of(text, uuid) is
-  'The handler''s result for one event out of its answer to a delivery of several; null without one.';
+comment on function outbox.result_of(text, uuid) is 'The handler''s result for one of several events.';
 
 create or replace function outbox.read_answer(
   http_status integer, content text, event_id uuid, alone boolean,
@@ -48,9 +42,7 @@ declare
   result jsonb := case when not alone then outbox.result_of(content, event_id) end;
   status jsonb := case when alone then to_jsonb(http_status) else result -> 'status' end;
 begin
-  if status in ('400', '422') then
-    refused_with := status::integer;
-  end if;
+  refused_with := case when status in ('400', '422') then status::integer end;
   code := coalesce(result -> 'problem' ->> 'code', outbox.parse_object(content) ->> 'code');
   -- What is said of one event stays when another one is erased, so it must not name that one.
   message := case
@@ -61,8 +53,7 @@ begin
   end;
 end
 $$;
-comment on function outbox.read_answer(integer, text, uuid, boolean) is
-  'What an answer, which anybody may have written, says of one event: 400 or 422 if that is refused, a code, a text.';
+comment on function outbox.read_answer(integer, text, uuid, boolean) is 'What an answer says of one event.';
 
 create or replace function outbox.end_leases(at_most integer) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -89,9 +80,8 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   moment timestamptz := clock_timestamp();
   -- No wait of ours is longer.
-  latest timestamptz := moment + interval '1 minute' + greatest(
-    interval '1 hour', (select make_interval(secs => s.retry_cap_seconds) from outbox.settings s)
-  );
+  longest interval := greatest('1 hour', (select make_interval(secs => s.retry_cap_seconds) from outbox.settings s));
+  latest timestamptz := moment + longest + interval '1 minute';
 begin
   update outbox.events q
   set
@@ -122,8 +112,7 @@ begin
   );
 end
 $$;
-comment on function outbox.undo_future(integer) is
-  'Ends waits and leases that are longer than any that we give: the clock was set back meanwhile.';
+comment on function outbox.undo_future(integer) is 'Ends waits that began before the clock was set back.';
 
 create or replace function outbox.postpone_refused(at_most integer) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -146,8 +135,7 @@ begin
   end loop;
 end
 $$;
-comment on function outbox.postpone_refused(integer) is
-  'Postpones the events of requests that their commits could not hand to pg_net.';
+comment on function outbox.postpone_refused(integer) is 'Postpones what commits could not hand to pg_net.';
 
 create or replace function outbox.withdraw(event_ids uuid[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -158,8 +146,7 @@ begin
   where q.event_id = any(event_ids);
 end
 $$;
-comment on function outbox.withdraw(uuid[]) is
-  'Makes events due again whose delivery came to nothing through no fault of anybody: it counts as no attempt.';
+comment on function outbox.withdraw(uuid[]) is 'Makes events due again without counting their delivery.';
 
 create or replace function outbox.net_queue(at_most integer default null) returns setof bigint
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '100ms' as $$
@@ -170,50 +157,42 @@ exception when others then
   return;
 end
 $$;
-comment on function outbox.net_queue(integer) is
-  'The requests that pg_net has not finished yet; none if its queue cannot be read.';
+comment on function outbox.net_queue(integer) is 'The requests that pg_net has not finished.';
 
-create or replace function outbox.take_back(silent uuid[]) returns void
+create or replace function outbox.take_back(silent uuid[]) returns setof bigint
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '100ms' as $$
-declare
-  taken bigint[];
 begin
-  with idle as (
-    select r.id
-    from net.http_request_queue r
-    join outbox.deliveries d on d.request_id = r.id
+  return query
+  delete from net.http_request_queue r
+  where r.id = any(array(
+    select idle.id
+    from net.http_request_queue idle
+    join outbox.deliveries d on d.request_id = idle.id
     join outbox.events q on q.delivery_id = d.id
     -- A signature is good for five minutes.
     where q.event_id = any(silent) and d.dispatched_at < clock_timestamp() - interval '4 minutes'
-    for update of r skip locked
-  ), gone as (
-    delete from net.http_request_queue r using idle where r.id = idle.id returning r.id
-  )
-  select array_agg(g.id) into taken from gone g;
-  perform outbox.withdraw(array(
-    select q.event_id
-    from outbox.events q
-    join outbox.deliveries d on d.id = q.delivery_id
-    where q.event_id = any(silent) and d.request_id = any(taken)
-  ));
+    for update of idle skip locked
+  ))
+  returning r.id;
 exception when others then
   -- As for net_queue().
   return;
 end
 $$;
-comment on function outbox.take_back(uuid[]) is
-  'Takes requests out of pg_net''s queue whose signature is too old to be sent, and makes their events due again.';
+comment on function outbox.take_back(uuid[]) is 'Takes requests out of pg_net''s queue whose signature is old.';
 
 create or replace function outbox.net_answers(silent uuid[])
-returns table (event_id uuid, http_status integer, content text, error text, created timestamptz)
+returns table (event_id uuid, created timestamptz, http_status integer, code text, message text)
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '100ms' as $$
 begin
   return query
-  select distinct on (q.event_id) q.event_id, r.status_code, r.content, r.error_msg, r.created
+  select distinct on (q.event_id)
+    q.event_id, r.created, coalesce(a.refused_with, r.status_code), a.code, coalesce(a.message, r.error_msg)
   from outbox.events q
   join outbox.deliveries d on d.id = q.delivery_id
   -- The request ids of pg_net start again after a crash, so the answer must be younger and name no other delivery.
   join net._http_response r on r.id = d.request_id and r.created >= d.dispatched_at - interval '1 second'
+  cross join lateral outbox.read_answer(r.status_code, r.content, q.event_id, q.delivery_id = q.event_id) as a
   where q.event_id = any(silent)
     -- Any role may write anything here.
     and isfinite(r.created)
@@ -228,47 +207,40 @@ exception when others then
   return;
 end
 $$;
-comment on function outbox.net_answers(uuid[]) is
-  'The answers that pg_net has received to the deliveries of these events.';
+comment on function outbox.net_answers(uuid[]) is 'What pg_net was answered to the deliveries of these events.';
 
-create or replace function outbox.silent_deliveries(silent uuid[])
-returns table (event_id uuid, fate text, http_status integer, code text, message text)
-language plpgsql set search_path = pg_catalog, pg_temp set jit = off as $$
+create or replace function outbox.ending_of(event_id uuid, http_status integer, code text, message text) returns jsonb
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  patience interval := (select make_interval(secs => s.acknowledge_timeout_seconds) from outbox.settings s);
+  unauthorized boolean := coalesce(http_status = 401, false);
+  cause text := case
+    when unauthorized and code = 'stale_signature' then 'clock skew: the clocks of Postgres and of the handler differ; '
+    when unauthorized then 'unauthorized: the handler''s WEBHOOK_SECRETS and the Vault secret outbox_webhook_secret '
+      || 'must have a secret in common; '
+  end;
 begin
-  return query
-  select
-    q.event_id,
-    case
-      -- Slow, not lost. Or posted by the commit of a long transaction, later than its statement said.
-      when d.request_id in (select outbox.net_queue())
-        or d.dispatched_at > greatest(clock_timestamp() - patience, q.last_dispatched_at + interval '1 second')
-        then 'waits'
-      -- Sent before its turn, or after pg_net had kept it for too long.
-      when read.code = 'out_of_order' or not outbox.is_first_in_line(q.topic, q.key, q.version)
-        or read.code = 'stale_signature' and answer.created - d.dispatched_at > interval '4 minutes'
-        then 'withdrawn'
-      else 'ended'
-    end,
-    coalesce(read.refused_with, answer.http_status), read.code, coalesce(read.message, answer.error)
-  from outbox.events q
-  left join outbox.deliveries d on d.id = q.delivery_id
-  left join outbox.net_answers(silent) as answer on answer.event_id = q.event_id
-  left join lateral outbox.read_answer(
-    answer.http_status, answer.content, q.event_id, q.delivery_id = q.event_id
-  ) as read on true
-  where q.event_id = any(silent) and q.delivery_id is not null;
+  if code = 'stale_signature' then
+    perform outbox.raise_alert(
+      'clock_skew', 1, 'the clocks of Postgres and of the handler differ by minutes: correct the one that is wrong'
+    );
+  end if;
+  return jsonb_build_object(
+    'event_id', event_id,
+    -- Never rejected, which is final: any role can write pg_net's answers.
+    'outcome', case when unauthorized then 'transient' else 'unacknowledged' end,
+    'message', concat(cause, coalesce(message, 'pg_net has no answer: the request or the answer was lost')),
+    'http_status', http_status
+  );
 end
 $$;
-comment on function outbox.silent_deliveries(uuid[]) is
-  'What becomes of deliveries that nobody claimed (waits, withdrawn, ended), and what was answered.';
+comment on function outbox.ending_of(uuid, integer, text, text) is 'How an attempt ends that nobody claimed.';
 
 create or replace function outbox.end_unacknowledged(at_most integer) returns void
 language plpgsql set search_path = pg_catalog, pg_temp set jit = off as $$
 declare
   -- Taken once: an index is searched for a time that is given, not for one that may differ from row to row.
   moment timestamptz := clock_timestamp();
+  patience interval := (select make_interval(secs => s.acknowledge_timeout_seconds) from outbox.settings s);
   silent uuid[] := array(
     select q.event_id
     from outbox.events q
@@ -277,51 +249,43 @@ declare
     limit at_most
     for update skip locked
   );
+  taken bigint[];
   waiting uuid[];
   withdrawn uuid[];
-  skewed integer;
   endings jsonb;
 begin
   if cardinality(silent) = 0 then
     return;
   end if;
-  perform outbox.take_back(silent);
+  taken := array(select outbox.take_back(silent));
 
+  with delivery as materialized (
+    select q.event_id, a.http_status, a.code, a.message, case
+      -- Sent before its turn, or kept by pg_net until its signature was old.
+      when d.request_id = any(taken) or a.code = 'out_of_order'
+        or a.code = 'stale_signature' and a.created - d.dispatched_at > interval '4 minutes' then 'is withdrawn'
+      -- Posted by the commit of a long transaction, later than its statement said.
+      when d.dispatched_at > greatest(moment - patience, q.last_dispatched_at + interval '1 second') then 'waits'
+      when not outbox.is_first_in_line(q.topic, q.key, q.version) then 'is withdrawn'
+      -- Slow, not lost.
+      when d.request_id in (select outbox.net_queue()) then 'waits'
+      else 'ends'
+    end as fate
+    from outbox.events q
+    left join outbox.deliveries d on d.id = q.delivery_id
+    left join outbox.net_answers(silent) as a on a.event_id = q.event_id
+    where q.event_id = any(silent)
+  )
   select
-    array_agg(s.event_id) filter (where s.fate = 'waits'),
-    array_agg(s.event_id) filter (where s.fate = 'withdrawn'),
-    count(*) filter (where s.fate = 'ended' and s.code = 'stale_signature'),
-    jsonb_agg(jsonb_build_object(
-      'event_id', s.event_id,
-      'http_status', s.http_status,
-      -- Not rejected, even if it was refused: any role can write such an answer, and that would be final.
-      'outcome', case s.http_status when 401 then 'transient' else 'unacknowledged' end,
-      'message', concat(
-        case
-          when s.http_status = 401 and s.code = 'stale_signature'
-            then 'clock skew: the clocks of Postgres and of the handler differ; '
-          when s.http_status = 401
-            then 'unauthorized: the handler''s WEBHOOK_SECRETS and the Vault secret outbox_webhook_secret must '
-              || 'have a secret in common; '
-        end,
-        coalesce(s.message, 'pg_net has no answer: the request or the answer was lost')
-      )
-    )) filter (where s.fate = 'ended')
-  into waiting, withdrawn, skewed, endings
-  from outbox.silent_deliveries(silent) s;
+    array_agg(d.event_id) filter (where d.fate = 'waits'),
+    array_agg(d.event_id) filter (where d.fate = 'is withdrawn'),
+    jsonb_agg(outbox.ending_of(d.event_id, d.http_status, d.code, d.message)) filter (where d.fate = 'ends')
+  into waiting, withdrawn, endings
+  from delivery d;
 
-  update outbox.events q
-  set next_attempt_at = clock_timestamp() + make_interval(secs => s.acknowledge_timeout_seconds)
-  from outbox.settings s
-  where q.event_id = any(waiting);
+  update outbox.events q set next_attempt_at = moment + patience where q.event_id = any(waiting);
   perform outbox.withdraw(withdrawn);
   perform from outbox.end_attempts_each(endings);
-  if skewed > 0 then
-    perform outbox.raise_alert(
-      'clock_skew', skewed, 'the clocks of Postgres and of the handler differ by minutes: correct the one that is wrong'
-    );
-  end if;
 end
 $$;
-comment on function outbox.end_unacknowledged(integer) is
-  'Ends the deliveries that nobody claimed in time, with the handler''s answer as the reason.';
+comment on function outbox.end_unacknowledged(integer) is 'Ends deliveries that nobody claimed in time.';

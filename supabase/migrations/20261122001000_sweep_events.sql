@@ -2,8 +2,11 @@
 
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
-create or replace function outbox.pace(job text, command text, wanted text) returns void
+create or replace function outbox.pace(job text, command text, idle text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  busy boolean := exists (select from outbox.events q where q.status in ('pending', 'processing'));
+  wanted text := case when busy then '5 seconds' else idle end;
 begin
   -- A schedule that is none of ours is somebody's choice.
   if exists (
@@ -21,22 +24,8 @@ exception when others then
   end if;
 end
 $$;
-comment on function outbox.pace(text, text, text) is 'Schedules a job, or changes how often it runs.';
-
-create or replace function outbox.pace_jobs() returns void
-language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
-declare
-  busy boolean := exists (select from outbox.events q where q.status in ('pending', 'processing'));
-begin
-  -- pg_cron keeps a row for each run.
-  perform outbox.pace('outbox-sweep', 'select outbox.sweep()', case when busy then '5 seconds' else '10 seconds' end);
-  perform outbox.pace(
-    'outbox-direct', 'select outbox.send_directly()', case when busy then '5 seconds' else '* * * * *' end
-  );
-end
-$$;
-comment on function outbox.pace_jobs() is
-  'Runs the sweep and the direct calls every five seconds while something is unsettled, and less often otherwise.';
+comment on function outbox.pace(text, text, text) is
+  'Schedules a job, less often while nothing is unsettled: pg_cron keeps a row for each run.';
 
 create or replace function outbox.recheck_keys(at_most integer) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -71,8 +60,7 @@ begin
   end loop;
 end
 $$;
-comment on function outbox.recheck_keys(integer) is
-  'Queues what capture left to the sweep, and raises an alert when it could not read the changes at all.';
+comment on function outbox.recheck_keys(integer) is 'Looks again at what capture left to the sweep.';
 
 create or replace function outbox.sweep() returns integer
 language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
@@ -83,12 +71,13 @@ declare
   sent integer := 0;
 begin
   foreach part in array array[
-    'undo_future', 'postpone_refused', 'end_leases', 'end_unacknowledged', 'recheck_keys'
+    'undo_future(%s)', 'postpone_refused(%s)', 'end_leases(%s)', 'end_unacknowledged(%s)', 'recheck_keys(%s)',
+    $part$pace('outbox-sweep', 'select outbox.sweep()', '10 seconds')$part$,
+    $part$pace('outbox-direct', 'select outbox.send_directly()', '* * * * *')$part$
   ] loop
     -- One that fails does not stop the others.
-    problem := coalesce(outbox.attempt(format('select outbox.%I(%s)', part, batch)), problem);
+    problem := coalesce(outbox.attempt('select outbox.' || format(part, batch)), problem);
   end loop;
-  problem := coalesce(outbox.attempt('select outbox.pace_jobs()'), problem);
 
   begin
     -- One is always sent, so that other users of pg_net cannot silence the sweep.
@@ -100,7 +89,6 @@ begin
   return sent;
 end
 $$;
-comment on function outbox.sweep() is
-  'Ends expired leases and unacknowledged deliveries, then dispatches every due head of line; returns how many.';
+comment on function outbox.sweep() is 'Ends what nobody ended, then dispatches what is due; returns how many.';
 
 select outbox.pace('outbox-sweep', 'select outbox.sweep()', '5 seconds');

@@ -37,45 +37,21 @@ begin
   return queued;
 end
 $$;
-comment on function outbox.reconcile_keys(text, text[]) is
-  'Queues an event for each of these keys whose state is not the known one; returns how many.';
+comment on function outbox.reconcile_keys(text, text[]) is 'Queues what no trigger saw of these; returns how many.';
 
 create or replace function outbox.reconcile_each(topic text, keys text[]) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   return outbox.reconcile_keys(topic, keys);
 exception when others then
-  if cardinality(keys) = 1 then
-    perform outbox.beat('reconcile', format('key %s of topic %s cannot be reconciled: %s', keys[1], topic, sqlerrm));
-    return 0;
+  if cardinality(keys) > 1 then
+    return (select sum(outbox.reconcile_each(topic, array[one])) from unnest(keys) one);
   end if;
-  return (select sum(outbox.reconcile_each(topic, array[one])) from unnest(keys) one);
+  perform outbox.beat('reconcile', format('key %s of topic %s cannot be reconciled: %s', keys[1], topic, sqlerrm));
+  return 0;
 end
 $$;
-comment on function outbox.reconcile_each(text, text[]) is
-  'reconcile_keys(), except that one key whose event cannot be written does not hold up the others.';
-
-create or replace function outbox.suspects(t outbox.topics, at_most integer) returns text[]
-language plpgsql set search_path = pg_catalog, pg_temp set jit = off as $$
-declare
-  keys text[];
-begin
-  execute format(
-    'select array(
-       select %1$s
-       from %2$s n
-       left join outbox.keys k on k.topic = %3$L and k.key = %1$s
-       where k.key is null or %4$s is distinct from k.known and %4$s is not null
-       limit %5$s
-     )',
-    outbox.key_sql(t, 'n'), t.relation, t.topic, outbox.state_sql(t, 'n'), at_most
-  )
-  into keys;
-  return keys;
-end
-$$;
-comment on function outbox.suspects(outbox.topics, integer) is
-  'Keys of a watched table whose state is not the known one.';
+comment on function outbox.reconcile_each(text, text[]) is 'reconcile_keys(), one by one if one of them fails.';
 
 create or replace function outbox.release_forgotten(at_most integer) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -94,20 +70,31 @@ begin
   ));
 end
 $$;
-comment on function outbox.release_forgotten(integer) is
-  'Releases parked events that wait behind nobody, which a person''s own statement can leave.';
+comment on function outbox.release_forgotten(integer) is 'Releases parked events that wait behind nobody.';
 
 create or replace function outbox.reconcile() returns integer
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql set search_path = pg_catalog, pg_temp set jit = off as $$
 declare
   batch integer := coalesce((select s.reconcile_batch_size from outbox.settings s), 500);
   t outbox.topics;
+  suspects text[];
   queued integer := 0;
 begin
   perform outbox.beat('reconcile', outbox.attempt(format('select outbox.release_forgotten(%s)', batch)));
   for t in select x.* from outbox.topics x where x.fed_by = 'outbox' and x.unique_key order by x.topic loop
     begin
-      queued := queued + outbox.reconcile_each(t.topic, outbox.suspects(t, batch));
+      execute format(
+        'select array(
+           select %1$s
+           from %2$s n
+           left join outbox.keys k on k.topic = %3$L and k.key = %1$s
+           where k.key is null or %4$s is distinct from k.known and %4$s is not null
+           limit %5$s
+         )',
+        outbox.key_sql(t, 'n'), t.relation, t.topic, outbox.state_sql(t, 'n'), batch
+      )
+      into suspects;
+      queued := queued + outbox.reconcile_each(t.topic, suspects);
     exception when others then
       perform outbox.beat('reconcile', format('topic %s cannot be read: %s', t.topic, sqlerrm));
     end;
@@ -115,7 +102,6 @@ begin
   return queued;
 end
 $$;
-comment on function outbox.reconcile() is
-  'Queues the difference between what the watched tables say and what was last queued; returns how many events.';
+comment on function outbox.reconcile() is 'Queues what no trigger saw; returns how many events.';
 
 select cron.schedule('outbox-reconcile', '*/5 * * * *', 'select outbox.reconcile()');

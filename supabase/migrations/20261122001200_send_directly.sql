@@ -10,16 +10,6 @@ exception when others then
 end
 $$;
 
-create or replace function outbox.http_schema() returns text
-language sql stable set search_path = pg_catalog, pg_temp as $$
-  select quote_ident(n.nspname)
-  from pg_catalog.pg_extension e
-  join pg_catalog.pg_namespace n on n.oid = e.extnamespace
-  where e.extname = 'http'
-$$;
-comment on function outbox.http_schema() is
-  'Where the extension http is, quoted; null without it. Somebody may have installed it elsewhere before us.';
-
 create or replace function outbox.net_refuses() returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '100ms' as $$
 begin
@@ -33,10 +23,9 @@ exception
     return true;
 end
 $$;
-comment on function outbox.net_refuses() is
-  'Whether pg_net takes no requests: it is not installed, not loaded, not granted, or locked.';
+comment on function outbox.net_refuses() is 'Whether pg_net is missing, not loaded, not granted or locked.';
 
-create or replace function outbox.not_sent(refuses boolean, waiting interval, tried uuid[], at_most integer)
+create or replace function outbox.not_sent(refuses boolean, patience interval, tried uuid[], at_most integer)
 returns setof outbox.events
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
@@ -58,19 +47,24 @@ begin
 
   return query
   select q.*
-  from outbox.net_queue() as kept (id)
-  join outbox.deliveries d on d.request_id = kept.id and d.dispatched_at <= clock_timestamp() - waiting
-  join outbox.events q on q.delivery_id = d.id
-  where q.status = 'pending' and q.event_id <> all(tried) and outbox.is_first_in_line(q.topic, q.key, q.version)
+  from (
+    select d.id, min(d.dispatched_at) over () as oldest
+    from outbox.net_queue() as r (id)
+    join outbox.deliveries d on d.request_id = r.id
+  ) as kept
+  join outbox.events q on q.delivery_id = kept.id
+  -- pg_net takes the oldest first: while that is overdue, the others need not become so.
+  where kept.oldest <= clock_timestamp() - patience
+    and q.status = 'pending' and q.event_id <> all(tried) and outbox.is_first_in_line(q.topic, q.key, q.version)
   order by q.next_attempt_at
   limit at_most;
 end
 $$;
 comment on function outbox.not_sent(boolean, interval, uuid[], integer) is
-  'Heads of line that pg_net refused, or whose request it has kept for this long. Locks nothing.';
+  'Heads of line that pg_net has refused, or keeps without sending. Locks nothing.';
 
 create or replace function outbox.call_handler(
-  batch outbox.events[], function_url text, secrets text, timeout_ms integer
+  http text, batch outbox.events[], function_url text, secrets text, timeout_ms integer
 ) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -80,7 +74,6 @@ declare
   delivery text := case when alone then batch[1].event_id else gen_random_uuid() end;
   sent_at timestamptz := clock_timestamp();
   unix_seconds bigint := floor(extract(epoch from sent_at));
-  http text := outbox.http_schema();
   http_status integer;
   content text;
   problem text;
@@ -119,8 +112,8 @@ begin
   );
 end
 $$;
-comment on function outbox.call_handler(outbox.events[], text, text, integer) is
-  'Sends events in one signed request; returns for each how its attempt ends if nobody has claimed it.';
+comment on function outbox.call_handler(text, outbox.events[], text, text, integer) is
+  'Sends events in one signed request; returns how the attempt at each ends if nobody has claimed it.';
 
 create or replace function outbox.end_direct(calls jsonb) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -150,15 +143,14 @@ begin
   perform from outbox.end_attempts_each(endings);
 end
 $$;
-comment on function outbox.end_direct(jsonb) is
-  'Ends the attempts at those events that were sent directly and that the handler did not claim.';
+comment on function outbox.end_direct(jsonb) is 'Ends attempts that were sent directly and not claimed.';
 
 create or replace function outbox.send_directly() returns integer
 language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 declare
   settings outbox.settings := (select s from outbox.settings s);
   patience interval := make_interval(secs => settings.acknowledge_timeout_seconds);
-  waiting interval := patience;
+  http text := (select e.extnamespace::regnamespace from pg_extension e where e.extname = 'http');
   deadline timestamptz := clock_timestamp() + interval '20 seconds';
   refuses boolean := outbox.net_refuses();
   size integer;
@@ -172,13 +164,13 @@ begin
   perform outbox.beat('direct');
   -- One run at a time. Any role may take an advisory lock; this row is ours.
   perform from outbox.heartbeats h where h.job = 'direct' for update skip locked;
-  if not found or outbox.http_schema() is null then
+  if not found or http is null then
     return 0;
   end if;
 
   -- Locks no event, and writes none before the last call: the handler claims them meanwhile.
   while clock_timestamp() < deadline loop
-    batch := array(select n from outbox.not_sent(refuses, waiting, tried, settings.events_per_request) n);
+    batch := array(select n from outbox.not_sent(refuses, patience, tried, settings.events_per_request) n);
     exit when cardinality(batch) = 0;
     size := outbox.request_size(batch[1].event_id, batch[1].failures, settings.events_per_request);
     batch := (array(
@@ -196,16 +188,10 @@ begin
       problem := sqlerrm;
       continue;
     end;
-    calls := outbox.call_handler(batch, handler.function_url, handler.secrets, settings.request_timeout_ms);
+    calls := outbox.call_handler(http, batch, handler.function_url, handler.secrets, settings.request_timeout_ms);
     ended := ended || calls;
     -- A handler that is away would use up the time limit of each request: the others keep their turn for the next run.
     exit when calls -> 0 ->> 'http_status' is null;
-    -- pg_net takes the oldest first: while it keeps an overdue request, no other has to become overdue.
-    waiting := case when exists (
-      select
-      from outbox.net_queue() as kept (id)
-      join outbox.deliveries d on d.request_id = kept.id and d.dispatched_at <= clock_timestamp() - patience
-    ) then interval '0' else patience end;
   end loop;
 
   perform outbox.end_direct(ended);
@@ -213,7 +199,6 @@ begin
   return jsonb_array_length(ended);
 end
 $$;
-comment on function outbox.send_directly() is
-  'Calls the handler for what pg_net does not send, for 20 seconds at most; returns how many events it sent.';
+comment on function outbox.send_directly() is 'Sends what pg_net does not send; returns how many events.';
 
 select outbox.pace('outbox-direct', 'select outbox.send_directly()', '5 seconds');
