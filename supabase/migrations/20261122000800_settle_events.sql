@@ -126,25 +126,25 @@ begin
     )) with ordinality as s
     order by 1, s.ordinality
   ), locked as materialized (
-    -- All of them, asked about only below: the index of the leases would be read again for each event.
-    select q.status as was, q.claim_token, g.*
-    from given g
-    join outbox.events q on q.event_id = g.event_id
+    select q.event_id, q.status, q.claim_token
+    from outbox.events q
+    where q.event_id = any(array(select g.event_id from given g))
     order by q.event_id
-    for update of q
+    for update
   )
   select jsonb_agg(jsonb_build_object(
-    'event_id', l.event_id,
-    'outcome', case l.outcome when 'completed' then 'completed' else l.kind end,
-    'message', case l.outcome when 'released' then l.message end,
-    'http_status', l.status,
-    'retry_after_seconds', l."retryAfterSeconds",
-    'duration_ms', case when l."durationMs" is not null then least(round(l."durationMs"), 2147483647) end,
-    'receipt', l.receipt
+    'event_id', g.event_id,
+    'outcome', case g.outcome when 'completed' then 'completed' else g.kind end,
+    'message', case g.outcome when 'released' then g.message end,
+    'http_status', g.status,
+    'retry_after_seconds', g."retryAfterSeconds",
+    'duration_ms', case when g."durationMs" is not null then least(round(g."durationMs"), 2147483647) end,
+    'receipt', g.receipt
   ))
   into endings
-  from locked l
-  where l.was = 'processing' and l.claim_token = l.token;
+  from given g
+  join locked l on l.event_id = g.event_id
+  where l.status = 'processing' and l.claim_token = g.token;
 
   return coalesce((select jsonb_object_agg(e.event_id, e.verdict) from outbox.end_attempts_each(endings) e), '{}');
 end
