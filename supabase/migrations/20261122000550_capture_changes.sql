@@ -199,15 +199,13 @@ language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return outbox.fill($sql$
 create or replace function outbox.{changed}() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp
 -- The plan is made once in a session, perhaps for an update of one row: it must do for one of a hundred thousand.
-set enable_nestloop = off
-set jit = off
-as $changed$
+language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_nestloop = off set jit = off as $changed$
 declare
   keys text[];
   olds jsonb[];
   news jsonb[];
+  requests integer;
 begin
   if tg_level = 'ROW' then
     keys := array[{key_new}];
@@ -223,9 +221,8 @@ begin
     where {compared_n} is distinct from {compared_o};
   end if;
   if keys is not null then
-    perform outbox.{capture}(
-      keys, olds, news, tg_op = 'INSERT', 'commit', case when tg_op = any({operations}) then outbox.requests_left() else 0 end
-    );
+    requests := case when tg_op = any({operations}) then outbox.requests_left() else 0 end;
+    perform outbox.{capture}(keys, olds, news, tg_op = 'INSERT', 'commit', requests);
   end if;
   return null;
 exception

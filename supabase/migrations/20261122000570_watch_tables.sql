@@ -124,7 +124,8 @@ begin
     'topic', topic, 'relation', relation, 'key_column', key, 'key_type', (
       select format_type(a.atttypid, null) from pg_attribute a where a.attrelid = to_regclass(relation) and a.attname = key
     ), 'unique_key', outbox.has_unique_key(to_regclass(relation), array[key]),
-    'columns', columns, 'operations', operations, 'words', coalesce(words, '{}'), 'condition', condition, 'payload', payload, 'latest_only', latest_only,
+    'columns', columns, 'operations', operations, 'words', coalesce(words, '{}'),
+    'condition', condition, 'payload', payload, 'latest_only', latest_only,
     'fed_by', fed_by, 'visible_to', visible_to, 'function_url', function_url, 'max_attempts', max_attempts,
     'created_at', clock_timestamp()
   ));

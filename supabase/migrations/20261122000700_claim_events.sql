@@ -195,7 +195,8 @@ begin
     event_id, topic, key, type, record, old_record, occurred_at, occurred_as, source
   )
   select distinct on (1)
-    (e ->> 'eventId')::uuid, e ->> 'topic', e ->> 'key', case jsonb_typeof(e -> 'oldRecord') when 'object' then 'UPDATE' else 'INSERT' end,
+    (e ->> 'eventId')::uuid, e ->> 'topic', e ->> 'key',
+    case jsonb_typeof(e -> 'oldRecord') when 'object' then 'UPDATE' else 'INSERT' end,
     e -> 'record', nullif(e -> 'oldRecord', 'null'), outbox.parse_timestamp(e ->> 'occurredAt'), e ->> 'occurredAt', 'webhook'
   from jsonb_array_elements(events) with ordinality as given (e, place)
   where e ->> 'source' = 'webhook'
@@ -220,15 +221,21 @@ language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = for
 set jit = off as $$
 declare
   known outbox.events;
+  erased_as text;
   earlier_lease_ends timestamptz;
 begin
   select q.* into known from outbox.events q where q.event_id = (event ->> 'eventId')::uuid;
   if not found then
-    return case outbox.erased_as((event ->> 'eventId')::uuid, outbox.fingerprint(event))
-      when 'completed' then jsonb '{"outcome": "completed", "receipt": {"erased": true}}'
-      when 'payload_mismatch' then jsonb '{"outcome": "payload_mismatch"}'
-      else jsonb '{"outcome": "unknown_event"}'
-    end;
+    erased_as := outbox.erased_as((event ->> 'eventId')::uuid, outbox.fingerprint(event));
+    if erased_as is null then
+      perform outbox.raise_alert('unknown_event', 1, (
+        'events that this outbox does not have were refused: a clone or branch of this project shares its function URL '
+        'and webhook secret, or a crash lost their transactions'
+      ));
+      return '{"outcome": "unknown_event"}';
+    end if;
+    return jsonb_build_object('outcome', erased_as)
+      || case erased_as when 'completed' then jsonb '{"receipt": {"erased": true}}' else '{}' end;
   elsif not outbox.is_same(known, event) then
     return '{"outcome": "payload_mismatch"}';
   elsif known.status = 'completed' then
@@ -267,7 +274,6 @@ declare
   known outbox.events[];
   held outbox.events[];
   answers jsonb;
-  unknown integer;
 begin
   perform outbox.require_array(events, 'events');
   problems := array(
@@ -311,14 +317,6 @@ begin
   from unnest(ids) with ordinality as i (id, place)
   cross join lateral (select events -> (i.place - 1)::integer as e) as given
   left join unnest(held) h on h.event_id = i.id and i.place = array_position(ids, h.event_id);
-
-  unknown := (select count(*) from jsonb_array_elements(answers) a where a ->> 'outcome' = 'unknown_event');
-  if unknown > 0 then
-    perform outbox.raise_alert('unknown_event', unknown, (
-      'events that this outbox does not have were refused: a clone or branch of this project shares its function URL and '
-      'webhook secret, or a crash lost their transactions'
-    ));
-  end if;
   return answers;
 end
 $$;
