@@ -12,9 +12,8 @@ $$;
 comment on function outbox.reached_nobody(outbox.events) is 'Whether it was completed although nobody was notified.';
 
 create or replace function outbox.is_superseded(event outbox.events) returns boolean
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-begin
-  return exists (
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select exists (
     -- Handled, although the answer was lost and the event may be a dead letter itself.
     select from outbox.handled_keys h where h.topic = event.topic and h.key = event.key and h.version > event.version
   ) or exists (
@@ -22,8 +21,7 @@ begin
     from outbox.events later
     left join outbox.dead_letters d on d.id = later.dead_letter_id
     where later.topic = event.topic and later.key = event.key
-      and case when event.version is null then later.created_at > event.created_at
-        else later.version > event.version end
+      and (later.version > event.version or event.version is null and later.created_at > event.created_at)
       and (later.status = 'completed' or d.resolution is not null)
   ) or exists (
     -- Only what is settled is ever forgotten or erased.
@@ -32,22 +30,25 @@ begin
     where k.topic = event.topic and k.key = event.key and k.version - event.version > (
       select count(*) from outbox.events q where q.topic = k.topic and q.key = k.key and q.version > event.version
     )
-  );
-end
+  )
 $$;
 comment on function outbox.is_superseded(outbox.events) is
   'Whether a later event of the key is settled, or was and is forgotten since: sending this one would undo it.';
 
-create or replace function outbox.redrive(
-  event_id uuid, force boolean default false, dry_run boolean default false, topic text default null
+create or replace function public.outbox_redrive(
+  topic text, event_id uuid, force boolean default false, dry_run boolean default false
 ) returns jsonb
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   event outbox.events;
   outcome text;
 begin
+  -- As a condition null is neither: a dry run would become a real one.
+  if force is null or dry_run is null then
+    raise exception 'force and dry_run must be true or false, not null' using errcode = 'invalid_parameter_value';
+  end if;
   select q.* into event from outbox.events q
-  where q.event_id = redrive.event_id and q.topic = coalesce(redrive.topic, q.topic) for update;
+  where q.event_id = outbox_redrive.event_id and q.topic = outbox_redrive.topic for update;
   outcome := case
     when not found then 'unknown'
     when event.status in ('pending', 'processing') then 'already_pending'
@@ -56,39 +57,73 @@ begin
     when dry_run then 'would_redrive'
     else 'redriven'
   end;
-  if outcome <> 'redriven' then
-    return jsonb_build_object('outcome', outcome);
-  end if;
 
-  update outbox.dead_letters d set resolution = 'redriven', resolved_at = clock_timestamp()
-  where d.event_id = redrive.event_id and d.resolution is null;
-  -- The topic would repeat its receipt for nobody.
-  delete from outbox.receipts r where r.event_id = redrive.event_id and event.status = 'completed';
-  update outbox.events q
-  set
-    status = 'pending', next_attempt_at = clock_timestamp(), forced = force,
-    failures = 0, own_failures = 0, first_failed_at = null, last_failed_at = null,
-    dead_letter_id = null, receipt = null, completed_at = null, delivery_id = null,
-    -- It is ours to send from now on, even if somebody else sent it first.
-    last_dispatched_at = coalesce(q.last_dispatched_at, clock_timestamp())
-  where q.event_id = redrive.event_id;
-  perform outbox.dispatch(array[event_id], 'redrive');
-  return jsonb_build_object('outcome', outcome);
+  if outcome = 'redriven' then
+    update outbox.dead_letters d set resolution = 'redriven', resolved_at = clock_timestamp()
+    where d.event_id = event.event_id and d.resolution is null;
+    -- The topic would repeat its receipt for nobody.
+    delete from outbox.receipts r where r.event_id = event.event_id and event.status = 'completed';
+    update outbox.events q
+    set
+      status = 'pending', next_attempt_at = clock_timestamp(), forced = force,
+      failures = 0, own_failures = 0, first_failed_at = null, last_failed_at = null,
+      dead_letter_id = null, receipt = null, completed_at = null, delivery_id = null,
+      -- It is ours to send from now on, even if somebody else sent it first.
+      last_dispatched_at = coalesce(q.last_dispatched_at, clock_timestamp())
+    where q.event_id = event.event_id;
+    perform outbox.dispatch(array[event.event_id], 'redrive');
+  end if;
+  return jsonb_build_object('outcome', outcome, 'event', (
+    select outbox.describe_event(q) from outbox.events q where q.event_id = event.event_id
+  ));
 end
 $$;
-comment on function outbox.redrive(uuid, boolean, boolean, text) is
+comment on function public.outbox_redrive(text, uuid, boolean, boolean) is
   'Sends an event again that failed or reached nobody, like a new one; with force although a later one is settled.';
 
-create or replace function outbox.resolve(
-  event_id uuid, notes text default null, dry_run boolean default false, topic text default null
-) returns jsonb
+create or replace function outbox.cancel(event outbox.events) returns uuid
 language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  letter outbox.dead_letters;
+begin
+  insert into outbox.dead_letters
+    (event_id, topic, key, version, reason, attempts, first_failed_at, last_failed_at, last_error)
+  values (
+    event.event_id, event.topic, event.key, event.version, 'cancelled', event.attempts, now(), now(),
+    'cancelled: a person withdrew it before it was processed'
+  )
+  returning * into letter;
+  update outbox.events q
+  set
+    status = 'failed', dead_letter_id = letter.id, last_error = letter.last_error,
+    next_attempt_at = null, leads = null
+  where q.event_id = event.event_id;
+  if event.version is not null and outbox.is_first_in_line(event.topic, event.key, event.version) then
+    perform outbox.release_next(array[event.event_id]);
+    perform outbox.dispatch_next(array[event.event_id]);
+  end if;
+  return letter.id;
+end
+$$;
+comment on function outbox.cancel(outbox.events) is
+  'Makes a dead letter of a pending event, which the caller has locked, and dispatches the next event of its key.';
+
+create or replace function public.outbox_resolve(
+  topic text, event_id uuid, notes text default null, dry_run boolean default false
+) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   event outbox.events;
   outcome text;
 begin
+  if dry_run is null then
+    raise exception 'dry_run must be true or false, not null' using errcode = 'invalid_parameter_value';
+  elsif octet_length(notes) > 8192 then
+    raise exception 'notes must be at most 8192 bytes, but they are %', octet_length(notes)
+      using errcode = 'invalid_parameter_value', hint = 'Shorten them, or keep them elsewhere and give a link.';
+  end if;
   select q.* into event from outbox.events q
-  where q.event_id = resolve.event_id and q.topic = coalesce(resolve.topic, q.topic) for update;
+  where q.event_id = outbox_resolve.event_id and q.topic = outbox_resolve.topic for update;
   outcome := case
     when not found then 'unknown'
     when event.status = 'processing' then 'in_flight'
@@ -99,88 +134,49 @@ begin
     when event.status = 'pending' then case when dry_run then 'would_cancel' else 'cancelled' end
     else case when dry_run then 'would_resolve' else 'resolved' end
   end;
-  if outcome = 'in_flight' then
-    return jsonb_build_object('outcome', outcome, 'retryAfterSeconds', outbox.seconds_until(event.lease_expires_at));
-  elsif outcome not in ('cancelled', 'resolved') then
-    return jsonb_build_object('outcome', outcome);
-  end if;
 
   if outcome = 'cancelled' then
-    event.last_error := 'cancelled: a person withdrew it before it was processed';
-    insert into outbox.dead_letters
-      (event_id, topic, key, version, reason, attempts, first_failed_at, last_failed_at, last_error)
-    values (event_id, event.topic, event.key, event.version, outcome, event.attempts, now(), now(), event.last_error)
-    returning id into event.dead_letter_id;
+    event.dead_letter_id := outbox.cancel(event);
+  end if;
+  if outcome in ('cancelled', 'resolved') then
+    update outbox.dead_letters d
+    set resolution = 'resolved', resolved_at = clock_timestamp(), notes = outbox_resolve.notes
+    where d.id = event.dead_letter_id;
     update outbox.events q
-    set status = 'failed', dead_letter_id = event.dead_letter_id, last_error = event.last_error,
-      leads = null, next_attempt_at = null
-    where q.event_id = resolve.event_id;
+    set receipt = q.receipt || jsonb_strip_nulls(jsonb_build_object('acknowledged', true, 'notes', notes))
+    where q.event_id = event.event_id and q.status = 'completed';
   end if;
-  update outbox.dead_letters d set resolution = 'resolved', resolved_at = clock_timestamp(), notes = resolve.notes
-  where d.id = event.dead_letter_id;
-  update outbox.events q
-  set receipt = q.receipt || jsonb_strip_nulls(jsonb_build_object('acknowledged', true, 'notes', resolve.notes))
-  where q.event_id = resolve.event_id and q.status = 'completed';
-  if outcome = 'cancelled' and event.version is not null
-    and outbox.is_first_in_line(event.topic, event.key, event.version) then
-    perform outbox.release_next(array[event_id]);
-    perform outbox.dispatch_next(array[event_id]);
-  end if;
-  return jsonb_build_object('outcome', outcome);
+  return jsonb_build_object('outcome', outcome, 'event', (
+    select outbox.describe_event(q) from outbox.events q where q.event_id = event.event_id
+  )) || case when outcome = 'in_flight' then
+    jsonb_build_object('retryAfterSeconds', outbox.seconds_until(event.lease_expires_at))
+  else '{}' end;
 end
 $$;
-comment on function outbox.resolve(uuid, text, boolean, text) is
+comment on function public.outbox_resolve(text, uuid, text, boolean) is
   'Closes an event without sending it, because a person has dealt with it; cancels it if it is pending.';
+
+create or replace function outbox.redrive(event_id uuid, force boolean default false, dry_run boolean default false)
+returns jsonb language sql set search_path = pg_catalog, pg_temp as $$
+  select public.outbox_redrive(
+    (select q.topic from outbox.events q where q.event_id = redrive.event_id), event_id, force, dry_run
+  ) - 'event'
+$$;
+comment on function outbox.redrive(uuid, boolean, boolean) is 'outbox_redrive() of whatever topic.';
+
+create or replace function outbox.resolve(event_id uuid, notes text default null, dry_run boolean default false)
+returns jsonb language sql set search_path = pg_catalog, pg_temp as $$
+  select public.outbox_resolve(
+    (select q.topic from outbox.events q where q.event_id = resolve.event_id), event_id, notes, dry_run
+  ) - 'event'
+$$;
+comment on function outbox.resolve(uuid, text, boolean) is 'outbox_resolve() of whatever topic.';
 
 create or replace function outbox.event_history(event_id uuid) returns setof outbox.attempts
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select a.* from outbox.attempts a where a.event_id = event_history.event_id order by a.ended_at, a.id
 $$;
 comment on function outbox.event_history(uuid) is 'Every attempt at an event that has ended, oldest first.';
-
--- Volatile: it shows the event as the function that gave the answer has left it.
-create or replace function outbox.answer_with_event(answer jsonb, topic text, event_id uuid) returns jsonb
-language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
-begin
-  return answer || jsonb_build_object('event', (
-    select outbox.describe_event(q) from outbox.events q
-    where q.event_id = answer_with_event.event_id and q.topic = answer_with_event.topic
-  ));
-end
-$$;
-comment on function outbox.answer_with_event(jsonb, text, uuid) is 'An answer with the event as it is now.';
-
-create or replace function public.outbox_redrive(
-  topic text, event_id uuid, force boolean default false, dry_run boolean default false
-) returns jsonb
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
-begin
-  -- As a condition null is neither: a dry run would become a real one.
-  if force is null or dry_run is null then
-    raise exception 'force and dry_run must be true or false, not null' using errcode = 'invalid_parameter_value';
-  end if;
-  return outbox.answer_with_event(outbox.redrive(event_id, force, dry_run, coalesce(topic, '')), topic, event_id);
-end
-$$;
-comment on function public.outbox_redrive(text, uuid, boolean, boolean) is
-  'outbox.redrive(), with the event after it: redriven, already_pending, superseded, not_failed or unknown.';
-
-create or replace function public.outbox_resolve(
-  topic text, event_id uuid, notes text default null, dry_run boolean default false
-) returns jsonb
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
-begin
-  if dry_run is null then
-    raise exception 'dry_run must be true or false, not null' using errcode = 'invalid_parameter_value';
-  elsif octet_length(notes) > 8192 then
-    raise exception 'notes must be at most 8192 bytes, but they are %', octet_length(notes)
-      using errcode = 'invalid_parameter_value', hint = 'Shorten them, or keep them elsewhere and give a link.';
-  end if;
-  return outbox.answer_with_event(outbox.resolve(event_id, notes, dry_run, coalesce(topic, '')), topic, event_id);
-end
-$$;
-comment on function public.outbox_resolve(text, uuid, text, boolean) is
-  'outbox.resolve(), with the event after it: resolved, cancelled, in_flight, already_resolved, not_failed or unknown.';
 
 revoke all on function public.outbox_redrive(text, uuid, boolean, boolean) from public, anon, authenticated;
 revoke all on function public.outbox_resolve(text, uuid, text, boolean) from public, anon, authenticated;

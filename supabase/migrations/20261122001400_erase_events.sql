@@ -81,14 +81,14 @@ $$;
 comment on function outbox.erase_traces(uuid, text, text) is
   'Erases what names an event outside of its own rows, and what names its key unless that is null.';
 
-create or replace function outbox.erase(event_id uuid, topic text default null) returns jsonb
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+create or replace function public.outbox_erase(topic text, event_id uuid) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '2s' as $$
 declare
   event outbox.events;
 begin
   select q.* into event from outbox.events q
-  where q.event_id = erase.event_id and q.topic = coalesce(erase.topic, q.topic) for update;
-  if not found and exists (select from outbox.erased e where e.event_id = erase.event_id) then
+  where q.event_id = outbox_erase.event_id and q.topic = outbox_erase.topic for update;
+  if not found and exists (select from outbox.erased e where e.event_id = outbox_erase.event_id) then
     return '{"outcome": "erased"}';
   elsif not found then
     return '{"outcome": "unknown"}';
@@ -113,14 +113,14 @@ begin
   return '{"outcome": "erased"}';
 end
 $$;
-comment on function outbox.erase(uuid, text) is
+comment on function public.outbox_erase(text, uuid) is
   'Erases a settled event with its history and leaves a tombstone: erased, not_settled or unknown.';
 
-create or replace function public.outbox_erase(topic text, event_id uuid) returns jsonb
-language sql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '2s' as $$
-  select outbox.erase(event_id, coalesce(topic, ''))
+create or replace function outbox.erase(event_id uuid) returns jsonb
+language sql set search_path = pg_catalog, pg_temp as $$
+  select public.outbox_erase((select q.topic from outbox.events q where q.event_id = erase.event_id), event_id)
 $$;
-comment on function public.outbox_erase(text, uuid) is 'outbox.erase(): erased, not_settled or unknown.';
+comment on function outbox.erase(uuid) is 'outbox_erase() of whatever topic.';
 
 revoke all on function public.outbox_erase(text, uuid) from public, anon, authenticated;
 grant execute on function public.outbox_erase(text, uuid) to service_role;

@@ -51,9 +51,7 @@ comment on function outbox.old_rows() is
 create or replace function outbox.forget(
   relation text, key text, query text, older_than timestamptz, at_most integer, out deleted integer, out problem text
 )
-language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '100ms'
--- Looks a batch up instead of joining whole tables: 55 ms instead of 580 beside a million events.
-set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '100ms' as $$
 declare
   failed integer := 0;
   found_key text;

@@ -109,10 +109,9 @@ begin
     and (after_event_id is null or (q.created_at, q.event_id) < (after_created_at, after_event_id))
     and (occurred_from is null or q.occurred_at >= occurred_from)
     and (occurred_to is null or q.occurred_at < occurred_to)
-    and case
-      when only_untimely then greatest(q.created_at - q.occurred_at, q.occurred_at - q.created_at) > interval '1 hour'
-      else true
-    end
+    and (
+      not only_untimely or greatest(q.created_at - q.occurred_at, q.occurred_at - q.created_at) > interval '1 hour'
+    )
     and (only_untimely or occurred_from is null or q.created_at >= occurred_from - interval '1 hour')
     and (only_untimely or occurred_to is null or q.created_at <= occurred_to + interval '1 hour')
   -- What is not completed is little, but may be old: the planner, which does not know that, would go through everything
