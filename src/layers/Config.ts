@@ -5,6 +5,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import { MailSender } from "../services/Mailer.ts"
 
 declare const Deno: { readonly env: { readonly toObject: () => Record<string, string> } } | undefined
 
@@ -222,6 +223,27 @@ export const circuitFailures = positive("CIRCUIT_FAILURES", 5, "failed calls")
 
 /** How long an open circuit keeps calls back before one probes. Milliseconds. */
 export const circuitOpen = positive("CIRCUIT_OPEN_MS", 10_000, "milliseconds")
+
+/** Where Resend's API is. */
+export const resendUrl = Effect.map(
+  optional("RESEND_BASE_URL", readUrl, "set an absolute URL, or leave it out for https://api.resend.com"),
+  Option.getOrElse(() => new URL("https://api.resend.com"))
+)
+
+/** The key that mails are sent with; none are sent without it. */
+export const resendKey = optionalSecret("RESEND_API_KEY")
+
+const isSender = Schema.is(MailSender)
+
+/** Who mails are from; none are sent without it. */
+export const mailFrom = optional(
+  "MAIL_FROM",
+  (text) => (isSender(text) ? text : undefined),
+  "set an address, or a name and an address such as Mentoring <mail@example.com>"
+)
+
+/** How long one call of Resend may take; below pg_net's 5 s and the lease. Milliseconds. */
+export const resendTimeout = positive("RESEND_TIMEOUT_MS", 4_000, "milliseconds")
 
 /** How long one call of the claim store may take. Milliseconds. */
 export const storeTimeout = positive("STORE_TIMEOUT_MS", 3_000, "milliseconds")
