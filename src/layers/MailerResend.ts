@@ -37,6 +37,9 @@ const presentable = (text: string): string =>
     .replaceAll(/[\p{Cc}\p{Cs}]+/gu, " ")
     .slice(0, longestDetail)
 
+const unset = (name: string) =>
+  new MailUnavailable({ parked: true, detail: `${name} is not set`, retryAfterSeconds: unsetPauseSeconds })
+
 interface Answer {
   readonly status: number
   readonly retryAfter: string | null
@@ -102,9 +105,6 @@ export const layer = Layer.effect(
       openMillis: yield* Config.circuitOpen
     })
     let limited = { until: 0, by: "" }
-
-    const unset = (name: string) =>
-      new MailUnavailable({ parked: true, detail: `${name} is not set`, retryAfterSeconds: unsetPauseSeconds })
 
     const post = (body: string, secret: Redacted.Redacted, idempotencyKey: string | undefined) =>
       // One promise for head and body, so that the time limit aborts a body that never ends as well.
