@@ -5,7 +5,6 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import { MailSender } from "../services/Mailer.ts"
 
 declare const Deno: { readonly env: { readonly toObject: () => Record<string, string> } } | undefined
 
@@ -233,12 +232,13 @@ export const resendUrl = Effect.map(
 /** The key that mails are sent with; none are sent without it. */
 export const resendKey = optionalSecret("RESEND_API_KEY")
 
-const isSender = Schema.is(MailSender)
+// By hand, like the others: MailSender would bring the mails' Schemas into every function.
+const sender = /^(?:[^<>\p{Cc}]+ <[^\s<>@",;]+@[^\s<>@",;]+\.[^\s<>@",;]+>|[^\s<>@",;]+@[^\s<>@",;]+\.[^\s<>@",;]+)$/u
 
 /** Who mails are from; none are sent without it. */
 export const mailFrom = optional(
   "MAIL_FROM",
-  (text) => (isSender(text) ? text : undefined),
+  (text) => (sender.test(text) ? text : undefined),
   "set an address, or a name and an address such as Mentoring <mail@example.com>"
 )
 
