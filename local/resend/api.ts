@@ -24,7 +24,7 @@ export interface ApiOptions {
   readonly log?: (line: string) => void
 }
 
-export interface Call {
+interface Call {
   readonly method: string
   readonly path: string
   readonly headers: IncomingHttpHeaders
