@@ -29,7 +29,7 @@ export type CallFailed =
 const firstPauseMillis = 100
 
 /** Whether what a status other than 2xx says may pass: 408, 425, 429 and 5xx do. */
-export const mayPass = (status: number): boolean => status >= 500 || status === 408 || status === 425 || status === 429
+const mayPass = (status: number): boolean => status >= 500 || status === 408 || status === 425 || status === 429
 
 /** What a status other than 2xx means. */
 export const failedStatus = (
