@@ -2,7 +2,13 @@
 // with the executor that Trigger.dev's own workers use, with retries and hooks.
 import { trace } from "@opentelemetry/api"
 import { logs } from "@opentelemetry/api-logs"
-import { lifecycleHooks, resourceCatalog, type TaskRunError, type TaskRunExecution } from "@trigger.dev/core/v3"
+import {
+  lifecycleHooks,
+  parsePacket,
+  resourceCatalog,
+  type TaskRunError,
+  type TaskRunExecution
+} from "@trigger.dev/core/v3"
 import { TriggerTracer } from "@trigger.dev/core/v3/tracer"
 import {
   ConsoleInterceptor,
@@ -98,7 +104,10 @@ export const loadWorker = async (): Promise<Worker> => {
     })
     const execution = executionOf(run)
     const { result } = await executor.execute(execution, execution, signal)
-    if (result.ok) return { ok: true, output: result.output }
+    if (result.ok) {
+      const { output: data, outputType: dataType } = result
+      return { ok: true, output: await parsePacket({ ...(data !== undefined && { data }), dataType }) }
+    }
     return {
       ok: false,
       error: errorOf(result.error),
