@@ -20,7 +20,7 @@ import {
 import { readdirSync } from "node:fs"
 import { join } from "node:path"
 import type { Run } from "../../../local/trigger/Runs.ts"
-import type { AttemptResult, RunError, Worker } from "../../../local/trigger/Worker.ts"
+import type { AttemptResult, RunError, Task, Worker } from "../../../local/trigger/Worker.ts"
 import config from "../trigger.config.ts"
 
 const folder = join(import.meta.dirname, "..", "tasks")
@@ -79,40 +79,41 @@ const errorOf = (error: TaskRunError): RunError => {
   }
 }
 
+const execute: Worker["execute"] = async (run, signal): Promise<AttemptResult> => {
+  const task = resourceCatalog.getTask(run.task)
+  if (task === undefined) throw new Error(`${run.task} is not registered`)
+  const executor = new TaskExecutor(task, {
+    tracingSDK,
+    tracer: new TriggerTracer({ tracer, logger }),
+    consoleInterceptor: new ConsoleInterceptor(logger, false, true),
+    retries: config.retries ?? {}
+  })
+  const execution = executionOf(run)
+  const { result } = await executor.execute(execution, execution, signal)
+  if (result.ok) {
+    const { output: data, outputType: dataType } = result
+    return { ok: true, output: await parsePacket({ ...(data !== undefined && { data }), dataType }) }
+  }
+  return {
+    ok: false,
+    error: errorOf(result.error),
+    ...(result.retry !== undefined && { retryInMilliseconds: result.retry.delay })
+  }
+}
+
 /** The tasks of this example, as a deployment that the stand-in runs. */
 export const loadWorker = async (): Promise<Worker> => {
   await load()
   const limits = new Map(
     resourceCatalog.listQueueManifests().map(({ concurrencyLimit, name }) => [name, concurrencyLimit])
   )
-  const tasks = resourceCatalog.listTaskManifests().map(({ id, queue, schedule }) => {
+  const taskOf = ({ id, queue, schedule }: ReturnType<typeof resourceCatalog.listTaskManifests>[number]): Task => {
     const concurrencyLimit = limits.get(queue?.name ?? `task/${id}`) ?? queue?.concurrencyLimit
     return {
       id,
       ...(schedule !== undefined && { cron: schedule.cron }),
       ...(typeof concurrencyLimit === "number" && { concurrencyLimit })
     }
-  })
-  const execute: Worker["execute"] = async (run, signal): Promise<AttemptResult> => {
-    const task = resourceCatalog.getTask(run.task)
-    if (task === undefined) throw new Error(`${run.task} is not registered`)
-    const executor = new TaskExecutor(task, {
-      tracingSDK,
-      tracer: new TriggerTracer({ tracer, logger }),
-      consoleInterceptor: new ConsoleInterceptor(logger, false, true),
-      retries: config.retries ?? {}
-    })
-    const execution = executionOf(run)
-    const { result } = await executor.execute(execution, execution, signal)
-    if (result.ok) {
-      const { output: data, outputType: dataType } = result
-      return { ok: true, output: await parsePacket({ ...(data !== undefined && { data }), dataType }) }
-    }
-    return {
-      ok: false,
-      error: errorOf(result.error),
-      ...(result.retry !== undefined && { retryInMilliseconds: result.retry.delay })
-    }
   }
-  return { tasks, execute }
+  return { tasks: resourceCatalog.listTaskManifests().map(taskOf), execute }
 }
