@@ -117,4 +117,51 @@ describe("with ORCHESTRATOR=trigger.dev", () => {
     assert.deepStrictEqual(await reconcile(trigger), { stale: 1 })
     await world.settled(mentor, "completed")
   })
+
+  it("a run that a later one of its mentor has overtaken is a dead letter, which a person may force", async () => {
+    const mentor = await world.mentorWith(1)
+    await trigger[Symbol.asyncDispose]()
+    let isFirst = true
+    const late: Worker = {
+      tasks: world.worker.tasks,
+      execute: async (run, signal) => {
+        if (!isFirst) return world.worker.execute(run, signal)
+        isFirst = false
+        return { ok: false, error: { message: "not yet" }, retryInMilliseconds: 1_000 }
+      }
+    }
+    trigger = await world.startTrigger({ worker: late, retryPause: () => 1_000 })
+    await world.become(mentor, "paused")
+    const { event_id } = await world.settled(mentor, "completed")
+    await world.become(mentor, "active")
+    await trigger.idle()
+    assert.deepStrictEqual(await world.notified(mentor), ["RESUME"])
+    assert.match((await world.lettersOf(event_id))[0] ?? "", /a later event of the mentor was handled first/)
+    await world.redrive(event_id, true)
+    await world.settled(mentor, "completed", 2)
+    await trigger.idle()
+    assert.deepStrictEqual(await world.notified(mentor), ["PAUSE", "RESUME"])
+  })
+
+  it("no two runs of one mentor are executed at once", async () => {
+    const mentor = await world.mentorWith(1)
+    await trigger[Symbol.asyncDispose]()
+    const [now, most]: [Array<string>, Array<number>] = [[], []]
+    const counted: Worker = {
+      tasks: world.worker.tasks,
+      execute: async (run, signal) => {
+        now.push(run.id)
+        most.push(now.length)
+        const result = await world.worker.execute(run, signal)
+        now.splice(now.indexOf(run.id), 1)
+        return result
+      }
+    }
+    trigger = await world.startTrigger({ worker: counted })
+    for (const status of ["paused", "active", "paused", "active"]) await world.become(mentor, status)
+    await world.settled(mentor, "completed", 4)
+    await trigger.idle()
+    assert.deepStrictEqual(most, [1, 1, 1, 1])
+    assert.deepStrictEqual(await world.notified(mentor), ["PAUSE", "RESUME", "PAUSE", "RESUME"])
+  })
 })

@@ -1,6 +1,6 @@
 import { configure } from "@trigger.dev/sdk"
 import { join } from "node:path"
-import { startStack, type Stack } from "../../../local/stack.ts"
+import { startStack, type Stack, type StackOptions } from "../../../local/stack.ts"
 import { startTrigger, type Trigger, type TriggerOptions } from "../../../local/trigger/server.ts"
 import type { Worker } from "../../../local/trigger/Worker.ts"
 import { patientEnv, unhurried } from "../../../test/support/patience.ts"
@@ -25,7 +25,7 @@ export interface World extends AsyncDisposable {
   readonly mentorWith: (coordinators: number) => Promise<string>
   readonly link: (mentor: string) => Promise<unknown>
   readonly become: (mentor: string, status: string) => Promise<unknown>
-  readonly redrive: (eventId: string) => Promise<unknown>
+  readonly redrive: (eventId: string, force?: boolean) => Promise<unknown>
   /** The transitions that a mentor's coordinators were notified of, in order. */
   readonly notified: (mentor: string) => Promise<ReadonlyArray<string>>
   readonly lettersOf: (eventId: string) => Promise<ReadonlyArray<string>>
@@ -33,7 +33,7 @@ export interface World extends AsyncDisposable {
   readonly settled: (mentor: string, status: string, count?: number) => Promise<Event>
 }
 
-export const startWorld = async (options: Parameters<typeof startStack>[0] = {}): Promise<World> => {
+export const startWorld = async (options: (triggerUrl: string) => StackOptions = () => ({})): Promise<World> => {
   await using started = new AsyncDisposableStack()
   const worker = await loadWorker()
   const first = await startTrigger({ secretKey })
@@ -49,7 +49,7 @@ export const startWorld = async (options: Parameters<typeof startStack>[0] = {})
         TRIGGER_API_URL: first.url,
         TRIGGER_SECRET_KEY: secretKey
       },
-      ...options
+      ...options(first.url)
     })
   )
   await unhurried(stack.databaseUrl)
@@ -87,7 +87,7 @@ export const startWorld = async (options: Parameters<typeof startStack>[0] = {})
     },
     become: (mentor, status) =>
       database.rows("update public.peer_mentor_profiles set status = $2 where id = $1", [mentor, status]),
-    redrive: (eventId) => database.rows("select outbox.redrive($1)", [eventId]),
+    redrive: (eventId, force = false) => database.rows("select outbox.redrive($1, $2)", [eventId, force]),
     notified: async (mentor) => {
       const text = "select transition from public.notifications where mentor_id = $1 order by version"
       return (await database.rows<{ transition: string }>(text, [mentor])).map(({ transition }) => transition)
