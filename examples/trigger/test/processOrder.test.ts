@@ -101,10 +101,11 @@ describe("process-order", () => {
     const sku = await stocked(7)
     const orders = await Promise.all(Array.from({ length: 12 }, () => ordered(sku, 2)))
     await world.database.rows(`
-      create or replace function public.refuse_negative() returns trigger language plpgsql as $$
-      begin raise exception 'below zero'; end $$;
-      create or replace trigger never_negative before update on public.inventory_items
-      for each row when (new.quantity < 0) execute function public.refuse_negative()`)
+      create table if not exists public.oversold (sku text);
+      create or replace function public.note_oversold() returns trigger language plpgsql as $$
+      begin insert into public.oversold values (new.sku); return new; end $$;
+      create or replace trigger note_oversold before update on public.inventory_items
+      for each row when (new.quantity < 0) execute function public.note_oversold()`)
     const started = await Promise.all(orders.map((order) => runOf(order)))
     await trigger.idle()
     const runs = started.map(({ id }) => trigger.runs.get(id))
@@ -116,6 +117,7 @@ describe("process-order", () => {
     assert.lengthOf(failed, 9)
     for (const run of failed) assert.match(run?.error?.message ?? "", /^(out of stock|sold out since)/)
     assert.strictEqual(await quantityOf(sku), "1")
+    assert.isEmpty(await world.database.rows("select sku from public.oversold"))
   })
 
   it.each([
