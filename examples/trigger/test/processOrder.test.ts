@@ -1,7 +1,9 @@
 import { tasks } from "@trigger.dev/sdk"
 import { randomUUID } from "node:crypto"
 import { afterAll, afterEach, assert, beforeAll, beforeEach, describe, it } from "vitest"
+import { connect } from "../../../local/postgres/connect.ts"
 import type { Trigger } from "../../../local/trigger/server.ts"
+import { eventually } from "../../../test/support/pipeline.ts"
 import { type Edge, startEdge } from "./edge.ts"
 import { startWorld, type World } from "./world.ts"
 
@@ -118,6 +120,30 @@ describe("process-order", () => {
     for (const run of failed) assert.match(run?.error?.message ?? "", /^(out of stock|sold out since)/)
     assert.strictEqual(await quantityOf(sku), "1")
     assert.isEmpty(await world.database.rows("select sku from public.oversold"))
+  })
+
+  it("an order waits for the reservation that is under way, and sees what that leaves", async () => {
+    const sku = await stocked(3)
+    const [first, second] = [await ordered(sku, 2), await ordered(sku, 2)]
+    const [one, two] = [
+      await connect(world.stack.databaseUrl, "one"),
+      await connect(world.stack.databaseUrl, "two")
+    ] as const
+    const reserve = async (client: typeof one, orderId: string) => {
+      const text = "select public.order_reserve($1, $2) ->> 'outcome' as outcome"
+      return (await client.query<{ outcome: string }>(text, [randomUUID(), orderId])).rows[0]?.outcome
+    }
+    await one.query("begin")
+    assert.strictEqual(await reserve(one, first), "reserved")
+    const waiting = reserve(two, second)
+    await eventually("the second waits for a lock", async () => {
+      const text = "select 1 from pg_stat_activity where application_name = 'two' and wait_event_type = 'Lock'"
+      return (await world.database.rows(text))[0]
+    })
+    await one.query("commit")
+    assert.strictEqual(await waiting, "out_of_stock")
+    assert.strictEqual(await quantityOf(sku), "1")
+    await Promise.all([one.end(), two.end()])
   })
 
   it.each([
