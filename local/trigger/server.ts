@@ -13,7 +13,7 @@ import type { Worker } from "./Worker.ts"
  * What happens to a request instead of its answer. "accepts, then hangs up" does what was asked and loses the answer.
  * **Units** `rateLimited` for so many seconds.
  */
-export type Fault =
+type Fault =
   | { readonly rateLimited: number }
   | { readonly status: number }
   | "hangs up"

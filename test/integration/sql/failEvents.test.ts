@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto"
+import { readFile } from "node:fs/promises"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import {
   type Answer,
@@ -138,5 +139,20 @@ describe("a completed event whose work fails later", () => {
     await fail(silent.eventId, {}, "pause-status", null)
     assert.isAtMost(Buffer.byteLength((await lettersOf(long.eventId))[0]?.last_error ?? ""), 2048)
     assert.strictEqual((await lettersOf(silent.eventId))[0]?.last_error, "permanent: its work failed")
+  })
+
+  it("is what the runbook makes of events whose runs were lost, and of no others", async () => {
+    const runbook = await readFile(new URL("../../../docs/runbook.md", import.meta.url), "utf8")
+    const [, statement = ""] = /```sql\n(select[^`]*outbox_fail[^`]*);\n```/.exec(runbook) ?? []
+    const lost = await started("run_lost")
+    const elsewhere = await queued()
+    await complete(database, elsewhere.eventId, await claim(database, elsewhere.eventId), { notified: 1 })
+    const failed = await database.rows<{ event_id: string; run: string }>(statement)
+    assert.deepInclude(
+      failed.find(({ event_id }) => event_id === lost.eventId),
+      { run: "run_lost" }
+    )
+    assert.strictEqual((await eventOf(database, lost.mentor)).status, "failed")
+    assert.strictEqual((await eventOf(database, elsewhere.mentor)).status, "completed")
   })
 })
