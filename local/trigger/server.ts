@@ -13,11 +13,7 @@ import type { Worker } from "./Worker.ts"
  * What happens to a request instead of its answer. "accepts, then hangs up" does what was asked and loses the answer.
  * **Units** `rateLimited` for so many seconds.
  */
-type Fault =
-  | { readonly rateLimited: number }
-  | { readonly status: number }
-  | "hangs up"
-  | "accepts, then hangs up"
+type Fault = { readonly rateLimited: number } | { readonly status: number } | "hangs up" | "accepts, then hangs up"
 
 export interface TriggerOptions extends Pick<QueueOptions, "retryPause"> {
   readonly secretKey: string
