@@ -44,7 +44,8 @@ begin
   return case when event.forced then body || '{"force": true}' else body end;
 end
 $$;
-comment on function outbox.body(outbox.events) is 'What is sent for an event: the same each time, until it is redriven.';
+comment on function outbox.body(outbox.events) is
+  'What is sent for an event: the same each time, until it is redriven.';
 
 create or replace function public.outbox_fail(topic text, event_id uuid, message text, receipt jsonb default '{}')
 returns jsonb
@@ -63,7 +64,8 @@ begin
   elsif event.status in ('pending', 'processing') then
     -- The work ended before its receipt arrived here, or it was started twice.
     return jsonb_build_object(
-      'outcome', 'in_flight', 'retryAfterSeconds', outbox.seconds_until(coalesce(event.lease_expires_at, clock_timestamp()))
+      'outcome', 'in_flight',
+      'retryAfterSeconds', outbox.seconds_until(coalesce(event.lease_expires_at, clock_timestamp()))
     );
   elsif not event.receipt @> coalesce(outbox_fail.receipt, '{}') then
     return jsonb_build_object('outcome', 'stale');
@@ -77,8 +79,8 @@ end
 $$;
 comment on function public.outbox_fail(text, uuid, text, jsonb) is
   'Makes a completed event a dead letter, because the work that was started for it has failed: failed, already_failed, '
-  'in_flight (it is not settled yet: ask again after retryAfterSeconds), stale (its receipt does not contain the one given: '
-  'other work was started for it since) or unknown.';
+  'in_flight (it is not settled yet: ask again after retryAfterSeconds), stale (its receipt does not contain the one '
+  'given: other work was started for it since) or unknown.';
 
 revoke all on all functions in schema outbox from public, anon, authenticated, service_role;
 revoke all on function public.outbox_fail(text, uuid, text, jsonb) from public, anon, authenticated;

@@ -40,7 +40,8 @@ create table if not exists public.inventory_items (
 );
 alter table public.inventory_items add column if not exists sku text;
 create unique index if not exists inventory_items_sku_idx on public.inventory_items (sku);
-comment on column public.inventory_items.sku is 'What order_items.sku names. An item of an order without one is not stocked.';
+comment on column public.inventory_items.sku is
+  'What order_items.sku names. An item of an order without one is not stocked.';
 
 create table if not exists public.job_steps (
   key text,
@@ -48,7 +49,8 @@ create table if not exists public.job_steps (
   created_at timestamptz not null default clock_timestamp(),
   constraint job_steps_pkey primary key (key)
 );
-comment on table public.job_steps is 'Steps of jobs that are done, by event id and step: neither a retry nor a redrive repeats one.';
+comment on table public.job_steps is
+  'Steps of jobs that are done, by event id and step: neither a retry nor a redrive repeats one.';
 
 alter table public.orders enable row level security;
 alter table public.order_items enable row level security;
@@ -76,7 +78,8 @@ begin
   ), '[]');
 end
 $$;
-comment on function public.order_shortage(uuid) is 'What an order wants more of than there is: an array of sku, wanted and available.';
+comment on function public.order_shortage(uuid) is
+  'What an order wants more of than there is: an array of sku, wanted and available.';
 
 create or replace function public.order_reserve(event_id uuid, order_id uuid) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -130,7 +133,8 @@ begin
   ), '[]');
 end
 $$;
-comment on function public.low_stock() is 'Items below their reorder threshold. Numbers are text: none goes through a float.';
+comment on function public.low_stock() is
+  'Items below their reorder threshold. Numbers are text: none goes through a float.';
 
 revoke all on function public.order_shortage(uuid), public.order_reserve(uuid, uuid), public.low_stock()
   from public, anon, authenticated;
