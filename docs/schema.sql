@@ -136,6 +136,7 @@ create table outbox.events (
   occurred_as text,
   source text not null,
   forced boolean not null default false,
+  redrives integer not null default 0,
   status text not null default 'pending'::text,
   attempts integer not null default 0,
   failures integer not null default 0,
@@ -195,6 +196,7 @@ comment on column outbox.events.occurred_at is 'Null if a stock webhook''s text 
 comment on column outbox.events.occurred_as is 'The text of a stock webhook''s time. Null for what we captured.';
 comment on column outbox.events.source is 'outbox: captured and sent by us; webhook: sent, and sent again, by others.';
 comment on column outbox.events.forced is 'A person redrove it although a later event was settled.';
+comment on column outbox.events.redrives is 'How often it was redriven: part of the idempotency key of work that is started outside.';
 comment on column outbox.events.attempts is 'How often it was sent, or claimed without having been dispatched.';
 comment on column outbox.events.failures is 'Failures since it was queued or redriven.';
 comment on column outbox.events.own_failures is 'Those before which others were completed since the last one: they are this event''s own.';
@@ -445,7 +447,7 @@ comment on function outbox.beat(text,text) is 'Notes that a job has run to its e
 create function outbox.body(event outbox.events)
   returns jsonb
   language plpgsql stable set search_path=pg_catalog, pg_temp set jit=off;
-comment on function outbox.body(outbox.events) is 'What is sent for an event, the same each time: the shape of a Supabase database webhook.';
+comment on function outbox.body(outbox.events) is 'What is sent for an event, the same until it is redriven: the shape of a Supabase database webhook.';
 
 create function outbox.call_handler(http text, batch outbox.events[], function_url text, secrets text, timeout_ms integer)
   returns jsonb
@@ -1103,6 +1105,12 @@ create function public.outbox_erase(topic text, event_id uuid)
   language plpgsql volatile security definer set search_path=pg_catalog, pg_temp set lock_timeout=2s;
 comment on function outbox_erase(text,uuid) is 'Erases a settled event with its history and leaves a tombstone: erased, not_settled or unknown.';
 grant execute on function outbox_erase(text,uuid) to service_role;
+
+create function public.outbox_fail(topic text, event_id uuid, message text, receipt jsonb DEFAULT '{}'::jsonb)
+  returns jsonb
+  language plpgsql volatile security definer set search_path=pg_catalog, pg_temp;
+comment on function outbox_fail(text,uuid,text,jsonb) is 'Makes a completed event a dead letter, because the work that was started for it has failed: failed, already_failed, in_flight (it is not settled yet: ask again after retryAfterSeconds), stale (its receipt does not contain the one given: other work was started for it since) or unknown.';
+grant execute on function outbox_fail(text,uuid,text,jsonb) to service_role;
 
 create function public.outbox_get_event(topic text, event_id uuid, user_id uuid DEFAULT NULL::uuid)
   returns jsonb

@@ -12,6 +12,7 @@ export * as AccessSupabase from "../layers/AccessSupabase.ts"
 export * as SignatureVerifierWebCrypto from "../layers/SignatureVerifierWebCrypto.ts"
 export * as OrchestratorClientHttp from "../layers/OrchestratorClientHttp.ts"
 export * as MailerResend from "../layers/MailerResend.ts"
+export * as OrchestratorClientTriggerDev from "../layers/OrchestratorClientTriggerDev.ts"
 export * as SurroundingsHttp from "../layers/SurroundingsHttp.ts"
 
 export { ProjectKey } from "../layers/ProjectKey.ts"

@@ -83,6 +83,7 @@ create table if not exists outbox.events (
   occurred_as text,
   source text not null,
   forced boolean not null default false,
+  redrives integer not null default 0,
   status text not null default 'pending',
   attempts integer not null default 0,
   failures integer not null default 0,
@@ -146,6 +147,8 @@ comment on column outbox.events.occurred_at is 'Null if a stock webhook''s text 
 comment on column outbox.events.occurred_as is 'The text of a stock webhook''s time. Null for what we captured.';
 comment on column outbox.events.source is 'outbox: captured and sent by us; webhook: sent, and sent again, by others.';
 comment on column outbox.events.forced is 'A person redrove it although a later event was settled.';
+comment on column outbox.events.redrives is
+  'How often it was redriven: part of the idempotency key of work that is started outside.';
 comment on column outbox.events.attempts is 'How often it was sent, or claimed without having been dispatched.';
 comment on column outbox.events.failures is 'Failures since it was queued or redriven.';
 comment on column outbox.events.own_failures is

@@ -14,11 +14,12 @@ begin
   )
     || case when relation is null then '{}' else jsonb_build_object('schema', relation[1], 'table', relation[2]) end
     || case when event.version is null then '{}' else jsonb_build_object('version', event.version) end
+    || case event.redrives when 0 then '{}' else jsonb_build_object('redrive', event.redrives) end
     || case when event.forced then jsonb '{"force": true}' else '{}' end;
 end
 $$;
 comment on function outbox.body(outbox.events) is
-  'What is sent for an event, the same each time: the shape of a Supabase database webhook.';
+  'What is sent for an event, the same until it is redriven: the shape of a Supabase database webhook.';
 
 create or replace function outbox.sign(id text, unix_seconds bigint, body text, secrets text) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$

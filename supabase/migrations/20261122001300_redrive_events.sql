@@ -65,7 +65,7 @@ begin
     delete from outbox.receipts r where r.event_id = event.event_id and event.status = 'completed';
     update outbox.events q
     set
-      status = 'pending', next_attempt_at = clock_timestamp(), forced = force,
+      status = 'pending', next_attempt_at = clock_timestamp(), forced = force, redrives = q.redrives + 1,
       failures = 0, own_failures = 0, first_failed_at = null, last_failed_at = null,
       dead_letter_id = null, receipt = null, completed_at = null, delivery_id = null,
       -- It is ours to send from now on, even if somebody else sent it first.
