@@ -2,6 +2,7 @@ import { assert, it } from "@effect/vitest"
 import { Resend } from "resend"
 import { type Stack, SEND_EMAIL } from "../../local/stack.ts"
 import { bareStack, openSession } from "../support/bareStack.ts"
+import { eventually } from "../support/eventually.ts"
 
 const mail = { from: "Mentoring <mentoring@example.com>", to: "ada@example.com", subject: "Paused", text: "Paused" }
 
@@ -32,7 +33,7 @@ it("gives send-email a Resend that keeps mails and keys when it is killed, grant
   const first = await client.emails.send(mail, { idempotencyKey: "key" })
   assert.isNull(first.error)
   assert.strictEqual(first.headers?.["ratelimit-limit"], "2")
-  assert.include(lines, "mail to ada@example.com: Paused")
+  await eventually(() => lines).toContain("mail to ada@example.com: Paused")
 
   const { resend } = stack.services
   await resend.kill("SIGKILL")
