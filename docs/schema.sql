@@ -786,7 +786,7 @@ comment on function outbox.notification_id(uuid,uuid) is 'The same each time, so
 
 create function outbox.notify(readings outbox.pause_event[])
   returns uuid[]
-  language plpgsql volatile set search_path=pg_catalog, pg_temp set enable_seqscan=off set jit=off;
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
 comment on function outbox.notify(outbox.pause_event[]) is 'Notifies the coordinators of each event that nobody was notified of, unless it is superseded; returns these events.';
 
 create function outbox.old_rows(OUT relation text, OUT key text, OUT keep interval, OUT batches integer, OUT query text)
@@ -1011,7 +1011,7 @@ comment on function outbox.take_back(uuid[]) is 'Takes requests out of pg_net''s
 
 create function outbox.take_turns(readings outbox.pause_event[])
   returns void
-  language plpgsql volatile set search_path=pg_catalog, pg_temp set enable_seqscan=off set jit=off;
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
 comment on function outbox.take_turns(outbox.pause_event[]) is 'Lets one caller at a time notify about a mentor; otherwise two could write in either order.';
 
 create function outbox.topic_problem(t outbox.topics, OUT problem text, OUT cure text)
@@ -1150,7 +1150,7 @@ grant execute on function outbox_settle(jsonb,text,integer) to service_role;
 
 create function public.pause_status_notify(events jsonb)
   returns jsonb
-  language plpgsql volatile security definer set search_path=pg_catalog, pg_temp set enable_seqscan=off set jit=off;
+  language plpgsql volatile security definer set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
 comment on function pause_status_notify(jsonb) is 'Tells the coordinators about an array of PauseEvents, in one transaction and once per event id; answers in the same order, each with its eventId: notified (receipt, replayed), payload_mismatch (same key, other payload), superseded (they were told about a later version of the key, and the event has no force) or invalid (message). A receipt that says notified 0 is replaced once there is somebody to notify.';
 grant execute on function pause_status_notify(jsonb) to service_role;
 

@@ -73,7 +73,8 @@ $$;
 comment on function outbox.notification_id(uuid, uuid) is 'The same each time, so that a receipt can name it beforehand.';
 
 create or replace function outbox.take_turns(readings outbox.pause_event[]) returns void
-language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
+language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set jit = off as $$
 begin
   insert into outbox.handled_keys (topic, key, version)
   select distinct 'pause-status', r.mentor_id, 0
@@ -94,7 +95,8 @@ comment on function outbox.take_turns(outbox.pause_event[]) is
   'Lets one caller at a time notify about a mentor; otherwise two could write in either order.';
 
 create or replace function outbox.notify(readings outbox.pause_event[]) returns uuid[]
-language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
+language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set jit = off as $$
 declare
   told_event_ids uuid[];
 begin
@@ -154,7 +156,8 @@ comment on function outbox.notify(outbox.pause_event[]) is
   'Notifies the coordinators of each event that nobody was notified of, unless it is superseded; returns these events.';
 
 create or replace function public.pause_status_notify(events jsonb) returns jsonb
-language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set jit = off as $$
 declare
   readings outbox.pause_event[];
   told_event_ids uuid[];
