@@ -5,6 +5,7 @@ import type * as Schema from "effect/Schema"
 import type { OrchestratorUnavailable } from "../topics/OrchestratorClient.ts"
 import * as Config from "./Config.ts"
 import { promiseWithin } from "./Deadline.ts"
+import { retryAfter } from "./RetryAfter.ts"
 
 /** A call that ended otherwise than with a 2xx and the JSON expected. */
 export type CallFailed =
@@ -24,13 +25,6 @@ export const failedStatus = (status: number, after: { readonly retryAfterSeconds
   status >= 500 || status === 408 || status === 425 || status === 429
     ? { kind: "transient", failure: "status", status, detail: `status ${status}`, ...after }
     : { kind: "permanent", status }
-
-/** What a Retry-After asks for: a number of seconds, or a date. */
-export const retryAfter = (header: string | null, nowMillis: number): { readonly retryAfterSeconds?: number } => {
-  if (header === null) return {}
-  const seconds = /^\d{1,9}$/.test(header) ? Number(header) : Math.ceil((Date.parse(header) - nowMillis) / 1000)
-  return Number.isNaN(seconds) ? {} : { retryAfterSeconds: Math.max(0, seconds) }
-}
 
 /** What is posted, and what reads the answer to it. */
 export interface Call<A> {

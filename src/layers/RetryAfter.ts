@@ -1,0 +1,6 @@
+/** What a Retry-After header says, in seconds or as a date. **Units** milliseconds for the time of day; seconds. */
+export const retryAfter = (header: string | null, nowMillis: number): { readonly retryAfterSeconds?: number } => {
+  if (header === null) return {}
+  const seconds = /^\d{1,9}$/.test(header) ? Number(header) : Math.ceil((Date.parse(header) - nowMillis) / 1000)
+  return Number.isNaN(seconds) ? {} : { retryAfterSeconds: Math.max(0, seconds) }
+}
