@@ -6,7 +6,6 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { MailSender } from "../services/Mailer.ts"
 
 declare const Deno: { readonly env: { readonly toObject: () => Record<string, string> } } | undefined
 
@@ -36,6 +35,8 @@ export const fromEnvironment = Layer.sync(Environment, environment)
 
 /** What a text says, or nothing when it is no such setting. By hand: schemas would be set up at each cold start. */
 type Read<A> = (text: string) => A | undefined
+
+// What reads a setting is marked as free of side effects, so that a bundle holds nothing of settings that it does not use.
 
 /** A setting that may be left out; an empty text counts as that. */
 /* @__NO_SIDE_EFFECTS__ */
@@ -237,18 +238,18 @@ export const circuitOpen = positive("CIRCUIT_OPEN_MS", 10_000, "milliseconds")
 /** Where Resend's API is. */
 export const resendUrl = /* @__PURE__ */ Effect.map(
   optional("RESEND_BASE_URL", readUrl, "set an absolute URL, or leave it out for https://api.resend.com"),
-  Option.getOrElse(() => new URL("https://api.resend.com"))
+  /* @__PURE__ */ Option.getOrElse(() => new URL("https://api.resend.com"))
 )
 
 /** The key that mails are sent with; none are sent without it. */
 export const resendKey = optionalSecret("RESEND_API_KEY")
 
-const isSender = /* @__PURE__ */ Schema.is(MailSender)
+const sender = /^(?:[^<>\p{Cc}]+ <[^\s<>@",;]+@[^\s<>@",;]+\.[^\s<>@",;]+>|[^\s<>@",;]+@[^\s<>@",;]+\.[^\s<>@",;]+)$/u
 
 /** Who mails are from; none are sent without it. */
 export const mailFrom = optional(
   "MAIL_FROM",
-  (text) => (isSender(text) ? text : undefined),
+  (text) => (sender.test(text) ? text : undefined),
   "set an address, or a name and an address such as Mentoring <mail@example.com>"
 )
 

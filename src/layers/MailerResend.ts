@@ -4,78 +4,21 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
 import * as CircuitBreaker from "../services/CircuitBreaker.ts"
-import { type Mail, type MailError, Mailer, MailRejected, MailUnavailable } from "../services/Mailer.ts"
+import { type Mail, type MailError, Mailer, MailUnavailable } from "../services/Mailer.ts"
 import * as Config from "./Config.ts"
 import { promiseWithin } from "./Deadline.ts"
 import { Fetch } from "./Fetch.ts"
-import { retryAfter } from "./OrchestratorCall.ts"
-
-const decodeAccepted = Schema.decodeOption(Schema.fromJsonString(Schema.Struct({ id: Schema.NonEmptyString })))
-const decodeProblem = Schema.decodeOption(
-  Schema.fromJsonString(Schema.Struct({ name: Schema.String, message: Schema.String }))
-)
-
-// Whatever Resend asks for, it is asked again after this long.
-const longestPauseSeconds = 300
-const unsetPauseSeconds = 60
+import { readAnswer, type ResendAnswer, settingPauseSeconds } from "./ResendAnswer.ts"
 
 /** The members in one order, however the mail was put together: Resend compares a repeated mail with the first one. */
 const encode = ({ html, subject, text, to }: Mail, from: string): string =>
   JSON.stringify({ from, to: [to], subject, html, text })
 
-const longestDetail = 200
-const addresses = /[^\s@<>()"'`,;:]+@[^\s@<>()"'`,;:]+/gu
-const keys = /\bre_\w+/gu
-
-/** What Resend says, without what its messages may repeat: addresses and keys. */
-const presentable = (text: string): string =>
-  text
-    .replaceAll(addresses, "(address)")
-    .replaceAll(keys, "(key)")
-    .replaceAll(/[\p{Cc}\p{Cs}]+/gu, " ")
-    .slice(0, longestDetail)
-
-interface Answer {
-  readonly status: number
-  readonly retryAfter: string | null
-  readonly text: string
-}
-
-const failureOf = (answer: Answer, now: number): MailError => {
-  const { status } = answer
-  const problem = Option.getOrUndefined(decodeProblem(answer.text))
-  const code = problem !== undefined && /^[a-z_]{1,64}$/.test(problem.name) ? problem.name : undefined
-  const detail = problem === undefined ? `status ${status}` : presentable(problem.message)
-  const failure = { status, detail, ...(code !== undefined && { code }) }
-  const parked = (seconds: number) =>
-    new MailUnavailable({ ...failure, parked: true, retryAfterSeconds: Math.min(seconds, longestPauseSeconds) })
-
-  if (status === 429) {
-    const fallback = code?.endsWith("quota_exceeded") === true ? longestPauseSeconds : 1
-    return parked(Math.max(1, retryAfter(answer.retryAfter, now).retryAfterSeconds ?? fallback))
-  }
-  // No mail is at fault when the key is: each waits until the key is right.
-  if (status === 401 || code === "invalid_api_key") return parked(unsetPauseSeconds)
-  // Something between us and Resend may answer as well: only Resend itself refuses a mail.
-  const passes = status >= 500 || status === 408 || status === 425 || code === "concurrent_idempotent_requests"
-  if (passes || code === undefined) {
-    return new MailUnavailable({ ...failure, parked: false, ...retryAfter(answer.retryAfter, now) })
-  }
-  return new MailRejected(failure)
-}
+const unset = (name: string) =>
+  new MailUnavailable({ parked: true, detail: `${name} is not set`, retryAfterSeconds: settingPauseSeconds })
 
 const failedToAnswer = (detail: string) => new MailUnavailable({ parked: false, detail })
-
-const readAnswer = (answer: Answer, now: number): Result.Result<string, MailError> => {
-  if (answer.status < 200 || answer.status > 299) return Result.fail(failureOf(answer, now))
-  return Option.match(decodeAccepted(answer.text), {
-    onNone: () =>
-      Result.fail(new MailUnavailable({ parked: false, status: answer.status, detail: "no message id was returned" })),
-    onSome: ({ id }) => Result.succeed(id)
-  })
-}
 
 const judge = (result: Result.Result<string, MailError>): CircuitBreaker.Verdict => {
   if (Result.isSuccess(result) || result.failure._tag === "MailRejected") return { failed: false }
@@ -86,8 +29,8 @@ const judge = (result: Result.Result<string, MailError>): CircuitBreaker.Verdict
 /**
  * Sends mails with Resend over fetch, within a circuit breaker. Each mail is one call with a time limit, which is not
  * repeated here: the outbox tries again, under the same idempotency key. After a 429 no mail is tried until Resend's
- * Retry-After has passed. Without RESEND_API_KEY or MAIL_FROM every mail waits. A redirect is a refusal: the key
- * follows nobody.
+ * Retry-After has passed. Without RESEND_API_KEY or MAIL_FROM every mail waits. Redirects are not followed, so
+ * that the key goes nowhere else.
  */
 export const layer = Layer.effect(
   Mailer,
@@ -102,9 +45,6 @@ export const layer = Layer.effect(
       openMillis: yield* Config.circuitOpen
     })
     let limited = { until: 0, by: "" }
-
-    const unset = (name: string) =>
-      new MailUnavailable({ parked: true, detail: `${name} is not set`, retryAfterSeconds: unsetPauseSeconds })
 
     const post = (body: string, secret: Redacted.Redacted, idempotencyKey: string | undefined) =>
       // One promise for head and body, so that the time limit aborts a body that never ends as well.
@@ -125,7 +65,7 @@ export const layer = Layer.effect(
             redirect: "manual",
             signal
           }).then((response) =>
-            response.text().then((text): Answer => {
+            response.text().then((text): ResendAnswer => {
               return { status: response.status, retryAfter: response.headers.get("retry-after"), text }
             })
           ),
@@ -136,7 +76,7 @@ export const layer = Layer.effect(
     const call = Effect.fnUntraced(function* (body: string, secret: Redacted.Redacted, idempotencyKey?: string) {
       const answer = yield* Effect.result(post(body, secret, idempotencyKey))
       const now = yield* Clock.currentTimeMillis
-      const result = Result.flatMap(answer, (found) => readAnswer(found, now))
+      const result = Result.flatMap(answer, (found) => readAnswer(found, secret, now))
       if (Result.isFailure(result) && result.failure._tag === "MailUnavailable" && result.failure.status === 429) {
         const { code, retryAfterSeconds = 1 } = result.failure
         limited = { until: now + retryAfterSeconds * 1000, by: code ?? "status 429" }
@@ -144,7 +84,7 @@ export const layer = Layer.effect(
       return result
     })
 
-    const send = Effect.fn("Mailer.send")(function* (mail: Mail): Effect.fn.Return<string, MailError> {
+    const send = Effect.fnUntraced(function* (mail: Mail): Effect.fn.Return<string, MailError> {
       if (Option.isNone(key)) return yield* unset("RESEND_API_KEY")
       const from = mail.from ?? Option.getOrUndefined(sender)
       if (from === undefined) return yield* unset("MAIL_FROM")
