@@ -26,8 +26,9 @@ const presentable = (text: string, secret: Redacted.Redacted): string =>
     .replaceAll(Redacted.value(secret), "(key)")
     .replaceAll(addresses, "(address)")
     .replaceAll(keys, "(key)")
-    .replaceAll(/[\p{Cc}\p{Cs}]+/gu, " ")
     .slice(0, longestDetail)
+    // Last, because the cut may leave half of a surrogate pair.
+    .replaceAll(/[\p{Cc}\p{Cs}]+/gu, " ")
 
 /** What Resend answered. */
 export interface ResendAnswer {

@@ -248,6 +248,20 @@ describe("MailerResend", () => {
     })
   )
 
+  it.effect.each([
+    ["The key xre_canary_1x is wrong", "The key x(key)x is wrong"],
+    ["The key re_another_2 is wrong", "The key (key) is wrong"],
+    ["Only to Ada <ada.l+1@mail.example.com>, please", "Only to Ada <(address)>, please"],
+    ["one\r\n\u0000two\ud83d", "one two "],
+    ["x".repeat(201), "x".repeat(200)],
+    [`${"x".repeat(199)}\u{1f600}`, `${"x".repeat(199)} `]
+  ] as const)("Resend's words %j are passed on as %j", ([said, detail]) =>
+    Effect.gen(function* () {
+      const { results } = yield* send([problem(422, "validation_error", said)])
+      assert.strictEqual(failureOf(results[0]).detail, detail)
+    })
+  )
+
   const words = [
     "canary@example.com",
     "re_canary_1",

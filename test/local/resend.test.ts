@@ -1,4 +1,6 @@
+import { once } from "node:events"
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises"
+import * as http from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Resend as ResendClient } from "resend"
@@ -221,6 +223,14 @@ describe("the stand-in for Resend", () => {
     const response = await post({})
     expect(response.status).toBe(401)
     expect(await response.json()).toMatchObject({ statusCode: 401, name: "missing_api_key" })
+  })
+
+  it("refuses a request without User-Agent, as Resend's firewall does", async () => {
+    const request = http.request(`${resend.url}/emails`, { method: "POST", headers: { authorization } })
+    const [response] = await once(request.end(JSON.stringify(mail)), "response")
+    response.resume()
+    expect(response.statusCode).toBe(403)
+    expect(resend.mails()).toEqual([])
   })
 
   it.each(["", "{", "[]", "null", '"mail"'])("refuses the body %j", async (body) => {
