@@ -38,10 +38,11 @@ const dateOf = (since: string, timeZone: string): string => {
 export const inTimeZone =
   (timeZone: string) =>
   ({ coordinator, mentor = wording.unnamedMentor, since, transition }: Told): MailText => {
-    const about = wording.about[transition]
-    const subject = about.subject(mentor)
-    const lines = [[about.what(mentor)], [wording.since, dateOf(since, timeZone)], [wording.toDo, about.toDo]] as const
-    const document = html`<!doctype html>
+    const { title, toDo, what } = wording.about[transition]
+    const subject = title(mentor)
+    const greeting = wording.greeting(coordinator)
+    const date = dateOf(since, timeZone)
+    const { markup } = html`<!doctype html>
       <html lang="${wording.language}">
         <head>
           <meta charset="utf-8" />
@@ -51,21 +52,17 @@ export const inTimeZone =
         </head>
         <body style="padding: 16px; font: 16px/1.5 sans-serif">
           <main style="max-width: 36em; margin: 0 auto">
-            <h1 style="font-size: 22px">${about.heading(mentor)}</h1>
-            <p>${wording.greeting(coordinator)}</p>
-            ${lines.map(([head, line]) =>
-              line === undefined ? html`<p>${head}</p> ` : html`<p><strong>${head}:</strong> ${line}</p> `
-            )}
+            <h1 style="font-size: 22px">${subject}</h1>
+            <p>${greeting}</p>
+            <p>${what(mentor)}</p>
+            <p><strong>${wording.since}:</strong> ${date}</p>
+            <p><strong>${wording.toDo}:</strong> ${toDo}</p>
             <p><small>${wording.reason}</small></p>
           </main>
         </body>
       </html> `
-    const text = [
-      wording.greeting(coordinator),
-      ...lines.map(([head, line]) => (line === undefined ? head : `${head}: ${line}`)),
-      wording.reason
-    ].join("\n\n")
-    return { subject, html: document.markup, text: `${text}\n` }
+    const lines = [greeting, what(mentor), `${wording.since}: ${date}`, `${wording.toDo}: ${toDo}`, wording.reason]
+    return { subject, html: markup, text: lines.join("\n\n") }
   }
 
 /** What is mailed about a notification. English and UTC unless you provide another one. */

@@ -13,14 +13,12 @@ export const wording = {
   toDo: "What to do",
   about: {
     PAUSE: {
-      subject: (mentor: string) => `${mentor} is paused`,
-      heading: (mentor: string) => `${mentor} is paused`,
+      title: (mentor: string) => `${mentor} is paused`,
       what: (mentor: string) => `${mentor} takes no sessions for now.`,
       toDo: "Do not schedule new sessions, and move those that are planned. You get a mail when the mentor is back."
     },
     RESUME: {
-      subject: (mentor: string) => `${mentor} is back`,
-      heading: (mentor: string) => `${mentor} is back`,
+      title: (mentor: string) => `${mentor} is back`,
       what: (mentor: string) => `${mentor} takes sessions again.`,
       toDo: "You can schedule sessions again."
     }

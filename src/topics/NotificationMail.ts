@@ -48,18 +48,9 @@ const tooMany = new MailUnavailable({ parked: true, detail: "its delivery had mo
 
 const isAddress = Schema.is(MailAddress)
 
-/** Whether an error leaves no doubt that the mail was not sent, this time or before. */
-const isCertainlyNotSent = (error: MailError | CoordinatorUnreachable, isFirst: boolean): boolean => {
-  switch (error._tag) {
-    case "CoordinatorUnreachable":
-      return true
-    case "MailRejected":
-      // A conflict says that a mail under this key went out.
-      return error.status !== 409
-    case "MailUnavailable":
-      return error.parked && isFirst
-  }
-}
+/** Whether an error leaves no doubt that the mail was not sent, this time or before. A conflict says that one was. */
+const isCertainlyNotSent = (error: MailError | CoordinatorUnreachable, isFirst: boolean): boolean =>
+  error._tag === "MailUnavailable" ? error.parked && isFirst : error.release.status !== 409
 
 /** Sends mails until a limit is reached: then the rest is parked, to come back a few at a time. */
 const makeSend = Effect.fnUntraced(function* () {
