@@ -79,7 +79,7 @@ begin
   with noted as (
     insert into outbox.receipts (event_id, fingerprint, receipt)
     select m."eventId", 'notification-mail', jsonb_build_object('intent', jsonb_build_object(
-      'to', btrim(c.person ->> 'email'),
+      'to', c.address,
       'coordinator', c.person ->> 'name',
       'mentor', outbox.mentor_name(m."mentorId"),
       'since', coalesce(outbox.iso(p.occurred_at), m."occurredAt")
@@ -87,9 +87,13 @@ begin
     from jsonb_to_recordset(mails) as m (
       "eventId" uuid, "coordinatorId" uuid, "mentorId" text, "pauseEventId" uuid, "occurredAt" text
     )
-    join lateral (select to_jsonb(k) as person from public.coordinators k where k.id = m."coordinatorId") as c on true
+    join lateral (
+      select to_jsonb(k) as person, btrim(to_jsonb(k) ->> 'email', ' ' || chr(9) || chr(10) || chr(13)) as address
+      from public.coordinators k
+      where k.id = m."coordinatorId"
+    ) as c on true
     left join outbox.events p on p.event_id = m."pauseEventId"
-    where btrim(c.person ->> 'email') <> ''
+    where c.address <> ''
     order by m."eventId"
     on conflict (event_id) do nothing
     returning event_id
