@@ -7,7 +7,7 @@ import type { Receipt } from "../schema/Receipt.ts"
 import { type MailFacts, MailReceipts, type NotificationToMail, type Prepared } from "../topics/MailReceipts.ts"
 
 /** A person who is mailed. */
-export interface Coordinator {
+interface Coordinator {
   readonly email: string | null
   readonly name: string | null
 }
@@ -17,7 +17,7 @@ type Entry =
   | { readonly _tag: "Mailed"; readonly receipt: Receipt }
 
 /** Whom there is to mail, the names of mentors by id, and what is remembered of each event. */
-export interface State {
+interface State {
   readonly coordinators: Map<string, Coordinator>
   readonly mentors: Map<string, string>
   readonly entries: Map<EventId, Entry>

@@ -151,7 +151,7 @@ describe("mails to coordinators", () => {
 
     const corrected = newAddress()
     await database.rows("update public.coordinators set email = $1 where email = 'nobody at home'", [corrected])
-    const [bad] = events.filter((event) => event.last_error?.includes("malformed"))
+    const bad = events.find((event) => event.last_error?.includes("malformed"))
     assert.strictEqual(await redrive(database, bad?.event_id ?? ""), "redriven")
     await eventually("the redriven mail", async () => (await mailsTo(pipeline, corrected))[0])
     assert.lengthOf(await mailsTo(pipeline, corrected), 1)

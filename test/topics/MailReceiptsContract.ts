@@ -5,7 +5,7 @@ import { CoordinatorId, EventId, EventTime, MentorId } from "../../src/schema/Id
 import { MailReceipts, type NotificationToMail, type Prepared } from "../../src/topics/MailReceipts.ts"
 import { only } from "../support/layers.ts"
 
-export interface Person {
+interface Person {
   readonly id: string
   readonly name: string | null
   readonly email: string | null
