@@ -34,6 +34,7 @@ const functions = "supabase/functions"
 const handler = `${functions}/pause-status-webhook-handler`
 const deliveries = `${handler}/dist/index.mjs`
 const orchestrator = `${functions}/pause-notification-orchestrator`
+const sendEmail = `${functions}/send-email`
 
 // What is on the way of each delivery has to be small; what is loaded for people has to start within their patience.
 // Each is what was reached and a little: what lets a bundle grow further is a decision, and is made here.
@@ -55,6 +56,12 @@ const recipes: ReadonlyArray<Recipe> = [
     entry: `${orchestrator}/index.ts`,
     outfile: `${orchestrator}/dist/index.mjs`,
     budget: { bytes: 124_000, gzipBytes: 42_000 }
+  },
+  {
+    name: "send-email",
+    entry: `${sendEmail}/index.ts`,
+    outfile: `${sendEmail}/dist/index.mjs`,
+    budget: { bytes: 150_000, gzipBytes: 50_000 }
   }
 ]
 

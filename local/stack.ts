@@ -156,6 +156,7 @@ export const startStack = async (options: StackOptions = {}, places: StackPlaces
     deno,
     env: {
       ...platformEnv,
+      ...mailEnv,
       WEBHOOK_SECRETS: keys.webhookSecret,
       ORCHESTRATOR_URL: options.orchestratorUrl ?? orchestratorUrl,
       ...options.functionEnv

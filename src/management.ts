@@ -3,10 +3,11 @@ import * as Logging from "./layers/Logging.ts"
 import { ManagementHttp } from "./layers/ManagementHttp.ts"
 import * as ManagementLive from "./layers/ManagementLive.ts"
 import * as WebHandler from "./layers/WebHandler.ts"
+import { notificationMailEvents } from "./topics/NotificationMailEvents.ts"
 import { pauseStatusEvents } from "./topics/PauseStatusEvents.ts"
 
 /** Everything but deliveries, as a fetch handler. A bundle of its own, which main.ts loads when it is asked for. */
 export const handler: WebHandler.WebHandler = WebHandler.make(
-  Layer.provideMerge(ManagementLive.layerOf(pauseStatusEvents), Logging.layer),
+  Layer.provideMerge(ManagementLive.layerOf(pauseStatusEvents, notificationMailEvents), Logging.layer),
   (request) => ManagementHttp.use(({ respond }) => respond(request))
 )

@@ -79,6 +79,18 @@ describe("a bundle", () => {
     )
   })
 
+  it("of send-email is at most 150 KB, 50 KB with gzip, and holds nothing of the orchestrator", () => {
+    const sendEmail = bundles.find(({ name }) => name === "send-email") ?? assert.fail("it is not built")
+    assert.isAtMost(sendEmail.budget.bytes, 150_000)
+    assert.isAtMost(sendEmail.budget.gzipBytes, 50_000)
+    assert.deepStrictEqual(
+      sendEmail.modules.filter((path) =>
+        /Orchestrator|PauseStatus|[Mm]anage|effect\/dist\/(?:http|DateTime)/.test(path)
+      ),
+      []
+    )
+  })
+
   it.each(bundles)("$name says its version in its log", ({ code }) => {
     assert.match(code, new RegExp(`["'\`]${packageVersion.replaceAll(".", "[.]")}["'\`]`))
   })

@@ -3,6 +3,7 @@
 export * as WebhookRouter from "../layers/WebhookRouter.ts"
 export * as ManagementApi from "../layers/ManagementApi.ts"
 export * as OrchestratorHttp from "../layers/OrchestratorHttp.ts"
+export * as SendEmailHttp from "../layers/SendEmailHttp.ts"
 export { ManagementHttp } from "../layers/ManagementHttp.ts"
 export * as WebHandler from "../layers/WebHandler.ts"
 export { receive, type WebhookServices } from "../layers/WebhookHttp.ts"

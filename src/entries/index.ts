@@ -11,10 +11,25 @@ export { detectTransitionDirection, type Transition } from "../topics/Transition
 export { notifyCoordinators, type Orchestrated, type OrchestrationError } from "../topics/PauseOrchestrator.ts"
 export { pauseStatusEvents } from "../topics/PauseStatusEvents.ts"
 
+export { notificationMail, type NotificationMailError } from "../topics/NotificationMail.ts"
+export { notificationMailEvents } from "../topics/NotificationMailEvents.ts"
+export {
+  CoordinatorUnreachable,
+  type MailEnd,
+  MailFacts,
+  MailReceipts,
+  MailReceiptsUnavailable,
+  type NotificationToMail,
+  PerhapsMailed,
+  Prepared
+} from "../topics/MailReceipts.ts"
+export { Html, html } from "../topics/MailHtml.ts"
+export { inTimeZone, MailTemplate, type MailText, type Told } from "../topics/MailTemplate.ts"
+
 export { PauseEvent, PauseEvents } from "../schema/PauseEvent.ts"
 export { InsertPayload, UpdatePayload, WebhookPayload } from "../schema/WebhookPayload.ts"
 export { Direction, NoChangeReason, TransitionType } from "../schema/Transition.ts"
-export { MentorId } from "../schema/Identifiers.ts"
+export { CoordinatorId, MentorId } from "../schema/Identifiers.ts"
 export { packageVersion } from "../schema/PackageVersion.ts"
 
 export {

@@ -3,6 +3,7 @@
 export * as Live from "../layers/Live.ts"
 export * as ManagementLive from "../layers/ManagementLive.ts"
 export * as OrchestratorLive from "../layers/OrchestratorLive.ts"
+export * as SendEmailLive from "../layers/SendEmailLive.ts"
 
 export * as SupabaseRest from "../layers/SupabaseRest.ts"
 export * as DedupeStoreSupabase from "../layers/DedupeStoreSupabase.ts"
@@ -13,6 +14,7 @@ export * as SignatureVerifierWebCrypto from "../layers/SignatureVerifierWebCrypt
 export * as OrchestratorClientHttp from "../layers/OrchestratorClientHttp.ts"
 export * as MailerResend from "../layers/MailerResend.ts"
 export * as OrchestratorClientTriggerDev from "../layers/OrchestratorClientTriggerDev.ts"
+export * as MailReceiptsSupabase from "../layers/MailReceiptsSupabase.ts"
 export * as SurroundingsHttp from "../layers/SurroundingsHttp.ts"
 
 export { ProjectKey } from "../layers/ProjectKey.ts"
@@ -21,3 +23,4 @@ export { Fetch } from "../layers/Fetch.ts"
 
 export { handler } from "../main.ts"
 export { handler as orchestratorHandler } from "../orchestrator.ts"
+export { handler as sendEmailHandler } from "../sendEmail.ts"

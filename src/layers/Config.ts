@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 
 declare const Deno: { readonly env: { readonly toObject: () => Record<string, string> } } | undefined
@@ -35,7 +36,10 @@ export const fromEnvironment = Layer.sync(Environment, environment)
 /** What a text says, or nothing when it is no such setting. By hand: schemas would be set up at each cold start. */
 type Read<A> = (text: string) => A | undefined
 
+// What reads a setting is marked as free of side effects, so that a bundle holds nothing of settings that it does not use.
+
 /** A setting that may be left out; an empty text counts as that. */
+/* @__NO_SIDE_EFFECTS__ */
 const optional = <A>(key: string, read: Read<A>, hint: string): Effect.Effect<Option.Option<A>, Misconfigured> =>
   Effect.flatMap(Environment, (texts) => {
     const text = texts[key]
@@ -44,12 +48,14 @@ const optional = <A>(key: string, read: Read<A>, hint: string): Effect.Effect<Op
     return value === undefined ? Effect.fail(new Misconfigured({ key, hint })) : Effect.succeedSome(value)
   })
 
+/* @__NO_SIDE_EFFECTS__ */
 const withDefault = <A>(key: string, read: Read<A>, fallback: NoInfer<A>, hint: string) =>
   Effect.map(
     optional(key, read, `${hint}, or leave it out for ${fallback}`),
     Option.getOrElse(() => fallback)
   )
 
+/* @__NO_SIDE_EFFECTS__ */
 const required = <A>(key: string, read: Read<A>, hint: string): Effect.Effect<A, Misconfigured> =>
   Effect.flatMap(optional(key, read, hint), (value) =>
     Option.isSome(value) ? Effect.succeed(value.value) : Effect.fail(new Misconfigured({ key, hint }))
@@ -57,11 +63,13 @@ const required = <A>(key: string, read: Read<A>, hint: string): Effect.Effect<A,
 
 const readUrl = (text: string) => URL.parse(text) ?? undefined
 
+/* @__NO_SIDE_EFFECTS__ */
 const numberIf =
   (isRight: (value: number) => boolean): Read<number> =>
   (text) =>
     isRight(Number(text)) ? Number(text) : undefined
 
+/* @__NO_SIDE_EFFECTS__ */
 const oneOf =
   <const Word extends string>(words: ReadonlyArray<Word>): Read<Word> =>
   (text) =>
@@ -69,9 +77,11 @@ const oneOf =
 
 const readPositive = numberIf((value) => value > 0 && Number.isFinite(value))
 
+/* @__NO_SIDE_EFFECTS__ */
 const positive = (key: string, fallback: number, unit: string) =>
   withDefault(key, readPositive, fallback, `set a number of ${unit} above 0`)
 
+/* @__NO_SIDE_EFFECTS__ */
 const optionalSecret = (key: string) => optional(key, (text) => Redacted.make(text), "set it to text, or leave it out")
 
 /** A secret that people make up themselves: a short one would be found by trying. */
@@ -85,7 +95,7 @@ const webhookSecret = /^whsec_(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z
 const shortestSecret = "whsec_".length + 32
 
 /** Standard Webhooks secrets, newest first, separated by spaces or commas; none when only another scheme is on. */
-export const webhookSecrets = Effect.gen(function* () {
+export const webhookSecrets = /* @__PURE__ */ Effect.gen(function* () {
   const key = "WEBHOOK_SECRETS"
   const value = yield* optionalSecret(key)
   if (Option.isNone(value)) return []
@@ -122,11 +132,13 @@ export const supabaseUrl = required(
   "set the project's URL, such as https://abcdefgh.supabase.co"
 )
 
-const keyRing = Schema.decodeEffect(Schema.fromJsonString(Schema.Record(Schema.String, Schema.NonEmptyString)))
+const keyRing = /* @__PURE__ */ Schema.decodeEffect(
+  Schema.fromJsonString(Schema.Record(Schema.String, Schema.NonEmptyString))
+)
 const legacyKey = "SUPABASE_SERVICE_ROLE_KEY"
 
 /** The project's secret keys, the default one first; Supabase sets them, the legacy service role key among them. */
-export const supabaseSecretKeys = Effect.gen(function* () {
+export const supabaseSecretKeys = /* @__PURE__ */ Effect.gen(function* () {
   const key = "SUPABASE_SECRET_KEYS"
   const ring = yield* optionalSecret(key)
   const legacy = yield* optionalSecret(legacyKey)
@@ -146,13 +158,13 @@ export const supabaseSecretKeys = Effect.gen(function* () {
 })
 
 /** Who issues users' tokens; by default the project's Auth. */
-export const jwtIssuer = Effect.gen(function* () {
+export const jwtIssuer = /* @__PURE__ */ Effect.gen(function* () {
   const issuer = yield* optional("JWT_ISSUER", (text) => text, "set it to the iss of users' tokens, or leave it out")
   return Option.isSome(issuer) ? issuer.value : new URL("/auth/v1", yield* supabaseUrl).href
 })
 
 /** Where the project publishes the keys that it signs users' tokens with. */
-export const jwksUrl = Effect.map(supabaseUrl, (url) => new URL("/auth/v1/.well-known/jwks.json", url))
+export const jwksUrl = /* @__PURE__ */ Effect.map(supabaseUrl, (url) => new URL("/auth/v1/.well-known/jwks.json", url))
 
 /** How long the project's signing keys may take to come. Milliseconds. */
 export const jwksTimeout = positive("JWKS_TIMEOUT_MS", 3_000, "milliseconds")
@@ -161,18 +173,18 @@ export const jwksTimeout = positive("JWKS_TIMEOUT_MS", 3_000, "milliseconds")
  * The secret of a project that still signs users' tokens with HS256; such tokens are refused unless it is set. A hosted
  * function cannot be given a variable whose name begins with SUPABASE_, hence the other name.
  */
-export const jwtSecret = Effect.gen(function* () {
+export const jwtSecret = /* @__PURE__ */ Effect.gen(function* () {
   const secret = yield* longSecret("JWT_SECRET", 32)
   return Option.isSome(secret) ? secret : yield* longSecret("SUPABASE_JWT_SECRET", 32)
 })
 
-const orchestratorBeside = Effect.map(
+const orchestratorBeside = /* @__PURE__ */ Effect.map(
   supabaseUrl,
   (url) => new URL("/functions/v1/pause-notification-orchestrator", url)
 )
 
 /** Where the orchestrator is; by default the Edge Function beside this one. */
-export const orchestratorUrl = Effect.gen(function* () {
+export const orchestratorUrl = /* @__PURE__ */ Effect.gen(function* () {
   const url = yield* optional(
     "ORCHESTRATOR_URL",
     readUrl,
@@ -182,7 +194,7 @@ export const orchestratorUrl = Effect.gen(function* () {
 })
 
 /** Whether the orchestrator takes an array of events; by default only ours is known to. */
-export const orchestratorBatch = Effect.gen(function* () {
+export const orchestratorBatch = /* @__PURE__ */ Effect.gen(function* () {
   const chosen = yield* optional(
     "ORCHESTRATOR_BATCH",
     oneOf(["true", "false"]),
@@ -248,32 +260,32 @@ export const circuitFailures = positive("CIRCUIT_FAILURES", 5, "failed calls")
 /** How long an open circuit keeps calls back before one probes. Milliseconds. */
 export const circuitOpen = positive("CIRCUIT_OPEN_MS", 10_000, "milliseconds")
 
-// Marked as pure, so that a function that sends no mail holds nothing of these.
-
 /** Where Resend's API is. */
 export const resendUrl = /* @__PURE__ */ Effect.map(
-  /* @__PURE__ */ optional(
-    "RESEND_BASE_URL",
-    readUrl,
-    "set an absolute URL, or leave it out for https://api.resend.com"
-  ),
+  optional("RESEND_BASE_URL", readUrl, "set an absolute URL, or leave it out for https://api.resend.com"),
   /* @__PURE__ */ Option.getOrElse(() => new URL("https://api.resend.com"))
 )
 
 /** The key that mails are sent with; none are sent without it. */
-export const resendKey = /* @__PURE__ */ optionalSecret("RESEND_API_KEY")
+export const resendKey = optionalSecret("RESEND_API_KEY")
 
 const sender = /^(?:[^<>\p{Cc}]+ <[^\s<>@",;]+@[^\s<>@",;]+\.[^\s<>@",;]+>|[^\s<>@",;]+@[^\s<>@",;]+\.[^\s<>@",;]+)$/u
 
 /** Who mails are from; none are sent without it. */
-export const mailFrom = /* @__PURE__ */ optional(
+export const mailFrom = optional(
   "MAIL_FROM",
   (text) => (sender.test(text) ? text : undefined),
   "set an address, or a name and an address such as Mentoring <mail@example.com>"
 )
 
+const readTimeZone = (text: string): string | undefined =>
+  Result.getOrUndefined(Result.try(() => new Intl.DateTimeFormat("en", { timeZone: text }).resolvedOptions().timeZone))
+
+/** The time zone of the times in mails. */
+export const mailTimeZone = withDefault("MAIL_TIME_ZONE", readTimeZone, "UTC", "set a time zone such as Europe/Berlin")
+
 /** How long one call of Resend may take; below pg_net's 5 s and the lease. Milliseconds. */
-export const resendTimeout = /* @__PURE__ */ positive("RESEND_TIMEOUT_MS", 4_000, "milliseconds")
+export const resendTimeout = positive("RESEND_TIMEOUT_MS", 4_000, "milliseconds")
 
 /** How long one call of the claim store may take. Milliseconds. */
 export const storeTimeout = positive("STORE_TIMEOUT_MS", 3_000, "milliseconds")

@@ -55,7 +55,7 @@ export const expectPost = Effect.fnUntraced(function* (request: Request, { funct
 /** The raw body of a JSON request, within the limits; fails as readBody does. */
 export const readJson = (request: Request) => Effect.flatMap(HttpLimits, (limits) => readBody(request, limits))
 
-const failureLine = (cause: Cause.Cause<ReplyError>): Effect.Effect<void> => {
+const failureLine = (cause: Cause.Cause<ReplyError | TopicError>): Effect.Effect<void> => {
   const error = firstError(cause)
   return error === undefined
     ? Effect.logError({ outcome: "defect" }, cause)
@@ -63,8 +63,9 @@ const failureLine = (cause: Cause.Cause<ReplyError>): Effect.Effect<void> => {
 }
 
 /** Writes the one log line of a request that failed before the program that logs itself was reached. */
-export const logFailure = <A, E extends ReplyError, R>(program: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.tapCause(program, failureLine)
+export const logFailure = <A, E extends ReplyError | TopicError, R>(
+  program: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> => Effect.tapCause(program, failureLine)
 
 // pg_net numbers its requests from 1 again after a crash: the outbox knows an answer by the id it was sent.
 export const echoId = (request: Request) =>

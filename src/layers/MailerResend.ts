@@ -84,7 +84,7 @@ export const layer = Layer.effect(
       return result
     })
 
-    const send = Effect.fn("Mailer.send")(function* (mail: Mail): Effect.fn.Return<string, MailError> {
+    const send = Effect.fnUntraced(function* (mail: Mail): Effect.fn.Return<string, MailError> {
       if (Option.isNone(key)) return yield* unset("RESEND_API_KEY")
       const from = mail.from ?? Option.getOrUndefined(sender)
       if (from === undefined) return yield* unset("MAIL_FROM")

@@ -14,6 +14,7 @@ import {
 import * as Config from "./Config.ts"
 import { promiseWithin } from "./Deadline.ts"
 import { Fetch } from "./Fetch.ts"
+import { type RetryAfter, retryAfter } from "./RetryAfter.ts"
 
 /** A call that ended otherwise than with a 2xx and the JSON expected. */
 export type CallFailed =
@@ -36,18 +37,6 @@ export const failedStatus = (status: number, passes = mayPass(status), after: Re
   passes
     ? { kind: "transient", failure: "status", status, detail: `status ${status}`, ...after }
     : { kind: "permanent", status }
-
-/** A wait that an answer asks for. */
-export interface RetryAfter {
-  readonly retryAfterSeconds?: number
-}
-
-/** What a Retry-After asks for: a number of seconds, or a date. */
-export const retryAfter = (header: string | null, nowMillis: number): RetryAfter => {
-  if (header === null) return {}
-  const seconds = /^\d{1,9}$/.test(header) ? Number(header) : Math.ceil((Date.parse(header) - nowMillis) / 1000)
-  return Number.isNaN(seconds) ? {} : { retryAfterSeconds: Math.max(0, seconds) }
-}
 
 /** Who is called. **Shape** `mayPass` and `retryAfter` are for what does not follow HTTP's own rules. */
 export interface Peer {

@@ -6,7 +6,8 @@ import * as Schema from "effect/Schema"
 import type { PauseEvent } from "../schema/PauseEvent.ts"
 import { OrchestratorClient } from "../topics/OrchestratorClient.ts"
 import * as Config from "./Config.ts"
-import { makeCall, toError, type RetryAfter } from "./OrchestratorCall.ts"
+import { makeCall, toError } from "./OrchestratorCall.ts"
+import type { RetryAfter } from "./RetryAfter.ts"
 
 const mostCallsAtOnce = 16
 const longestConcurrencyKey = 128

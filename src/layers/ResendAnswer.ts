@@ -3,7 +3,7 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { type MailError, MailRejected, MailUnavailable } from "../services/Mailer.ts"
-import { retryAfter } from "./OrchestratorCall.ts"
+import { retryAfter } from "./RetryAfter.ts"
 
 const decodeAccepted = Schema.decodeOption(Schema.fromJsonString(Schema.Struct({ id: Schema.NonEmptyString })))
 const decodeProblem = Schema.decodeOption(

@@ -3,6 +3,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { Check } from "../schema/Health.ts"
 import { Surroundings } from "../services/Surroundings.ts"
+import { notificationMailEvents } from "../topics/NotificationMailEvents.ts"
 import * as Config from "./Config.ts"
 import { Fetch } from "./Fetch.ts"
 
@@ -21,6 +22,14 @@ const checkSecrets = Effect.gen(function* () {
     : ill("the handler has no secret to check deliveries with: set WEBHOOK_SECRETS")
 }).pipe(Effect.catchTag("Misconfigured", ({ message }) => Effect.succeed(ill(message))))
 
+// Supabase gives every function of a project the same settings.
+const checkMail = Effect.gen(function* () {
+  const withoutKey = Option.isNone(yield* Config.resendKey)
+  const withoutSender = Option.isNone(yield* Config.mailFrom)
+  const missing = [...(withoutKey ? ["RESEND_API_KEY"] : []), ...(withoutSender ? ["MAIL_FROM"] : [])]
+  return missing.length === 0 ? { ok: true } : ill(`mails wait for ${missing.join(" and ")}: set it`)
+}).pipe(Effect.catchTag("Misconfigured", ({ message }) => Effect.succeed(ill(message))))
+
 /** Asks the orchestrator with a HEAD, which changes nothing and needs no credentials: any answer will do. */
 export const layer = Layer.effect(
   Surroundings,
@@ -33,6 +42,7 @@ export const layer = Layer.effect(
     })
     return Surroundings.of({
       secrets: yield* checkSecrets,
+      topics: { [notificationMailEvents.name]: yield* checkMail },
       orchestrator: ask.pipe(
         Effect.map(judge),
         Effect.timeoutOrElse({

@@ -18,6 +18,15 @@ export const MentorId = Schema.String.check(
 export type MentorId = typeof MentorId.Type
 
 /**
+ * The id of a coordinator.
+ *
+ * **Shape** a uuid as text.
+ * **Source** `coordinators.id`.
+ */
+export const CoordinatorId = Schema.String.check(uuid).pipe(Schema.brand("CoordinatorId"))
+export type CoordinatorId = typeof CoordinatorId.Type
+
+/**
  * The one key of an event from end to end: uuid of the outbox row, header `webhook-id`, the orchestrator's
  * `Idempotency-Key`.
  *

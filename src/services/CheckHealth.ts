@@ -27,11 +27,26 @@ const wellWithout = (problems: ReadonlyArray<string>): Check =>
 
 const captureCheck = ({ topics }: EventStoreHealth, served: ReadonlyArray<ManagedTopic>): Check =>
   wellWithout([
-    ...served.flatMap(({ name }) =>
-      topics.some(({ topic }) => topic === name) ? [] : `${name}: not declared; call outbox.watch`
+    ...served.flatMap(({ isOptional, name }) =>
+      isOptional === true || topics.some(({ topic }) => topic === name)
+        ? []
+        : `${name}: not declared; call outbox.watch`
     ),
     ...topics.flatMap(({ problem, topic }) => (problem === undefined ? [] : `${topic}: ${problem}`))
   ])
+
+const settingsCheck = ({ topics }: EventStoreHealth, settings: Readonly<Record<string, Check>>): Check =>
+  wellWithout(
+    topics.flatMap(({ enabled, topic }) => {
+      const { detail } = settings[topic] ?? well
+      return enabled && detail !== undefined ? [`${topic}: ${detail}`] : []
+    })
+  )
+
+const secretsCheck = (health: EventStoreHealth, settings: Readonly<Record<string, Check>>): Check => {
+  const vault = vaultCheck(health)
+  return vault.ok ? settingsCheck(health, settings) : vault
+}
 
 const jobsCheck = ({ jobs }: EventStoreHealth): Check => wellWithout(jobs.flatMap(({ problem }) => problem ?? []))
 
@@ -41,14 +56,14 @@ const figuresOf = (health: EventStoreHealth): QueueFigures => {
 }
 
 /**
- * Whether a change would be handled now: the database and the orchestrator answer, both ends have their secrets, nothing
+ * Whether a change would be handled now: the database and the orchestrator answer, all ends have their secrets, nothing
  * waits for too long, the changes of each topic are captured, and the scheduled jobs run. Never fails; a database that is away is one of
  * its answers.
  */
 export const checkHealth = Effect.fn("checkHealth")(function* () {
   const store = yield* EventStore
   const topics = yield* ManagedTopics
-  const { orchestrator, secrets } = yield* Surroundings
+  const { orchestrator, secrets, topics: settings = {} } = yield* Surroundings
   const [stored, reachable] = yield* Effect.all([Effect.result(store.health()), orchestrator], {
     concurrency: "unbounded"
   })
@@ -57,7 +72,7 @@ export const checkHealth = Effect.fn("checkHealth")(function* () {
   const checks = {
     database: known === undefined ? ill("the database does not answer") : well,
     orchestrator: reachable,
-    secrets: !secrets.ok ? secrets : known === undefined ? unknown : vaultCheck(known),
+    secrets: !secrets.ok ? secrets : known === undefined ? unknown : secretsCheck(known, settings),
     oldestUnnotified: known === undefined ? unknown : oldestCheck(known),
     capture: known === undefined ? unknown : captureCheck(known, topics),
     jobs: known === undefined ? unknown : jobsCheck(known)

@@ -23,12 +23,13 @@ export class InvalidQuery extends Data.TaggedError("InvalidQuery")<{
  * A topic whose events people look after, apart from what is done about them.
  *
  * **Shape** `transitions` is what the record of each transition has, null for a topic whose events are none; `wordsOf` is
- * what an event is called beside the names that all topics share.
+ * what an event is called beside the names that all topics share; `isOptional` when the topic need not be declared.
  */
 export interface ManagedTopic {
   readonly name: string
   readonly transitions: Readonly<Record<Direction, RecordFilter>> | null
   readonly wordsOf: (event: StoredEvent) => EventWords
+  readonly isOptional?: boolean
 }
 
 /** A topic without words of its own. */

@@ -212,6 +212,16 @@ const cases: ReadonlyArray<Case> = [
     ]
   },
   {
+    key: "MAIL_TIME_ZONE",
+    setting: Config.mailTimeZone,
+    fallback: "UTC",
+    legal: [
+      ["Europe/Berlin", "Europe/Berlin"],
+      ["UTC", "UTC"]
+    ],
+    illegal: ["Europe", "canary", "12:00"]
+  },
+  {
     key: "RESEND_TIMEOUT_MS",
     setting: Config.resendTimeout,
     fallback: 4_000,

@@ -26,7 +26,7 @@ describe("health", () => {
     assert.isTrue(body.live)
   })
 
-  const ill = (overrides: object) => {
+  const ill = (overrides: object, parts: Parameters<typeof managementWorld>[0] = {}) => {
     const memory = EventStoreMemory.make("pause-status", "order-created")
     const store = Layer.effect(
       EventStore,
@@ -34,7 +34,7 @@ describe("health", () => {
         EventStore.of({ ...inner, health: () => Effect.map(inner.health(), (health) => ({ ...health, ...overrides })) })
       )
     ).pipe(Layer.provide(memory.layer))
-    return managementWorld({ store })
+    return managementWorld({ ...parts, store })
   }
   const illTopics = (overrides: object) =>
     ill({
@@ -43,6 +43,15 @@ describe("health", () => {
         { topic: "order-created", attached: true, enabled: true, ...overrides }
       ]
     })
+  const withMail = (enabled: boolean) =>
+    ill(
+      {
+        topics: ["pause-status", "order-created", "notification-mail"].map((topic) => {
+          return { topic, attached: true, enabled: enabled || topic !== "notification-mail" }
+        })
+      },
+      { settings: { ok: false, detail: "mails wait for MAIL_FROM: set it" } }
+    )
   const down = { ok: false, detail: "the orchestrator cannot be reached" }
 
   it.each([
@@ -55,6 +64,7 @@ describe("health", () => {
     ["the handler has no secret", () => managementWorld({ secrets: down }), ["secrets"]],
     ["Vault has no secret", () => ill({ vault: { functionUrl: true, webhookSecret: false } }), ["secrets"]],
     ["Vault has no URL", () => ill({ vault: { functionUrl: false, webhookSecret: true } }), ["secrets"]],
+    ["mails are on and a setting for them is missing", () => withMail(true), ["secrets"]],
     ["an event has been waiting for too long", () => ill({ oldestUnnotifiedSeconds: 300 }), ["oldestUnnotified"]],
     ["a trigger is disabled", () => illTopics({ enabled: false, problem: "enable the trigger" }), ["capture"]],
     ["a topic is not declared", () => ill({ topics: [] }), ["capture"]],
@@ -85,6 +95,10 @@ describe("health", () => {
     const alert = { kind: "oldest_unnotified", since: seen, lastSeenAt: seen, value: 301, threshold: 300, detail: "" }
     const { status } = await healthOf(ill({ oldestUnnotifiedSeconds: 0, alertsOpen: [alert] }))
     assert.strictEqual(status, 200)
+  })
+
+  it("is ready where mails are off, and no setting for them is there", async () => {
+    assert.strictEqual((await healthOf(withMail(false))).status, 200)
   })
 
   it("is ready where nothing is captured because stock webhooks report the changes", async () => {

@@ -10,13 +10,13 @@ const settings = { SUPABASE_URL: "https://abcdefgh.supabase.co", WEBHOOK_SECRETS
 
 const seen = Effect.fnUntraced(function* (step: FetchStep, environment: Readonly<Record<string, string>> = settings) {
   const { calls, layer } = fetchOf(step)
-  const { orchestrator, secrets } = yield* Effect.gen(function* () {
+  const { orchestrator, secrets, topics } = yield* Effect.gen(function* () {
     const surroundings = yield* Surroundings
     const asked = yield* Effect.forkChild(surroundings.orchestrator)
     yield* TestClock.adjust(1_000)
-    return { orchestrator: yield* Fiber.join(asked), secrets: surroundings.secrets }
+    return { orchestrator: yield* Fiber.join(asked), secrets: surroundings.secrets, topics: surroundings.topics }
   }).pipe(Effect.provide(SurroundingsHttp.layer), Effect.provide([layer, config(environment)]))
-  return { calls, orchestrator, secrets }
+  return { calls, orchestrator, secrets, mail: topics?.["notification-mail"] }
 })
 
 describe("the orchestrator", () => {
@@ -69,6 +69,31 @@ describe("the handler's secrets", () => {
       assert.isFalse(secrets.ok)
       assert.include(secrets.detail, "WEBHOOK_SECRETS")
       assert.notInclude(secrets.detail, "canary")
+    })
+  )
+})
+
+describe("the settings of mails", () => {
+  const mail = { RESEND_API_KEY: "re_1", MAIL_FROM: "mail@example.com" }
+  const seenOf = (environment: Readonly<Record<string, string>>) =>
+    Effect.map(seen({ status: 200 }, { ...settings, ...environment }), (all) => all.mail)
+
+  it.effect("are there", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* seenOf(mail), { ok: true })
+    })
+  )
+
+  it.effect.each([
+    [{}, /RESEND_API_KEY and MAIL_FROM/],
+    [{ RESEND_API_KEY: "re_1" }, /for MAIL_FROM/],
+    [{ MAIL_FROM: "mail@example.com" }, /for RESEND_API_KEY/],
+    [{ ...mail, MAIL_FROM: "nobody" }, /MAIL_FROM: set an address/]
+  ] as const)("are named when they are missing or wrong: %j", ([environment, detail]) =>
+    Effect.gen(function* () {
+      const check = yield* seenOf(environment)
+      assert.match(check?.detail ?? "", detail)
+      assert.notInclude(check?.detail, "re_1")
     })
   )
 })

@@ -10,6 +10,7 @@ import type { Access } from "../../src/services/Access.ts"
 import type { EventStore } from "../../src/services/EventStore.ts"
 import { ManagedTopics, plain } from "../../src/services/ManagedTopics.ts"
 import { Surroundings } from "../../src/services/Surroundings.ts"
+import { notificationMailEvents } from "../../src/topics/NotificationMailEvents.ts"
 import { pauseStatusEvents } from "../../src/topics/PauseStatusEvents.ts"
 import { config } from "../support/layers.ts"
 import { newSigningKey, userToken } from "../support/tokens.ts"
@@ -44,10 +45,17 @@ interface Parts {
   readonly access?: Layer.Layer<Access>
   readonly orchestrator?: Check
   readonly secrets?: Check
+  readonly settings?: Check
 }
 
 /** The management routes, but for the database and the orchestrator, which are in memory. */
-export const managementWorld = ({ access, orchestrator = { ok: true }, secrets = { ok: true }, store }: Parts = {}) => {
+export const managementWorld = ({
+  access,
+  orchestrator = { ok: true },
+  secrets = { ok: true },
+  settings: topic = { ok: true },
+  store
+}: Parts = {}) => {
   const memory = EventStoreMemory.make("pause-status", "order-created")
   const lines: Array<unknown> = []
   const logger = Logger.make(({ message }) => void lines.push(...[message].flat()))
@@ -60,8 +68,12 @@ export const managementWorld = ({ access, orchestrator = { ok: true }, secrets =
   const services = Layer.mergeAll(
     access ?? AccessSupabase.layer,
     store ?? memory.layer,
-    Layer.succeed(ManagedTopics, [pauseStatusEvents, plain("order-created")]),
-    Layer.succeed(Surroundings, { orchestrator: Effect.succeed(orchestrator), secrets }),
+    Layer.succeed(ManagedTopics, [pauseStatusEvents, plain("order-created"), notificationMailEvents]),
+    Layer.succeed(Surroundings, {
+      orchestrator: Effect.succeed(orchestrator),
+      secrets,
+      topics: { "notification-mail": topic }
+    }),
     HttpLimits.layer
   ).pipe(Layer.provide([settings, keySet]))
   const handler = WebHandler.make(

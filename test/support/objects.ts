@@ -6,6 +6,8 @@ export type ApiRole = (typeof apiRoles)[number]
 
 /** What service_role may execute; nobody may do anything else. */
 export const rpcs = [
+  "public.notification_mail_prepare(mails jsonb)",
+  "public.notification_mail_record(results jsonb)",
   "public.outbox_claim(events jsonb)",
   "public.outbox_erase(topic text, event_id uuid)",
   "public.outbox_fail(topic text, event_id uuid, message text, receipt jsonb)",

@@ -72,7 +72,8 @@ export const startPipeline = async (options: StackOptions = {}): Promise<Pipelin
       orchestratorUrl: `${proxy.url}${orchestratorPath}`,
       ...options,
       functionEnv: { ...patientEnv, SUPABASE_URL: proxy.url, ...options.functionEnv },
-      orchestratorEnv: patientEnv
+      orchestratorEnv: patientEnv,
+      sendEmailEnv: { ...patientEnv, SUPABASE_URL: proxy.url, ...options.sendEmailEnv }
     })
   )
   await unhurried(stack.databaseUrl)
