@@ -1,12 +1,13 @@
-import { build } from "esbuild"
 import { existsSync, readdirSync } from "node:fs"
-import { mkdir, writeFile } from "node:fs/promises"
+import { mkdir, rename, writeFile } from "node:fs/promises"
 import { dirname, join } from "node:path"
+import { rolldown } from "rolldown"
 import { settings } from "../build.ts"
 import type { StackFunction, StackOptions } from "./stack.ts"
 
 const root = join(import.meta.dirname, "..")
 const folder = join(root, "examples")
+const PACKAGE = "pause-status-webhook-handler"
 
 const foldersIn = (path: string): ReadonlyArray<string> =>
   existsSync(path)
@@ -19,19 +20,27 @@ export const examples: ReadonlyArray<string> = foldersIn(folder).filter((name) =
 )
 
 // What the examples import is what an app gets from the package's tarball.
-const entries = ["", "topic", "http", "supabase", "client", "testing"]
 const alias = Object.fromEntries(
-  entries.map((name) => [
-    `pause-status-webhook-handler${name === "" ? "" : `/${name}`}`,
+  ["topic", "http", "supabase", "client", "testing", ""].map((name) => [
+    name === "" ? PACKAGE : `${PACKAGE}/${name}`,
     join(root, "src/entries", `${name === "" ? "index" : name}.ts`)
   ])
 )
 
+// Rolldown, because esbuild keeps all of a package's entry of which anything is imported.
 const bundle = async (entry: string, outfile: string): Promise<void> => {
-  const { outputFiles } = await build({ ...settings, alias, entryPoints: [entry], outfile })
-  const code = outputFiles[0]?.contents ?? new Uint8Array()
+  await using bundled = await rolldown({
+    input: entry,
+    platform: "neutral",
+    resolve: { alias, mainFields: [...settings.mainFields] },
+    transform: { define: settings.define, target: settings.target },
+    tsconfig: false
+  })
+  const { output } = await bundled.generate({ format: "esm", minify: true, codeSplitting: false })
+  const unfinished = `${outfile}.${process.pid}`
   await mkdir(dirname(outfile), { recursive: true })
-  await writeFile(outfile, code)
+  await writeFile(unfinished, output[0].code)
+  await rename(unfinished, outfile)
 }
 
 /** A function of an example. The one that has the example's name takes its topic. */
