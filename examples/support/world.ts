@@ -1,6 +1,5 @@
 import { buildExample } from "../../local/examples.ts"
-import type { Service } from "../../local/stack.ts"
-import { type Stack, startStack } from "../../local/stack.ts"
+import { type Service, type Stack, startStack } from "../../local/stack.ts"
 import { signedHeaders } from "../../test/support/deliveries.ts"
 import { patientEnv, unhurried } from "../../test/support/patience.ts"
 import { bytesOf } from "../../test/support/payloads.ts"
@@ -22,6 +21,8 @@ export interface World extends AsyncDisposable {
   readonly stack: Stack
   readonly database: Database
   readonly proxy: Proxy
+  /** The same before the mail service. */
+  readonly mailProxy: Proxy
   /** The Edge Function of that name; the example's own when none is given. */
   readonly service: (name?: string) => Service
   readonly events: (key?: string) => Promise<ReadonlyArray<Event>>
@@ -40,15 +41,19 @@ const isSettled = ({ status }: Event): boolean => status === "completed" || stat
 export const startExample = async (topic: string, env: Readonly<Record<string, string>> = {}): Promise<World> => {
   await using started = new AsyncDisposableStack()
   const proxy = started.use(await startProxy())
+  const mailProxy = started.use(await startProxy())
   const { functions, migrations } = await buildExample(topic)
+  const ownEnv = { ...patientEnv, SUPABASE_URL: proxy.url, RESEND_BASE_URL: mailProxy.url }
   const stack = started.use(
     await startStack({
       pacing: "fast",
+      resendRequestsPerSecond: 0,
       migrations,
-      functions: functions.map((one) => ({ ...one, env: { ...patientEnv, SUPABASE_URL: proxy.url, ...env } }))
+      functions: functions.map((one) => ({ ...one, env: { ...ownEnv, ...env } }))
     })
   )
   proxy.target = stack.apiUrl
+  mailProxy.target = stack.resendUrl
   await unhurried(stack.databaseUrl)
   const database = started.use(openDatabase(stack.databaseUrl))
   await makeQuick(database)
@@ -60,6 +65,7 @@ export const startExample = async (topic: string, env: Readonly<Record<string, s
     stack,
     database,
     proxy,
+    mailProxy,
     service: (name = topic) => {
       const found = stack.functions.get(name)
       if (found === undefined) throw new Error(`there is no function ${name}`)

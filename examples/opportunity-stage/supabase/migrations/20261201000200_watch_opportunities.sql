@@ -77,7 +77,6 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   next constant public.stage_transitions := jsonb_populate_record(null::public.stage_transitions, event);
   before public.opportunity_states;
-  is_new boolean;
 begin
   if not exists (select from public.pipeline_stages s where s.stage = next.new_stage) then
     return jsonb_build_object(
@@ -100,10 +99,9 @@ begin
   left join public.pipeline_stages earlier on earlier.stage = next.old_stage
   where later.stage = next.new_stage
   on conflict on constraint stage_transitions_pkey do nothing;
-  is_new := found;
 
-  -- An older event that was redriven by force is history: a later one is counted already.
-  if is_new and next.version > before.version then
+  -- A repeated event is counted already, and of an older one, redriven by force, a later one is.
+  if next.version > before.version then
     -- In one order, so that two callers never wait for each other.
     perform from public.pipeline_stages s where s.stage in (before.stage, next.new_stage) order by s.position for update;
     update public.pipeline_stages s
