@@ -52,7 +52,8 @@ export const bundleFunction = async (example: string, name: string): Promise<Rea
     platform: "neutral",
     plugins: [...(await pluginsOf(example))],
     resolve: { alias, mainFields: [...settings.mainFields] },
-    transform: { define: settings.define, target: settings.target },
+    // The other names of settings.define are shadowed by effect's own of the same name, which Rolldown does not heed.
+    transform: { define: { "globalThis.process": "undefined" }, target: settings.target },
     tsconfig: false
   })
   const { output } = await bundled.generate({
