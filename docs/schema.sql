@@ -729,6 +729,11 @@ create function outbox.list_problem(query jsonb)
   language plpgsql stable set search_path=pg_catalog, pg_temp;
 comment on function outbox.list_problem(jsonb) is 'All that is wrong with a query of events, or null.';
 
+create function outbox.mail_notifications(enabled boolean)
+  returns text
+  language plpgsql volatile set search_path=pg_catalog, pg_temp;
+comment on function outbox.mail_notifications(boolean) is 'Switches the mails to coordinators on or off; an error says what is missing. Says what is so from now on.';
+
 create function outbox.measure_capture()
   returns TABLE(kind text, value numeric, threshold integer, is_over boolean, detail text)
   language plpgsql stable set search_path=pg_catalog, pg_temp;
@@ -748,6 +753,11 @@ create function outbox.mentor_id(value text)
   returns uuid
   language plpgsql immutable set search_path=pg_catalog, pg_temp;
 comment on function outbox.mentor_id(text) is 'A key of the topic pause-status as an id of a mentor; null if it is none.';
+
+create function outbox.mentor_name(mentor_id text)
+  returns text
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.mentor_name(text) is 'What a mail calls a mentor; null if their table has no name of them. Replace it if the name is elsewhere.';
 
 create function outbox.mentors_of(user_id uuid)
   returns SETOF text

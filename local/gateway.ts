@@ -10,6 +10,7 @@ export type Upstream = { readonly port: number } | { readonly socketPath: string
 /** Where the gateway sends what. A function that is down has no upstream. */
 export interface Routes {
   readonly rest: () => Upstream | undefined
+  readonly storage: () => Upstream | undefined
   readonly functions: ReadonlyMap<string, () => Upstream | undefined>
 }
 
@@ -32,8 +33,8 @@ interface Destination {
 }
 
 /**
- * One port for everything, as on hosted Supabase: /rest/v1 and /functions/v1. Bodies pass through untouched. Of /auth/v1
- * there are only the keys that users' tokens are checked with.
+ * One port for everything, as on hosted Supabase: /rest/v1, /storage/v1 and /functions/v1. Bodies pass through untouched.
+ * Of /auth/v1 there are only the keys that users' tokens are checked with.
  */
 export const startGateway = async (port: number, routes: Routes, keys: Keys): Promise<Gateway> => {
   const agent = new KeepingAgent({ keepAlive: true, timeout: IDLE_MILLISECONDS })
@@ -70,13 +71,14 @@ export const startGateway = async (port: number, routes: Routes, keys: Keys): Pr
 }
 
 const findDestination = (request: http.IncomingMessage, routes: Routes, keys: Keys): Destination | undefined => {
-  const [, service, name, rest] = /^\/(rest|functions)\/v1(?=[/?]|$)(?:\/([^/?]*))?(.*)$/s.exec(request.url ?? "") ?? []
-  if (service === "rest") {
+  const [, service, name, rest] =
+    /^\/(rest|storage|functions)\/v1(?=[/?]|$)(?:\/([^/?]*))?(.*)$/s.exec(request.url ?? "") ?? []
+  if (service === "rest" || service === "storage") {
     return {
-      upstream: routes.rest(),
+      upstream: routes[service](),
       path: `/${name ?? ""}${rest ?? ""}`,
       headers: withAuthorization(forwardedHeaders(request), request, keys),
-      down: [502, "BAD_GATEWAY", "PostgREST is not running"]
+      down: [502, "BAD_GATEWAY", `${service === "rest" ? "PostgREST" : "Storage"} is not running`]
     }
   }
   const upstream = routes.functions.get(name ?? "")
@@ -92,7 +94,7 @@ const findDestination = (request: http.IncomingMessage, routes: Routes, keys: Ke
 const forwardedHeaders = ({ rawHeaders }: http.IncomingMessage): ReadonlyArray<string> =>
   rawHeaders.filter((_, at) => !CONNECTION_HEADERS.has((rawHeaders[at - (at % 2)] ?? "").toLowerCase()))
 
-// PostgREST cannot read the new opaque keys. Hosted Supabase's gateway exchanges them for a role's token; so do we.
+// PostgREST and Storage cannot read the new opaque keys. Hosted Supabase's gateway exchanges them for a role's token; so do we.
 const withAuthorization = (
   headers: ReadonlyArray<string>,
   { headers: { authorization, apikey } }: http.IncomingMessage,

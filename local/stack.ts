@@ -15,6 +15,7 @@ import { type DenoVersion, denoProgram, postgrestProgram } from "./programs.ts"
 import { startReaper } from "./Reaper.ts"
 import type { Service } from "./Service.ts"
 import { StackError } from "./StackError.ts"
+import { startStorage, type Storage } from "./storage/server.ts"
 import { temporaryDirectory } from "./temporary.ts"
 import { cronTicker, httpWorker, netWorker, resendServer } from "./workers.ts"
 
@@ -98,6 +99,8 @@ export interface Stack extends AsyncDisposable {
     readonly cron: Service
     readonly resend: Service
   }
+  /** What stands in for Storage. */
+  readonly storage: Pick<Storage, "fail" | "uploads">
   /** The further functions, by name. */
   readonly functions: ReadonlyMap<string, Service>
   /** Takes everything down and removes the data; may be called more than once. */
@@ -245,6 +248,7 @@ export const startStack = async (options: StackOptions = {}, places: StackPlaces
     return { postgres, net, http, cron, rest, adminUrl, databaseUrl }
   }
 
+  const storage = started.use(await startStorage(join(home, "storage"), keys))
   const [database] = await inParallel(bringUpDatabase(), bringUpFunctions())
   await heldPort.release()
   started.use(
@@ -252,6 +256,7 @@ export const startStack = async (options: StackOptions = {}, places: StackPlaces
       apiPort,
       {
         rest: database.rest.upstream,
+        storage: storage.upstream,
         functions: new Map([
           [HANDLER, handler.upstream],
           [ORCHESTRATOR, orchestrator.upstream],
@@ -288,6 +293,7 @@ export const startStack = async (options: StackOptions = {}, places: StackPlaces
       cron: database.cron,
       resend
     },
+    storage,
     functions: new Map([...further].map(([name, { service }]) => [name, service])),
     stop,
     [Symbol.asyncDispose]: stop

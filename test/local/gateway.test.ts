@@ -213,7 +213,7 @@ const between = async (serve: http.RequestListener) => {
   const port = typeof address === "object" ? (address?.port ?? 0) : 0
   const functions = new Map([["f", () => ({ port })]])
   const gateway = disposables.use(
-    await startGateway(await freePort(), { rest: () => undefined, functions }, createKeys())
+    await startGateway(await freePort(), { rest: () => undefined, storage: () => undefined, functions }, createKeys())
   )
   const url = `http://127.0.0.1:${gateway.port}/functions/v1/f`
   return { server, url, [Symbol.asyncDispose]: () => disposables.disposeAsync() }

@@ -1,0 +1,37 @@
+import type { Invoice } from "./Invoice.ts"
+
+/** A character by itself and by its number: "渡 (U+6E21)". */
+const named = (character: string): string =>
+  `${character} (U+${(character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")})`
+
+/** The first and the last code point of each range that a font has. */
+export type Covered = ReadonlyArray<readonly [first: number, last: number]>
+
+/** One line of text as it is printed: letters composed with their accents, and nothing that cannot be seen. */
+export const printed = (text: string): string =>
+  text
+    .normalize("NFC")
+    .replaceAll(/\p{Cf}/gu, "")
+    .replaceAll(/[\s\p{Cc}]+/gu, (space) => (space === "\u00A0" || space === "\u202F" ? space : " "))
+    .trim()
+
+const textsOf = ({ count, customer, date, orderId, rows, seller, total, words }: Invoice): ReadonlyArray<string> => [
+  orderId,
+  date,
+  total,
+  count(rows.length),
+  ...seller,
+  ...customer,
+  ...rows.flatMap((row) => Object.values(row)),
+  ...Object.values(words).map(String)
+]
+
+/** The characters of an invoice that the font lacks, each once, in the order in which they are read. */
+export const missingFrom = (covered: Covered, invoice: Invoice): ReadonlyArray<string> => {
+  const isCovered = (character: string): boolean => {
+    const code = character.codePointAt(0) ?? 0
+    return covered.some(([first, last]) => code >= first && code <= last)
+  }
+  const characters = new Set(textsOf(invoice).flatMap((text) => [...printed(text)]))
+  return [...characters].filter((character) => !isCovered(character)).map(named)
+}

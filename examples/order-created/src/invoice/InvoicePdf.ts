@@ -1,0 +1,62 @@
+import PDFDocument from "pdfkit"
+import { printed } from "./Characters.ts"
+import type { Invoice } from "./Invoice.ts"
+import { drawTable } from "./InvoiceTable.ts"
+import { fonts as fontNames, Sheet } from "./Sheet.ts"
+
+/** The font files of an invoice, as TrueType. */
+export interface Fonts {
+  readonly regular: Uint8Array
+  readonly bold: Uint8Array
+}
+
+/**
+ * Draws an invoice. The same invoice makes the same bytes: the only date in the file is the order's, and its id is a
+ * digest of its own title and date.
+ *
+ * A tagged PDF: title and language, one H1, H2 for each part, a table with heads, in reading order. Rules, page numbers
+ * and the repeated head of the table are artifacts, which are not read aloud.
+ */
+export const drawInvoice = (invoice: Invoice, fonts: Fonts): PDFKit.PDFDocument => {
+  const { createdAt, customer, date, orderId, seller, total, words } = invoice
+  const document = new PDFDocument({
+    size: "A4",
+    margins: { top: 56, bottom: 64, left: 56, right: 56 },
+    pdfVersion: "1.7",
+    tagged: true,
+    lang: words.language,
+    displayTitle: true,
+    bufferPages: true,
+    autoFirstPage: false,
+    // Else it would look for Helvetica.
+    font: "",
+    info: {
+      Title: `${words.invoice} ${orderId}`,
+      CreationDate: createdAt,
+      Creator: "order-created",
+      Producer: "PDFKit"
+    }
+  })
+  document.registerFont(fontNames.regular, Uint8Array.from(fonts.regular))
+  document.registerFont(fontNames.bold, Uint8Array.from(fonts.bold))
+  const sheet = new Sheet(document)
+  const root = document.struct("Document")
+  document.addStructure(root)
+  document.addPage()
+
+  for (const [index, line] of seller.entries()) {
+    sheet.paragraph(root, "P", printed(line), { size: 9, gray: true, bold: index === 0, align: "right" })
+  }
+  sheet.paragraph(root, "H1", words.invoice, { size: 24, bold: true, before: -6, after: 8 })
+  sheet.paragraph(root, "P", `${words.orderNumber}: ${orderId}`, { size: 10 })
+  sheet.paragraph(root, "P", `${words.date}: ${printed(date)}`, { size: 10, after: 16 })
+  sheet.paragraph(root, "H2", words.billedTo, { size: 11, bold: true, after: 2 })
+  for (const line of customer) sheet.paragraph(root, "P", printed(line), { size: 10 })
+  sheet.paragraph(root, "H2", words.items, { size: 11, bold: true, before: 16, after: 4 })
+  drawTable(sheet, root, invoice)
+  sheet.paragraph(root, "P", `${words.total}: ${printed(total)}`, { size: 13, bold: true, before: 10, align: "right" })
+  root.end()
+  sheet.numberPages((page, pages) => words.page(invoice.count(page), invoice.count(pages)))
+  document.end()
+  return document
+}
