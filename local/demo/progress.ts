@@ -2,7 +2,7 @@ import { readdirSync } from "node:fs"
 import { join } from "node:path"
 import type { Log, LogSource, StackLog } from "../log.ts"
 import { findPackage, packageVersion } from "../packages.ts"
-import { HANDLER, ORCHESTRATOR } from "../stack.ts"
+import { HANDLER, ORCHESTRATOR, SEND_EMAIL } from "../stack.ts"
 import type { Options } from "./options.ts"
 import { dim, green, print } from "./screen.ts"
 
@@ -26,6 +26,7 @@ const milestones = (deno: Options["stack"]["deno"]): ReadonlyArray<Milestone> =>
   return [
     { source: "handler", line: /Listening on/, text: `Edge Function ${HANDLER} on Deno ${version}` },
     { source: "orchestrator", line: /Listening on/, text: `Edge Function ${ORCHESTRATOR} on Deno ${version}` },
+    { source: `functions/${SEND_EMAIL}`, line: /Listening on/, text: `Edge Function ${SEND_EMAIL} on Deno ${version}` },
     { source: "postgres", line: /listening on IPv4.* port (\d+)/, text: "PostgreSQL 17 on port $1" },
     // PostgREST is started after the migrations.
     { source: "postgrest", line: /Starting PostgREST/, text: `${count} migrations applied` },
