@@ -49,7 +49,7 @@ export const startExample = async (topic: string, env: Readonly<Record<string, s
       pacing: "fast",
       resendRequestsPerSecond: 0,
       migrations,
-      functions: functions.map((one) => ({ ...one, env: { ...ownEnv, ...env } }))
+      functions: functions.map((one) => Object.assign(one, { env: { ...ownEnv, ...env } }))
     })
   )
   proxy.target = stack.apiUrl
