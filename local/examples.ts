@@ -1,12 +1,14 @@
-import { build } from "esbuild"
 import { existsSync, readdirSync } from "node:fs"
-import { mkdir, writeFile } from "node:fs/promises"
-import { dirname, join } from "node:path"
+import { mkdir, rename, writeFile } from "node:fs/promises"
+import { join } from "node:path"
+import { pathToFileURL } from "node:url"
+import { type Plugin, rolldown } from "rolldown"
 import { settings } from "../build.ts"
 import type { StackFunction, StackOptions } from "./stack.ts"
 
 const root = join(import.meta.dirname, "..")
 const folder = join(root, "examples")
+const PACKAGE = "pause-status-webhook-handler"
 
 const foldersIn = (path: string): ReadonlyArray<string> =>
   existsSync(path)
@@ -19,28 +21,66 @@ export const examples: ReadonlyArray<string> = foldersIn(folder).filter((name) =
 )
 
 // What the examples import is what an app gets from the package's tarball.
-const entries = ["", "topic", "http", "supabase", "client", "testing"]
 const alias = Object.fromEntries(
-  entries.map((name) => [
-    `pause-status-webhook-handler${name === "" ? "" : `/${name}`}`,
+  ["topic", "http", "supabase", "client", "testing", ""].map((name) => [
+    name === "" ? PACKAGE : `${PACKAGE}/${name}`,
     join(root, "src/entries", `${name === "" ? "index" : name}.ts`)
   ])
 )
 
-const bundle = async (entry: string, outfile: string): Promise<void> => {
-  const { outputFiles } = await build({ ...settings, alias, entryPoints: [entry], outfile })
-  const code = outputFiles[0]?.contents ?? new Uint8Array()
-  await mkdir(dirname(outfile), { recursive: true })
-  await writeFile(outfile, code)
+/** An example whose bundles need more than others says so in its build/edge.ts. */
+const pluginsOf = async (example: string): Promise<ReadonlyArray<Plugin>> => {
+  const path = join(folder, example, "build", "edge.ts")
+  if (!existsSync(path)) return []
+  const { plugins }: { readonly plugins: ReadonlyArray<Plugin> } = await import(pathToFileURL(path).href)
+  return plugins
+}
+
+/** One file of a function. **Shape** `name` is the file's, such as index.mjs. */
+interface FunctionFile {
+  readonly name: string
+  readonly code: string
+}
+
+/**
+ * A function of an example, not yet in its place. What it imports only when it needs it gets a file of its own beside
+ * index.mjs. By Rolldown, because esbuild keeps all of a package's entry of which anything is imported.
+ */
+export const bundleFunction = async (example: string, name: string): Promise<ReadonlyArray<FunctionFile>> => {
+  await using bundled = await rolldown({
+    input: { index: join(folder, example, "supabase", "functions", name, "index.ts") },
+    platform: "neutral",
+    plugins: [...(await pluginsOf(example))],
+    resolve: { alias, mainFields: [...settings.mainFields] },
+    // The other names of settings.define are shadowed by effect's own of the same name, which Rolldown does not heed.
+    transform: { define: { "globalThis.process": "undefined" }, target: settings.target },
+    tsconfig: false
+  })
+  const { output } = await bundled.generate({
+    format: "esm",
+    minify: true,
+    entryFileNames: "[name].mjs",
+    chunkFileNames: "[name].mjs"
+  })
+  return output.flatMap((file) => (file.type === "chunk" ? [{ name: file.fileName, code: file.code }] : []))
+}
+
+// Renamed into place when it is whole: a function that is just starting may be reading the old one.
+const place = async (directory: string, { code, name }: FunctionFile): Promise<void> => {
+  const path = join(directory, name)
+  const unfinished = `${path}.${process.pid}`
+  await mkdir(directory, { recursive: true })
+  await writeFile(unfinished, code)
+  await rename(unfinished, path)
 }
 
 /** A function of an example. The one that has the example's name takes its topic. */
 const functionOf = async (example: string, name: string): Promise<StackFunction> => {
-  const directory = join(folder, example, "supabase", "functions", name)
-  const outfile = join(directory, "dist", "index.mjs")
-  await bundle(join(directory, "index.ts"), outfile)
+  const directory = join(folder, example, "supabase", "functions", name, "dist")
+  const files = await bundleFunction(example, name)
+  await Promise.all(files.map((file) => place(directory, file)))
   const receives = { topic: name, functionUrl: `${name.replaceAll("-", "_")}_url` }
-  return { name, bundle: outfile, ...(name === example && { receives }) }
+  return { name, bundle: join(directory, "index.mjs"), ...(name === example && { receives }) }
 }
 
 /** Builds an example's functions, for a stack that serves them and applies its migrations. */

@@ -14,7 +14,14 @@ export * as OrchestratorClientHttp from "../layers/OrchestratorClientHttp.ts"
 export * as SurroundingsHttp from "../layers/SurroundingsHttp.ts"
 
 export { ProjectKey } from "../layers/ProjectKey.ts"
-export { Environment, fromEnvironment, Misconfigured } from "../layers/Config.ts"
+export {
+  Environment,
+  fromEnvironment,
+  Misconfigured,
+  supabaseSecretKeys,
+  supabaseUrl
+} from "../layers/Config.ts"
+export * as Logging from "../layers/Logging.ts"
 export { Fetch } from "../layers/Fetch.ts"
 
 export { handler } from "../main.ts"

@@ -20,7 +20,7 @@ export type {
   TopicError,
   WebhookError
 } from "../services/Outcome.ts"
-export { InvalidPayload, MalformedBody, parseBody, type StockTable } from "../services/Payload.ts"
+export { InvalidPayload, MalformedBody, parseBody, type StockTable, toIssues } from "../services/Payload.ts"
 export { ContinueMillis } from "../services/Continue.ts"
 export {
   type Delivery,

@@ -25,7 +25,7 @@ const wanted: Covered = [
 
 // Small capitals, old-style figures and the like stay behind; what places accents and joins letters comes along.
 const keepFeatures = ["ccmp", "kern", "liga", "locl", "mark", "mkmk"]
-// The names of the font, its copyright and its licence.
+// The names of the font, its copyright and its licence: whoever has the font shall have these.
 const preserveNameIds = [0, 1, 2, 3, 4, 5, 6, 13, 14]
 
 const pathOf = (file: string): string => fileURLToPath(import.meta.resolve(`${packageName}/${file}`))
@@ -69,10 +69,8 @@ export const notoSans = async (): Promise<{
   readonly regular: Buffer
   readonly bold: Buffer
   readonly covered: Covered
-  readonly license: string
 }> => {
-  const [license, ...files] = await Promise.all([
-    readFile(pathOf("LICENSE_FONT"), "utf8"),
+  const files = await Promise.all([
     readFile(pathOf("400Regular/NotoSans_400Regular.ttf")),
     readFile(pathOf("700Bold/NotoSans_700Bold.ttf"))
   ])
@@ -85,5 +83,5 @@ export const notoSans = async (): Promise<{
     subsetFont(font, text, { targetFormat: "truetype", keepFeatures, preserveNameIds, noHinting: true })
   const [regular, bold] = await Promise.all(files.map(subset))
   if (regular === undefined || bold === undefined) throw new Error("Noto Sans has lost a weight")
-  return { regular, bold, covered: rangesOf(points), license }
+  return { regular, bold, covered: rangesOf(points) }
 }
