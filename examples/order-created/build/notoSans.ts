@@ -23,8 +23,9 @@ const wanted: Covered = [
   [0xfb00, 0xfb04]
 ]
 
-// Small capitals, old-style figures and the like stay behind; what places accents and joins letters comes along.
-const keepFeatures = ["ccmp", "kern", "liga", "locl", "mark", "mkmk"]
+// Small capitals, old-style figures and the like stay behind. So does what takes letters apart: "ị" would become "i" and
+// a dot, and pdfkit keeps one text for each glyph, so that every later "i" would be read as "ị".
+const keepFeatures = ["kern", "liga", "mark", "mkmk"]
 // The names of the font, its copyright and its licence: whoever has the font shall have these.
 const preserveNameIds = [0, 1, 2, 3, 4, 5, 6, 13, 14]
 

@@ -177,7 +177,7 @@ describe("what generate-pdf refuses", () => {
     { why: "no name", order: { customer_name: null }, path: "customer_name" },
     { why: "a currency that is none", order: { currency: "euro" }, path: "currency" },
     { why: "a locale that is none", order: { locale: "de_DE!" }, path: "locale" },
-    { why: "no items", items: [], path: "items" },
+    { why: "no items", items: [], path: "items.0" },
     { why: "a negative quantity", items: [{ ...coffee, quantity: -1 }], path: "items.0.quantity" },
     { why: "a price that is no number", items: [{ ...coffee, unit_price: "NaN" }], path: "items.0.unit_price" }
   ])("422 for an order with $why, which it names", async ({ items, order, path }) => {

@@ -25,7 +25,6 @@ export interface Reading {
   readonly pages: ReadonlyArray<string>
   /** The tags of each page. */
   readonly tags: ReadonlyArray<ReadonlyArray<Tag>>
-  readonly fonts: ReadonlyArray<string>
 }
 
 const toTag = (node: Node, texts: ReadonlyMap<string, string>): Tag => {
@@ -55,9 +54,8 @@ export const readPdf = async (bytes: Uint8Array): Promise<Reading> => {
       }
       const tree = await page.getStructTree()
       const tags = (tree?.children ?? []).map((node) => toTag(node, texts))
-      const fonts = [...page.commonObjs].map(([, font]) => String(font?.name))
       const text = items.map((item) => ("str" in item ? item.str : "")).join("\n")
-      return { lang, tags, text, fonts }
+      return { lang, tags, text }
     })
   )
   const tags = read.map((page) => page.tags)
@@ -65,10 +63,9 @@ export const readPdf = async (bytes: Uint8Array): Promise<Reading> => {
   return {
     title: "Title" in info ? info.Title : undefined,
     language: read[0]?.lang ?? null,
-    isMarked: markInfo !== null && "Marked" in markInfo && markInfo.Marked === true,
+    isMarked: markInfo instanceof Map && markInfo.get("Marked") === true,
     texts: tags.flat().flatMap(leaves).map((text) => text.trim()),
     pages: read.map(({ text }) => text),
-    tags,
-    fonts: read.flatMap(({ fonts }) => fonts)
+    tags
   }
 }
