@@ -13,6 +13,7 @@ export default defineConfig({
   },
   test: {
     name: "examples",
+    globalSetup: ["support/globalSetup.ts"],
     include: ["**/*.test.ts"],
     exclude: [...configDefaults.exclude, "larger-app/**"],
     // No limit is an assertion of speed.

@@ -15,9 +15,9 @@ const foldersIn = (path: string): ReadonlyArray<string> =>
     ? readdirSync(path, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [entry.name] : []))
     : []
 
-/** Whatever has migrations and Edge Functions of its own for the embedded stack: the larger app brings its own server. */
+/** The examples that can be played: each has Edge Functions, migrations and a tour. */
 export const examples: ReadonlyArray<string> = foldersIn(folder).filter((name) =>
-  existsSync(join(folder, name, "supabase", "functions"))
+  existsSync(join(folder, name, "tour.sql"))
 )
 
 // What the examples import is what an app gets from the package's tarball.

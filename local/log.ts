@@ -10,6 +10,7 @@ export type LogSource =
   | "net"
   | "http"
   | "cron"
+  | "resend"
   | "stack"
 
 export interface StackLog {

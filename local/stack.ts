@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs"
 import { mkdtemp, rm } from "node:fs/promises"
 import { join } from "node:path"
 import { edgeFunction } from "./functions.ts"
@@ -16,7 +17,7 @@ import type { Service } from "./Service.ts"
 import { StackError } from "./StackError.ts"
 import { startStorage, type Storage } from "./storage/server.ts"
 import { temporaryDirectory } from "./temporary.ts"
-import { cronTicker, httpWorker, netWorker } from "./workers.ts"
+import { cronTicker, httpWorker, netWorker, resendServer } from "./workers.ts"
 
 export { StackError }
 export type { Service, StackLog }
@@ -50,7 +51,11 @@ export interface StackOptions {
   readonly handlerPrelude?: () => string | undefined
   /** The ORCHESTRATOR_URL that the handler gets, instead of the stack's own orchestrator. */
   readonly orchestratorUrl?: string
-  /** Further Edge Functions. Each has WEBHOOK_SECRETS and what Supabase sets. */
+  /** More environment for the function send-email. */
+  readonly sendEmailEnv?: Readonly<Record<string, string>>
+  /** How many requests per second the stand-in for Resend grants: 2 when absent, no limit when 0. */
+  readonly resendRequestsPerSecond?: number
+  /** Further Edge Functions. Each has WEBHOOK_SECRETS, the settings for mail, and what Supabase sets. */
   readonly functions?: ReadonlyArray<StackFunction>
   /** Whether supabase/migrations is applied; true when absent. */
   readonly migrate?: boolean
@@ -78,6 +83,9 @@ export interface Stack extends AsyncDisposable {
   readonly serviceKey: string
   readonly publishableKey: string
   readonly webhookSecret: string
+  /** Where the stand-in for Resend is, whose page at / lists the mails, and its key. */
+  readonly resendUrl: string
+  readonly resendKey: string
   readonly signingKey: SigningKey
   /** The access token of a user with that role, such as admin or coordinator, in their app_metadata. */
   readonly userToken: (user?: User) => string
@@ -89,6 +97,7 @@ export interface Stack extends AsyncDisposable {
     readonly net: Service
     readonly http: Service
     readonly cron: Service
+    readonly resend: Service
   }
   /** What stands in for Storage. */
   readonly storage: Pick<Storage, "fail" | "uploads">
@@ -100,6 +109,10 @@ export interface Stack extends AsyncDisposable {
 
 export const HANDLER = "pause-status-webhook-handler"
 export const ORCHESTRATOR = "pause-notification-orchestrator"
+export const SEND_EMAIL = "send-email"
+
+const MAIL_FROM = "Mentoring <mentoring@example.com>"
+const RESEND_REQUESTS_PER_SECOND = 2
 
 const project = join(import.meta.dirname, "..", "supabase")
 const projectPlaces: StackPlaces = { functions: join(project, "functions"), migrations: join(project, "migrations") }
@@ -123,6 +136,9 @@ export const startStack = async (options: StackOptions = {}, places: StackPlaces
   const functionUrl = `${apiUrl}/functions/v1/${HANDLER}/api/v1/webhooks/pause-status`
   const orchestratorUrl = `${apiUrl}/functions/v1/${ORCHESTRATOR}`
   const bundleOf = (name: string): string => join(places.functions, name, "dist", "index.mjs")
+  const heldResendPort = started.use(await holdPort(0, "resendPort"))
+  const resendUrl = `http://${LOOPBACK}:${heldResendPort.port}`
+  const mailEnv = { RESEND_BASE_URL: resendUrl, RESEND_API_KEY: keys.resendKey, MAIL_FROM }
   const platformEnv = {
     SUPABASE_URL: apiUrl,
     SUPABASE_SECRET_KEYS: JSON.stringify({ default: keys.serviceKey }),
@@ -156,8 +172,18 @@ export const startStack = async (options: StackOptions = {}, places: StackPlaces
     env: { ...platformEnv, ...options.orchestratorEnv }
   })
 
+  const sendEmail: StackFunction = {
+    name: SEND_EMAIL,
+    bundle: bundleOf(SEND_EMAIL),
+    env: options.sendEmailEnv ?? {},
+    receives: { topic: "notification-mail", functionUrl: "outbox_send_email_url" }
+  }
+  const functions = [
+    ...(existsSync(join(places.functions, SEND_EMAIL)) ? [sendEmail] : []),
+    ...(options.functions ?? [])
+  ]
   const further = new Map(
-    (options.functions ?? []).map(({ bundle, env, name, prelude }) => [
+    functions.map(({ bundle, env, name, prelude }) => [
       name,
       edgeFunction({
         ...common,
@@ -165,13 +191,21 @@ export const startStack = async (options: StackOptions = {}, places: StackPlaces
         bundle,
         prelude,
         deno,
-        env: { ...platformEnv, WEBHOOK_SECRETS: keys.webhookSecret, ...env }
+        env: { ...platformEnv, ...mailEnv, WEBHOOK_SECRETS: keys.webhookSecret, ...env }
       })
     ])
   )
 
+  const resend = resendServer({
+    ...common,
+    port: heldResendPort.port,
+    apiKey: keys.resendKey,
+    requestsPerSecond: options.resendRequestsPerSecond ?? RESEND_REQUESTS_PER_SECOND
+  })
+
   const bringUpFunctions = async () => {
-    const services = [handler, orchestrator, ...further.values()].map(({ service }) => service)
+    await heldResendPort.release()
+    const services = [resend, ...[handler, orchestrator, ...further.values()].map(({ service }) => service)]
     started.defer(() => takeDown(...services))
     await inParallel(...services.map((service) => service.start()))
   }
@@ -204,7 +238,7 @@ export const startStack = async (options: StackOptions = {}, places: StackPlaces
         await seedVault(databaseUrl, {
           outbox_webhook_secret: keys.webhookSecret,
           outbox_function_url: functionUrl,
-          ...functionUrls(apiUrl, options.functions ?? [])
+          ...functionUrls(apiUrl, functions)
         })
         // After the migrations, so that it reads the schema once.
         await rest.service.start()
@@ -244,6 +278,8 @@ export const startStack = async (options: StackOptions = {}, places: StackPlaces
     serviceKey: keys.serviceKey,
     publishableKey: keys.publishableKey,
     webhookSecret: keys.webhookSecret,
+    resendUrl,
+    resendKey: keys.resendKey,
     signingKey: keys.signingKey,
     userToken: (user) => userToken({ apiUrl, signingKey: keys.signingKey }, user),
     services: {
@@ -253,7 +289,8 @@ export const startStack = async (options: StackOptions = {}, places: StackPlaces
       orchestrator: orchestrator.service,
       net: database.net,
       http: database.http,
-      cron: database.cron
+      cron: database.cron,
+      resend
     },
     storage,
     functions: new Map([...further].map(([name, { service }]) => [name, service])),

@@ -1,16 +1,23 @@
 import { parseArgs } from "node:util"
+import { examples } from "../examples.ts"
 import { UsageError } from "../commandLine.ts"
 import { messageOf } from "../StackError.ts"
 import type { StackOptions } from "../stack.ts"
 
 export interface Options {
-  readonly mode: "tour" | "exit" | "json" | "help"
+  readonly mode: "tour" | "exit" | "json" | "help" | "example"
+  /** The example that is served and played. */
+  readonly example: string | undefined
+  /** Whether the program ends by itself. */
+  readonly isEnding: boolean
   readonly verbose: boolean
   readonly stack: Required<Pick<StackOptions, "apiPort" | "databasePort" | "deno" | "pacing">>
 }
 
 export const USAGE = `npm start                 starts the stack, pauses a mentor before your eyes, and stays up
 npm start -- --exit       plays every scenario, prints a table, exits with 0 if all is as expected
+npm start -- --example <name>   plays an example, and stays up unless --exit is given:
+                          ${examples.join(", ")}
 npm start -- --json       prints one line of JSON with the addresses and keys, and stays up
 
   --port <n>              the API's port: 54321, or a free one with --exit and --json
@@ -30,10 +37,15 @@ const HIGHEST_PORT = 65_535
 export const parseOptions = (args: ReadonlyArray<string>): Options => {
   const values = parse(args)
   if (values.exit && values.json) throw new UsageError("--exit and --json exclude each other.")
-  const mode = values.help ? "help" : values.exit ? "exit" : values.json ? "json" : "tour"
-  const isTour = mode === "tour"
+  if (values.example !== undefined && values.json) throw new UsageError("--example and --json exclude each other.")
+  const example = values.example === undefined ? undefined : oneOf("--example", values.example, examples)
+  const played = example !== undefined ? "example" : values.exit ? "exit" : values.json ? "json" : "tour"
+  const mode = values.help ? "help" : played
+  const isTour = mode === "tour" || (mode === "example" && !values.exit)
   return {
     mode,
+    example,
+    isEnding: values.exit,
     verbose: values.verbose,
     stack: {
       apiPort: portOf("--port", values.port, isTour ? SUPABASE_API_PORT : 0),
@@ -50,6 +62,7 @@ const parse = (args: ReadonlyArray<string>) => {
       args: [...args],
       options: {
         exit: { type: "boolean", default: false },
+        example: { type: "string" },
         json: { type: "boolean", default: false },
         help: { type: "boolean", default: false, short: "h" },
         verbose: { type: "boolean", default: false },
@@ -70,7 +83,7 @@ const portOf = (flag: string, given: string | undefined, fallback: number): numb
   throw new UsageError(`${flag} takes a port, a number from 0 (any free one) to ${HIGHEST_PORT}.`)
 }
 
-const oneOf = <const A extends string>(flag: string, given: string | undefined, words: readonly [A, ...A[]]): A => {
+const oneOf = <const A extends string>(flag: string, given: string | undefined, words: ReadonlyArray<A>): A => {
   const found = words.find((word) => word === (given ?? words[0]))
   if (found === undefined) throw new UsageError(`${flag} takes one of: ${words.join(", ")}.`)
   return found

@@ -2,7 +2,7 @@ import { readdirSync } from "node:fs"
 import { join } from "node:path"
 import type { Log, LogSource, StackLog } from "../log.ts"
 import { findPackage, packageVersion } from "../packages.ts"
-import { HANDLER, ORCHESTRATOR } from "../stack.ts"
+import { HANDLER, ORCHESTRATOR, type StackFunction } from "../stack.ts"
 import type { Options } from "./options.ts"
 import { dim, green, print } from "./screen.ts"
 
@@ -20,12 +20,18 @@ const denoVersion = (deno: Options["stack"]["deno"]): string => {
   return directory === undefined ? deno : packageVersion(directory)
 }
 
-const milestones = (deno: Options["stack"]["deno"]): ReadonlyArray<Milestone> => {
+const milestones = (
+  deno: Options["stack"]["deno"],
+  functions: ReadonlyArray<StackFunction>
+): ReadonlyArray<Milestone> => {
   const version = denoVersion(deno)
   const count = readdirSync(migrations).filter((name) => name.endsWith(".sql")).length
   return [
     { source: "handler", line: /Listening on/, text: `Edge Function ${HANDLER} on Deno ${version}` },
     { source: "orchestrator", line: /Listening on/, text: `Edge Function ${ORCHESTRATOR} on Deno ${version}` },
+    ...functions.map(({ name }) => {
+      return { source: `functions/${name}`, line: /Listening on/, text: `Edge Function ${name}` } as const
+    }),
     { source: "postgres", line: /listening on IPv4.* port (\d+)/, text: "PostgreSQL 17 on port $1" },
     // PostgREST is started after the migrations.
     { source: "postgrest", line: /Starting PostgREST/, text: `${count} migrations applied` },
@@ -43,8 +49,8 @@ export const reached = (text: string): void => {
 }
 
 /** Reads the milestones of a start off the processes' own logs. */
-export const followStart = (deno: Options["stack"]["deno"]): Log => {
-  const ahead = new Set(milestones(deno))
+export const followStart = (deno: Options["stack"]["deno"], functions: ReadonlyArray<StackFunction> = []): Log => {
+  const ahead = new Set(milestones(deno, functions))
   return ({ source, text }: StackLog) => {
     for (const milestone of ahead) {
       const found = milestone.source === source ? milestone.line.exec(text) : null

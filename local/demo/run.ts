@@ -2,6 +2,8 @@ import { buildFunctions } from "../../build.ts"
 import { UsageError } from "../commandLine.ts"
 import { messageOf } from "../StackError.ts"
 import { type Stack, StackError, startStack } from "../stack.ts"
+import { buildExample } from "../examples.ts"
+import { playExample } from "./example.ts"
 import { type Lifetime, startLifetime } from "./lifetime.ts"
 import { Logs } from "./Logs.ts"
 import { type Options, parseOptions, USAGE } from "./options.ts"
@@ -58,17 +60,18 @@ const unlessEnding = async <A>(lifetime: Lifetime, work: Promise<A>): Promise<A 
   }
 }
 
-const bringUp = async ({ mode, stack: options }: Options, logs: Logs): Promise<Stack> => {
+const bringUp = async ({ example, mode, stack: options }: Options, logs: Logs): Promise<Stack> => {
   if (mode === "json") {
     await build()
     return startStack({ ...options, log: logs.log })
   }
-  print(bold("Starting a Supabase of this project's own, without Docker and without an account:\n"))
+  print(bold("Starting a Supabase of this project's own, without Docker or an account:\n"))
   for (const { bytes, gzipBytes, name } of await build()) {
-    reached(`${name} bundled: ${kilobytes(bytes)}, ${kilobytes(gzipBytes)} gzip`)
+    if (example === undefined) reached(`${name} bundled: ${kilobytes(bytes)}, ${kilobytes(gzipBytes)} gzip`)
   }
-  const unfollow = logs.listen(followStart(options.deno))
-  const stack = await startStack({ ...options, log: logs.log })
+  const parts = example === undefined ? undefined : await buildExample(example)
+  const unfollow = logs.listen(followStart(options.deno, parts?.functions))
+  const stack = await startStack({ ...options, ...parts, log: logs.log })
   unfollow()
   reached(`Gateway on ${stack.apiUrl}`)
   return stack
@@ -85,12 +88,23 @@ const build = async () => {
 
 const kilobytes = (bytes: number): string => `${(bytes / 1_000).toFixed(1)} KB`
 
-const work = async (stack: Stack, { mode }: Options, logs: Logs, lifetime: Lifetime): Promise<number> => {
+const work = async (
+  stack: Stack,
+  { example = "", isEnding, mode }: Options,
+  logs: Logs,
+  lifetime: Lifetime
+): Promise<number> => {
   switch (mode) {
     case "exit": {
       const allOk = await playScenarios(stack, lifetime.signal)
       return lifetime.signal.aborted ? INTERRUPTED : allOk ? 0 : FAILED
     }
+    case "example":
+      await playExample(stack, example, lifetime)
+      if (isEnding) return lifetime.signal.aborted ? INTERRUPTED : 0
+      print(dim("\nCtrl-C stops everything and removes the data."))
+      await lifetime.ended
+      return 0
     case "json":
       print(JSON.stringify(factsOf(stack)))
       await lifetime.ended
@@ -107,6 +121,7 @@ const factsOf = (stack: Stack) => ({
   apiUrl: stack.apiUrl,
   functionUrl: stack.functionUrl,
   orchestratorUrl: stack.orchestratorUrl,
+  resendUrl: stack.resendUrl,
   serviceKey: stack.serviceKey,
   webhookSecret: stack.webhookSecret
 })

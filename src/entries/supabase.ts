@@ -11,16 +11,11 @@ export * as NotificationStoreSupabase from "../layers/NotificationStoreSupabase.
 export * as AccessSupabase from "../layers/AccessSupabase.ts"
 export * as SignatureVerifierWebCrypto from "../layers/SignatureVerifierWebCrypto.ts"
 export * as OrchestratorClientHttp from "../layers/OrchestratorClientHttp.ts"
+export * as MailerResend from "../layers/MailerResend.ts"
 export * as SurroundingsHttp from "../layers/SurroundingsHttp.ts"
 
 export { ProjectKey } from "../layers/ProjectKey.ts"
-export {
-  Environment,
-  fromEnvironment,
-  Misconfigured,
-  supabaseSecretKeys,
-  supabaseUrl
-} from "../layers/Config.ts"
+export { Environment, fromEnvironment, Misconfigured, supabaseSecretKeys, supabaseUrl } from "../layers/Config.ts"
 export * as Logging from "../layers/Logging.ts"
 export { Fetch } from "../layers/Fetch.ts"
 

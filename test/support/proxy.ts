@@ -46,6 +46,14 @@ export const loseReply: Step = async ({ forward, response }) => {
   response.destroy()
 }
 
+/** Lets the request through, and passes on another reply. */
+export const replyWith =
+  (body: unknown): Step =>
+  async ({ forward, response }) => {
+    await forward()
+    response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(body))
+  }
+
 export interface Gate {
   readonly step: Step
   /** Resolves when a request waits at the gate. */

@@ -40,8 +40,9 @@ const codePointsOf = (font: Buffer): ReadonlySet<number> => {
     throw new Error(`The font has no table ${tag}`)
   }
   const cmap = table("cmap")
-  const subtables = Array.from({ length: font.readUInt16BE(cmap + 2) }, (_, index) =>
-    cmap + font.readUInt32BE(cmap + 4 + 8 * index + 4)
+  const subtables = Array.from(
+    { length: font.readUInt16BE(cmap + 2) },
+    (_, index) => cmap + font.readUInt32BE(cmap + 4 + 8 * index + 4)
   )
   const start = subtables.find((at) => font.readUInt16BE(at) === 4)
   if (start === undefined) throw new Error("The font's cmap has no segments of format 4")

@@ -41,7 +41,7 @@ const problemOf = (error: NoInvoice): Problem => {
     title,
     status,
     code,
-    detail: error.message,
+    detail: error._tag === "OrderInvalid" ? "No invoice can be made of the order; issues says why" : error.message,
     ...("issues" in error && { issues: error.issues }),
     ...("characters" in error && { characters: error.characters }),
     ...(status === 502 && { retryable: error.release.kind === "transient" })

@@ -54,7 +54,12 @@ export const invoiceOf = (order: Order, seller: string): Result.Result<Invoice, 
   const lines = order.items.map(({ description, quantity, unit_price }) => {
     const unitPrice = BigDecimal.fromStringUnsafe(unit_price)
     const exact = BigDecimal.multiply(unitPrice, BigDecimal.fromBigInt(BigInt(quantity)))
-    return { description, quantity, unitPrice, amount: BigDecimal.round(exact, { scale: digits, mode: "half-from-zero" }) }
+    return {
+      description,
+      quantity,
+      unitPrice,
+      amount: BigDecimal.round(exact, { scale: digits, mode: "half-from-zero" })
+    }
   })
   const sum = BigDecimal.sumAll(lines.map(({ amount }) => amount))
   if (!BigDecimal.equals(sum, BigDecimal.fromStringUnsafe(order.total))) {

@@ -30,7 +30,12 @@ export const drawInvoice = (invoice: Invoice, fonts: Fonts): PDFKit.PDFDocument 
     autoFirstPage: false,
     // Else it would look for Helvetica.
     font: "",
-    info: { Title: `${words.invoice} ${orderId}`, CreationDate: createdAt, Creator: "order-created", Producer: "PDFKit" }
+    info: {
+      Title: `${words.invoice} ${orderId}`,
+      CreationDate: createdAt,
+      Creator: "order-created",
+      Producer: "PDFKit"
+    }
   })
   document.registerFont(fontNames.regular, Uint8Array.from(fonts.regular))
   document.registerFont(fontNames.bold, Uint8Array.from(fonts.bold))

@@ -41,7 +41,13 @@ const layOut = (sheet: Sheet, { rows, words }: Invoice): Layout => {
     x += gap + width
     return column
   })
-  const first = { key: "description", title: words.description, x: sheet.left, width: description, align: "left" } as const
+  const first = {
+    key: "description",
+    title: words.description,
+    x: sheet.left,
+    width: description,
+    align: "left"
+  } as const
   return { size, columns: [first, ...columns] }
 }
 

@@ -43,7 +43,10 @@ export class Sheet {
   }
 
   use({ bold = false, gray: isGray = false, size }: Style): PDFKit.PDFDocument {
-    return this.document.font(bold ? fonts.bold : fonts.regular).fontSize(size).fillColor(isGray ? gray : ink)
+    return this.document
+      .font(bold ? fonts.bold : fonts.regular)
+      .fontSize(size)
+      .fillColor(isGray ? gray : ink)
   }
 
   /** One paragraph over the whole width, with its tag. */
