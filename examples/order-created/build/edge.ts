@@ -27,7 +27,8 @@ export const load = async () => {
 
 const withFont: Plugin = {
   name: "with the finished font",
-  load: async (id) => (id.endsWith("/invoice/NotoSans.ts") ? { code: moduleOf(await notoSans()), moduleType: "js" } : null)
+  load: async (id) =>
+    id.endsWith("/invoice/NotoSans.ts") ? { code: moduleOf(await notoSans()), moduleType: "js" } : null
 }
 
 export const plugins: ReadonlyArray<Plugin> = [withoutUnused, withFont]

@@ -42,7 +42,13 @@ interface Item {
 const coffee: Item = { description: "Coffee", quantity: 2, unit_price: "12.50" }
 
 const insertOrder = async (order: Readonly<Record<string, unknown>> = {}, items: ReadonlyArray<Item> = [coffee]) => {
-  const row = { id: randomUUID(), customer_name: "Ada Lovelace", customer_email: "ada@example.com", total: "25", ...order }
+  const row = {
+    id: randomUUID(),
+    customer_name: "Ada Lovelace",
+    customer_email: "ada@example.com",
+    total: "25",
+    ...order
+  }
   await session.rows(
     `insert into public.orders (id, customer_name, customer_email, total, currency, locale)
      select id, customer_name, customer_email, total, coalesce(currency, 'EUR'), coalesce(locale, 'en-IE')

@@ -1,7 +1,7 @@
 import { getDocument, VerbosityLevel } from "pdfjs-dist/legacy/build/pdf.mjs"
 
 /** One element of the tree that a screen reader goes through. **Shape** `text` is all that is below it. */
-export interface Tag {
+interface Tag {
   readonly role: string
   readonly text: string
   readonly children: ReadonlyArray<Tag>
@@ -15,7 +15,7 @@ interface Node {
 }
 
 /** What a reader of the PDF gets to know. */
-export interface Reading {
+interface Reading {
   readonly title: unknown
   readonly language: string | null
   readonly isMarked: boolean
@@ -30,7 +30,7 @@ export interface Reading {
 const toTag = (node: Node, texts: ReadonlyMap<string, string>): Tag => {
   const children = (node.children ?? []).filter(({ role }) => role !== undefined).map((child) => toTag(child, texts))
   const own = (node.children ?? []).map((child) => (child.id === undefined ? "" : (texts.get(child.id) ?? ""))).join("")
-  return { role: node.role ?? "", text: own + children.map(({ text }) => text).join(""), children }
+  return { role: node.role ?? "", text: (own + children.map(({ text }) => text).join("")).trim(), children }
 }
 
 const leaves = ({ children, text }: Tag): ReadonlyArray<string> =>
@@ -64,7 +64,7 @@ export const readPdf = async (bytes: Uint8Array): Promise<Reading> => {
     title: "Title" in info ? info.Title : undefined,
     language: read[0]?.lang ?? null,
     isMarked: markInfo instanceof Map && markInfo.get("Marked") === true,
-    texts: tags.flat().flatMap(leaves).map((text) => text.trim()),
+    texts: tags.flat().flatMap(leaves),
     pages: read.map(({ text }) => text),
     tags
   }

@@ -14,10 +14,9 @@ import { generatePdf, type NoInvoice } from "./GeneratePdf.ts"
 
 const route: Route = { functionName: "generate-pdf", path: "/" }
 
-const decodeRequest = Schema.decodeUnknownEffect(
-  Schema.Struct({ order_id: Schema.String.check(Schema.isUUID()) }),
-  { errors: "all" }
-)
+const decodeRequest = Schema.decodeUnknownEffect(Schema.Struct({ order_id: Schema.String.check(Schema.isUUID()) }), {
+  errors: "all"
+})
 
 interface Problem {
   readonly status: number

@@ -18,7 +18,9 @@ export class OrderInvalid extends Data.TaggedError("OrderInvalid")<{ readonly is
   readonly release: Release = { kind: "permanent" }
 
   override get message(): string {
-    const listed = this.issues.map(({ message, path }) => (path.length === 0 ? message : `${path.join(".")}: ${message}`))
+    const listed = this.issues.map(({ message, path }) =>
+      path.length === 0 ? message : `${path.join(".")}: ${message}`
+    )
     return `No invoice can be made of the order: ${listed.join("; ")}`
   }
 }

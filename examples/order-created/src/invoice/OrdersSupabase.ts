@@ -13,7 +13,9 @@ const columns =
   "items:order_items(description,quantity,unit_price::text)"
 
 const decodeOrder = Schema.decodeUnknownEffect(Order, { errors: "all" })
-const decodeUrls = Schema.decodeUnknownEffect(Schema.Array(Schema.Struct({ invoice_url: Schema.NullOr(Schema.String) })))
+const decodeUrls = Schema.decodeUnknownEffect(
+  Schema.Array(Schema.Struct({ invoice_url: Schema.NullOr(Schema.String) }))
+)
 
 interface Answer {
   readonly data: unknown
