@@ -1,7 +1,9 @@
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import { execFile } from "node:child_process"
 import { randomUUID } from "node:crypto"
-import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises"
+import { cp, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises"
 import { join } from "node:path"
+import { promisify } from "node:util"
 import { type App, installApp, nodes, root, type Running } from "./package/app.ts"
 import { type Project, startProject } from "./package/project.ts"
 import { eventually } from "./support/eventually.ts"
@@ -265,5 +267,39 @@ describe("a larger app", () => {
       project.spans.filter(({ name }) => name === "Orchestrator.tell"),
       2
     )
+  })
+})
+
+describe.each(["inventory-low", "opportunity-stage", "order-created"])("the example %s", (name) => {
+  let folder: string
+
+  beforeAll(async () => {
+    folder = join(app.directory, name)
+    await cp(join(root, "examples", name), folder, {
+      recursive: true,
+      filter: (source) => !/\/(?:test|dist|build|generate-pdf)(?:\/|$)/.test(source)
+    })
+    const { compilerOptions } = JSON.parse(await readFile(join(app.directory, "tsconfig.json"), "utf8"))
+    await writeFile(
+      join(folder, "tsconfig.json"),
+      JSON.stringify({ compilerOptions, include: ["supabase/functions/*/index.ts"] })
+    )
+  })
+
+  it("passes a consumer's strict tsc, over the installed package", async () => {
+    assert.strictEqual(await app.tsc(folder), "")
+  })
+
+  it("is bundled as its README says, and answers a delivery that is not signed with 401", async () => {
+    const readme = await readFile(join(root, "examples/README.md"), "utf8")
+    const [, written = ""] = /^ {4}npx rolldown ((?:.*\\\n)*.*)$/m.exec(readme) ?? []
+    const options = written.replaceAll("inventory-low", name).replaceAll("\\\n", " ").split(/ +/)
+    await promisify(execFile)(join(root, "node_modules/.bin/rolldown"), options, { cwd: folder })
+    const script = `
+      Object.assign(process.env, ${JSON.stringify({ SUPABASE_URL: project.url, SUPABASE_SECRET_KEYS: '{"default":"key"}', WEBHOOK_SECRETS: secret })})
+      const { default: { fetch } } = await import("./${name}/supabase/functions/${name}/dist/index.mjs")
+      const request = new Request("http://localhost/", { method: "POST", body: "{}", headers: { "content-type": "application/json" } })
+      console.log("status: " + (await fetch(request)).status)`
+    assert.match(await app.node(process.execPath, ["--input-type=module", "--eval", script]), /^status: 401$/m)
   })
 })

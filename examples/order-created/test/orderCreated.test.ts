@@ -4,7 +4,6 @@ import { verdict } from "../../../test/support/deliveries.ts"
 import { redrive } from "../../../test/support/pipeline.ts"
 import { answerWith, gate, hangUp, loseReply, type Proxy, replyWith } from "../../../test/support/proxy.ts"
 import { startExample, type World } from "../../support/world.ts"
-import { readPdf } from "./readPdf.ts"
 
 let world: World
 
@@ -74,12 +73,6 @@ const changesOf = (orderId: string) =>
     orderId
   ])
 
-const pdfAt = async (url: string): Promise<Uint8Array> => {
-  const response = await fetch(url)
-  assert.strictEqual(response.status, 200)
-  return new Uint8Array(await response.arrayBuffer())
-}
-
 const linkIn = ({ text }: Mail): string => /https?:\S+/.exec(text)?.[0] ?? ""
 
 /** One PDF, one mail with a link to it, one change of the order. */
@@ -112,8 +105,8 @@ describe("a new order", () => {
     assert.include(mail.text, "€90,071,992,547,409,930.10")
     assert.include(mail.html, "Hello Ada &lt;b&gt;&amp; Co,")
     assert.include(mail.html, '<html lang="en">')
-    const { texts } = await readPdf(await pdfAt(url))
-    assert.include(texts.join(" "), "Coffee")
+    const pdf = await (await fetch(url)).text()
+    assert.isTrue(pdf.startsWith("%PDF-"))
   })
 
   it("of many at once each gets its own", async () => {
@@ -174,14 +167,16 @@ describe("one PDF, one mail and one change", () => {
   })
 
   it("when the event became a dead letter although all was done, and is redriven: Resend is not asked", async () => {
+    const open = gate()
+    open.open()
     world.proxy.next("/rpc/confirm_order", "", loseReply)
-    world.proxy.next("/rpc/order_to_confirm", "", replyWith(null))
-    world.proxy.next("/rpc/order_to_confirm", "", replyWith(null))
+    world.proxy.next("/rpc/order_to_confirm", "", open.step, replyWith(null))
     const order = await newOrder()
     const [dead] = await world.settled(order.orderId)
     assert.strictEqual(dead?.status, "failed")
-    await redrive(world.database, dead?.event_id ?? "")
+    assert.strictEqual(await redrive(world.database, dead?.event_id ?? ""), "redriven")
     await expectConfirmedOnce(order)
+    assert.lengthOf(world.mailProxy.seen("/emails", order.email), 1)
   })
 
   it("when Resend and Storage are away for a while", async () => {
