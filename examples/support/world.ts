@@ -7,7 +7,7 @@ import { type Database, eventually, makeQuick, openDatabase } from "../../test/s
 import { type Proxy, startProxy } from "../../test/support/proxy.ts"
 
 /** An event of the example's topic, as the outbox has it. */
-export interface Event {
+interface Event {
   readonly event_id: string
   readonly key: string
   readonly status: string
