@@ -1,3 +1,4 @@
+// eslint-disable-next-line import/no-named-as-default -- its types have the default export only
 import PDFDocument from "pdfkit"
 import { printed } from "./Characters.ts"
 import type { Invoice } from "./Invoice.ts"
