@@ -123,7 +123,7 @@ const prepare = async (
   return { client, ids }
 }
 
-const MOST_SENT_BY_THE_WRITER = 500
+const MOST_SENT_BY_THE_WRITER = 50
 
 const change = async (client: Client, way: Way, mentorIds: ReadonlyArray<string>, session: Session) => {
   const flipped = await flip(client, way.table, mentorIds)
@@ -133,7 +133,9 @@ const change = async (client: Client, way: Way, mentorIds: ReadonlyArray<string>
   if (way.written !== undefined) {
     const { rows } = await client.query(`select count(*)::int as count from ${way.written}`)
     expectEqual(`rows written by: ${way.name}`, rows, [{ count: mentorIds.length }])
-    await client.query(session === "vacuumed" ? `truncate ${way.written} cascade` : `delete from ${way.written}`)
+    await client.query(`delete from ${way.written}`)
+    // Its pages stay, as in a table in use: a truncated one has to grow again, with each of its indexes.
+    if (session === "vacuumed") await client.query(`vacuum (truncate false) ${way.written}`)
   }
   if (session === "vacuumed") {
     // So that no round pays for the dead rows of an earlier one.

@@ -3,39 +3,8 @@
 create schema outbox;
 comment on schema outbox is 'The outbox. Private: other roles reach it only through the functions public.outbox_*.';
 
-create type outbox.job_state as (
-  job text,
-  is_scheduled boolean,
-  last_run_at timestamp with time zone,
-  missing text,
-  failing text,
-  silent text
-);
-comment on type outbox.job_state is 'A scheduled job, and what is wrong with it: missing from pg_cron, failing, or silent for too long. Nulls: nothing.';
-
-create type outbox.measurement as (
-  value numeric,
-  threshold numeric,
-  is_wrong boolean,
-  detail text
-);
-comment on type outbox.measurement is 'What is measured for an alert. is_wrong: true opens it, false closes it, null leaves it as it is.';
-
-create type outbox.net_answer as (
-  event_id uuid,
-  request_id bigint,
-  is_waiting boolean,
-  held interval,
-  http_status integer,
-  code text,
-  entry jsonb,
-  message text
-);
-comment on type outbox.net_answer is 'What pg_net knows of a delivery: is_waiting while it has not sent it, held is how long it kept it. Code is the problem''s, entry the handler''s result for the event.';
-
 create type outbox.pause_event as (
-  place integer,
-  event_id_as_given jsonb,
+  place bigint,
   problem text,
   event_id uuid,
   mentor_id text,
@@ -233,7 +202,7 @@ comment on column outbox.events.claim_token is 'Fencing token, one more with eac
 comment on column outbox.events.next_attempt_at is 'When the sweep may send it, or while a delivery is under way, when that counts as unacknowledged. Infinity while it waits behind an earlier event of its key; null while claimed or settled, and for stock webhooks.';
 comment on column outbox.events.dispatch_reason is 'commit, settled, sweep, redrive or reconcile.';
 comment on column outbox.events.delivery_id is 'webhook-id of the request it travels in: its own id when alone.';
-comment on column outbox.events.leads is 'The body of the request that the commit posts, on the first event of the request. Null otherwise, and once claimed.';
+comment on column outbox.events.leads is 'The bodies of the request that the commit posts, on the first event of the request. Null otherwise, and once claimed.';
 comment on column outbox.events.receipt is 'What the topic answered; duplicates get it too.';
 comment on trigger events_dispatch_at_commit on outbox.events is 'The fast path. What it misses, the sweep sends.';
 
@@ -342,22 +311,22 @@ alter table outbox.settings enable row level security;
 CREATE TRIGGER settings_replace_row BEFORE INSERT ON outbox.settings FOR EACH ROW EXECUTE FUNCTION outbox.replace_row();
 comment on table outbox.settings is 'The one row of settings. Change it with update; it takes effect at once.';
 comment on column outbox.settings.lease_seconds is 'Seconds a claim is held. After that the event is given to another.';
-comment on column outbox.settings.acknowledge_timeout_seconds is 'Seconds after a dispatch until the sweep takes an unclaimed event for unacknowledged.';
-comment on column outbox.settings.max_attempts is 'Failures after which an event becomes a dead letter, if others were completed meanwhile. If none was, the next two settings decide. A topic may have its own.';
-comment on column outbox.settings.retry_for_seconds is 'Seconds that an event is tried again, from its first failure on, while no other is completed either.';
-comment on column outbox.settings.hold_up_seconds is 'Seconds that a failing event may hold up the next event of its key.';
+comment on column outbox.settings.acknowledge_timeout_seconds is 'Seconds that a dispatched event may stay unclaimed.';
+comment on column outbox.settings.max_attempts is 'Failures until a dead letter, if others were completed meanwhile.';
+comment on column outbox.settings.retry_for_seconds is 'Seconds that an event is tried while no other is completed.';
+comment on column outbox.settings.hold_up_seconds is 'Seconds a failing event may hold up the next of its key.';
 comment on column outbox.settings.retry_base_seconds is 'Seconds before the first retry; doubled by each failure.';
 comment on column outbox.settings.retry_cap_seconds is 'No retry waits longer, whatever Retry-After asks for.';
 comment on column outbox.settings.request_timeout_ms is 'Milliseconds pg_net waits for the handler.';
-comment on column outbox.settings.events_per_request is 'Events that travel in one signed request at most; fewer after each error, so that a bad one is found.';
+comment on column outbox.settings.events_per_request is 'Most events of a request; fewer after an error.';
 comment on column outbox.settings.sweep_batch_size is 'Events that one sweep sends at most.';
 comment on column outbox.settings.reconcile_batch_size is 'Keys that one reconciliation queues at most.';
-comment on column outbox.settings.retention_days is 'Days that completed events, resolved dead letters, attempts, receipts and closed alerts are kept.';
-comment on column outbox.settings.alert_unnotified_seconds is 'Alert oldest_unnotified: age of the oldest unsettled event.';
+comment on column outbox.settings.retention_days is 'Days that settled events and all that has ended are kept.';
+comment on column outbox.settings.alert_unnotified_seconds is 'Alert oldest_unnotified: age of the oldest event.';
 comment on column outbox.settings.alert_dead_letters is 'Alert dead_letters: how many are open.';
-comment on column outbox.settings.alert_failure_percent is 'Alert failure_rate: percent of the attempts of the last 15 minutes that failed.';
-comment on column outbox.settings.alert_failure_least_attempts is 'Fewer attempts than this say nothing.';
-comment on column outbox.settings.alert_expired_leases is 'Alert stuck_leases: leases that no sweep took back in a minute.';
+comment on column outbox.settings.alert_failure_percent is 'Alert failure_rate: percent of 15 minutes'' attempts.';
+comment on column outbox.settings.alert_failure_least_attempts is 'Alert failure_rate: silent below this.';
+comment on column outbox.settings.alert_expired_leases is 'Alert stuck_leases: how many no sweep took back.';
 comment on column outbox.settings.alert_unauthorized is 'Alert unauthorized: deliveries answered 401 in 15 minutes.';
 comment on column outbox.settings.alert_sweep_silent_seconds is 'Alert sweep_silent: seconds since the last sweep.';
 
@@ -366,6 +335,7 @@ create table outbox.topics (
   relation text,
   key_column text,
   key_type text,
+  unique_key boolean not null default true,
   columns text[],
   operations text[] not null default '{UPDATE}'::text[],
   words jsonb not null default '{}'::jsonb,
@@ -388,6 +358,7 @@ CREATE TRIGGER topics_replace_row BEFORE INSERT ON outbox.topics FOR EACH ROW WH
 comment on table outbox.topics is 'What is watched. Declared with outbox.watch(), removed with outbox.unwatch().';
 comment on column outbox.topics.relation is 'The watched table, as schema.table.';
 comment on column outbox.topics.key_type is 'The type of the key when it was declared. Under another type the same key would be another text.';
+comment on column outbox.topics.unique_key is 'False where a key may be there twice: then each inserted row is an event, and nothing is reconciled.';
 comment on column outbox.topics.words is 'Per column, the words that are sent and the values that mean them.';
 comment on column outbox.topics.condition is 'SQL over old and new; false makes no event.';
 comment on column outbox.topics.payload is 'SQL over new that makes the record. Null: the key and the columns.';
@@ -446,20 +417,10 @@ CREATE TRIGGER outbox_pause_status_update AFTER UPDATE ON peer_mentor_profiles R
 CREATE TRIGGER peer_mentor_profiles_touch BEFORE UPDATE ON peer_mentor_profiles FOR EACH ROW EXECUTE FUNCTION outbox.touch();
 comment on table public.peer_mentor_profiles is 'Mentor profiles. A change of status between active and paused is told to the mentor''s coordinators.';
 comment on column public.peer_mentor_profiles.status is 'active, paused, or a word of the project''s own; only changes between active and paused are told.';
-comment on trigger outbox_pause_status_insert on public.peer_mentor_profiles is 'outbox.watch() of {"topic": "pause-status", "words": {"status": {"active": ["active"], "paused": ["paused"]}}, "fed_by": "outbox", "columns": ["status"], "payload": null, "key_type": "uuid", "relation": "public.peer_mentor_profiles", "condition": null, "key_column": "id", "operations": ["UPDATE"], "visible_to": "outbox.mentors_of", "latest_only": false, "function_url": "outbox_function_url", "max_attempts": null}';
-comment on trigger outbox_pause_status_key on public.peer_mentor_profiles is 'outbox.watch() of {"topic": "pause-status", "words": {"status": {"active": ["active"], "paused": ["paused"]}}, "fed_by": "outbox", "columns": ["status"], "payload": null, "key_type": "uuid", "relation": "public.peer_mentor_profiles", "condition": null, "key_column": "id", "operations": ["UPDATE"], "visible_to": "outbox.mentors_of", "latest_only": false, "function_url": "outbox_function_url", "max_attempts": null}';
-comment on trigger outbox_pause_status_update on public.peer_mentor_profiles is 'outbox.watch() of {"topic": "pause-status", "words": {"status": {"active": ["active"], "paused": ["paused"]}}, "fed_by": "outbox", "columns": ["status"], "payload": null, "key_type": "uuid", "relation": "public.peer_mentor_profiles", "condition": null, "key_column": "id", "operations": ["UPDATE"], "visible_to": "outbox.mentors_of", "latest_only": false, "function_url": "outbox_function_url", "max_attempts": null}';
+comment on trigger outbox_pause_status_insert on public.peer_mentor_profiles is 'outbox.watch() of {"topic": "pause-status", "words": {"status": {"active": ["active"], "paused": ["paused"]}}, "fed_by": "outbox", "columns": ["status"], "payload": null, "key_type": "uuid", "relation": "public.peer_mentor_profiles", "condition": null, "key_column": "id", "operations": ["UPDATE"], "unique_key": true, "visible_to": "outbox.mentors_of", "latest_only": false, "function_url": "outbox_function_url", "max_attempts": null}';
+comment on trigger outbox_pause_status_key on public.peer_mentor_profiles is 'outbox.watch() of {"topic": "pause-status", "words": {"status": {"active": ["active"], "paused": ["paused"]}}, "fed_by": "outbox", "columns": ["status"], "payload": null, "key_type": "uuid", "relation": "public.peer_mentor_profiles", "condition": null, "key_column": "id", "operations": ["UPDATE"], "unique_key": true, "visible_to": "outbox.mentors_of", "latest_only": false, "function_url": "outbox_function_url", "max_attempts": null}';
+comment on trigger outbox_pause_status_update on public.peer_mentor_profiles is 'outbox.watch() of {"topic": "pause-status", "words": {"status": {"active": ["active"], "paused": ["paused"]}}, "fed_by": "outbox", "columns": ["status"], "payload": null, "key_type": "uuid", "relation": "public.peer_mentor_profiles", "condition": null, "key_column": "id", "operations": ["UPDATE"], "unique_key": true, "visible_to": "outbox.mentors_of", "latest_only": false, "function_url": "outbox_function_url", "max_attempts": null}';
 comment on trigger peer_mentor_profiles_touch on public.peer_mentor_profiles is 'Keeps updated_at current.';
-
-create function outbox.answer_with_event(answer jsonb, event_id uuid)
-  returns jsonb
-  language sql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.answer_with_event(jsonb,uuid) is 'An answer and the event as it is after it; null when there is none.';
-
-create function outbox.answers_to(event_ids uuid[])
-  returns SETOF outbox.net_answer
-  language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_custom_plan set jit=off set lock_timeout=100ms;
-comment on function outbox.answers_to(uuid[]) is 'What pg_net knows of the deliveries of these events.';
 
 create function outbox.attach(t outbox.topics)
   returns void
@@ -469,37 +430,32 @@ comment on function outbox.attach(outbox.topics) is 'Makes the functions and tri
 create function outbox.attempt(command text, OUT problem text)
   returns text
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.attempt(text) is 'Runs one part of a job. If it fails, nothing of it is left and the job goes on; returns the error, or null.';
+comment on function outbox.attempt(text) is 'Runs one part of a job and returns its error, or null: the job goes on.';
 
 create function outbox.backoff(attempt integer)
   returns interval
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.backoff(integer) is 'How long to wait after this many failures: exponential, capped, with jitter.';
+comment on function outbox.backoff(integer) is 'The wait after this many failures: exponential, capped, with jitter.';
 
 create function outbox.beat(job text, error text DEFAULT NULL::text)
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.beat(text,text) is 'Notes that a job has run to its end, and the first error of a part that it went on without.';
+comment on function outbox.beat(text,text) is 'Notes that a job has run to its end, and the first error that it met.';
 
 create function outbox.body(event outbox.events)
   returns jsonb
   language plpgsql stable set search_path=pg_catalog, pg_temp set jit=off;
-comment on function outbox.body(outbox.events) is 'What is sent for an event: the same each time.';
+comment on function outbox.body(outbox.events) is 'What is sent for an event, the same each time: the shape of a Supabase database webhook.';
 
-create function outbox.body_of(topic text, relation text, type text, event_id uuid, version bigint, occurred_at text, record jsonb, old_record jsonb)
-  returns jsonb
-  language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function outbox.body_of(text,text,text,uuid,bigint,text,jsonb,jsonb) is 'The body of a delivery, in the shape of a Supabase database webhook.';
-
-create function outbox.call_handler(event_ids uuid[], payloads jsonb, function_url text, secrets text, timeout_ms integer)
+create function outbox.call_handler(http text, batch outbox.events[], function_url text, secrets text, timeout_ms integer)
   returns jsonb
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.call_handler(uuid[],jsonb,text,text,integer) is 'Sends events in one signed request and waits for the answer: status and content, or text that says why there is none. Never raises.';
+comment on function outbox.call_handler(text,outbox.events[],text,text,integer) is 'Sends events in one signed request; returns how the attempt at each ends if nobody has claimed it.';
 
-create function outbox.cancel(event outbox.events, notes text)
-  returns void
+create function outbox.cancel(event outbox.events)
+  returns uuid
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.cancel(outbox.events,text) is 'Settles a pending event, which the caller has locked, without sending it, and dispatches the mentor''s next one. A request that is under way already is answered 409 dead_letter.';
+comment on function outbox.cancel(outbox.events) is 'Makes a dead letter of a pending event, which the caller has locked, and dispatches the next event of its key.';
 
 create function outbox.capture_sql(t outbox.topics)
   returns text
@@ -508,13 +464,18 @@ comment on function outbox.capture_sql(outbox.topics) is 'The function that queu
 
 create function outbox.capture_state(t outbox.topics, OUT topic text, OUT attached boolean, OUT enabled boolean, OUT problem text)
   returns record
-  language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.capture_state(outbox.topics) is 'Whether a topic''s triggers are on its table now, unaltered and enabled; the problem is null when all changes are captured and dispatched, or need not be because stock webhooks report them.';
+  language plpgsql stable set search_path=pg_catalog, pg_temp set quote_all_identifiers=off;
+comment on function outbox.capture_state(outbox.topics) is 'Whether a topic''s triggers are on its table, unaltered and enabled, and why not all of its changes are captured.';
 
 create function outbox.carry_over(topic text, old_key text, new_key text, state jsonb)
   returns jsonb
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
 comment on function outbox.carry_over(text,text,text,jsonb) is 'Lets a row whose key changes be known under the new key as it was under the old one; returns that state.';
+
+create function outbox.changed_keys_sql(t outbox.topics)
+  returns text
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.changed_keys_sql(outbox.topics) is 'SQL that notes the new state of each key as known, and returns the old one of those whose change is an event.';
 
 create function outbox.changed_sql(t outbox.topics)
   returns text
@@ -530,16 +491,6 @@ create function outbox.claim_problem(event jsonb)
   returns text
   language plpgsql immutable set search_path=pg_catalog, pg_temp;
 comment on function outbox.claim_problem(jsonb) is 'All that is wrong with an event that is to be claimed, or null.';
-
-create function outbox.claimed_id(event jsonb)
-  returns uuid
-  language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function outbox.claimed_id(jsonb) is 'The id of an event that is to be claimed, however it is written; null if the event is malformed.';
-
-create function outbox.close_unseen()
-  returns void
-  language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.close_unseen() is 'Closes alerts of what is only noticed when it happens, an hour after the last time: nothing can tell that it is over. While its cause lasts, it happens again with the next event or change.';
 
 create function outbox.column_problem(t outbox.topics, name text, OUT problem text, OUT cure text)
   returns record
@@ -561,35 +512,10 @@ create function outbox.conceal(fingerprint text)
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
 comment on function outbox.conceal(text) is 'A fingerprint that can no longer be read, only compared: sha256:<salt>:<hash>.';
 
-create function outbox.describe_answer(http_status integer, content text, alone boolean, result jsonb)
-  returns text
-  language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function outbox.describe_answer(integer,text,boolean,jsonb) is 'What the history of an event says of the handler''s answer: all of it if the event was alone in its request, else the result for the event, else the problem''s code. Null without a status and a result.';
-
-create function outbox.describe_attempt(attempt outbox.attempts)
-  returns jsonb
-  language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.describe_attempt(outbox.attempts) is 'An attempt as the REST contract has it.';
-
-create function outbox.describe_dead_letter(letter outbox.dead_letters)
-  returns jsonb
-  language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.describe_dead_letter(outbox.dead_letters) is 'A dead letter as the REST contract has it.';
-
 create function outbox.describe_event(event outbox.events)
   returns jsonb
   language plpgsql stable set search_path=pg_catalog, pg_temp;
 comment on function outbox.describe_event(outbox.events) is 'An event as the REST contract has it.';
-
-create function outbox.describe_jobs()
-  returns jsonb
-  language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.describe_jobs() is 'outbox.job_states() as the REST contract has it. Never raises.';
-
-create function outbox.describe_topics()
-  returns jsonb
-  language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.describe_topics() is 'outbox.capture_state() of each topic as the REST contract has it.';
 
 create function outbox.detach(t outbox.topics)
   returns void
@@ -598,7 +524,7 @@ comment on function outbox.detach(outbox.topics) is 'Drops the triggers of a top
 
 create function outbox.dispatch(event_ids uuid[], why text)
   returns integer
-  language plpgsql volatile set search_path=pg_catalog, pg_temp;
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
 comment on function outbox.dispatch(uuid[],text) is 'Hands those of the events to pg_net that are due and first in line; returns how many. Never raises. A topic that cannot be sent does not hold up the others.';
 
 create function outbox.dispatch_at_commit()
@@ -616,60 +542,55 @@ create function outbox.dispatch_next(event_ids uuid[])
   language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
 comment on function outbox.dispatch_next(uuid[]) is 'Dispatches the event that is first in line of each of these events'' keys; returns how many.';
 
-create function outbox.dispatch_request(topic text, event_ids uuid[], body jsonb, why text)
-  returns void
-  language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
-comment on function outbox.dispatch_request(text,uuid[],jsonb,text) is 'Hands pg_net one request with these events, whose bodies are given as an array.';
-
 create function outbox.end_attempts(endings jsonb)
   returns TABLE(event_id uuid, verdict text)
-  language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set enable_hashjoin=off set enable_mergejoin=off set jit=off;
-comment on function outbox.end_attempts(jsonb) is 'Ends attempts at events that the caller has locked: adds to their history and completes them (receipt), makes them pending again (transient, parked, lease, unacknowledged) or dead letters (permanent, rejected, or given up).';
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set enable_seqscan=off set enable_hashjoin=off set enable_mergejoin=off set jit=off;
+comment on function outbox.end_attempts(jsonb) is 'Ends attempts at events that the caller has locked.';
 
 create function outbox.end_attempts_each(endings jsonb)
   returns TABLE(event_id uuid, verdict text)
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.end_attempts_each(jsonb) is 'end_attempts(), except that one event that cannot be written does not hold up the others: it opens an alert.';
+comment on function outbox.end_attempts_each(jsonb) is 'end_attempts(), one by one if one of them fails.';
 
 create function outbox.end_direct(calls jsonb)
-  returns integer
-  language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_custom_plan set jit=off;
-comment on function outbox.end_direct(jsonb) is 'Counts the failure of those events that were sent directly and that the handler did not claim; returns how many will be tried again.';
+  returns void
+  language plpgsql volatile set search_path=pg_catalog, pg_temp;
+comment on function outbox.end_direct(jsonb) is 'Ends attempts that were sent directly and not claimed.';
 
 create function outbox.end_leases(at_most integer)
-  returns integer
+  returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.end_leases(integer) is 'Takes events back from claimants whose lease ran out; returns how many.';
+comment on function outbox.end_leases(integer) is 'Takes events back from claimants whose lease ran out.';
 
 create function outbox.end_settled(settlements jsonb)
-  returns TABLE(event_id uuid, verdict text)
+  returns jsonb
   language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
-comment on function outbox.end_settled(jsonb) is 'Ends the attempts whose claims these settlements still hold; returns what became of them.';
+comment on function outbox.end_settled(jsonb) is 'Ends the attempts whose claims these settlements still hold; returns what became of them, by event id.';
 
 create function outbox.end_unacknowledged(at_most integer)
-  returns integer
-  language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.end_unacknowledged(integer) is 'Ends the deliveries that nobody claimed in time, with the handler''s answer as the reason; returns how many.';
+  returns void
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set jit=off;
+comment on function outbox.end_unacknowledged(integer) is 'Ends deliveries that nobody claimed in time.';
 
-create function outbox.ending_of(event_id uuid, answer outbox.net_answer)
+create function outbox.ending_of(event_id uuid, http_status integer, code text, message text)
   returns jsonb
-  language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function outbox.ending_of(uuid,outbox.net_answer) is 'How an attempt ends that the handler did not claim.';
+  language plpgsql volatile set search_path=pg_catalog, pg_temp;
+comment on function outbox.ending_of(uuid,integer,text,text) is 'How an attempt ends that nobody claimed.';
 
 create function outbox.erase(event_id uuid)
   returns jsonb
-  language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.erase(uuid) is 'Erases a settled event with its attempts, receipt and dead letters, and leaves a tombstone: erased (also when it was before), not_settled (pending, processing, or its dead letter is open) or unknown. What a topic wrote elsewhere stays.';
+  language sql volatile set search_path=pg_catalog, pg_temp;
+comment on function outbox.erase(uuid) is 'outbox_erase() of whatever topic.';
 
 create function outbox.erase_from_net(event_id uuid, key text)
   returns bigint[]
   language plpgsql volatile set search_path=pg_catalog, pg_temp set lock_timeout=100ms set jit=off;
-comment on function outbox.erase_from_net(uuid,text) is 'Deletes pg_net''s answers that name an event, or a key unless that is null, and our requests that wait with the event; returns their ids. Never raises.';
+comment on function outbox.erase_from_net(uuid,text) is 'Deletes pg_net''s answers that name an event or a key, and our waiting requests with the event; returns their ids.';
 
 create function outbox.erase_traces(event_id uuid, topic text, key text)
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.erase_traces(uuid,text,text) is 'Erases what names an event outside of its own rows, and the key if that was its last event and its row is gone.';
+comment on function outbox.erase_traces(uuid,text,text) is 'Erases what names an event outside of its own rows, and what names its key unless that is null.';
 
 create function outbox.erased_as(event_id uuid, fingerprint text)
   returns text
@@ -691,10 +612,10 @@ create function outbox.fill(template text, parts jsonb)
   language plpgsql immutable set search_path=pg_catalog, pg_temp;
 comment on function outbox.fill(text,jsonb) is 'A template with its {parts} filled in.';
 
-create function outbox.find_events(query jsonb, timely boolean)
+create function outbox.find_events(query jsonb, only_untimely boolean)
   returns SETOF outbox.events
-  language plpgsql stable set search_path=pg_catalog, pg_temp set TimeZone=UTC set DateStyle=ISO, MDY set plan_cache_mode=force_custom_plan set jit=off;
-comment on function outbox.find_events(jsonb,boolean) is 'The events that a query asks for, newest first, and one more: those created within an hour of when they occurred (timely), the others, or all (null). Between two times of occurrence the timely ones are found by when they were created, so that a day long ago is found at once.';
+  language plpgsql stable set search_path=pg_catalog, pg_temp set plan_cache_mode=force_custom_plan set jit=off;
+comment on function outbox.find_events(jsonb,boolean) is 'What a query asks for, newest first, and one more. Between times of occurrence, by when events were created, within an hour; or only those created at another time.';
 
 create function outbox.fingerprint(event jsonb)
   returns text
@@ -716,25 +637,20 @@ create function outbox.fold_latest(event_ids uuid[])
   language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
 comment on function outbox.fold_latest(uuid[]) is 'fold() for the keys of these events whose topics are latest_only.';
 
-create function outbox.forget(relation text, key text, query text, older_than timestamp with time zone, batch integer, OUT deleted integer, OUT problem text)
+create function outbox.forget(relation text, key text, query text, older_than timestamp with time zone, at_most integer, OUT deleted integer, OUT problem text)
   returns record
-  language plpgsql volatile set search_path=pg_catalog, pg_temp set lock_timeout=100ms set enable_hashjoin=off set enable_mergejoin=off set jit=off;
-comment on function outbox.forget(text,text,text,timestamp with time zone,integer) is 'Deletes a batch of what the query finds, row by row if it fails as a whole; returns how many rows, and the first error.';
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set lock_timeout=100ms;
+comment on function outbox.forget(text,text,text,timestamp with time zone,integer) is 'Deletes what the query finds, row by row if it fails as a whole; returns how many rows, and the first error.';
 
-create function outbox.forget_keys(topic text, keys text[])
+create function outbox.forget_keys(topic text, only_key text, at_most integer DEFAULT 1)
   returns integer
   language plpgsql volatile set search_path=pg_catalog, pg_temp set lock_timeout=100ms set jit=off;
-comment on function outbox.forget_keys(text,text[]) is 'Forgets those of the keys that have neither a row nor an event; returns how many.';
+comment on function outbox.forget_keys(text,text,integer) is 'Forgets keys that have neither a row nor an event any more, all or only this one; returns how many.';
 
 create function outbox.forget_settled()
   returns integer
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.forget_settled() is 'Deletes a batch of what was settled longer than settings.retention_days ago; returns how many rows. Open dead letters, unsettled events and events that reached nobody are never deleted. A part that fails does not stop the others.';
-
-create function outbox.gone_keys(t outbox.topics, at_most integer)
-  returns text[]
-  language plpgsql stable set search_path=pg_catalog, pg_temp set jit=off;
-comment on function outbox.gone_keys(outbox.topics,integer) is 'Keys that have neither a row nor an event any more.';
+comment on function outbox.forget_settled() is 'Deletes a batch of what was settled longer than settings.retention_days ago; returns how many rows.';
 
 create function outbox.handler_address(topic text, OUT function_url text, OUT secrets text)
   returns record
@@ -746,35 +662,20 @@ create function outbox.happens_sql(t outbox.topics, old text, new text)
   language plpgsql stable set search_path=pg_catalog, pg_temp;
 comment on function outbox.happens_sql(outbox.topics,text,text) is 'SQL for whether a change from one state to another is an event.';
 
-create function outbox.has_key_twice(part json)
-  returns boolean
-  language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function outbox.has_key_twice(json) is 'Whether it is an object with a key twice, of which jsonb would keep the last. Objects inside it are not looked at.';
-
 create function outbox.has_unique_key(relation regclass, columns text[])
   returns boolean
   language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.has_unique_key(regclass,text[]) is 'Whether exactly these columns are unique, in all rows and at every moment: a key that may be deferred lets a value be there twice until the commit.';
+comment on function outbox.has_unique_key(regclass,text[]) is 'Whether exactly these columns are unique, in all rows and at every moment.';
 
 create function outbox.hold(event_ids uuid[])
   returns SETOF outbox.events
   language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
 comment on function outbox.hold(uuid[]) is 'Claims those of the events, which the caller has locked, that can be claimed: pending, or claimed by somebody whose lease has run out, and first in line.';
 
-create function outbox.http_schema()
-  returns text
-  language sql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.http_schema() is 'Where the extension http is, quoted; null without it. Somebody may have installed it elsewhere before us.';
-
 create function outbox.insert_stock(events jsonb)
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp set jit=off;
 comment on function outbox.insert_stock(jsonb) is 'Puts stock webhooks into the outbox, which keeps them apart by their event id. A claim inserts nothing else.';
-
-create function outbox.is_authorized_again()
-  returns boolean
-  language plpgsql stable set search_path=pg_catalog, pg_temp set enable_seqscan=off set jit=off;
-comment on function outbox.is_authorized_again() is 'Whether a delivery was claimed after the last one that was refused with 401 for its secret.';
 
 create function outbox.is_concealed_as(fingerprint text, concealed text)
   returns boolean
@@ -786,21 +687,6 @@ create function outbox.is_first_in_line(topic text, key text, candidate bigint)
   language plpgsql stable set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set jit=off;
 comment on function outbox.is_first_in_line(text,text,bigint) is 'Whether no lower version of the key is unsettled. An event without a version waits for nobody.';
 
-create function outbox.is_mentor_id(value text)
-  returns boolean
-  language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function outbox.is_mentor_id(text) is 'Whether the text can be the id of a mentor.';
-
-create function outbox.is_of(topic text, event_id uuid)
-  returns boolean
-  language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.is_of(text,uuid) is 'Whether an event is not one of another topic.';
-
-create function outbox.is_only_run(job text)
-  returns boolean
-  language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.is_only_run(text) is 'Whether no other run of the job is under way; then none can begin before this transaction ends.';
-
 create function outbox.is_same(known outbox.events, event jsonb)
   returns boolean
   language plpgsql stable set search_path=pg_catalog, pg_temp;
@@ -808,8 +694,8 @@ comment on function outbox.is_same(outbox.events,jsonb) is 'Whether a delivery i
 
 create function outbox.is_superseded(event outbox.events)
   returns boolean
-  language plpgsql stable set search_path=pg_catalog, pg_temp set enable_seqscan=off set jit=off;
-comment on function outbox.is_superseded(outbox.events) is 'Whether a later event of the key is settled, or was and is forgotten since: sending this one would undo it. Events without a version are compared by when they were created.';
+  language sql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.is_superseded(outbox.events) is 'Whether a later event of the key is settled, or was and is forgotten since: sending this one would undo it.';
 
 create function outbox.is_uuid(value text)
   returns boolean
@@ -822,109 +708,104 @@ create function outbox.iso(moment timestamp with time zone)
 comment on function outbox.iso(timestamp with time zone) is 'ISO 8601 in UTC with microseconds, whatever the session''s settings are.';
 
 create function outbox.job_states()
-  returns SETOF outbox.job_state
+  returns TABLE(job text, is_scheduled boolean, last_run_at timestamp with time zone, missing text, failing text, silent text)
   language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.job_states() is 'How the scheduled jobs are. A job of every minute or more often is silent after settings.alert_sweep_silent_seconds, the rarer ones after five and ten times as long. A beat that far in the future is no sign of life either.';
+comment on function outbox.job_states() is 'The scheduled jobs, and what is wrong with each: missing from pg_cron, failing, or silent for too long.';
 
-create function outbox.keeps_requests(waiting interval)
-  returns boolean
-  language plpgsql volatile set search_path=pg_catalog, pg_temp set lock_timeout=100ms;
-comment on function outbox.keeps_requests(interval) is 'Whether pg_net has kept a request of ours for this long without sending it.';
+create function outbox.judge(outcome text, retry_after_seconds numeric, INOUT event outbox.events, OUT verdict text, OUT why text)
+  returns record
+  language plpgsql volatile set search_path=pg_catalog, pg_temp;
+comment on function outbox.judge(text,numeric,outbox.events) is 'Counts the failure, decides what becomes of the event (completed, released or dead), and sets its next attempt.';
 
 create function outbox.key_sql(t outbox.topics, alias text)
   returns text
   language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function outbox.key_sql(outbox.topics,text) is 'SQL for the key of a row; an error if the column is another one by now, whose values are not of the declared type.';
+comment on function outbox.key_sql(outbox.topics,text) is 'SQL for the key of a row.';
 
 create function outbox.list_problem(query jsonb)
   returns text
-  language plpgsql stable set search_path=pg_catalog, pg_temp set TimeZone=UTC set DateStyle=ISO, MDY;
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
 comment on function outbox.list_problem(jsonb) is 'All that is wrong with a query of events, or null.';
 
-create function outbox.measure(kind text)
-  returns outbox.measurement
-  language plpgsql stable set search_path=pg_catalog, pg_temp set enable_seqscan=off set jit=off;
-comment on function outbox.measure(text) is 'Measures for one kind of alert what the queue says.';
+create function outbox.mail_notifications(enabled boolean)
+  returns text
+  language plpgsql volatile set search_path=pg_catalog, pg_temp;
+comment on function outbox.mail_notifications(boolean) is 'Switches the mails to coordinators on or off; an error says what is missing. Says what is so from now on.';
 
-create function outbox.measure_jobs(kind text)
-  returns outbox.measurement
+create function outbox.measure_capture()
+  returns TABLE(kind text, value numeric, threshold integer, is_over boolean, detail text)
   language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.measure_jobs(text) is 'Measures for one kind of alert whether the triggers and the scheduled jobs work.';
+comment on function outbox.measure_capture() is 'The same for the triggers.';
+
+create function outbox.measure_jobs()
+  returns TABLE(kind text, value numeric, threshold integer, is_over boolean, detail text)
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.measure_jobs() is 'The same for the scheduled jobs.';
+
+create function outbox.measure_queue()
+  returns TABLE(kind text, value numeric, threshold integer, is_over boolean, detail text)
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.measure_queue() is 'What the queue says for each alert: open from its threshold on, until the value is below it and what was is over.';
 
 create function outbox.mentor_id(value text)
   returns uuid
   language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function outbox.mentor_id(text) is 'A key of the topic pause-status as an id of a mentor.';
+comment on function outbox.mentor_id(text) is 'A key of the topic pause-status as an id of a mentor; null if it is none.';
+
+create function outbox.mentor_name(mentor_id text)
+  returns text
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.mentor_name(text) is 'What a mail calls a mentor; null if their table has no name of them. Replace it if the name is elsewhere.';
 
 create function outbox.mentors_of(user_id uuid)
   returns SETOF text
   language plpgsql stable set search_path=pg_catalog, pg_temp;
 comment on function outbox.mentors_of(uuid) is 'The mentors of a coordinator: whose events they may look at.';
 
-create function outbox.next_attempt(event outbox.events, outcome text, retry_after interval)
-  returns timestamp with time zone
-  language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.next_attempt(outbox.events,text,interval) is 'When an event that is tried again may be sent; null if somebody else sends it.';
+create function outbox.net_answers(silent uuid[])
+  returns TABLE(event_id uuid, created timestamp with time zone, http_status integer, code text, message text)
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set lock_timeout=100ms;
+comment on function outbox.net_answers(uuid[]) is 'What pg_net was answered to the deliveries of these events.';
+
+create function outbox.net_queue(at_most integer DEFAULT NULL::integer)
+  returns SETOF bigint
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set lock_timeout=100ms;
+comment on function outbox.net_queue(integer) is 'The requests that pg_net has not finished.';
+
+create function outbox.net_refuses()
+  returns boolean
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set lock_timeout=100ms;
+comment on function outbox.net_refuses() is 'Whether pg_net is missing, not loaded, not granted or locked.';
 
 create function outbox.next_of(event_ids uuid[])
   returns TABLE(event_id uuid)
   language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
 comment on function outbox.next_of(uuid[]) is 'The event that is first in line of each of these events'' keys, unless it waits for a retry.';
 
-create function outbox.not_sent(refuses boolean, waiting interval, tried uuid[], at_most integer)
+create function outbox.not_sent(refuses boolean, patience interval, tried uuid[], at_most integer)
   returns SETOF outbox.events
-  language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_custom_plan set jit=off set lock_timeout=100ms;
-comment on function outbox.not_sent(boolean,interval,uuid[],integer) is 'Heads of line that pg_net refused, or whose request it has kept for this long. Without locks on them: the handler needs these rows while it is called.';
-
-create function outbox.note_attempts(endings jsonb)
-  returns void
-  language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
-comment on function outbox.note_attempts(jsonb) is 'Adds attempts that end now to the history of their events.';
-
-create function outbox.note_unknown(answers jsonb)
-  returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.note_unknown(jsonb) is 'Raises an alert if a claim was answered that an event is unknown.';
+comment on function outbox.not_sent(boolean,interval,uuid[],integer) is 'Heads of line that pg_net has refused, or keeps without sending. Locks nothing.';
 
 create function outbox.notification_id(event_id uuid, coordinator_id uuid)
   returns uuid
   language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function outbox.notification_id(uuid,uuid) is 'The id of what a coordinator is told about an event: the same each time, so a receipt can name it beforehand.';
+comment on function outbox.notification_id(uuid,uuid) is 'The same each time, so that a receipt can name it beforehand.';
 
 create function outbox.notify(readings outbox.pause_event[])
   returns uuid[]
-  language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set enable_hashjoin=off set enable_mergejoin=off set jit=off;
-comment on function outbox.notify(outbox.pause_event[]) is 'Notifies the coordinators of each event that nobody was notified of, unless it is superseded. Returns the events whose receipts it wrote.';
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set enable_seqscan=off set jit=off;
+comment on function outbox.notify(outbox.pause_event[]) is 'Notifies the coordinators of each event that nobody was notified of, unless it is superseded; returns these events.';
 
-create function outbox.old_rows(OUT relation text, OUT key text, OUT keep interval, OUT rounds integer, OUT query text)
+create function outbox.old_rows(OUT relation text, OUT key text, OUT keep interval, OUT batches integer, OUT query text)
   returns SETOF record
   language sql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.old_rows() is 'What retention deletes: the rows of a relation whose key the query finds, older than its $1. Keep is how long they are kept, null for settings.retention_days; rounds is how many batches one run deletes at most.';
+comment on function outbox.old_rows() is 'What retention deletes of a relation: keys from the query, older than $1, which is keep or settings.retention_days.';
 
-create function outbox.open_alerts()
-  returns jsonb
-  language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.open_alerts() is 'The open alerts as the REST contract has them, oldest first.';
-
-create function outbox.other_ways_in(watched regclass)
-  returns SETOF text
-  language sql stable set search_path=pg_catalog, pg_temp set quote_all_identifiers=off;
-comment on function outbox.other_ways_in(regclass) is 'How to close the ways to write rows by the name of another table, which fires no statement triggers of this one.';
-
-create function outbox.outage_backoff(failures integer, failing_since timestamp with time zone)
-  returns interval
-  language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.outage_backoff(integer,timestamp with time zone) is 'How long to wait at least once the attempts are used up: a quarter of the time that it has failed, with jitter.';
-
-create function outbox.pace(job text, command text, wanted text)
+create function outbox.pace(job text, command text, idle text)
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.pace(text,text,text) is 'Schedules a job, or changes how often it runs: pg_cron keeps a row for each run, so an idle database is swept less.';
-
-create function outbox.pace_jobs()
-  returns void
-  language plpgsql volatile set search_path=pg_catalog, pg_temp set enable_seqscan=off set jit=off;
-comment on function outbox.pace_jobs() is 'Runs the sweep and the direct calls every five seconds while something is unsettled, and less often otherwise.';
+comment on function outbox.pace(text,text,text) is 'Schedules a job, less often while nothing is unsettled: pg_cron keeps a row for each run.';
 
 create function outbox.park(event_ids uuid[])
   returns void
@@ -934,17 +815,12 @@ comment on function outbox.park(uuid[]) is 'Takes events that wait behind an ear
 create function outbox.parse_object(value text)
   returns jsonb
   language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function outbox.parse_object(text) is 'The JSON object; null when it is no JSON, no object, has a key twice itself, or holds what jsonb cannot.';
+comment on function outbox.parse_object(text) is 'The JSON object; null for anything else, also with a key twice.';
 
 create function outbox.parse_timestamp(value text)
   returns timestamp with time zone
   language plpgsql stable set search_path=pg_catalog, pg_temp set TimeZone=UTC set DateStyle=ISO, MDY;
 comment on function outbox.parse_timestamp(text) is 'The point in time, in UTC without an offset; null if it is none.';
-
-create function outbox.pause_event_problem(event jsonb)
-  returns text
-  language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function outbox.pause_event_problem(jsonb) is 'All that is wrong with a PauseEvent, or null.';
 
 create function outbox.pause_status_capture(keys text[], olds jsonb[], news jsonb[], is_insert boolean, why text, most_requests integer)
   returns integer
@@ -956,15 +832,10 @@ create function outbox.pause_status_changed()
   language plpgsql volatile security definer set search_path=pg_catalog, pg_temp set enable_nestloop=off set jit=off;
 comment on function outbox.pause_status_changed() is 'Generated by outbox.watch().';
 
-create function outbox.pg_net_problem()
-  returns text
-  language plpgsql volatile set search_path=pg_catalog, pg_temp set lock_timeout=100ms;
-comment on function outbox.pg_net_problem() is 'Why pg_net takes no requests: not installed, not loaded, not granted, locked. Null when it takes them.';
-
-create function outbox.post(topic text, delivery_id uuid, body jsonb)
+create function outbox.post(topic text, delivery_id uuid, bodies jsonb)
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp set lock_timeout=100ms;
-comment on function outbox.post(text,uuid,jsonb) is 'Hands pg_net one signed request, to be sent when the transaction has committed, and notes it in outbox.deliveries.';
+comment on function outbox.post(text,uuid,jsonb) is 'Hands pg_net one signed request with the bodies of these events, to be sent once the transaction has committed.';
 
 create function outbox.postpone(event_ids uuid[], why text, reason text)
   returns void
@@ -972,9 +843,9 @@ create function outbox.postpone(event_ids uuid[], why text, reason text)
 comment on function outbox.postpone(uuid[],text,text) is 'Keeps events that could not be sent at all, which counts as no failure of theirs. Never raises.';
 
 create function outbox.postpone_refused(at_most integer)
-  returns integer
+  returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.postpone_refused(integer) is 'Postpones the events of requests that their commits could not hand to pg_net; returns how many.';
+comment on function outbox.postpone_refused(integer) is 'Postpones what commits could not hand to pg_net.';
 
 create function outbox.raise_alert(kind text, amount numeric, detail text)
   returns void
@@ -984,22 +855,22 @@ comment on function outbox.raise_alert(text,numeric,text) is 'Opens an alert of 
 create function outbox.reached_nobody(event outbox.events)
   returns boolean
   language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function outbox.reached_nobody(outbox.events) is 'Whether an event was completed although nobody was notified. A receipt without a figure notified says nothing.';
+comment on function outbox.reached_nobody(outbox.events) is 'Whether it was completed although nobody was notified.';
 
-create function outbox.read_pause_events(events jsonb)
-  returns outbox.pause_event[]
-  language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.read_pause_events(jsonb) is 'The elements of an array of PauseEvents in their order. One that is malformed has a problem, which lists all of it.';
+create function outbox.read_answer(http_status integer, content text, event_id uuid, alone boolean, OUT refused_with integer, OUT code text, OUT message text)
+  returns record
+  language plpgsql immutable set search_path=pg_catalog, pg_temp;
+comment on function outbox.read_answer(integer,text,uuid,boolean) is 'What an answer says of one event.';
+
+create function outbox.read_pause_event(event jsonb, place bigint)
+  returns outbox.pause_event
+  language plpgsql immutable set search_path=pg_catalog, pg_temp;
+comment on function outbox.read_pause_event(jsonb,bigint) is 'What a PauseEvent says, or all that is wrong with it.';
 
 create function outbox.recall_versions(topic text, keys text[], states jsonb[])
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
 comment on function outbox.recall_versions(text,text[],jsonb[]) is 'Raises versions to those of the events, after a restore of one without the other. A key that is not there is known by the state that is given.';
-
-create function outbox.receipt(event outbox.pause_event, coordinator_ids uuid[])
-  returns jsonb
-  language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function outbox.receipt(outbox.pause_event,uuid[]) is 'What the orchestrator answers when it notifies these coordinators of an event.';
 
 create function outbox.recheck(topic text, keys text[], reason text)
   returns void
@@ -1007,24 +878,24 @@ create function outbox.recheck(topic text, keys text[], reason text)
 comment on function outbox.recheck(text,text[],text) is 'Leaves keys whose change could not be compared to the sweep; null when not even the keys could be read.';
 
 create function outbox.recheck_keys(at_most integer)
-  returns integer
+  returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.recheck_keys(integer) is 'Queues what capture left to the sweep, and raises an alert when it could not read the changes at all.';
+comment on function outbox.recheck_keys(integer) is 'Looks again at what capture left to the sweep.';
 
 create function outbox.reconcile()
   returns integer
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set jit=off;
+comment on function outbox.reconcile() is 'Queues what no trigger saw; returns how many events.';
+
+create function outbox.reconcile_each(topic text, keys text[])
+  returns integer
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.reconcile() is 'Queues the difference between what the watched tables say and what was last queued; returns how many events it made.';
+comment on function outbox.reconcile_each(text,text[]) is 'reconcile_keys(), one by one if one of them fails.';
 
 create function outbox.reconcile_keys(topic text, keys text[])
   returns integer
   language plpgsql volatile set search_path=pg_catalog, pg_temp set jit=off;
-comment on function outbox.reconcile_keys(text,text[]) is 'Queues an event for each of these keys whose state is not the known one; returns how many.';
-
-create function outbox.reconcile_topic(t outbox.topics, at_most integer)
-  returns integer
-  language plpgsql volatile set search_path=pg_catalog, pg_temp set jit=off;
-comment on function outbox.reconcile_topic(outbox.topics,integer) is 'Queues the difference between what a table says and what was last queued; returns how many events it made.';
+comment on function outbox.reconcile_keys(text,text[]) is 'Queues what no trigger saw of these; returns how many.';
 
 create function outbox.record_sql(t outbox.topics, key text, state text)
   returns text
@@ -1033,8 +904,8 @@ comment on function outbox.record_sql(outbox.topics,text,text) is 'SQL for the r
 
 create function outbox.redrive(event_id uuid, force boolean DEFAULT false, dry_run boolean DEFAULT false)
   returns jsonb
-  language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.redrive(uuid,boolean,boolean) is 'Sends an event again that failed or that reached nobody, with as many attempts and as much time as a new one: redriven, or would_redrive (dry_run), superseded (see is_superseded(); force overrides it, for the orchestrator too), already_pending (it is on its way), not_failed (completed, and somebody was notified) or unknown.';
+  language sql volatile set search_path=pg_catalog, pg_temp;
+comment on function outbox.redrive(uuid,boolean,boolean) is 'outbox_redrive() of whatever topic.';
 
 create function outbox.refusal(event jsonb)
   returns jsonb
@@ -1042,14 +913,14 @@ create function outbox.refusal(event jsonb)
 comment on function outbox.refusal(jsonb) is 'Why an event could not be claimed.';
 
 create function outbox.release_forgotten(at_most integer)
-  returns integer
+  returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.release_forgotten(integer) is 'Releases parked events that wait behind nobody, which a person''s own statement can leave; returns how many.';
+comment on function outbox.release_forgotten(integer) is 'Releases parked events that wait behind nobody.';
 
 create function outbox.release_next(event_ids uuid[])
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
-comment on function outbox.release_next(uuid[]) is 'Makes the next event of each of these events'' keys due, if it was parked behind one that is settled now.';
+comment on function outbox.release_next(uuid[]) is 'Makes parked events due that are first in line now.';
 
 create function outbox.replace_row()
   returns trigger
@@ -1064,37 +935,27 @@ comment on function outbox.request_size(uuid,integer,integer) is 'How many event
 create function outbox.requests_left()
   returns integer
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.requests_left() is 'How many requests this statement may post at the commit: 5 for the first five statements of a transaction. Those who settle these are handed the rest.';
+comment on function outbox.requests_left() is 'How many requests this statement may post at the commit. The handler that settles these is given the rest.';
 
 create function outbox.requests_of(due_ids uuid[])
-  returns TABLE(topic text, event_ids uuid[], body jsonb)
+  returns TABLE(topic text, event_ids uuid[], bodies jsonb)
   language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
 comment on function outbox.requests_of(uuid[]) is 'The requests that those of the events make which are due and first in line, with the bodies as an array. Locks them.';
-
-create function outbox.requests_waiting(at_most integer)
-  returns integer
-  language plpgsql volatile set search_path=pg_catalog, pg_temp set lock_timeout=100ms;
-comment on function outbox.requests_waiting(integer) is 'How many requests pg_net has not finished yet, counted no further than at_most.';
 
 create function outbox.require_array(elements jsonb, name text)
   returns void
   language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function outbox.require_array(jsonb,text) is 'Refuses an argument that is no array, or one so long that its locks would be held for seconds.';
-
-create function outbox.require_boolean(value boolean, name text)
-  returns void
-  language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function outbox.require_boolean(boolean,text) is 'Refuses an argument that is null.';
+comment on function outbox.require_array(jsonb,text) is 'Refuses what is no array, or too long to be locked at once.';
 
 create function outbox.resolve(event_id uuid, notes text DEFAULT NULL::text, dry_run boolean DEFAULT false)
   returns jsonb
-  language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.resolve(uuid,text,boolean) is 'Closes an event without sending it, because a person has dealt with it: resolved (a dead letter, or acknowledged: it reached nobody) or cancelled (it was pending), or with dry_run would_resolve and would_cancel; in_flight (processed at this moment; retryAfterSeconds), already_resolved, not_failed or unknown.';
+  language sql volatile set search_path=pg_catalog, pg_temp;
+comment on function outbox.resolve(uuid,text,boolean) is 'outbox_resolve() of whatever topic.';
 
 create function outbox.result_of(content text, event_id uuid)
   returns jsonb
   language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function outbox.result_of(text,uuid) is 'The handler''s result for one event out of its answer to a delivery of several; null when it has none for it. The answer to a delivery of one is no list: there its HTTP status is the result.';
+comment on function outbox.result_of(text,uuid) is 'The handler''s result for one of several events.';
 
 create function outbox.routine(topic text, part text)
   returns text
@@ -1104,32 +965,27 @@ comment on function outbox.routine(text,text) is 'The name of a function that is
 create function outbox.seconds_until(moment timestamp with time zone)
   returns integer
   language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.seconds_until(timestamp with time zone) is 'Whole seconds from 1 to 60, the longest lease: the clock may have been set back.';
+comment on function outbox.seconds_until(timestamp with time zone) is 'Whole seconds from 1 to 60, although the clock was set back.';
 
 create function outbox.seed(t outbox.topics)
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
 comment on function outbox.seed(outbox.topics) is 'Makes the states of a table''s rows the known ones.';
 
-create function outbox.send_batch(batch outbox.events[], function_url text, secrets text, timeout_ms integer)
-  returns jsonb
-  language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.send_batch(outbox.events[],text,text,integer) is 'Calls the handler for these events at once; returns for each the answer, and how it was when it was sent.';
-
 create function outbox.send_directly()
   returns integer
   language plpgsql volatile set search_path=pg_catalog, pg_temp set enable_seqscan=off set jit=off;
-comment on function outbox.send_directly() is 'Calls the handler for what pg_net does not send, until nothing is left or 20 seconds are over; returns how many events it sent. Does nothing without the extension http, or while another run is under way.';
-
-create function outbox.settled_as(settlement jsonb, verdicts jsonb)
-  returns jsonb
-  language plpgsql stable set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
-comment on function outbox.settled_as(jsonb,jsonb) is 'What a settlement came to. Verdicts by event id.';
+comment on function outbox.send_directly() is 'Sends what pg_net does not send; returns how many events.';
 
 create function outbox.settlement_problem(settlement jsonb)
   returns text
   language plpgsql immutable set search_path=pg_catalog, pg_temp;
 comment on function outbox.settlement_problem(jsonb) is 'All that is wrong with a settlement, or null.';
+
+create function outbox.shape_problem(value jsonb, shape json)
+  returns text
+  language plpgsql immutable set search_path=pg_catalog, pg_temp;
+comment on function outbox.shape_problem(jsonb,json) is 'All that is wrong with the fields of a JSON object, or null. The shape names a word for each, or {"enum": [..]}.';
 
 create function outbox.shorten(message text)
   returns text
@@ -1146,45 +1002,25 @@ create function outbox.skip_row()
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
 comment on function outbox.skip_row() is 'Leaves out a row that a restore brings and that means nothing here.';
 
-create function outbox.sort_silent(at_most integer)
-  returns outbox.events[]
-  language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_custom_plan set jit=off set lock_timeout=100ms;
-comment on function outbox.sort_silent(integer) is 'The events whose delivery nobody claimed in time, locked. Deliveries that were posted late or came before their turn are dealt with here, and left out.';
-
-create function outbox.source_problem(event jsonb)
-  returns text
-  language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function outbox.source_problem(jsonb) is 'What is wrong with the source and the version that an event names, or null.';
-
 create function outbox.state_sql(t outbox.topics, alias text)
   returns text
   language plpgsql stable set search_path=pg_catalog, pg_temp;
 comment on function outbox.state_sql(outbox.topics,text) is 'SQL for the watched columns of a row, in the words that are sent; null if a value means none of them.';
 
-create function outbox.strike(names text[])
-  returns void
-  language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.strike(text[]) is 'Takes ids out of the errors of jobs and out of alerts.';
-
 create function outbox.sweep()
   returns integer
   language plpgsql volatile set search_path=pg_catalog, pg_temp set enable_seqscan=off set jit=off;
-comment on function outbox.sweep() is 'Ends expired leases and unacknowledged deliveries, then dispatches every due head of line; returns how many it sent.';
+comment on function outbox.sweep() is 'Ends what nobody ended, then dispatches what is due; returns how many.';
 
-create function outbox.take_back(request_ids bigint[])
-  returns bigint[]
+create function outbox.take_back(silent uuid[])
+  returns SETOF bigint
   language plpgsql volatile set search_path=pg_catalog, pg_temp set lock_timeout=100ms;
-comment on function outbox.take_back(bigint[]) is 'Takes requests out of pg_net''s queue that it has not begun to send; returns their ids.';
+comment on function outbox.take_back(uuid[]) is 'Takes requests out of pg_net''s queue whose signature is old.';
 
 create function outbox.take_turns(readings outbox.pause_event[])
   returns void
-  language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set enable_hashjoin=off set enable_mergejoin=off set jit=off;
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set enable_seqscan=off set jit=off;
 comment on function outbox.take_turns(outbox.pause_event[]) is 'Lets one caller at a time notify about a mentor; otherwise two could write in either order.';
-
-create function outbox.tally(event outbox.events, failed boolean)
-  returns outbox.events
-  language plpgsql stable set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
-comment on function outbox.tally(outbox.events,boolean) is 'The event with its failures counted, if the attempt failed.';
 
 create function outbox.topic_problem(t outbox.topics, OUT problem text, OUT cure text)
   returns record
@@ -1211,10 +1047,10 @@ create function outbox.triggers_of(t outbox.topics)
   language plpgsql stable set search_path=pg_catalog, pg_temp;
 comment on function outbox.triggers_of(outbox.topics) is 'The triggers of a topic, and how they are created.';
 
-create function outbox.undo_future()
-  returns integer
+create function outbox.undo_future(at_most integer)
+  returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.undo_future() is 'Ends waits and leases that are longer than any that we give: the clock was set back meanwhile. Returns how many.';
+comment on function outbox.undo_future(integer) is 'Ends waits that began before the clock was set back.';
 
 create function outbox.unwatch(topic text)
   returns void
@@ -1246,20 +1082,20 @@ create function outbox.watch(topic text, relation text, key text DEFAULT 'id'::t
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
 comment on function outbox.watch(text,text,text,text[],text[],jsonb,text,text,boolean,text,text,text,integer) is 'Declares a topic: from now on, each change of these columns is an event. Checks everything at once, and may be called again to change a topic. Arguments: docs/topics.md.';
 
-create function outbox.watch_for(alert text, measured outbox.measurement)
+create function outbox.watch_for(alert text, measured numeric, tolerated integer, is_over boolean, advice text)
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.watch_for(text,outbox.measurement) is 'Opens, updates or closes the alert of this kind.';
+comment on function outbox.watch_for(text,numeric,integer,boolean,text) is 'Opens, updates or closes an alert.';
 
 create function outbox.why_given_up(event outbox.events)
   returns text
-  language plpgsql stable set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set jit=off;
-comment on function outbox.why_given_up(outbox.events) is 'Why an event that may yet succeed is given up: its attempts are used up, and either others were completed meanwhile, or it has failed for too long, or held up the next event of its key for too long. Null: it is tried again.';
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.why_given_up(outbox.events) is 'Why an event is given up; null while it is tried again.';
 
 create function outbox.withdraw(event_ids uuid[])
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
-comment on function outbox.withdraw(uuid[]) is 'Makes events due again whose delivery came to nothing through no fault of anybody: it counts as no attempt.';
+comment on function outbox.withdraw(uuid[]) is 'Makes events due again without counting their delivery.';
 
 create function outbox.written_as(value text, type text)
   returns text
@@ -1275,48 +1111,48 @@ grant execute on function outbox_claim(jsonb) to service_role;
 create function public.outbox_erase(topic text, event_id uuid)
   returns jsonb
   language plpgsql volatile security definer set search_path=pg_catalog, pg_temp set lock_timeout=2s;
-comment on function outbox_erase(text,uuid) is 'outbox.erase(): erased, not_settled or unknown.';
+comment on function outbox_erase(text,uuid) is 'Erases a settled event with its history and leaves a tombstone: erased, not_settled or unknown.';
 grant execute on function outbox_erase(text,uuid) to service_role;
 
 create function public.outbox_get_event(topic text, event_id uuid, user_id uuid DEFAULT NULL::uuid)
   returns jsonb
   language sql stable security definer set search_path=pg_catalog, pg_temp;
-comment on function outbox_get_event(text,uuid,uuid) is 'An event with its attempts (the last 1000, oldest first) and its newest dead letter. Null when there is none, or when a user is given who may not see it.';
+comment on function outbox_get_event(text,uuid,uuid) is 'An event with its last attempts and its newest dead letter; null when there is none that the user may see.';
 grant execute on function outbox_get_event(text,uuid,uuid) to service_role;
 
 create function public.outbox_health()
   returns jsonb
-  language plpgsql stable security definer set search_path=pg_catalog, pg_temp set lock_timeout=1s set enable_seqscan=off set jit=off;
-comment on function outbox_health() is 'outbox.health, the open alerts, triggers and jobs as JSON, and whether the secrets of Vault are usable; never a secret. Costs the same however much is queued.';
+  language plpgsql stable security definer set search_path=pg_catalog, pg_temp set lock_timeout=1s;
+comment on function outbox_health() is 'outbox.health, open alerts, triggers, jobs and usable secrets as JSON. Costs the same however much is queued.';
 grant execute on function outbox_health() to service_role;
 
 create function public.outbox_list_events(query jsonb)
   returns jsonb
   language plpgsql stable security definer set search_path=pg_catalog, pg_temp;
-comment on function outbox_list_events(jsonb) is 'A page of events, newest first: events, and next (to be given as after) when there are more. Filters: topic, status, key, record (by containment), occurredFrom (inclusive), occurredTo (exclusive), and userId (only what they may see).';
+comment on function outbox_list_events(jsonb) is 'A page of events, newest first, and next (to be given as after) when there are more.';
 grant execute on function outbox_list_events(jsonb) to service_role;
 
 create function public.outbox_redrive(topic text, event_id uuid, force boolean DEFAULT false, dry_run boolean DEFAULT false)
   returns jsonb
   language plpgsql volatile security definer set search_path=pg_catalog, pg_temp;
-comment on function outbox_redrive(text,uuid,boolean,boolean) is 'outbox.redrive(), with the event after it: redriven, would_redrive, already_pending, superseded, not_failed or unknown.';
+comment on function outbox_redrive(text,uuid,boolean,boolean) is 'Sends an event again that failed or reached nobody, like a new one; with force although a later one is settled.';
 grant execute on function outbox_redrive(text,uuid,boolean,boolean) to service_role;
 
 create function public.outbox_resolve(topic text, event_id uuid, notes text DEFAULT NULL::text, dry_run boolean DEFAULT false)
   returns jsonb
   language plpgsql volatile security definer set search_path=pg_catalog, pg_temp;
-comment on function outbox_resolve(text,uuid,text,boolean) is 'outbox.resolve(), with the event after it: resolved, cancelled, would_resolve, would_cancel, in_flight, already_resolved, not_failed or unknown.';
+comment on function outbox_resolve(text,uuid,text,boolean) is 'Closes an event without sending it, because a person has dealt with it; cancels it if it is pending.';
 grant execute on function outbox_resolve(text,uuid,text,boolean) to service_role;
 
 create function public.outbox_settle(settlements jsonb, topic text DEFAULT NULL::text, take integer DEFAULT 0)
   returns jsonb
-  language plpgsql volatile security definer set search_path=pg_catalog, pg_temp set lock_timeout=2s;
+  language plpgsql volatile security definer set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off set lock_timeout=2s;
 comment on function outbox_settle(jsonb,text,integer) is 'Settles an array of claimed events. Answers settled, in the same order, each with its eventId: completed, released (it will be sent again), dead (it is a dead letter now), stale (the claim is no longer this token''s; nothing was changed) or invalid (message). And next: at most take further events of the topic, claimed for the caller; with take 0 they are dispatched instead.';
 grant execute on function outbox_settle(jsonb,text,integer) to service_role;
 
 create function public.pause_status_notify(events jsonb)
   returns jsonb
-  language plpgsql volatile security definer set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
+  language plpgsql volatile security definer set search_path=pg_catalog, pg_temp set enable_seqscan=off set jit=off;
 comment on function pause_status_notify(jsonb) is 'Tells the coordinators about an array of PauseEvents, in one transaction and once per event id; answers in the same order, each with its eventId: notified (receipt, replayed), payload_mismatch (same key, other payload), superseded (they were told about a later version of the key, and the event has no force) or invalid (message). A receipt that says notified 0 is replaced once there is somebody to notify.';
 grant execute on function pause_status_notify(jsonb) to service_role;
 
@@ -1328,50 +1164,50 @@ create view outbox.health with (security_invoker=true) as
            FROM ( SELECT
                    FROM outbox.events q
                   WHERE q.status = 'pending'::text
-                 LIMIT 10000) counted) AS pending,
+                 LIMIT 10000) c) AS pending,
     ( SELECT count(*) AS count
            FROM ( SELECT
                    FROM outbox.events q
                   WHERE q.status = 'processing'::text
-                 LIMIT 10000) counted) AS processing,
+                 LIMIT 10000) c) AS processing,
     ( SELECT count(*) AS count
            FROM ( SELECT
                    FROM outbox.events q
                   WHERE q.dead_letter_id IS NOT NULL
-                 LIMIT 10000) counted) AS failed,
+                 LIMIT 10000) c) AS failed,
     ( SELECT count(*) AS count
            FROM ( SELECT
                    FROM outbox.dead_letters d
                   WHERE d.resolution IS NULL
-                 LIMIT 10000) counted) AS dead_letters_open,
+                 LIMIT 10000) c) AS dead_letters_open,
     ( SELECT count(*) AS count
            FROM ( SELECT
                    FROM outbox.events q
                   WHERE q.status = 'completed'::text AND (q.receipt -> 'notified'::text) = '0'::jsonb AND NOT q.receipt ? 'acknowledged'::text
-                 LIMIT 10000) counted) AS without_recipients,
-    ( SELECT count(*) AS count
-           FROM outbox.latest_attempts a
-          WHERE a.ended_at > (statement_timestamp() - '00:15:00'::interval)) AS attempts_last_15_min,
-    ( SELECT COALESCE(round(100.0 * count(*) FILTER (WHERE a.outcome <> 'completed'::text)::numeric / NULLIF(count(*), 0)::numeric, 1), 0::numeric) AS "coalesce"
-           FROM outbox.latest_attempts a
-          WHERE a.ended_at > (statement_timestamp() - '00:15:00'::interval)) AS failure_rate_last_15_min,
+                 LIMIT 10000) c) AS without_recipients,
+    attempts AS attempts_last_15_min,
+    COALESCE(round(100.0 * failures::numeric / NULLIF(attempts, 0)::numeric, 1), 0::numeric) AS failure_rate_last_15_min,
     ( SELECT count(*) AS count
            FROM ( SELECT
                    FROM outbox.attempts a
-                  WHERE a.http_status = 401 AND a.claim_token IS NULL AND a.ended_at > (statement_timestamp() - '00:15:00'::interval) AND strpos(a.error, 'stale_signature'::text) = 0
-                 LIMIT 10000) counted) AS unauthorized_last_15_min,
+                  WHERE a.http_status = 401 AND a.claim_token IS NULL AND strpos(a.error, 'stale_signature'::text) = 0 AND a.ended_at > (statement_timestamp() - '00:15:00'::interval)
+                 LIMIT 10000) c) AS unauthorized_last_15_min,
     ( SELECT count(*) AS count
            FROM ( SELECT
                    FROM outbox.events q
                   WHERE q.status = 'processing'::text AND q.lease_expires_at < (statement_timestamp() - '00:01:00'::interval)
-                 LIMIT 10000) counted) AS expired_leases,
+                 LIMIT 10000) c) AS expired_leases,
     ( SELECT h.last_at
            FROM outbox.heartbeats h
           WHERE h.job = 'sweep'::text) AS last_sweep_at,
     ( SELECT count(*) AS count
            FROM outbox.alerts a
-          WHERE a.closed_at IS NULL) AS alerts_open;
-comment on view outbox.health is 'How things stand, in one row: ages in seconds, failure_rate_last_15_min in percent of the attempts that ended, of the last 1,000 at most. Counts end at 10,000.';
+          WHERE a.closed_at IS NULL) AS alerts_open
+   FROM ( SELECT count(*) AS attempts,
+            count(*) FILTER (WHERE a.outcome <> 'completed'::text) AS failures
+           FROM outbox.latest_attempts a
+          WHERE a.ended_at > (statement_timestamp() - '00:15:00'::interval)) recent;
+comment on view outbox.health is 'How things stand: ages in seconds, the failure rate in percent. Counts end at 10,000, attempts at 1,000.';
 
 create view outbox.latest_attempts with (security_invoker=true) as
  SELECT id,

@@ -1,6 +1,4 @@
 -- Purpose: the private schema of the outbox, its settings, the signs of life of its jobs, and small helpers.
--- Locks:   none on existing tables.
--- Undo:    drop schema outbox cascade;
 
 -- Before anything is installed: the first half without the second would capture and send nothing.
 do $$
@@ -33,47 +31,45 @@ $$;
 
 create schema if not exists outbox;
 revoke all on schema outbox from public, anon, authenticated, service_role;
-comment on schema outbox is
-  'The outbox. Private: other roles reach it only through the functions public.outbox_*.';
+comment on schema outbox is 'The outbox. Private: other roles reach it only through the functions public.outbox_*.';
 
 create table if not exists outbox.settings (
-  singleton boolean not null default true,
-  lease_seconds integer not null default 30,
-  acknowledge_timeout_seconds integer not null default 15,
-  max_attempts integer not null default 10,
-  retry_for_seconds integer not null default 86400,
-  hold_up_seconds integer not null default 14400,
-  retry_base_seconds integer not null default 2,
-  retry_cap_seconds integer not null default 300,
-  request_timeout_ms integer not null default 5000,
-  events_per_request integer not null default 100,
-  sweep_batch_size integer not null default 1000,
-  reconcile_batch_size integer not null default 500,
-  retention_days integer not null default 30,
-  retention_batch_size integer not null default 5000,
+  singleton boolean not null default true
+    constraint settings_pkey primary key constraint settings_is_one_row check (singleton),
+  lease_seconds integer not null default 30
+    constraint settings_lease_is_1_to_60_seconds check (lease_seconds between 1 and 60),
+  acknowledge_timeout_seconds integer not null default 15
+    constraint settings_acknowledge_timeout_is_1_to_3600_seconds check (acknowledge_timeout_seconds between 1 and 3600),
+  max_attempts integer not null default 10
+    constraint settings_max_attempts_is_1_to_100 check (max_attempts between 1 and 100),
+  retry_for_seconds integer not null default 86400
+    constraint settings_retry_for_is_at_most_30_days check (retry_for_seconds between 0 and 2592000),
+  hold_up_seconds integer not null default 14400
+    constraint settings_hold_up_is_at_most_30_days check (hold_up_seconds between 0 and 2592000),
+  retry_base_seconds integer not null default 2
+    constraint settings_retry_base_is_1_to_3600_seconds check (retry_base_seconds between 1 and 3600),
+  retry_cap_seconds integer not null default 300
+    constraint settings_retry_cap_is_at_least_the_base check (retry_cap_seconds between retry_base_seconds and 86400),
+  request_timeout_ms integer not null default 5000
+    constraint settings_request_timeout_is_100_to_60000_ms check (request_timeout_ms between 100 and 60000),
+  events_per_request integer not null default 100
+    constraint settings_request_holds_1_to_200_events check (events_per_request between 1 and 200),
+  sweep_batch_size integer not null default 1000
+    constraint settings_sweep_batch_is_1_to_5000_events check (sweep_batch_size between 1 and 5000),
+  reconcile_batch_size integer not null default 500
+    constraint settings_reconcile_batch_is_1_to_5000_keys check (reconcile_batch_size between 1 and 5000),
+  retention_days integer not null default 30
+    constraint settings_retention_is_1_to_3650_days check (retention_days between 1 and 3650),
+  retention_batch_size integer not null default 5000
+    constraint settings_retention_batch_is_1_to_100000_rows check (retention_batch_size between 1 and 100000),
   alert_unnotified_seconds integer not null default 300,
   alert_dead_letters integer not null default 1,
-  alert_failure_percent integer not null default 50,
+  alert_failure_percent integer not null default 50
+    constraint settings_alert_failure_is_1_to_100_percent check (alert_failure_percent between 1 and 100),
   alert_failure_least_attempts integer not null default 10,
   alert_expired_leases integer not null default 1,
   alert_unauthorized integer not null default 1,
   alert_sweep_silent_seconds integer not null default 180,
-  constraint settings_pkey primary key (singleton),
-  constraint settings_is_one_row check (singleton),
-  constraint settings_lease_is_1_to_60_seconds check (lease_seconds between 1 and 60),
-  constraint settings_acknowledge_timeout_is_1_to_3600_seconds check (acknowledge_timeout_seconds between 1 and 3600),
-  constraint settings_max_attempts_is_1_to_100 check (max_attempts between 1 and 100),
-  constraint settings_retry_for_is_at_most_30_days check (retry_for_seconds between 0 and 2592000),
-  constraint settings_hold_up_is_at_most_30_days check (hold_up_seconds between 0 and 2592000),
-  constraint settings_retry_base_is_1_to_3600_seconds check (retry_base_seconds between 1 and 3600),
-  constraint settings_retry_cap_is_at_least_the_base check (retry_cap_seconds between retry_base_seconds and 86400),
-  constraint settings_request_timeout_is_100_to_60000_ms check (request_timeout_ms between 100 and 60000),
-  constraint settings_request_holds_1_to_200_events check (events_per_request between 1 and 200),
-  constraint settings_sweep_batch_is_1_to_5000_events check (sweep_batch_size between 1 and 5000),
-  constraint settings_reconcile_batch_is_1_to_5000_keys check (reconcile_batch_size between 1 and 5000),
-  constraint settings_retention_is_1_to_3650_days check (retention_days between 1 and 3650),
-  constraint settings_retention_batch_is_1_to_100000_rows check (retention_batch_size between 1 and 100000),
-  constraint settings_alert_failure_is_1_to_100_percent check (alert_failure_percent between 1 and 100),
   constraint settings_alerts_start_at_one check (
     least(
       alert_unnotified_seconds, alert_dead_letters, alert_failure_least_attempts, alert_expired_leases,
@@ -83,42 +79,32 @@ create table if not exists outbox.settings (
 );
 comment on table outbox.settings is 'The one row of settings. Change it with update; it takes effect at once.';
 comment on column outbox.settings.lease_seconds is 'Seconds a claim is held. After that the event is given to another.';
-comment on column outbox.settings.acknowledge_timeout_seconds is
-  'Seconds after a dispatch until the sweep takes an unclaimed event for unacknowledged.';
-comment on column outbox.settings.max_attempts is
-  'Failures after which an event becomes a dead letter, if others were completed meanwhile. If none was, the next two '
-  'settings decide. A topic may have its own.';
-comment on column outbox.settings.retry_for_seconds is
-  'Seconds that an event is tried again, from its first failure on, while no other is completed either.';
-comment on column outbox.settings.hold_up_seconds is
-  'Seconds that a failing event may hold up the next event of its key.';
+comment on column outbox.settings.acknowledge_timeout_seconds is 'Seconds that a dispatched event may stay unclaimed.';
+comment on column outbox.settings.max_attempts is 'Failures until a dead letter, if others were completed meanwhile.';
+comment on column outbox.settings.retry_for_seconds is 'Seconds that an event is tried while no other is completed.';
+comment on column outbox.settings.hold_up_seconds is 'Seconds a failing event may hold up the next of its key.';
 comment on column outbox.settings.retry_base_seconds is 'Seconds before the first retry; doubled by each failure.';
 comment on column outbox.settings.retry_cap_seconds is 'No retry waits longer, whatever Retry-After asks for.';
 comment on column outbox.settings.request_timeout_ms is 'Milliseconds pg_net waits for the handler.';
-comment on column outbox.settings.events_per_request is
-  'Events that travel in one signed request at most; fewer after each error, so that a bad one is found.';
+comment on column outbox.settings.events_per_request is 'Most events of a request; fewer after an error.';
 comment on column outbox.settings.sweep_batch_size is 'Events that one sweep sends at most.';
 comment on column outbox.settings.reconcile_batch_size is 'Keys that one reconciliation queues at most.';
-comment on column outbox.settings.retention_days is
-  'Days that completed events, resolved dead letters, attempts, receipts and closed alerts are kept.';
-comment on column outbox.settings.alert_unnotified_seconds is 'Alert oldest_unnotified: age of the oldest unsettled event.';
+comment on column outbox.settings.retention_days is 'Days that settled events and all that has ended are kept.';
+comment on column outbox.settings.alert_unnotified_seconds is 'Alert oldest_unnotified: age of the oldest event.';
 comment on column outbox.settings.alert_dead_letters is 'Alert dead_letters: how many are open.';
-comment on column outbox.settings.alert_failure_percent is
-  'Alert failure_rate: percent of the attempts of the last 15 minutes that failed.';
-comment on column outbox.settings.alert_failure_least_attempts is 'Fewer attempts than this say nothing.';
-comment on column outbox.settings.alert_expired_leases is 'Alert stuck_leases: leases that no sweep took back in a minute.';
+comment on column outbox.settings.alert_failure_percent is 'Alert failure_rate: percent of 15 minutes'' attempts.';
+comment on column outbox.settings.alert_failure_least_attempts is 'Alert failure_rate: silent below this.';
+comment on column outbox.settings.alert_expired_leases is 'Alert stuck_leases: how many no sweep took back.';
 comment on column outbox.settings.alert_unauthorized is 'Alert unauthorized: deliveries answered 401 in 15 minutes.';
 comment on column outbox.settings.alert_sweep_silent_seconds is 'Alert sweep_silent: seconds since the last sweep.';
 
 create table if not exists outbox.heartbeats (
-  job text,
+  job text constraint heartbeats_pkey primary key,
   last_at timestamptz not null default clock_timestamp(),
   failed_at timestamptz,
   last_error text,
-  constraint heartbeats_pkey primary key (job),
   constraint heartbeats_failure_has_error check ((failed_at is null) = (last_error is null))
-)
-with (fillfactor = 50);
+) with (fillfactor = 50);
 comment on table outbox.heartbeats is 'When each job last ran to its end, and the last error that it met.';
 
 -- A data-only restore brings the rows that the migrations have made.
@@ -154,25 +140,21 @@ where not exists (select from outbox.heartbeats h where h.job = wanted.job);
 create or replace function outbox.beat(job text, error text default null) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
+  insert into outbox.heartbeats (job)
+  select beat.job where not exists (select from outbox.heartbeats h where h.job = beat.job);
+
   -- Skips a row that another run of the job is writing.
-  perform from outbox.heartbeats h where h.job = beat.job for update skip locked;
-  if found then
-    update outbox.heartbeats h
-    set
-      last_at = clock_timestamp(),
-      failed_at = case when error is null then h.failed_at else clock_timestamp() end,
-      last_error = coalesce(left(error, 512), h.last_error)
-    where h.job = beat.job;
-  elsif not exists (select from outbox.heartbeats h where h.job = beat.job) then
-    insert into outbox.heartbeats (job, failed_at, last_error)
-    values (beat.job, case when error is not null then clock_timestamp() end, left(error, 512));
-  end if;
+  update outbox.heartbeats h
+  set
+    last_at = clock_timestamp(),
+    failed_at = case when error is null then h.failed_at else clock_timestamp() end,
+    last_error = coalesce(left(error, 512), h.last_error)
+  where h.job = (select o.job from outbox.heartbeats o where o.job = beat.job for update skip locked);
 exception when unique_violation then
   null;
 end
 $$;
-comment on function outbox.beat(text, text) is
-  'Notes that a job has run to its end, and the first error of a part that it went on without.';
+comment on function outbox.beat(text, text) is 'Notes that a job has run to its end, and the first error that it met.';
 
 create or replace function outbox.attempt(command text, out problem text)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -183,8 +165,7 @@ exception when others then
   problem := command || ': ' || sqlerrm;
 end
 $$;
-comment on function outbox.attempt(text) is
-  'Runs one part of a job. If it fails, nothing of it is left and the job goes on; returns the error, or null.';
+comment on function outbox.attempt(text) is 'Runs one part of a job and returns its error, or null: the job goes on.';
 
 -- In plpgsql, as all small functions here: a SQL function with a search_path of its own is planned at each call.
 create or replace function outbox.iso(moment timestamptz) returns text
@@ -209,8 +190,7 @@ begin
   return least(60, greatest(1, ceil(extract(epoch from moment - clock_timestamp()))));
 end
 $$;
-comment on function outbox.seconds_until(timestamptz) is
-  'Whole seconds from 1 to 60, the longest lease: the clock may have been set back.';
+comment on function outbox.seconds_until(timestamptz) is 'Whole seconds from 1 to 60, although the clock was set back.';
 
 -- What a cast would take, because pg_input_is_valid() came with PostgreSQL 16.
 create or replace function outbox.is_uuid(value text) returns boolean
@@ -220,6 +200,52 @@ begin
 end
 $$;
 comment on function outbox.is_uuid(text) is 'Whether the text can be cast to uuid.';
+
+-- json, not jsonb: the problems are listed in the order of the shape's fields.
+create or replace function outbox.shape_problem(value jsonb, shape json) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  problems text := case when jsonb_typeof(value) is distinct from 'object' then 'it must be a JSON object' end;
+  field record;
+  type text;
+  part text;
+  allowed text[];
+  wanted text;
+begin
+  for field in select f.key as name, f.value as word from json_each(shape) f loop
+    type := coalesce(jsonb_typeof(value -> field.name), 'null');
+    part := value ->> field.name;
+    if json_typeof(field.word) = 'object' then
+      allowed := array(select json_array_elements_text(field.word -> 'enum'));
+      wanted := case when type <> 'string' or part <> all(allowed)
+        then array_to_string(trim_array(allowed, 1), ', ') || ' or ' || allowed[cardinality(allowed)] end;
+    else
+      wanted := case field.word #>> '{}'
+        when 'uuid' then case when type <> 'string' or not outbox.is_uuid(part) then 'a uuid' end
+        when 'text' then case when type <> 'string' or length(part) not between 1 and 500 then 'a non-empty string' end
+        when 'string' then case when type <> 'string' then 'a string' end
+        when 'object' then case when type <> 'object' then 'a JSON object' end
+        when 'object?' then case when type not in ('object', 'null') then 'a JSON object or null' end
+        when 'array' then case when type <> 'array' then 'a JSON array' end
+        when 'boolean?' then case when type not in ('boolean', 'null') then 'true or false' end
+        when 'token' then case when type <> 'number' or part !~ '^[0-9]{1,18}$' then 'a whole number' end
+        when 'version?' then case when type not in ('number', 'null') or part !~ '^[1-9][0-9]{0,17}$'
+          then 'a whole number from 1' end
+        when 'number?' then case when type not in ('number', 'null') or part like '-%' then 'a number from 0' end
+        when 'status?' then case when type not in ('number', 'null') or part !~ '^[1-9][0-9]{2}$'
+          then 'a whole number of HTTP' end
+        else 'something that shape_problem() knows'
+      end;
+    end if;
+    if wanted is not null then
+      problems := concat_ws('; ', problems, field.name || ' must be ' || wanted);
+    end if;
+  end loop;
+  return problems;
+end
+$$;
+comment on function outbox.shape_problem(jsonb, json) is
+  'All that is wrong with the fields of a JSON object, or null. The shape names a word for each, or {"enum": [..]}.';
 
 create or replace function outbox.parse_timestamp(value text) returns timestamptz
 language plpgsql stable set search_path = pg_catalog, pg_temp set timezone = 'UTC' set datestyle = 'ISO, MDY' as $$
@@ -247,10 +273,7 @@ begin
   end if;
 end
 $$;
-comment on function outbox.require_array(jsonb, text) is
-  'Refuses an argument that is no array, or one so long that its locks would be held for seconds.';
+comment on function outbox.require_array(jsonb, text) is 'Refuses what is no array, or too long to be locked at once.';
 
 alter table outbox.settings enable row level security;
 alter table outbox.heartbeats enable row level security;
-revoke all on all tables in schema outbox from public, anon, authenticated, service_role;
-revoke all on all functions in schema outbox from public, anon, authenticated, service_role;

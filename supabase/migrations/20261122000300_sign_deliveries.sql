@@ -1,74 +1,45 @@
 -- Purpose: what a delivery needs: its body, the secrets from Vault, the signature, the wait before a retry.
--- Locks:   none on existing tables.
--- Undo:    drop function outbox.handler_address(text), outbox.vault_secret(text), outbox.backoff(integer),
---          outbox.sign(text, bigint, text, text), outbox.body(outbox.events),
---          outbox.body_of(text, text, text, uuid, bigint, text, jsonb, jsonb).
 
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
-
-create or replace function outbox.body_of(
-  topic text, relation text, type text, event_id uuid, version bigint, occurred_at text, record jsonb, old_record jsonb
-) returns jsonb
-language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
-declare
-  name text[] := parse_ident(relation);
-begin
-  return jsonb_build_object(
-    'topic', topic, 'type', type, 'schema', name[1], 'table', name[2], 'event_id', event_id, 'version', version,
-    'timestamp', occurred_at, 'record', record, 'old_record', old_record
-  );
-end
-$$;
-comment on function outbox.body_of(text, text, text, uuid, bigint, text, jsonb, jsonb) is
-  'The body of a delivery, in the shape of a Supabase database webhook.';
 
 create or replace function outbox.body(event outbox.events) returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp set jit = off as $$
 declare
-  body jsonb := outbox.body_of(
-    event.topic, (select t.relation from outbox.topics t where t.topic = event.topic), event.type, event.event_id,
-    event.version, coalesce(event.occurred_as, outbox.iso(event.occurred_at)), event.record, event.old_record
-  );
+  -- Null when nobody watches it any more.
+  relation constant text[] := (select parse_ident(t.relation) from outbox.topics t where t.topic = event.topic);
 begin
-  if event.version is null then
-    body := body - 'version';
-  end if;
-  if body ->> 'table' is null then
-    -- Nobody watches it any more.
-    body := body - array['schema', 'table'];
-  end if;
-  return case when event.forced then body || '{"force": true}' else body end;
+  return jsonb_build_object(
+    'topic', event.topic, 'type', event.type, 'event_id', event.event_id, 'record', event.record,
+    'old_record', event.old_record, 'timestamp', coalesce(event.occurred_as, outbox.iso(event.occurred_at))
+  )
+    || case when relation is null then '{}' else jsonb_build_object('schema', relation[1], 'table', relation[2]) end
+    || case when event.version is null then '{}' else jsonb_build_object('version', event.version) end
+    || case when event.forced then jsonb '{"force": true}' else '{}' end;
 end
 $$;
-comment on function outbox.body(outbox.events) is 'What is sent for an event: the same each time.';
+comment on function outbox.body(outbox.events) is
+  'What is sent for an event, the same each time: the shape of a Supabase database webhook.';
 
 create or replace function outbox.sign(id text, unix_seconds bigint, body text, secrets text) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
-  secret text;
-  signatures text[] := '{}';
+  parts constant text[] := regexp_split_to_array(secrets, '[[:space:],]+');
+  content constant bytea := convert_to(id || '.' || unix_seconds || '.' || body, 'UTF8');
 begin
-  for secret in
-    select part from regexp_split_to_table(secrets, '[[:space:],]+') as part where part <> ''
-  loop
-    -- Checked before it is decoded: the error of decode() would quote the secret.
-    if secret !~ '^whsec_([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{2}==)$' then
-      raise exception 'the Vault secret outbox_webhook_secret is not of the form whsec_<base64>: update it'
-        using errcode = 'invalid_parameter_value';
-    end if;
-    signatures := signatures || ('v1,' || encode(
-      extensions.hmac(
-        convert_to(id || '.' || unix_seconds || '.' || body, 'UTF8'), decode(substr(secret, 7), 'base64'), 'sha256'
-      ),
-      'base64'
-    ));
-  end loop;
-
-  if cardinality(signatures) = 0 then
-    raise exception 'the Vault secret outbox_webhook_secret is empty: set it to whsec_<base64>'
+  -- Checked before any is decoded: the error of decode() would quote the secret.
+  if exists (
+    select from unnest(parts) as secret
+    where secret !~ '^whsec_([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{2}==)$'
+  ) then
+    raise exception 'the Vault secret outbox_webhook_secret is not of the form whsec_<base64>: update it'
       using errcode = 'invalid_parameter_value';
   end if;
-  return array_to_string(signatures, ' ');
+  return (
+    select string_agg(
+      'v1,' || encode(extensions.hmac(content, decode(substr(secret, 7), 'base64'), 'sha256'), 'base64'), ' '
+    )
+    from unnest(parts) as secret
+  );
 end
 $$;
 comment on function outbox.sign(text, bigint, text, text) is
@@ -87,8 +58,7 @@ begin
   );
 end
 $$;
-comment on function outbox.backoff(integer) is
-  'How long to wait after this many failures: exponential, capped, with jitter.';
+comment on function outbox.backoff(integer) is 'The wait after this many failures: exponential, capped, with jitter.';
 
 create or replace function outbox.vault_secret(name text) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -99,10 +69,9 @@ begin
     raise exception 'Vault is not installed: run create extension supabase_vault with schema vault'
       using errcode = 'undefined_object';
   end if;
-  select btrim(s.decrypted_secret, ' ' || chr(9) || chr(10) || chr(13)) into found_secret
+  select btrim(s.decrypted_secret, ', ' || chr(9) || chr(10) || chr(13)) into found_secret
   from vault.decrypted_secrets s
   where s.name = vault_secret.name;
-
   if coalesce(found_secret, '') = '' then
     raise exception 'Vault has no secret named %: run select vault.create_secret(''…'', ''%'')', name, name
       using errcode = 'undefined_object';
@@ -129,5 +98,3 @@ end
 $$;
 comment on function outbox.handler_address(text) is
   'Where a topic''s events are sent, and the secrets to sign them with; or an error that says what is missing.';
-
-revoke all on all functions in schema outbox from public, anon, authenticated, service_role;

@@ -1,10 +1,5 @@
--- Purpose: sends events: hands them to pg_net, several in one signed request; those of a commit, when it commits.
+-- Purpose: dispatch: hands events to pg_net, several in one signed request; those of a commit, when it commits.
 -- Locks:   outbox.events, access exclusive, for an instant.
--- Undo:    drop trigger events_dispatch_at_commit on outbox.events;
---          drop function outbox.dispatch_at_commit(), outbox.dispatch_due(text, integer), outbox.park(uuid[]),
---          outbox.dispatch(uuid[], text), outbox.requests_of(uuid[]),
---          outbox.dispatch_request(text, uuid[], jsonb, text), outbox.post(text, uuid, jsonb), outbox.request_size(uuid, integer, integer),
---          outbox.is_first_in_line(text, text, bigint), outbox.postpone(uuid[], text, text).
 
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
@@ -83,14 +78,13 @@ comment on function outbox.request_size(uuid, integer, integer) is
   'How many events may travel with this one. Halved by every request that was answered with an error of its own, so '
   'that an event that spoils requests soon travels alone. An outage (no answer, 429, 502, 503) changes nothing.';
 
-create or replace function outbox.post(topic text, delivery_id uuid, body jsonb)
-returns void
-language plpgsql
-set search_path = pg_catalog, pg_temp
+create or replace function outbox.post(topic text, delivery_id uuid, bodies jsonb) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
 -- Any role may lock pg_net's queue, and nobody waits for that.
 set lock_timeout = '100ms'
 as $$
 declare
+  body constant jsonb := case jsonb_array_length(bodies) when 1 then bodies -> 0 else bodies end;
   function_url text;
   secrets text;
   timeout_ms integer := (select s.request_timeout_ms from outbox.settings s);
@@ -126,31 +120,9 @@ exception when others then
 end
 $$;
 comment on function outbox.post(text, uuid, jsonb) is
-  'Hands pg_net one signed request, to be sent when the transaction has committed, and notes it in outbox.deliveries.';
+  'Hands pg_net one signed request with the bodies of these events, to be sent once the transaction has committed.';
 
-create or replace function outbox.dispatch_request(topic text, event_ids uuid[], body jsonb, why text) returns void
-language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
-set jit = off as $$
-declare
-  alone constant boolean := cardinality(event_ids) = 1;
-  delivery constant uuid := case when alone then event_ids[1] else gen_random_uuid() end;
-begin
-  perform outbox.post(topic, delivery, case when alone then body -> 0 else body end);
-  update outbox.events q
-  set
-    attempts = q.attempts + 1,
-    last_dispatched_at = clock_timestamp(),
-    dispatch_reason = coalesce(case q.attempts when 0 then q.dispatch_reason end, why),
-    delivery_id = delivery,
-    next_attempt_at = clock_timestamp() + make_interval(secs => s.acknowledge_timeout_seconds)
-  from outbox.settings s
-  where q.event_id = any(event_ids);
-end
-$$;
-comment on function outbox.dispatch_request(text, uuid[], jsonb, text) is
-  'Hands pg_net one request with these events, whose bodies are given as an array.';
-
-create or replace function outbox.requests_of(due_ids uuid[]) returns table (topic text, event_ids uuid[], body jsonb)
+create or replace function outbox.requests_of(due_ids uuid[]) returns table (topic text, event_ids uuid[], bodies jsonb)
 language plpgsql set search_path = pg_catalog, pg_temp
 -- A plan that is kept may be from when the tables were empty: it must not be one that reads them from end to end.
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
@@ -186,39 +158,47 @@ comment on function outbox.requests_of(uuid[]) is
   'The requests that those of the events make which are due and first in line, with the bodies as an array. Locks them.';
 
 create or replace function outbox.dispatch(event_ids uuid[], why text) returns integer
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set jit = off as $$
 declare
   request record;
   -- By topic. After the first refusal its other requests are not tried: each might wait for the same lock.
   refused jsonb := '{}';
   sent integer := 0;
-  reason text;
+  delivery uuid;
 begin
   if coalesce(cardinality(event_ids), 0) = 0 then
     return 0;
   end if;
 
-  begin
-    for request in select * from outbox.requests_of(event_ids) loop
-      if not refused ? request.topic then
-        begin
-          perform outbox.dispatch_request(request.topic, request.event_ids, request.body, why);
-          sent := sent + cardinality(request.event_ids);
-          continue;
-        exception when others then
-          refused := refused || jsonb_build_object(request.topic, sqlerrm);
-          raise warning 'events of topic % wait for the sweep: %', request.topic, sqlerrm;
-        end;
-      end if;
+  for request in select * from outbox.requests_of(event_ids) loop
+    if refused ? request.topic then
       perform outbox.postpone(request.event_ids, why, refused ->> request.topic);
-    end loop;
-    return sent;
-  exception when others then
-    reason := sqlerrm;
-  end;
-
-  raise warning '% event(s) wait for the sweep: %', cardinality(event_ids), reason;
-  perform outbox.postpone(event_ids, why, reason);
+      continue;
+    end if;
+    begin
+      delivery := case cardinality(request.event_ids) when 1 then request.event_ids[1] else gen_random_uuid() end;
+      perform outbox.post(request.topic, delivery, request.bodies);
+      update outbox.events q
+      set
+        attempts = q.attempts + 1,
+        last_dispatched_at = clock_timestamp(),
+        dispatch_reason = coalesce(case q.attempts when 0 then q.dispatch_reason end, why),
+        delivery_id = delivery,
+        next_attempt_at = clock_timestamp() + make_interval(secs => s.acknowledge_timeout_seconds)
+      from outbox.settings s
+      where q.event_id = any(request.event_ids);
+      sent := sent + cardinality(request.event_ids);
+    exception when others then
+      refused := refused || jsonb_build_object(request.topic, sqlerrm);
+      raise warning 'events of topic % wait for the sweep: %', request.topic, sqlerrm;
+      perform outbox.postpone(request.event_ids, why, sqlerrm);
+    end;
+  end loop;
+  return sent;
+exception when others then
+  raise warning '% event(s) wait for the sweep: %', cardinality(event_ids), sqlerrm;
+  perform outbox.postpone(event_ids, why, sqlerrm);
   return 0;
 end
 $$;
@@ -340,5 +320,3 @@ create constraint trigger events_dispatch_at_commit
   when (new.leads is not null and new.status = 'pending')
   execute function outbox.dispatch_at_commit();
 comment on trigger events_dispatch_at_commit on outbox.events is 'The fast path. What it misses, the sweep sends.';
-
-revoke all on all functions in schema outbox from public, anon, authenticated, service_role;

@@ -1,11 +1,4 @@
 -- Purpose: the handler's first call: claims events. And what is left of an erased one, which a claim must know.
--- Locks:   none on existing tables.
--- Undo:    drop function public.outbox_claim(jsonb), outbox.note_unknown(jsonb), outbox.refusal(jsonb), outbox.insert_stock(jsonb),
---          outbox.fold_latest(uuid[]), outbox.fold(text, text),
---          outbox.claimed_id(jsonb), outbox.claim_problem(jsonb), outbox.source_problem(jsonb),
---          outbox.hold(uuid[]), outbox.is_same(outbox.events, jsonb),
---          outbox.erased_as(uuid, text), outbox.is_concealed_as(text, text), outbox.conceal(text),
---          outbox.fingerprint(outbox.events), outbox.fingerprint(jsonb).
 
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
@@ -81,55 +74,20 @@ $$;
 comment on function outbox.is_same(outbox.events, jsonb) is
   'Whether a delivery is of this event. The time is compared as text: parsing would merge events.';
 
-create or replace function outbox.source_problem(event jsonb) returns text
-language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
-begin
-  return nullif(concat_ws('; ',
-    case when coalesce(event -> 'source' not in ('"outbox"', '"webhook"'), true)
-      then 'source must be outbox or webhook' end,
-    case
-      when coalesce(jsonb_typeof(event -> 'version'), 'null') = 'null' then
-        case when event ->> 'source' = 'outbox' then 'version must be given when source is outbox' end
-      when jsonb_typeof(event -> 'version') <> 'number' or event ->> 'version' !~ '^[1-9][0-9]{0,17}$'
-        then 'version must be a whole number from 1'
-    end
-  ), '');
-end
-$$;
-comment on function outbox.source_problem(jsonb) is
-  'What is wrong with the source and the version that an event names, or null.';
-
 create or replace function outbox.claim_problem(event jsonb) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
-  if jsonb_typeof(event) is distinct from 'object' then
-    return 'the event is malformed: it must be a JSON object';
-  end if;
   return 'the event is malformed: ' || nullif(concat_ws('; ',
-    case when jsonb_typeof(event -> 'eventId') is distinct from 'string' or not outbox.is_uuid(event ->> 'eventId')
-      then 'eventId must be a uuid' end,
-    (
-      select string_agg(name || ' must be a non-empty string', '; ')
-      from unnest(array['topic', 'key', 'occurredAt']) as name
-      where jsonb_typeof(event -> name) is distinct from 'string' or length(event ->> name) not between 1 and 500
-    ),
-    outbox.source_problem(event),
-    case when jsonb_typeof(event -> 'record') is distinct from 'object' then 'record must be a JSON object' end,
-    case when coalesce(jsonb_typeof(event -> 'oldRecord'), 'null') not in ('object', 'null')
-      then 'oldRecord must be a JSON object or null' end
+    outbox.shape_problem(event, '{
+      "eventId": "uuid", "topic": "text", "key": "text", "occurredAt": "text",
+      "source": {"enum": ["outbox", "webhook"]}, "version": "version?", "record": "object", "oldRecord": "object?"
+    }'),
+    case when event ->> 'source' = 'outbox' and event ->> 'version' is null
+      then 'version must be given when source is outbox' end
   ), '');
 end
 $$;
 comment on function outbox.claim_problem(jsonb) is 'All that is wrong with an event that is to be claimed, or null.';
-
-create or replace function outbox.claimed_id(event jsonb) returns uuid
-language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
-begin
-  return case when outbox.claim_problem(event) is null then (event ->> 'eventId')::uuid end;
-end
-$$;
-comment on function outbox.claimed_id(jsonb) is
-  'The id of an event that is to be claimed, however it is written; null if the event is malformed.';
 
 create or replace function outbox.hold(event_ids uuid[]) returns setof outbox.events
 language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -237,11 +195,11 @@ begin
     event_id, topic, key, type, record, old_record, occurred_at, occurred_as, source
   )
   select distinct on (1)
-    (e ->> 'eventId')::uuid, e ->> 'topic', e ->> 'key', case jsonb_typeof(e -> 'oldRecord') when 'object' then 'UPDATE' else 'INSERT' end,
+    (e ->> 'eventId')::uuid, e ->> 'topic', e ->> 'key',
+    case jsonb_typeof(e -> 'oldRecord') when 'object' then 'UPDATE' else 'INSERT' end,
     e -> 'record', nullif(e -> 'oldRecord', 'null'), outbox.parse_timestamp(e ->> 'occurredAt'), e ->> 'occurredAt', 'webhook'
   from jsonb_array_elements(events) with ordinality as given (e, place)
   where e ->> 'source' = 'webhook'
-    and outbox.claim_problem(e) is null
     and outbox.erased_as((e ->> 'eventId')::uuid, outbox.fingerprint(e)) is null
   order by 1, given.place
   on conflict (event_id) do nothing;
@@ -263,15 +221,21 @@ language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = for
 set jit = off as $$
 declare
   known outbox.events;
+  erased_as text;
   earlier_lease_ends timestamptz;
 begin
   select q.* into known from outbox.events q where q.event_id = (event ->> 'eventId')::uuid;
   if not found then
-    return case outbox.erased_as((event ->> 'eventId')::uuid, outbox.fingerprint(event))
-      when 'completed' then jsonb '{"outcome": "completed", "receipt": {"erased": true}}'
-      when 'payload_mismatch' then jsonb '{"outcome": "payload_mismatch"}'
-      else jsonb '{"outcome": "unknown_event"}'
-    end;
+    erased_as := outbox.erased_as((event ->> 'eventId')::uuid, outbox.fingerprint(event));
+    if erased_as is null then
+      perform outbox.raise_alert('unknown_event', 1, (
+        'events that this outbox does not have were refused: a clone or branch of this project shares its function URL '
+        'and webhook secret, or a crash lost their transactions'
+      ));
+      return '{"outcome": "unknown_event"}';
+    end if;
+    return jsonb_build_object('outcome', erased_as)
+      || case erased_as when 'completed' then jsonb '{"receipt": {"erased": true}}' else '{}' end;
   elsif not outbox.is_same(known, event) then
     return '{"outcome": "payload_mismatch"}';
   elsif known.status = 'completed' then
@@ -299,81 +263,60 @@ end
 $$;
 comment on function outbox.refusal(jsonb) is 'Why an event could not be claimed.';
 
-create or replace function outbox.note_unknown(answers jsonb) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  unknown constant integer := (
-    select count(*) from jsonb_array_elements(answers) a where a ->> 'outcome' = 'unknown_event'
-  );
-begin
-  if unknown > 0 then
-    perform outbox.raise_alert('unknown_event', unknown, (
-      'events that this outbox does not have were refused: a clone or branch of this project shares its function URL and '
-      'webhook secret, or a crash lost their transactions'
-    ));
-  end if;
-end
-$$;
-comment on function outbox.note_unknown(jsonb) is 'Raises an alert if a claim was answered that an event is unknown.';
-
 create or replace function public.outbox_claim(events jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
 set enable_seqscan = off set jit = off set lock_timeout = '2s' as $$
 declare
-  lease_seconds integer := (select s.lease_seconds from outbox.settings s);
-  -- In the order of the events; null for one that is malformed.
+  lease_seconds constant integer := (select s.lease_seconds from outbox.settings s);
+  -- In the order of the events; an id is null where the event has a problem.
+  problems text[];
   ids uuid[];
   known outbox.events[];
   held outbox.events[];
   answers jsonb;
 begin
   perform outbox.require_array(events, 'events');
+  problems := array(
+    select outbox.claim_problem(g.e) from jsonb_array_elements(events) with ordinality as g (e, place) order by g.place
+  );
   ids := array(
-    select outbox.claimed_id(given.e) from jsonb_array_elements(events) with ordinality as given (e, place) order by given.place
+    select case when p.problem is null then (events -> (p.place - 1)::integer ->> 'eventId')::uuid end
+    from unnest(problems) with ordinality as p (problem, place)
+    order by p.place
   );
   if events @> '[{"source": "webhook"}]' then
-    perform outbox.insert_stock(events);
+    perform outbox.insert_stock((
+      select jsonb_agg(events -> (i.place - 1)::integer order by i.place)
+      from unnest(ids) with ordinality as i (id, place)
+      where i.id is not null
+    ));
   end if;
   perform outbox.dispatch(array_remove(outbox.fold_latest(ids), null), 'settled');
 
   -- Locked in one order, so that overlapping batches wait for each other instead of deadlocking.
   known := array(select q from outbox.events q where q.event_id = any(ids) order by q.event_id for update);
+  -- Of two equal ones in a batch, the first has it.
   held := array(
     select h
     from outbox.hold(array(
       select k.event_id
       from unnest(known) k
-      join unnest(ids) with ordinality as i (id, place) on i.id = k.event_id
-      where outbox.is_same(k, events -> (i.place - 1)::integer)
+      where outbox.is_same(k, events -> array_position(ids, k.event_id) - 1)
     )) h
   );
 
-  select coalesce(
-    jsonb_agg(
-      jsonb_build_object('eventId', coalesce(to_jsonb(i.id), given.e -> 'eventId', 'null')) || case
-        when i.id is null then jsonb_build_object('outcome', 'invalid', 'message', outbox.claim_problem(given.e))
-        when claimed.token is not null then jsonb_build_object(
-          'outcome', 'claimed', 'token', claimed.token, 'attempt', claimed.attempt, 'leaseSeconds', lease_seconds
-        )
-        else outbox.refusal(given.e)
-      end
-      order by i.place
-    ),
-    '[]'
-  )
+  select
+    coalesce(jsonb_agg(jsonb_build_object('eventId', coalesce(to_jsonb(i.id), given.e -> 'eventId', 'null')) || case
+      when i.id is null then jsonb_build_object('outcome', 'invalid', 'message', problems[i.place])
+      when h.claim_token is not null then jsonb_build_object(
+        'outcome', 'claimed', 'token', h.claim_token, 'attempt', greatest(h.attempts, 1), 'leaseSeconds', lease_seconds
+      )
+      else outbox.refusal(given.e)
+    end order by i.place), '[]')
   into answers
   from unnest(ids) with ordinality as i (id, place)
   cross join lateral (select events -> (i.place - 1)::integer as e) as given
-  left join (
-    -- Of two equal ones in a batch, the first has it.
-    select distinct on (h.event_id) first.place, h.claim_token as token, greatest(h.attempts, 1) as attempt
-    from unnest(held) h
-    join unnest(ids) with ordinality as first (id, place) on first.id = h.event_id
-    where outbox.is_same(h, events -> (first.place - 1)::integer)
-    order by h.event_id, first.place
-  ) as claimed on claimed.place = i.place;
-
-  perform outbox.note_unknown(answers);
+  left join unnest(held) h on h.event_id = i.id and i.place = array_position(ids, h.event_id);
   return answers;
 end
 $$;
@@ -383,6 +326,5 @@ comment on function public.outbox_claim(jsonb) is
   '(retryAfterSeconds), completed (receipt; also of an erased event), payload_mismatch (same id, other event), failed '
   '(a dead letter), out_of_order (retryAfterSeconds), unknown_event (this outbox never queued it) or invalid (message).';
 
-revoke all on all functions in schema outbox from public, anon, authenticated, service_role;
 revoke all on function public.outbox_claim(jsonb) from public, anon, authenticated;
 grant execute on function public.outbox_claim(jsonb) to service_role;

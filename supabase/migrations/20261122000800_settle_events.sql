@@ -1,37 +1,18 @@
 -- Purpose: the handler's second call: settles the events that it claimed, and hands it the next ones.
--- Locks:   none on existing tables.
--- Undo:    drop function public.outbox_settle(jsonb, text, integer), outbox.settled_as(jsonb, jsonb),
---          outbox.end_settled(jsonb), outbox.dispatch_next(uuid[]), outbox.claim_next(uuid[], text, integer),
---          outbox.next_of(uuid[]), outbox.settlement_problem(jsonb).
 
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
 create or replace function outbox.settlement_problem(settlement jsonb) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
-  return 'the settlement is malformed: ' || nullif(concat_ws('; ',
-    case when jsonb_typeof(settlement -> 'eventId') is distinct from 'string' or not outbox.is_uuid(settlement ->> 'eventId')
-      then 'eventId must be a uuid' end,
-    case when jsonb_typeof(settlement -> 'token') is distinct from 'number' or settlement ->> 'token' !~ '^[0-9]{1,18}$'
-      then 'token must be a whole number' end,
-    case settlement ->> 'outcome'
-      when 'completed' then
-        case when jsonb_typeof(settlement -> 'receipt') is distinct from 'object' then 'receipt must be a JSON object' end
-      when 'released' then concat_ws('; ',
-        case when coalesce(settlement -> 'kind' not in ('"permanent"', '"transient"', '"parked"'), true)
-          then 'kind must be permanent, transient or parked' end,
-        case when jsonb_typeof(settlement -> 'message') is distinct from 'string' then 'message must be a string' end,
-        case when coalesce(jsonb_typeof(settlement -> 'retryAfterSeconds'), 'null') not in ('number', 'null')
-          or settlement ->> 'retryAfterSeconds' like '-%' then 'retryAfterSeconds must be a number from 0' end,
-        case when coalesce(jsonb_typeof(settlement -> 'status'), 'null') not in ('number', 'null')
-          or coalesce(settlement ->> 'status' !~ '^[1-9][0-9][0-9]$', false)
-          then 'status must be a whole number of HTTP' end
-      )
-      else 'outcome must be completed or released'
-    end,
-    case when coalesce(jsonb_typeof(settlement -> 'durationMs'), 'null') not in ('number', 'null')
-      or settlement ->> 'durationMs' like '-%' then 'durationMs must be a number from 0' end
-  ), '');
+  return 'the settlement is malformed: ' || outbox.shape_problem(settlement, case settlement ->> 'outcome'
+    when 'completed' then json '{"eventId": "uuid", "token": "token", "receipt": "object", "durationMs": "number?"}'
+    when 'released' then '{
+      "eventId": "uuid", "token": "token", "kind": {"enum": ["permanent", "transient", "parked"]}, "message": "string",
+      "retryAfterSeconds": "number?", "status": "status?", "durationMs": "number?"
+    }'
+    else '{"eventId": "uuid", "token": "token", "outcome": {"enum": ["completed", "released"]}, "durationMs": "number?"}'
+  end);
 end
 $$;
 comment on function outbox.settlement_problem(jsonb) is 'All that is wrong with a settlement, or null.';
@@ -130,88 +111,93 @@ $$;
 comment on function outbox.dispatch_next(uuid[]) is
   'Dispatches the event that is first in line of each of these events'' keys; returns how many.';
 
-create or replace function outbox.end_settled(settlements jsonb) returns table (event_id uuid, verdict text)
+create or replace function outbox.end_settled(settlements jsonb) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
 set jit = off as $$
-#variable_conflict use_column
 declare
   endings jsonb;
 begin
   -- Locked in one order, like claims. With an old token, or after the lease was taken back, there is nothing to settle.
-  with wanted as materialized (
-    select distinct on (1) (e.settlement ->> 'eventId')::uuid as event_id, e.settlement as s
-    from jsonb_array_elements(settlements) with ordinality as e (settlement, place)
-    where outbox.settlement_problem(e.settlement) is null
-    order by 1, e.place
+  with given as materialized (
+    select distinct on (1) s."eventId" as event_id, s.*
+    from rows from (jsonb_to_recordset(settlements) as (
+      "eventId" uuid, token bigint, outcome text, kind text, message text, status text, "retryAfterSeconds" numeric,
+      "durationMs" numeric, receipt jsonb
+    )) with ordinality as s
+    order by 1, s.ordinality
   ), locked as materialized (
-    -- All of them, asked about only below: the index of the leases would be read again for each event.
-    select q.event_id, q.status, q.claim_token, w.s
-    from wanted w
-    join outbox.events q on q.event_id = w.event_id
+    select q.event_id, q.status, q.claim_token
+    from outbox.events q
+    where q.event_id = any(array(select g.event_id from given g))
     order by q.event_id
-    for update of q
+    for update
   )
   select jsonb_agg(jsonb_build_object(
-    'event_id', l.event_id,
-    'outcome', case l.s ->> 'outcome' when 'completed' then 'completed' else l.s ->> 'kind' end,
-    'message', case l.s ->> 'outcome' when 'released' then l.s ->> 'message' end,
-    'http_status', l.s -> 'status',
-    'retry_after_seconds', l.s -> 'retryAfterSeconds',
-    'duration_ms', case when l.s ->> 'durationMs' is not null
-      then least(round((l.s ->> 'durationMs')::numeric), 2147483647) end,
-    'receipt', l.s -> 'receipt'
+    'event_id', g.event_id,
+    'outcome', case g.outcome when 'completed' then 'completed' else g.kind end,
+    'message', case g.outcome when 'released' then g.message end,
+    'http_status', g.status,
+    'retry_after_seconds', g."retryAfterSeconds",
+    'duration_ms', case when g."durationMs" is not null then least(round(g."durationMs"), 2147483647) end,
+    'receipt', g.receipt
   ))
   into endings
-  from locked l
-  where l.status = 'processing' and l.claim_token = (l.s ->> 'token')::bigint;
+  from given g
+  join locked l on l.event_id = g.event_id
+  where l.status = 'processing' and l.claim_token = g.token;
 
-  if endings is not null then
-    return query select * from outbox.end_attempts_each(endings);
-  end if;
+  return coalesce((select jsonb_object_agg(e.event_id, e.verdict) from outbox.end_attempts_each(endings) e), '{}');
 end
 $$;
 comment on function outbox.end_settled(jsonb) is
-  'Ends the attempts whose claims these settlements still hold; returns what became of them.';
-
-create or replace function outbox.settled_as(settlement jsonb, verdicts jsonb) returns jsonb
-language plpgsql stable set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
-set enable_seqscan = off set jit = off as $$
-declare
-  problem text := outbox.settlement_problem(settlement);
-  id uuid;
-  known outbox.events;
-begin
-  if problem is not null then
-    return jsonb_build_object('eventId', coalesce(settlement -> 'eventId', 'null'), 'outcome', 'invalid', 'message', problem);
-  end if;
-  id := settlement ->> 'eventId';
-  select q.* into known from outbox.events q where q.event_id = id;
-  return jsonb_build_object('eventId', id, 'outcome', case
-    when known.claim_token is distinct from (settlement ->> 'token')::bigint then 'stale'
-    when verdicts ? id::text then verdicts ->> id::text
-    -- The same claimant asks again when the answer was lost on its way.
-    when known.status = 'completed' then 'completed'
-    when known.status = 'failed' then 'dead'
-    else 'stale'
-  end);
-end
-$$;
-comment on function outbox.settled_as(jsonb, jsonb) is 'What a settlement came to. Verdicts by event id.';
+  'Ends the attempts whose claims these settlements still hold; returns what became of them, by event id.';
 
 create or replace function public.outbox_settle(settlements jsonb, topic text default null, take integer default 0)
 returns jsonb
-language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '2s' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set jit = off set lock_timeout = '2s' as $$
 declare
+  problems text[];
   verdicts jsonb;
   settled_ids uuid[];
+  answers jsonb;
   next jsonb := '[]';
 begin
   perform outbox.require_array(settlements, 'settlements');
-  select
-    coalesce(jsonb_object_agg(e.event_id, e.verdict), '{}'),
-    array_agg(e.event_id) filter (where e.verdict <> 'released')
-  into verdicts, settled_ids
-  from outbox.end_settled(settlements) e;
+  problems := array(
+    select outbox.settlement_problem(g.s)
+    from jsonb_array_elements(settlements) with ordinality as g (s, place)
+    order by g.place
+  );
+  verdicts := outbox.end_settled((
+    select coalesce(jsonb_agg(settlements -> (p.place - 1)::integer order by p.place), '[]')
+    from unnest(problems) with ordinality as p (problem, place)
+    where p.problem is null
+  ));
+  settled_ids := array(select v.key::uuid from jsonb_each_text(verdicts) v where v.value <> 'released');
+
+  select coalesce(jsonb_agg(case
+    when p.problem is not null then jsonb_build_object(
+      'eventId', coalesce(g.s -> 'eventId', 'null'), 'outcome', 'invalid', 'message', p.problem
+    )
+    else jsonb_build_object('eventId', (g.s ->> 'eventId')::uuid, 'outcome', case
+      when known.claim_token is distinct from (g.s ->> 'token')::bigint then 'stale'
+      -- The same claimant asks again when the answer was lost on its way.
+      else coalesce(
+        verdicts ->> known.event_id::text,
+        case known.status when 'completed' then 'completed' when 'failed' then 'dead' else 'stale' end
+      )
+    end)
+  end order by p.place), '[]')
+  into answers
+  from unnest(problems) with ordinality as p (problem, place)
+  cross join lateral (select settlements -> (p.place - 1)::integer as s) as g
+  left join lateral (
+    select q.event_id, q.status, q.claim_token
+    from outbox.events q
+    where p.problem is null and q.event_id = (g.s ->> 'eventId')::uuid
+    limit 1
+  ) as known on true;
 
   if take > 0 and topic is not null then
     next := outbox.claim_next(settled_ids, topic, least(take, 200));
@@ -222,17 +208,7 @@ begin
       perform outbox.dispatch_due('settled', (select s.events_per_request from outbox.settings s));
     end if;
   end if;
-
-  return jsonb_build_object(
-    'settled', coalesce(
-      (
-        select jsonb_agg(outbox.settled_as(e.settlement, verdicts) order by e.place)
-        from jsonb_array_elements(settlements) with ordinality as e (settlement, place)
-      ),
-      '[]'
-    ),
-    'next', next
-  );
+  return jsonb_build_object('settled', answers, 'next', next);
 end
 $$;
 comment on function public.outbox_settle(jsonb, text, integer) is
@@ -241,6 +217,5 @@ comment on function public.outbox_settle(jsonb, text, integer) is
   'changed) or invalid (message). And next: at most take further events of the topic, claimed for the caller; with take 0 '
   'they are dispatched instead.';
 
-revoke all on all functions in schema outbox from public, anon, authenticated, service_role;
 revoke all on function public.outbox_settle(jsonb, text, integer) from public, anon, authenticated;
 grant execute on function public.outbox_settle(jsonb, text, integer) to service_role;

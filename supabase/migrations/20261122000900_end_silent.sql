@@ -1,165 +1,141 @@
 -- Purpose: ends the attempts that nobody ended: leases that ran out, deliveries that nobody claimed.
--- Locks:   none on existing tables.
--- Undo:    drop function outbox.end_unacknowledged(integer), outbox.take_back(bigint[]),
---          outbox.ending_of(uuid, outbox.net_answer), outbox.answers_to(uuid[]), outbox.sort_silent(integer),
---          outbox.postpone_refused(integer), outbox.withdraw(uuid[]), outbox.undo_future(), outbox.end_leases(integer);
---          drop type outbox.net_answer; drop function outbox.describe_answer(integer, text, boolean, jsonb), outbox.result_of(text, uuid), outbox.parse_object(text),
---          outbox.has_key_twice(json).
 
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
-
-create or replace function outbox.has_key_twice(part json) returns boolean
-language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
-begin
-  if json_typeof(part) is distinct from 'object' then
-    return false;
-  end if;
-  return (select count(*) > count(distinct key) from json_object_keys(part) key);
-end
-$$;
-comment on function outbox.has_key_twice(json) is
-  'Whether it is an object with a key twice, of which jsonb would keep the last. Objects inside it are not looked at.';
 
 create or replace function outbox.parse_object(value text) returns jsonb
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
-  if json_typeof(value::json) = 'object' and not outbox.has_key_twice(value::json) then
-    return value::jsonb;
-  end if;
-  return null;
+  -- Of a key that is there twice jsonb would keep the last. Objects inside are not searched.
+  return case when (select count(*) = count(distinct key) from json_object_keys(value::json) key) then value::jsonb end;
 exception when others then
-  -- Also what is nested too deeply to be read.
   return null;
 end
 $$;
-comment on function outbox.parse_object(text) is
-  'The JSON object; null when it is no JSON, no object, has a key twice itself, or holds what jsonb cannot.';
+comment on function outbox.parse_object(text) is 'The JSON object; null for anything else, also with a key twice.';
 
 create or replace function outbox.result_of(content text, event_id uuid) returns jsonb
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
-  -- Whoever answered may not have been the handler: nothing is taken for granted.
-  results jsonb := outbox.parse_object(content) -> 'results';
-  own record;
-  own_text json;
+  result json;
 begin
-  if jsonb_typeof(results) is distinct from 'array' then
+  if jsonb_typeof(outbox.parse_object(content) -> 'results') is distinct from 'array' then
     return null;
   end if;
-  select r.result, r.place::integer - 1 as place into own
-  from jsonb_array_elements(results) with ordinality as r (result, place)
+  select r.result into result
+  from json_array_elements(content::json -> 'results') as r (result)
   where r.result ->> 'eventId' = result_of.event_id::text
-  order by r.place
   limit 1;
-  -- What is read of it must not be there twice. The whole answer is not searched: it may be nested without end.
-  own_text := content::json -> 'results' -> own.place;
-  if outbox.has_key_twice(own_text) or outbox.has_key_twice(own_text -> 'problem') then
+  if result ->> 'problem' is not null and outbox.parse_object(result ->> 'problem') is null then
     return null;
   end if;
-  return own.result;
+  return outbox.parse_object(result::text);
 end
 $$;
-comment on function outbox.result_of(text, uuid) is
-  'The handler''s result for one event out of its answer to a delivery of several; null when it has none for it. The '
-  'answer to a delivery of one is no list: there its HTTP status is the result.';
+comment on function outbox.result_of(text, uuid) is 'The handler''s result for one of several events.';
 
-create or replace function outbox.describe_answer(http_status integer, content text, alone boolean, result jsonb)
-returns text
+create or replace function outbox.read_answer(
+  http_status integer, content text, event_id uuid, alone boolean,
+  out refused_with integer, out code text, out message text
+)
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
-  quote text;
+  result jsonb := case when not alone then outbox.result_of(content, event_id) end;
+  status jsonb := case when alone then to_jsonb(http_status) else result -> 'status' end;
 begin
+  refused_with := case when status in ('400', '422') then status::integer end;
+  code := coalesce(result -> 'problem' ->> 'code', outbox.parse_object(content) ->> 'code');
   -- What is said of one event stays when another one is erased, so it must not name that one.
-  if alone then
-    quote := left(content, 400);
-  elsif result is not null then
-    return 'the handler answered for this event: ' || left(result::text, 400);
-  else
-    quote := substring(outbox.parse_object(content) ->> 'code' from '^[a-z_]{1,40}$');
-  end if;
-  return 'the handler answered ' || http_status || coalesce(': ' || quote, '');
+  message := case
+    when result is not null then 'the handler answered for this event: ' || left(result::text, 400)
+    else 'the handler answered ' || http_status || coalesce(
+      ': ' || case when alone then left(content, 400) else substring(code from '^[a-z_]{1,40}$') end, ''
+    )
+  end;
 end
 $$;
-comment on function outbox.describe_answer(integer, text, boolean, jsonb) is
-  'What the history of an event says of the handler''s answer: all of it if the event was alone in its request, else '
-  'the result for the event, else the problem''s code. Null without a status and a result.';
+comment on function outbox.read_answer(integer, text, uuid, boolean) is 'What an answer says of one event.';
 
-create or replace function outbox.end_leases(at_most integer) returns integer
+create or replace function outbox.end_leases(at_most integer) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  endings jsonb;
 begin
-  with expired as materialized (
-    select q.event_id
-    from outbox.events q
-    where q.status = 'processing' and q.lease_expires_at <= clock_timestamp()
-    order by q.lease_expires_at
-    limit at_most
-    for update skip locked
-  )
-  select jsonb_agg(jsonb_build_object(
-    'event_id', e.event_id, 'outcome', 'lease', 'message', 'it ran out before the handler settled the event'
-  ))
-  into endings
-  from expired e;
-
-  if endings is null then
-    return 0;
-  end if;
-  return (select count(*) from outbox.end_attempts_each(endings));
+  perform from outbox.end_attempts_each((
+    select jsonb_agg(jsonb_build_object(
+      'event_id', expired.event_id, 'outcome', 'lease', 'message', 'it ran out before the handler settled the event'
+    ))
+    from (
+      select q.event_id
+      from outbox.events q
+      where q.status = 'processing' and q.lease_expires_at <= clock_timestamp()
+      order by q.lease_expires_at
+      limit at_most
+      for update skip locked
+    ) as expired
+  ));
 end
 $$;
-comment on function outbox.end_leases(integer) is
-  'Takes events back from claimants whose lease ran out; returns how many.';
+comment on function outbox.end_leases(integer) is 'Takes events back from claimants whose lease ran out.';
 
-create or replace function outbox.undo_future() returns integer
+create or replace function outbox.undo_future(at_most integer) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   moment timestamptz := clock_timestamp();
-  settings outbox.settings;
-  latest timestamptz;
-  changed integer;
-  total integer;
+  -- No wait of ours is longer.
+  longest interval := greatest('1 hour', (select make_interval(secs => s.retry_cap_seconds) from outbox.settings s));
+  latest timestamptz := moment + longest + interval '1 minute';
 begin
-  select s.* into settings from outbox.settings s;
-  -- No wait of ours is longer, and no lease.
-  latest := moment + interval '1 minute'
-    + greatest(interval '1 hour', make_interval(secs => settings.retry_cap_seconds));
   update outbox.events q
-  set next_attempt_at = moment
+  set
+    next_attempt_at = case q.status when 'pending' then moment end,
+    lease_expires_at = case q.status when 'processing' then moment end
   where q.event_id = any(
-    -- One look into each of the two indexes.
+    -- One look into each of three indexes.
     array(
-      select late.event_id
-      from outbox.events late
-      where late.status = 'pending' and late.delivery_id is null
-        and late.next_attempt_at > latest and late.next_attempt_at < 'infinity'
-      limit settings.sweep_batch_size
+      select due.event_id
+      from outbox.events due
+      where due.status = 'pending' and due.delivery_id is null
+        and due.next_attempt_at > latest and due.next_attempt_at < 'infinity'
+      limit at_most
       for update skip locked
     ) || array(
-      select late.event_id
-      from outbox.events late
-      where late.status = 'pending' and late.delivery_id is not null and late.next_attempt_at > latest
-      limit settings.sweep_batch_size
+      select sent.event_id
+      from outbox.events sent
+      where sent.status = 'pending' and sent.delivery_id is not null and sent.next_attempt_at > latest
+      limit at_most
+      for update skip locked
+    ) || array(
+      select claimed.event_id
+      from outbox.events claimed
+      where claimed.status = 'processing' and claimed.lease_expires_at > moment + interval '61 seconds'
+      limit at_most
       for update skip locked
     )
   );
-  get diagnostics total = row_count;
-  update outbox.events q
-  set lease_expires_at = moment
-  where q.event_id = any(array(
-    select late.event_id
-    from outbox.events late
-    where late.status = 'processing' and late.lease_expires_at > moment + interval '61 seconds'
-    limit settings.sweep_batch_size
-    for update skip locked
-  ));
-  get diagnostics changed = row_count;
-  return total + changed;
 end
 $$;
-comment on function outbox.undo_future() is
-  'Ends waits and leases that are longer than any that we give: the clock was set back meanwhile. Returns how many.';
+comment on function outbox.undo_future(integer) is 'Ends waits that began before the clock was set back.';
+
+create or replace function outbox.postpone_refused(at_most integer) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  refused record;
+begin
+  for refused in
+    delete from outbox.deliveries d
+    where d.id = any(array(
+      select old.id
+      from outbox.deliveries old
+      where old.error is not null
+      order by old.dispatched_at
+      limit at_most
+      for update skip locked
+    ))
+    returning d.event_ids, d.error
+  loop
+    perform outbox.postpone(refused.event_ids, 'commit', refused.error);
+  end loop;
+end
+$$;
+comment on function outbox.postpone_refused(integer) is 'Postpones what commits could not hand to pg_net.';
 
 create or replace function outbox.withdraw(event_ids uuid[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -170,258 +146,146 @@ begin
   where q.event_id = any(event_ids);
 end
 $$;
-comment on function outbox.withdraw(uuid[]) is
-  'Makes events due again whose delivery came to nothing through no fault of anybody: it counts as no attempt.';
+comment on function outbox.withdraw(uuid[]) is 'Makes events due again without counting their delivery.';
 
-create or replace function outbox.postpone_refused(at_most integer) returns integer
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  refused record;
-  total integer := 0;
+create or replace function outbox.net_queue(at_most integer default null) returns setof bigint
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '100ms' as $$
 begin
-  for refused in
-    with gone as (
-      delete from outbox.deliveries d
-      where d.id = any(array(
-        select old.id
-        from outbox.deliveries old
-        where old.error is not null
-        order by old.dispatched_at
-        limit at_most
-        for update skip locked
-      ))
-      returning d.error, d.event_ids
-    )
-    select g.error, array_agg(distinct e.id) as event_ids
-    from gone g
-    cross join unnest(g.event_ids) as e (id)
-    group by g.error
-  loop
-    perform outbox.postpone(refused.event_ids, 'commit', refused.error);
-    total := total + cardinality(refused.event_ids);
-  end loop;
-  return total;
+  return query select r.id from net.http_request_queue r limit at_most;
+exception when others then
+  -- Not installed, not granted, or locked, which any role can do. dispatch() says so.
+  return;
 end
 $$;
-comment on function outbox.postpone_refused(integer) is
-  'Postpones the events of requests that their commits could not hand to pg_net; returns how many.';
+comment on function outbox.net_queue(integer) is 'The requests that pg_net has not finished.';
 
-create or replace function outbox.sort_silent(at_most integer) returns outbox.events[]
-language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan set jit = off
-set lock_timeout = '100ms' as $$
+create or replace function outbox.take_back(silent uuid[]) returns setof bigint
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '100ms' as $$
+begin
+  return query
+  delete from net.http_request_queue r
+  where r.id = any(array(
+    select idle.id
+    from net.http_request_queue idle
+    join outbox.deliveries d on d.request_id = idle.id
+    join outbox.events q on q.delivery_id = d.id
+    -- A signature is good for five minutes.
+    where q.event_id = any(silent) and d.dispatched_at < clock_timestamp() - interval '4 minutes'
+    for update of idle skip locked
+  ))
+  returning r.id;
+exception when others then
+  -- As for net_queue().
+  return;
+end
+$$;
+comment on function outbox.take_back(uuid[]) is 'Takes requests out of pg_net''s queue whose signature is old.';
+
+create or replace function outbox.net_answers(silent uuid[])
+returns table (event_id uuid, created timestamptz, http_status integer, code text, message text)
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '100ms' as $$
+begin
+  return query
+  select distinct on (q.event_id)
+    q.event_id, r.created, coalesce(a.refused_with, r.status_code), a.code, coalesce(a.message, r.error_msg)
+  from outbox.events q
+  join outbox.deliveries d on d.id = q.delivery_id
+  -- The request ids of pg_net start again after a crash, so the answer must be younger and name no other delivery.
+  join net._http_response r on r.id = d.request_id and r.created >= d.dispatched_at - interval '1 second'
+  cross join lateral outbox.read_answer(r.status_code, r.content, q.event_id, q.delivery_id = q.event_id) as a
+  where q.event_id = any(silent)
+    -- Any role may write anything here.
+    and isfinite(r.created)
+    and not exists (
+      select
+      from jsonb_each_text(case jsonb_typeof(r.headers) when 'object' then r.headers end) as h (name, value)
+      where lower(h.name) = 'webhook-id' and lower(h.value) <> q.delivery_id::text
+    )
+  order by q.event_id, r.created desc;
+exception when others then
+  -- As for net_queue().
+  return;
+end
+$$;
+comment on function outbox.net_answers(uuid[]) is 'What pg_net was answered to the deliveries of these events.';
+
+create or replace function outbox.ending_of(event_id uuid, http_status integer, code text, message text) returns jsonb
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  unauthorized boolean := coalesce(http_status = 401, false);
+  cause text := case
+    when unauthorized and code = 'stale_signature' then 'clock skew: the clocks of Postgres and of the handler differ; '
+    when unauthorized then 'unauthorized: the handler''s WEBHOOK_SECRETS and the Vault secret outbox_webhook_secret '
+      || 'must have a secret in common; '
+  end;
+begin
+  if code = 'stale_signature' then
+    perform outbox.raise_alert(
+      'clock_skew', 1, 'the clocks of Postgres and of the handler differ by minutes: correct the one that is wrong'
+    );
+  end if;
+  return jsonb_build_object(
+    'event_id', event_id,
+    -- Never rejected, which is final: any role can write pg_net's answers.
+    'outcome', case when unauthorized then 'transient' else 'unacknowledged' end,
+    'message', concat(cause, coalesce(message, 'pg_net has no answer: the request or the answer was lost')),
+    'http_status', http_status
+  );
+end
+$$;
+comment on function outbox.ending_of(uuid, integer, text, text) is 'How an attempt ends that nobody claimed.';
+
+create or replace function outbox.end_unacknowledged(at_most integer) returns void
+language plpgsql set search_path = pg_catalog, pg_temp set jit = off as $$
 declare
   -- Taken once: an index is searched for a time that is given, not for one that may differ from row to row.
   moment timestamptz := clock_timestamp();
   patience interval := (select make_interval(secs => s.acknowledge_timeout_seconds) from outbox.settings s);
-  silent outbox.events[];
-  early uuid[];
-  withdrawn uuid[];
-begin
-  silent := array(
-    select q
+  silent uuid[] := array(
+    select q.event_id
     from outbox.events q
     where q.status = 'pending' and q.delivery_id is not null and q.next_attempt_at <= moment
     order by q.next_attempt_at
     limit at_most
     for update skip locked
   );
-
-  if cardinality(silent) = 0 then
-    return silent;
-  end if;
-
-  -- The commit of a long transaction posts later than its statement said.
-  early := array(
-    select s.event_id
-    from unnest(silent) s
-    join outbox.deliveries d on d.id = s.delivery_id
-    where d.dispatched_at > moment - patience and d.dispatched_at > s.last_dispatched_at + interval '1 second'
-  );
-  update outbox.events q set next_attempt_at = moment + patience where q.event_id = any(early);
-
-  -- Posted at its commit, but an earlier event is not settled: it was answered so, and waits its turn.
-  withdrawn := array(
-    select s.event_id
-    from unnest(silent) s
-    where s.event_id <> all(early) and not outbox.is_first_in_line(s.topic, s.key, s.version)
-  );
-  perform outbox.withdraw(withdrawn);
-  return array(select s from unnest(silent) s where s.event_id <> all(early || withdrawn));
-end
-$$;
-comment on function outbox.sort_silent(integer) is
-  'The events whose delivery nobody claimed in time, locked. Deliveries that were posted late or came before '
-  'their turn are dealt with here, and left out.';
-
-do $$
-begin
-  if to_regtype('outbox.net_answer') is null then
-    create type outbox.net_answer as (
-      event_id uuid,
-      request_id bigint,
-      is_waiting boolean,
-      held interval,
-      http_status integer,
-      code text,
-      entry jsonb,
-      message text
-    );
-    comment on type outbox.net_answer is
-      'What pg_net knows of a delivery: is_waiting while it has not sent it, held is how long it kept it. Code is the '
-      'problem''s, entry the handler''s result for the event.';
-  end if;
-end
-$$;
-
-create or replace function outbox.answers_to(event_ids uuid[]) returns setof outbox.net_answer
-language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan set jit = off
-set lock_timeout = '100ms' as $$
-begin
-  return query
-  select
-    q.event_id,
-    d.request_id,
-    exists (select from net.http_request_queue r where r.id = d.request_id),
-    coalesce(answer.created, clock_timestamp()) - d.dispatched_at,
-    answer.status_code,
-    coalesce(result.entry -> 'problem' ->> 'code', outbox.parse_object(answer.content) ->> 'code'),
-    case when q.delivery_id = q.event_id then jsonb_build_object('status', answer.status_code) else result.entry end,
-    coalesce(
-      outbox.describe_answer(answer.status_code, answer.content, q.delivery_id = q.event_id, result.entry),
-      answer.error_msg
-    )
-  from outbox.events q
-  join outbox.deliveries d on d.id = q.delivery_id
-  left join lateral (
-    -- The request ids of pg_net start again after a crash, so the answer must be younger and name no other delivery.
-    select r.*
-    from net._http_response r
-    where r.id = d.request_id
-      and r.created >= d.dispatched_at - interval '1 second'
-      -- Any role may write anything here.
-      and isfinite(r.created)
-      and coalesce(
-        (
-          select lower(header.value) = q.delivery_id::text
-          from jsonb_each_text(case jsonb_typeof(r.headers) when 'object' then r.headers end) as header
-          where lower(header.key) = 'webhook-id'
-          limit 1
-        ),
-        true
-      )
-    order by r.created desc
-    limit 1
-  ) as answer on true
-  left join lateral (
-    select case when q.delivery_id <> q.event_id then outbox.result_of(answer.content, q.event_id) end as entry
-  ) as result on true
-  where q.event_id = any(answers_to.event_ids);
-exception when undefined_table or undefined_column or invalid_schema_name or insufficient_privilege or lock_not_available then
-  -- Without pg_net there are no answers; dispatch() says what to do about it.
-  return;
-end
-$$;
-comment on function outbox.answers_to(uuid[]) is 'What pg_net knows of the deliveries of these events.';
-
-create or replace function outbox.ending_of(event_id uuid, answer outbox.net_answer) returns jsonb
-language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
-begin
-  return jsonb_build_object('event_id', event_id, 'http_status', answer.http_status) || case
-    -- Not 'rejected', which is final: any role can write such an answer. So it does no more than a lost delivery.
-    when answer.entry -> 'status' in ('400', '422') then jsonb_build_object(
-      'outcome', 'unacknowledged', 'message', answer.message, 'http_status', (answer.entry -> 'status')::integer
-    )
-    when answer.http_status = 401 and answer.code = 'stale_signature' then jsonb_build_object(
-      'outcome', 'transient',
-      'message', 'clock skew: the clocks of Postgres and of the handler differ; ' || answer.message
-    )
-    when answer.http_status = 401 then jsonb_build_object(
-      'outcome', 'transient',
-      'message', 'unauthorized: the handler''s WEBHOOK_SECRETS and the Vault secret outbox_webhook_secret must '
-        || 'have a secret in common; ' || answer.message
-    )
-    else jsonb_build_object(
-      'outcome', 'unacknowledged',
-      'message', coalesce(answer.message, 'pg_net has no answer: the request or the answer was lost')
-    )
-  end;
-end
-$$;
-comment on function outbox.ending_of(uuid, outbox.net_answer) is
-  'How an attempt ends that the handler did not claim.';
-
-create or replace function outbox.take_back(request_ids bigint[]) returns bigint[]
-language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '100ms' as $$
-declare
   taken bigint[];
-begin
-  with idle as (
-    select r.id from net.http_request_queue r where r.id = any(request_ids) for update skip locked
-  ), gone as (
-    delete from net.http_request_queue r using idle where r.id = idle.id returning r.id
-  )
-  select array_agg(g.id) into taken from gone g;
-  return coalesce(taken, '{}');
-exception when undefined_table or undefined_column or invalid_schema_name or insufficient_privilege or lock_not_available then
-  return '{}';
-end
-$$;
-comment on function outbox.take_back(bigint[]) is
-  'Takes requests out of pg_net''s queue that it has not begun to send; returns their ids.';
-
-create or replace function outbox.end_unacknowledged(at_most integer) returns integer
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  -- A signature is good for five minutes.
-  stale_after constant interval := '4 minutes';
-  silent outbox.events[] := outbox.sort_silent(at_most);
-  answers outbox.net_answer[];
-  taken bigint[];
-  withdrawn uuid[];
   waiting uuid[];
-  skewed integer;
+  withdrawn uuid[];
   endings jsonb;
 begin
   if cardinality(silent) = 0 then
-    return 0;
+    return;
   end if;
-  answers := array(select a from outbox.answers_to(array(select s.event_id from unnest(silent) s)) a);
+  taken := array(select outbox.take_back(silent));
 
-  -- What still waits in pg_net is slow, not lost. Kept too long, it is signed again.
-  taken := outbox.take_back(array(
-    select distinct a.request_id from unnest(answers) a where a.is_waiting and a.held > stale_after
-  ));
-  waiting := array(select a.event_id from unnest(answers) a where a.is_waiting and a.request_id <> all(taken));
-  withdrawn := array(
-    select a.event_id
-    from unnest(answers) a
-    where a.request_id = any(taken)
-      or a.code = 'out_of_order'
-      or a.code = 'stale_signature' and a.held > stale_after
-  );
+  with delivery as materialized (
+    select q.event_id, a.http_status, a.code, a.message, case
+      -- Sent before its turn, or kept by pg_net until its signature was old.
+      when d.request_id = any(taken) or a.code = 'out_of_order'
+        or a.code = 'stale_signature' and a.created - d.dispatched_at > interval '4 minutes' then 'is withdrawn'
+      -- Posted by the commit of a long transaction, later than its statement said.
+      when d.dispatched_at > greatest(moment - patience, q.last_dispatched_at + interval '1 second') then 'waits'
+      when not outbox.is_first_in_line(q.topic, q.key, q.version) then 'is withdrawn'
+      -- Slow, not lost.
+      when d.request_id in (select outbox.net_queue()) then 'waits'
+      else 'ends'
+    end as fate
+    from outbox.events q
+    left join outbox.deliveries d on d.id = q.delivery_id
+    left join outbox.net_answers(silent) as a on a.event_id = q.event_id
+    where q.event_id = any(silent)
+  )
+  select
+    array_agg(d.event_id) filter (where d.fate = 'waits'),
+    array_agg(d.event_id) filter (where d.fate = 'is withdrawn'),
+    jsonb_agg(outbox.ending_of(d.event_id, d.http_status, d.code, d.message)) filter (where d.fate = 'ends')
+  into waiting, withdrawn, endings
+  from delivery d;
+
+  update outbox.events q set next_attempt_at = moment + patience where q.event_id = any(waiting);
   perform outbox.withdraw(withdrawn);
-  update outbox.events q
-  set next_attempt_at = clock_timestamp() + make_interval(secs => s.acknowledge_timeout_seconds)
-  from outbox.settings s
-  where q.event_id = any(waiting);
-
-  select jsonb_agg(outbox.ending_of(s.event_id, a)), count(*) filter (where a.code = 'stale_signature')
-  into endings, skewed
-  from unnest(silent) s
-  left join unnest(answers) a on a.event_id = s.event_id
-  where s.event_id <> all(waiting || withdrawn);
-  if skewed > 0 then
-    perform outbox.raise_alert(
-      'clock_skew', skewed, 'the clocks of Postgres and of the handler differ by minutes: correct the one that is wrong'
-    );
-  end if;
-  if endings is null then
-    return 0;
-  end if;
-  return (select count(*) from outbox.end_attempts_each(endings));
+  perform from outbox.end_attempts_each(endings);
 end
 $$;
-comment on function outbox.end_unacknowledged(integer) is
-  'Ends the deliveries that nobody claimed in time, with the handler''s answer as the reason; returns how many.';
-
-revoke all on all functions in schema outbox from public, anon, authenticated, service_role;
+comment on function outbox.end_unacknowledged(integer) is 'Ends deliveries that nobody claimed in time.';

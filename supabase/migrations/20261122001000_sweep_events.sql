@@ -1,13 +1,12 @@
 -- Purpose: the sweep: ends what nobody ended, and sends everything that is due.
--- Locks:   none on existing tables.
--- Undo:    select cron.unschedule('outbox-sweep');
---          drop function outbox.sweep(), outbox.pace_jobs(), outbox.recheck_keys(integer),
---          outbox.requests_waiting(integer), outbox.pace(text, text, text).
 
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
-create or replace function outbox.pace(job text, command text, wanted text) returns void
+create or replace function outbox.pace(job text, command text, idle text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  busy boolean := exists (select from outbox.events q where q.status in ('pending', 'processing'));
+  wanted text := case when busy then '5 seconds' else idle end;
 begin
   -- A schedule that is none of ours is somebody's choice.
   if exists (
@@ -26,26 +25,12 @@ exception when others then
 end
 $$;
 comment on function outbox.pace(text, text, text) is
-  'Schedules a job, or changes how often it runs: pg_cron keeps a row for each run, so an idle database is swept less.';
+  'Schedules a job, less often while nothing is unsettled: pg_cron keeps a row for each run.';
 
-create or replace function outbox.requests_waiting(at_most integer) returns integer
-language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '100ms' as $$
-begin
-  return (select count(*) from (select from net.http_request_queue limit at_most) as waiting);
-exception when undefined_table or undefined_column or invalid_schema_name or insufficient_privilege or lock_not_available then
-  -- Without pg_net nothing waits; dispatch() says what to do about it.
-  return 0;
-end
-$$;
-comment on function outbox.requests_waiting(integer) is
-  'How many requests pg_net has not finished yet, counted no further than at_most.';
-
-create or replace function outbox.recheck_keys(at_most integer) returns integer
+create or replace function outbox.recheck_keys(at_most integer) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   part record;
-  reason text;
-  queued integer := 0;
 begin
   for part in
     with taken as (
@@ -57,83 +42,53 @@ begin
     )
     select
       t.topic, array_agg(distinct t.key) filter (where t.key is not null) as keys, max(t.reason) as reason,
-      count(t.reason) as failures
+      greatest(count(t.reason), 1) as failures
     from taken t
     group by t.topic
   loop
-    reason := part.reason;
     begin
-      queued := queued + outbox.reconcile_keys(part.topic, part.keys);
+      perform outbox.reconcile_keys(part.topic, part.keys);
     exception when others then
-      reason := coalesce(reason, sqlerrm);
+      part.reason := coalesce(part.reason, sqlerrm);
     end;
-    if reason is not null then
-      perform outbox.raise_alert(
-        'capture_failed', greatest(part.failures, 1),
-        format('changes of topic %s could not be read, and are found by reconcile() once this is right: %s', part.topic, reason)
-      );
+    if part.reason is not null then
+      perform outbox.raise_alert('capture_failed', part.failures, format(
+        'changes of topic %s could not be read, and are found by reconcile() once this is right: %s',
+        part.topic, part.reason
+      ));
     end if;
   end loop;
-  return queued;
 end
 $$;
-comment on function outbox.recheck_keys(integer) is
-  'Queues what capture left to the sweep, and raises an alert when it could not read the changes at all.';
+comment on function outbox.recheck_keys(integer) is 'Looks again at what capture left to the sweep.';
 
-create or replace function outbox.pace_jobs() returns void
+create or replace function outbox.sweep() returns integer
 language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
-declare
-  busy boolean := exists (select from outbox.events q where q.status in ('pending', 'processing'));
-begin
-  perform outbox.pace(
-    'outbox-sweep', 'select outbox.sweep()', case when busy then '5 seconds' else '10 seconds' end
-  );
-  perform outbox.pace(
-    'outbox-direct', 'select outbox.send_directly()', case when busy then '5 seconds' else '* * * * *' end
-  );
-end
-$$;
-comment on function outbox.pace_jobs() is
-  'Runs the sweep and the direct calls every five seconds while something is unsettled, and less often otherwise.';
-
-create or replace function outbox.sweep()
-returns integer
-language plpgsql
-set search_path = pg_catalog, pg_temp
--- A session that is kept may have planned when the queue was empty.
-set enable_seqscan = off
-set jit = off
-as $$
 declare
   batch integer := coalesce((select s.sweep_batch_size from outbox.settings s), 1000);
   part text;
-  failure text;
   problem text;
-  sent integer;
+  sent integer := 0;
 begin
-  -- A part that fails does not stop the others.
   foreach part in array array[
-    'undo_future()', format('postpone_refused(%s)', batch), format('end_leases(%s)', batch),
-    format('end_unacknowledged(%s)', batch), format('recheck_keys(%s)', batch), 'pace_jobs()'
+    'undo_future(%s)', 'postpone_refused(%s)', 'end_leases(%s)', 'end_unacknowledged(%s)', 'recheck_keys(%s)',
+    $part$pace('outbox-sweep', 'select outbox.sweep()', '10 seconds')$part$,
+    $part$pace('outbox-direct', 'select outbox.send_directly()', '* * * * *')$part$
   ] loop
-    failure := outbox.attempt('select outbox.' || part);
-    problem := coalesce(problem, failure);
+    -- One that fails does not stop the others.
+    problem := coalesce(outbox.attempt('select outbox.' || format(part, batch)), problem);
   end loop;
 
   begin
     -- One is always sent, so that other users of pg_net cannot silence the sweep.
-    sent := outbox.dispatch_due('sweep', greatest(1, batch - outbox.requests_waiting(batch)));
+    sent := outbox.dispatch_due('sweep', greatest(1, batch - (select count(*)::integer from outbox.net_queue(batch))));
   exception when others then
-    problem := coalesce(problem, 'outbox.dispatch_due(): ' || sqlerrm);
+    problem := 'outbox.dispatch_due(): ' || sqlerrm;
   end;
   perform outbox.beat('sweep', problem);
-  return coalesce(sent, 0);
+  return sent;
 end
 $$;
-comment on function outbox.sweep() is
-  'Ends expired leases and unacknowledged deliveries, then dispatches every due head of line; returns how many it '
-  'sent.';
-
-revoke all on all functions in schema outbox from public, anon, authenticated, service_role;
+comment on function outbox.sweep() is 'Ends what nobody ended, then dispatches what is due; returns how many.';
 
 select outbox.pace('outbox-sweep', 'select outbox.sweep()', '5 seconds');

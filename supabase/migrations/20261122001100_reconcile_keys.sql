@@ -1,18 +1,14 @@
 -- Purpose: finds changes that no trigger saw: a disabled trigger, session_replication_role = replica, a restore.
--- Locks:   none on existing tables; later, row locks of what it queues.
--- Undo:    select cron.unschedule('outbox-reconcile'); drop function outbox.reconcile(),
---          outbox.reconcile_topic(outbox.topics, integer), outbox.reconcile_keys(text, text[]), outbox.release_forgotten(integer).
 
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
 create or replace function outbox.reconcile_keys(topic text, keys text[]) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp set jit = off as $$
 declare
-  t outbox.topics;
-  now_there record;
+  t outbox.topics := (select x from outbox.topics x where x.topic = reconcile_keys.topic);
+  present record;
   queued integer;
 begin
-  select x.* into t from outbox.topics x where x.topic = reconcile_keys.topic;
   -- Whoever is changing a row right now explains it in a moment: skipped, never waited for.
   execute format(
     'with held as materialized (
@@ -21,7 +17,7 @@ begin
      ) select array_agg(h.key) as keys, array_agg(h.state) as states from held h',
     t.key_column, outbox.state_sql(t, 'n'), t.relation, t.key_type, outbox.key_sql(t, 'n')
   )
-  into now_there
+  into present
   using keys;
 
   -- After a restore of keys without events, or the other way round.
@@ -37,19 +33,30 @@ begin
     outbox.routine(topic, 'capture')
   )
   into queued
-  using now_there.keys, now_there.states, topic;
+  using present.keys, present.states, topic;
   return queued;
 end
 $$;
-comment on function outbox.reconcile_keys(text, text[]) is
-  'Queues an event for each of these keys whose state is not the known one; returns how many.';
+comment on function outbox.reconcile_keys(text, text[]) is 'Queues what no trigger saw of these; returns how many.';
 
-create or replace function outbox.release_forgotten(at_most integer) returns integer
+create or replace function outbox.reconcile_each(topic text, keys text[]) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  heads uuid[];
 begin
-  heads := array(
+  return outbox.reconcile_keys(topic, keys);
+exception when others then
+  if cardinality(keys) > 1 then
+    return (select sum(outbox.reconcile_each(topic, array[one])) from unnest(keys) one);
+  end if;
+  perform outbox.beat('reconcile', format('key %s of topic %s cannot be reconciled: %s', keys[1], topic, sqlerrm));
+  return 0;
+end
+$$;
+comment on function outbox.reconcile_each(text, text[]) is 'reconcile_keys(), one by one if one of them fails.';
+
+create or replace function outbox.release_forgotten(at_most integer) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform outbox.release_next(array(
     select parked.event_id
     from (
       select q.event_id, q.topic, q.key, q.version
@@ -60,68 +67,34 @@ begin
     ) as parked
     where outbox.is_first_in_line(parked.topic, parked.key, parked.version)
     limit at_most
-  );
-  perform outbox.release_next(heads);
-  return cardinality(heads);
+  ));
 end
 $$;
-comment on function outbox.release_forgotten(integer) is
-  'Releases parked events that wait behind nobody, which a person''s own statement can leave; returns how many.';
-
-create or replace function outbox.reconcile_topic(t outbox.topics, at_most integer) returns integer
-language plpgsql set search_path = pg_catalog, pg_temp set jit = off as $$
-declare
-  suspects text[];
-  suspect text;
-  queued integer := 0;
-  failed text;
-begin
-  execute format(
-    'select array(
-       select %1$s
-       from %2$s n
-       left join outbox.keys k on k.topic = %3$L and k.key = %1$s
-       where k.key is null or %4$s is distinct from k.known and %4$s is not null
-       limit %5$s
-     )',
-    outbox.key_sql(t, 'n'), t.relation, t.topic, outbox.state_sql(t, 'n'), at_most
-  )
-  into suspects;
-
-  begin
-    return outbox.reconcile_keys(t.topic, suspects);
-  exception when others then
-    raise warning 'reconciling % keys of % one by one: %', cardinality(suspects), t.topic, sqlerrm;
-  end;
-  foreach suspect in array suspects loop
-    begin
-      queued := queued + outbox.reconcile_keys(t.topic, array[suspect]);
-    exception when others then
-      failed := coalesce(failed, format('key %s of topic %s cannot be reconciled: %s', suspect, t.topic, sqlerrm));
-    end;
-  end loop;
-  if failed is not null then
-    perform outbox.beat('reconcile', failed);
-  end if;
-  return queued;
-end
-$$;
-comment on function outbox.reconcile_topic(outbox.topics, integer) is
-  'Queues the difference between what a table says and what was last queued; returns how many events it made.';
+comment on function outbox.release_forgotten(integer) is 'Releases parked events that wait behind nobody.';
 
 create or replace function outbox.reconcile() returns integer
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql set search_path = pg_catalog, pg_temp set jit = off as $$
 declare
   batch integer := coalesce((select s.reconcile_batch_size from outbox.settings s), 500);
   t outbox.topics;
+  suspects text[];
   queued integer := 0;
-  problem text := outbox.attempt(format('select outbox.release_forgotten(%s)', batch));
 begin
-  -- Before its parts, which note their own errors.
-  perform outbox.beat('reconcile', problem);
-  for t in select x.* from outbox.topics x where x.fed_by = 'outbox' order by x.topic loop
+  perform outbox.beat('reconcile', outbox.attempt(format('select outbox.release_forgotten(%s)', batch)));
+  for t in select x.* from outbox.topics x where x.fed_by = 'outbox' and x.unique_key order by x.topic loop
     begin
-      queued := queued + outbox.reconcile_topic(t, batch);
+      execute format(
+        'select array(
+           select %1$s
+           from %2$s n
+           left join outbox.keys k on k.topic = %3$L and k.key = %1$s
+           where k.key is null or %4$s is distinct from k.known and %4$s is not null
+           limit %5$s
+         )',
+        outbox.key_sql(t, 'n'), t.relation, t.topic, outbox.state_sql(t, 'n'), batch
+      )
+      into suspects;
+      queued := queued + outbox.reconcile_each(t.topic, suspects);
     exception when others then
       perform outbox.beat('reconcile', format('topic %s cannot be read: %s', t.topic, sqlerrm));
     end;
@@ -129,9 +102,6 @@ begin
   return queued;
 end
 $$;
-comment on function outbox.reconcile() is
-  'Queues the difference between what the watched tables say and what was last queued; returns how many events it made.';
-
-revoke all on all functions in schema outbox from public, anon, authenticated, service_role;
+comment on function outbox.reconcile() is 'Queues what no trigger saw; returns how many events.';
 
 select cron.schedule('outbox-reconcile', '*/5 * * * *', 'select outbox.reconcile()');

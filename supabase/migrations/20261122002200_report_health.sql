@@ -1,7 +1,4 @@
--- Purpose: how things stand, for a health endpoint: figures, open alerts, triggers, jobs, whether the secrets are usable.
--- Locks:   none on existing tables.
--- Undo:    drop function public.outbox_health(), outbox.describe_topics(), outbox.describe_jobs(), outbox.open_alerts(),
---          outbox.usable_secrets().
+-- Purpose: how things stand, for a health endpoint: figures, open alerts, triggers, jobs, usable secrets.
 
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
@@ -17,8 +14,7 @@ begin
     null;
   end;
   begin
-    perform outbox.sign('check', 0, '', outbox.vault_secret('outbox_webhook_secret'));
-    webhook_secret := true;
+    webhook_secret := outbox.sign('check', 0, '', outbox.vault_secret('outbox_webhook_secret')) is not null;
   exception when others then
     null;
   end;
@@ -28,76 +24,9 @@ $$;
 comment on function outbox.usable_secrets() is
   'Whether each secret that a dispatch needs is in Vault and of the right form. Never a value, nor why not.';
 
-create or replace function outbox.open_alerts() returns jsonb
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-begin
-  return coalesce(
-    (
-      select jsonb_agg(
-        jsonb_build_object(
-          'kind', a.kind,
-          'since', outbox.iso(a.opened_at),
-          'lastSeenAt', outbox.iso(a.last_seen_at),
-          'value', a.value,
-          'threshold', a.threshold,
-          'detail', a.detail
-        )
-        order by a.opened_at, a.kind
-      )
-      from outbox.alerts a
-      where a.closed_at is null
-    ),
-    '[]'
-  );
-end
-$$;
-comment on function outbox.open_alerts() is 'The open alerts as the REST contract has them, oldest first.';
-
-create or replace function outbox.describe_jobs() returns jsonb
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-begin
-  return (
-    select jsonb_agg(
-      jsonb_build_object(
-        'name', j.job, 'scheduled', j.is_scheduled, 'lastRunAt', outbox.iso(j.last_run_at)
-      ) || jsonb_strip_nulls(jsonb_build_object(
-        'problem', nullif(concat_ws('; ', j.missing, j.failing, j.silent), '')
-      ))
-      order by j.job
-    )
-    from outbox.job_states() j
-  );
-exception when others then
-  return jsonb_build_array(jsonb_build_object(
-    'name', 'all', 'scheduled', false, 'lastRunAt', null, 'problem', 'the jobs cannot be looked up: ' || sqlerrm
-  ));
-end
-$$;
-comment on function outbox.describe_jobs() is 'outbox.job_states() as the REST contract has it. Never raises.';
-
-create or replace function outbox.describe_topics() returns jsonb
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-begin
-  return coalesce(
-    (
-      select jsonb_agg(
-        jsonb_build_object('topic', c.topic, 'attached', c.attached is true, 'enabled', c.enabled is true)
-          || jsonb_strip_nulls(jsonb_build_object('problem', c.problem))
-        order by c.topic
-      )
-      from outbox.topics t
-      cross join lateral outbox.capture_state(t) c
-    ),
-    '[]'
-  );
-end
-$$;
-comment on function outbox.describe_topics() is 'outbox.capture_state() of each topic as the REST contract has it.';
-
 -- It looks at triggers and jobs itself: when nothing runs any more, nobody opens an alert.
 create or replace function public.outbox_health() returns jsonb
-language plpgsql stable security definer set search_path = pg_catalog, pg_temp set lock_timeout = '1s'
-set enable_seqscan = off set jit = off as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set lock_timeout = '1s' as $$
 begin
   return (
     select jsonb_build_object(
@@ -111,9 +40,33 @@ begin
       'failureRatePercent', h.failure_rate_last_15_min,
       'expiredLeases', h.expired_leases,
       'lastSweepAt', outbox.iso(h.last_sweep_at),
-      'alertsOpen', outbox.open_alerts(),
-      'topics', outbox.describe_topics(),
-      'jobs', outbox.describe_jobs(),
+      'alertsOpen', (
+        select coalesce(jsonb_agg(jsonb_build_object(
+          'kind', a.kind, 'since', outbox.iso(a.opened_at), 'lastSeenAt', outbox.iso(a.last_seen_at),
+          'value', a.value, 'threshold', a.threshold, 'detail', a.detail
+        ) order by a.opened_at, a.kind), '[]')
+        from outbox.alerts a
+        where a.closed_at is null
+      ),
+      'topics', (
+        select coalesce(jsonb_agg(
+          jsonb_build_object('topic', c.topic, 'attached', c.attached is true, 'enabled', c.enabled is true)
+            || jsonb_strip_nulls(jsonb_build_object('problem', c.problem))
+          order by c.topic
+        ), '[]')
+        from outbox.topics t
+        cross join lateral outbox.capture_state(t) c
+      ),
+      'jobs', (
+        select jsonb_agg(
+          jsonb_build_object('name', j.job, 'scheduled', j.is_scheduled, 'lastRunAt', outbox.iso(j.last_run_at))
+            || jsonb_strip_nulls(jsonb_build_object(
+              'problem', nullif(concat_ws('; ', j.missing, j.failing, j.silent), '')
+            ))
+          order by j.job
+        )
+        from outbox.job_states() j
+      ),
       'vault', outbox.usable_secrets()
     )
     from outbox.health h
@@ -121,11 +74,6 @@ begin
 end
 $$;
 comment on function public.outbox_health() is
-  'outbox.health, the open alerts, triggers and jobs as JSON, and whether the secrets of Vault are usable; never a '
-  'secret. Costs the same however much is queued.';
-
-revoke all on all functions in schema outbox from public, anon, authenticated, service_role;
+  'outbox.health, open alerts, triggers, jobs and usable secrets as JSON. Costs the same however much is queued.';
 revoke all on function public.outbox_health() from public, anon, authenticated;
 grant execute on function public.outbox_health() to service_role;
-
-notify pgrst, 'reload schema';

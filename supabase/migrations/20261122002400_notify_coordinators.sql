@@ -1,110 +1,57 @@
 -- Purpose: the orchestrator's transaction: one notification per coordinator, once per event, in order per mentor.
--- Locks:   none on existing tables.
--- Undo:    drop function public.pause_status_notify(jsonb), outbox.notify(outbox.pause_event[]),
---          outbox.take_turns(outbox.pause_event[]), outbox.receipt(outbox.pause_event, uuid[]),
---          outbox.notification_id(uuid, uuid); drop function outbox.mentors_of(uuid),
---          outbox.read_pause_events(jsonb), outbox.is_mentor_id(text), outbox.pause_event_problem(jsonb),
---          outbox.mentor_id(text); drop type outbox.pause_event.
 
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
-do $$
-begin
-  if to_regtype('outbox.pause_event') is null then
-    create type outbox.pause_event as (
-      place integer,
-      event_id_as_given jsonb,
-      problem text,
-      event_id uuid,
-      mentor_id text,
-      transition text,
-      version bigint,
-      forced boolean,
-      fingerprint text
-    );
-    comment on type outbox.pause_event is 'What an element of an array of PauseEvents says, or what is wrong with it.';
-  end if;
+-- With the functions that take it, which are created again below.
+drop type if exists outbox.pause_event cascade;
+create type outbox.pause_event as (
+  place bigint,
+  problem text,
+  event_id uuid,
+  mentor_id text,
+  transition text,
+  version bigint,
+  forced boolean,
+  fingerprint text
+);
+comment on type outbox.pause_event is 'What an element of an array of PauseEvents says, or what is wrong with it.';
 
-  -- Of the type that the mentors have in this project.
-  drop function if exists outbox.mentor_id(text);
-  execute format(
-    $sql$create function outbox.mentor_id(value text) returns %s language plpgsql immutable
-    set search_path = pg_catalog, pg_temp as $f$ begin return value; end $f$ $sql$,
-    (
-      select format_type(a.atttypid, null) from pg_attribute a
-      where a.attrelid = 'public.mentor_coordinators'::regclass and a.attname = 'mentor_id'
-    )
-  );
-end
-$$;
-comment on function outbox.mentor_id(text) is 'A key of the topic pause-status as an id of a mentor.';
-
-create or replace function outbox.pause_event_problem(event jsonb) returns text
+create or replace function outbox.read_pause_event(event jsonb, place bigint) returns outbox.pause_event
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  reading outbox.pause_event;
 begin
-  if jsonb_typeof(event) is distinct from 'object' then
-    return 'the event is malformed: it must be a JSON object';
-  end if;
-  return 'the event is malformed: ' || nullif(concat_ws('; ',
-    case when jsonb_typeof(event -> 'eventId') is distinct from 'string' or not outbox.is_uuid(event ->> 'eventId')
-      then 'eventId must be a uuid' end,
-    case when jsonb_typeof(event -> 'mentorId') is distinct from 'string' or not outbox.is_mentor_id(event ->> 'mentorId')
+  reading.place := place;
+  reading.mentor_id := outbox.mentor_id(event ->> 'mentorId');
+  reading.problem := 'the event is malformed: ' || nullif(concat_ws('; ',
+    outbox.shape_problem(event, '{
+      "eventId": "uuid", "occurredAt": "text", "source": {"enum": ["outbox", "webhook"]}, "version": "version?",
+      "force": "boolean?"
+    }'),
+    case when event ->> 'source' = 'outbox' and event ->> 'version' is null
+      then 'version must be given when source is outbox' end,
+    case when jsonb_typeof(event -> 'mentorId') is distinct from 'string' or reading.mentor_id is null
       then 'mentorId must be the id of a mentor' end,
     case when (event -> 'transition', event -> 'oldStatus', event -> 'newStatus') not in (
       ('"PAUSE"', '"active"', '"paused"'), ('"RESUME"', '"paused"', '"active"')
-    ) is not false then 'transition must be PAUSE (active to paused) or RESUME (paused to active)' end,
-    case when jsonb_typeof(event -> 'occurredAt') is distinct from 'string' or event ->> 'occurredAt' = ''
-      then 'occurredAt must be a non-empty string' end,
-    outbox.source_problem(event),
-    case when coalesce(jsonb_typeof(event -> 'force'), 'null') not in ('boolean', 'null')
-      then 'force must be true or false' end
+    ) is not false then 'transition must be PAUSE (active to paused) or RESUME (paused to active)' end
   ), '');
-end
-$$;
-comment on function outbox.pause_event_problem(jsonb) is 'All that is wrong with a PauseEvent, or null.';
+  if reading.problem is not null then
+    return reading;
+  end if;
 
-create or replace function outbox.is_mentor_id(value text) returns boolean
-language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
-begin
-  return outbox.mentor_id(value) is not null;
-exception when data_exception then
-  return false;
+  reading.event_id := event ->> 'eventId';
+  reading.transition := event ->> 'transition';
+  -- Only the outbox gives versions; a number from elsewhere would take a place in the mentor's line.
+  reading.version := case event ->> 'source' when 'outbox' then event ->> 'version' end;
+  reading.forced := event @> '{"force": true}';
+  reading.fingerprint := outbox.fingerprint(event || jsonb_build_object(
+    'topic', 'pause-status', 'key', reading.mentor_id, 'version', reading.version
+  ));
+  return reading;
 end
 $$;
-comment on function outbox.is_mentor_id(text) is 'Whether the text can be the id of a mentor.';
-
-create or replace function outbox.read_pause_events(events jsonb) returns outbox.pause_event[]
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-begin
-  perform outbox.require_array(events, 'events');
-  return array(
-    select row(
-      g.place::integer, g.e -> 'eventId', p.problem, r.event_id, r.mentor, r.transition, r.version,
-      coalesce(r.forced, false),
-      case when p.problem is null then outbox.fingerprint(jsonb_build_object(
-        'topic', 'pause-status', 'key', r.mentor, 'occurredAt', g.e ->> 'occurredAt', 'version', r.version
-      )) end
-    )::outbox.pause_event
-    from jsonb_array_elements(events) with ordinality as g (e, place)
-    cross join lateral (select outbox.pause_event_problem(g.e) as problem offset 0) as p
-    left join lateral (
-      select
-        (g.e ->> 'eventId')::uuid as event_id,
-        outbox.mentor_id(g.e ->> 'mentorId')::text as mentor,
-        g.e ->> 'transition' as transition,
-        -- Only the outbox gives versions; a number from elsewhere would take a place in the mentor's line.
-        case g.e ->> 'source' when 'outbox' then (g.e ->> 'version')::bigint end as version,
-        g.e -> 'force' = 'true' as forced
-      where p.problem is null
-      -- Keeps each from being read once for every use.
-      offset 0
-    ) as r on true
-    order by g.place
-  );
-end
-$$;
-comment on function outbox.read_pause_events(jsonb) is
-  'The elements of an array of PauseEvents in their order. One that is malformed has a problem, which lists all of it.';
+comment on function outbox.read_pause_event(jsonb, bigint) is 'What a PauseEvent says, or all that is wrong with it.';
 
 create or replace function outbox.mentors_of(user_id uuid) returns setof text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -123,31 +70,10 @@ begin
   return encode(substr(sha256(uuid_send(event_id) || uuid_send(coordinator_id)), 1, 16), 'hex')::uuid;
 end
 $$;
-comment on function outbox.notification_id(uuid, uuid) is
-  'The id of what a coordinator is told about an event: the same each time, so a receipt can name it beforehand.';
-
-create or replace function outbox.receipt(event outbox.pause_event, coordinator_ids uuid[]) returns jsonb
-language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
-begin
-  return jsonb_build_object(
-    'eventId', event.event_id,
-    'mentorId', event.mentor_id,
-    'transition', event.transition,
-    'notified', cardinality(coordinator_ids),
-    'notificationIds', to_jsonb(array(
-      select outbox.notification_id(event.event_id, c.id) as id
-      from unnest(coordinator_ids) as c (id)
-      order by id
-    ))
-  );
-end
-$$;
-comment on function outbox.receipt(outbox.pause_event, uuid[]) is
-  'What the orchestrator answers when it notifies these coordinators of an event.';
+comment on function outbox.notification_id(uuid, uuid) is 'The same each time, so that a receipt can name it beforehand.';
 
 create or replace function outbox.take_turns(readings outbox.pause_event[]) returns void
-language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
-set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
+language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 begin
   insert into outbox.handled_keys (topic, key, version)
   select distinct 'pause-status', r.mentor_id, 0
@@ -168,23 +94,18 @@ comment on function outbox.take_turns(outbox.pause_event[]) is
   'Lets one caller at a time notify about a mentor; otherwise two could write in either order.';
 
 create or replace function outbox.notify(readings outbox.pause_event[]) returns uuid[]
-language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
-set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
+language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 declare
   told_event_ids uuid[];
 begin
-  perform outbox.take_turns(readings);
-
   -- One statement, so that a receipt names exactly those who are told: coordinators may come and go between two.
   with given as materialized (
-    select distinct on (r.event_id)
-      r as event, r.event_id, r.mentor_id, r.transition, r.version, r.forced, r.fingerprint,
-      array(
-        select distinct c.id
-        from public.mentor_coordinators mc
-        join public.coordinators c on c.id = mc.coordinator_id
-        where mc.mentor_id = outbox.mentor_id(r.mentor_id)
-      ) as coordinator_ids
+    select distinct on (r.event_id) r.*, array(
+      select distinct c.id
+      from public.mentor_coordinators mc
+      join public.coordinators c on c.id = mc.coordinator_id
+      where mc.mentor_id = outbox.mentor_id(r.mentor_id)
+    ) as coordinator_ids
     from unnest(readings) r
     where r.problem is null
     order by r.event_id, r.place
@@ -192,13 +113,14 @@ begin
     -- A second caller with the same key waits here for the first one's commit. Its answer is the first one's receipt,
     -- unless that one notified nobody.
     insert into outbox.receipts as o (event_id, fingerprint, receipt)
-    select g.event_id, g.fingerprint, outbox.receipt(g.event, g.coordinator_ids)
+    select g.event_id, g.fingerprint, jsonb_build_object(
+      'eventId', g.event_id, 'mentorId', g.mentor_id, 'transition', g.transition,
+      'notified', cardinality(g.coordinator_ids),
+      'notificationIds', array(select outbox.notification_id(g.event_id, c) from unnest(g.coordinator_ids) c order by 1)
+    )
     from given g
-    where g.version is null
-      or g.forced
-      or g.version >= (
-        select m.version from outbox.handled_keys m where m.topic = 'pause-status' and m.key = g.mentor_id
-      )
+    left join outbox.handled_keys m on m.topic = 'pause-status' and m.key = g.mentor_id
+    where g.version is null or g.forced or g.version >= m.version
     order by g.event_id
     on conflict (event_id) do update
     set receipt = excluded.receipt, created_at = excluded.created_at
@@ -213,12 +135,10 @@ begin
     -- In the order of versions, so that who reads by time reads the mentor's order. On conflict: the key may have been
     -- forgotten by retention, the notification is not.
     insert into public.notifications (id, event_id, mentor_id, coordinator_id, transition, version)
-    select
-      outbox.notification_id(t.event_id, coordinator.id), t.event_id, outbox.mentor_id(t.mentor_id), coordinator.id, t.transition,
-      t.version
+    select outbox.notification_id(t.event_id, c), t.event_id, outbox.mentor_id(t.mentor_id), c, t.transition, t.version
     from told t
-    cross join unnest(t.coordinator_ids) as coordinator (id)
-    order by t.mentor_id, t.version, coordinator.id
+    cross join unnest(t.coordinator_ids) c
+    order by t.mentor_id, t.version, c
     on conflict (event_id, coordinator_id) do nothing
   ), raised as (
     update outbox.handled_keys m
@@ -231,47 +151,43 @@ begin
 end
 $$;
 comment on function outbox.notify(outbox.pause_event[]) is
-  'Notifies the coordinators of each event that nobody was notified of, unless it is superseded. Returns the events '
-  'whose receipts it wrote.';
+  'Notifies the coordinators of each event that nobody was notified of, unless it is superseded; returns these events.';
 
 create or replace function public.pause_status_notify(events jsonb) returns jsonb
-language plpgsql security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
-set enable_seqscan = off set jit = off as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 declare
-  readings outbox.pause_event[] := outbox.read_pause_events(events);
-  told_event_ids uuid[] := outbox.notify(readings);
-  answers jsonb;
+  readings outbox.pause_event[];
+  told_event_ids uuid[];
 begin
-  select coalesce(
-    jsonb_agg(
-      jsonb_build_object('eventId', coalesce(to_jsonb(r.event_id), r.event_id_as_given)) || case
+  perform outbox.require_array(events, 'events');
+  readings := array(
+    select outbox.read_pause_event(e.event, e.place) from jsonb_array_elements(events) with ordinality e (event, place)
+  );
+  perform outbox.take_turns(readings);
+  told_event_ids := outbox.notify(readings);
+
+  return (
+    select coalesce(jsonb_agg(
+      jsonb_build_object('eventId', coalesce(to_jsonb(r.event_id), events -> (r.place - 1)::integer -> 'eventId')) || case
         when r.problem is not null then jsonb_build_object('outcome', 'invalid', 'message', r.problem)
         when o.event_id is null then jsonb_build_object('outcome', 'superseded')
-        when o.fingerprint = r.fingerprint and o.receipt ->> 'transition' = r.transition then jsonb_build_object(
-          'outcome', 'notified', 'receipt', o.receipt, 'replayed', told.event_id is null or told.place <> r.place
-        )
+        when o.fingerprint = r.fingerprint and o.receipt ->> 'transition' = r.transition then
+          jsonb_build_object('outcome', 'notified', 'receipt', o.receipt, 'replayed', r.is_told is not true)
         -- An erased event's key is kept, but says nothing by itself.
         when outbox.is_concealed_as(r.fingerprint, o.fingerprint) then
           jsonb_build_object('outcome', 'notified', 'receipt', o.receipt, 'replayed', true)
         else jsonb_build_object('outcome', 'payload_mismatch')
       end
       order by r.place
-    ),
-    '[]'
-  )
-  into answers
-  from unnest(readings) r
-  -- The limit keeps the planner from reading the table from end to end.
-  left join lateral (
-    select * from outbox.receipts known where known.event_id = r.event_id limit 1
-  ) as o on true
-  left join (
-    select e.event_id, min(r.place) as place
-    from unnest(told_event_ids) as e (event_id)
-    join unnest(readings) r on r.event_id = e.event_id
-    group by e.event_id
-  ) as told on told.event_id = r.event_id;
-  return answers;
+    ), '[]')
+    from (
+      -- Of two equal ones, the first was told about.
+      select g.*, g.event_id = any(told_event_ids) and g.place = min(g.place) over (partition by g.event_id) as is_told
+      from unnest(readings) g
+    ) r
+    -- The limit keeps the planner from reading the table from end to end.
+    left join lateral (select * from outbox.receipts known where known.event_id = r.event_id limit 1) as o on true
+  );
 end
 $$;
 comment on function public.pause_status_notify(jsonb) is
@@ -279,7 +195,5 @@ comment on function public.pause_status_notify(jsonb) is
   'order, each with its eventId: notified (receipt, replayed), payload_mismatch (same key, other payload), superseded '
   '(they were told about a later version of the key, and the event has no force) or invalid (message). A receipt that '
   'says notified 0 is replaced once there is somebody to notify.';
-
-revoke all on all functions in schema outbox from public, anon, authenticated, service_role;
 revoke all on function public.pause_status_notify(jsonb) from public, anon, authenticated;
 grant execute on function public.pause_status_notify(jsonb) to service_role;

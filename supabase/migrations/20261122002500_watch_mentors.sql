@@ -1,7 +1,5 @@
 -- Purpose: the topic pause-status: a mentor is paused, or is active again.
 -- Locks:   the table of the mentors, share row exclusive: writers wait while its rows are read once.
--- Undo:    select outbox.unwatch('pause-status'); drop table public.peer_mentor_profiles (only if made here);
---          drop function outbox.touch().
 
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
@@ -20,8 +18,6 @@ end
 $$;
 comment on function outbox.touch() is 'Keeps updated_at current, unless the update itself changes it.';
 
-revoke all on all functions in schema outbox from public, anon, authenticated, service_role;
-
 do $$
 declare
   -- Your own table, key, column and words go here: see docs/topics.md. If you name a table, none is created.
@@ -29,17 +25,14 @@ declare
 begin
   if mentors = 'public.peer_mentor_profiles' and to_regclass(mentors) is null then
     create table public.peer_mentor_profiles (
-      id uuid default gen_random_uuid(),
+      id uuid default gen_random_uuid() constraint peer_mentor_profiles_pkey primary key,
       status text not null default 'active',
       full_name text,
-      updated_at timestamptz not null default now(),
-      constraint peer_mentor_profiles_pkey primary key (id)
+      updated_at timestamptz not null default now()
     );
     -- A stock webhook is told apart from the next one by it.
-    create trigger peer_mentor_profiles_touch
-      before update on public.peer_mentor_profiles
-      for each row
-      execute function outbox.touch();
+    create trigger peer_mentor_profiles_touch before update on public.peer_mentor_profiles
+      for each row execute function outbox.touch();
     comment on trigger peer_mentor_profiles_touch on public.peer_mentor_profiles is 'Keeps updated_at current.';
     alter table public.peer_mentor_profiles enable row level security;
     revoke all on table public.peer_mentor_profiles from public, anon, authenticated, service_role;
@@ -57,17 +50,10 @@ begin
     words => '{"status": {"active": ["active"], "paused": ["paused"]}}',
     visible_to => 'outbox.mentors_of'
   );
-  if (select t.key_type from outbox.topics t where t.topic = 'pause-status') <> (
-    select format_type(a.atttypid, null) from pg_attribute a
-    where a.attrelid = 'public.mentor_coordinators'::regclass and a.attname = 'mentor_id'
-  ) then
+  if (select t.key_type from outbox.topics t where t.topic = 'pause-status') <> pg_typeof(outbox.mentor_id(null))::text then
     raise exception 'public.mentor_coordinators.mentor_id must be of the type of the key of %', mentors
       using errcode = 'datatype_mismatch',
       hint = 'Change it, in public.notifications too, then apply the migrations again from create_coordinators on.';
   end if;
 end
 $$;
-
-revoke all on all functions in schema outbox from public, anon, authenticated, service_role;
-
-notify pgrst, 'reload schema';

@@ -77,8 +77,8 @@ describe("events that travel together", () => {
 
   it("fill requests of as many as the settings say", async () => {
     await own.rows("update outbox.settings set events_per_request = 7")
-    await pausedEvents(own, 16)
-    assert.deepStrictEqual(await sizes(), [7, 7, 2])
+    await pausedEvents(own, 9)
+    assert.deepStrictEqual(await sizes(), [7, 2])
   })
 
   it("travel by statement, when the transaction commits that they survived", async () => {

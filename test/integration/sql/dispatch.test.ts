@@ -255,7 +255,7 @@ describe("dispatching an event", () => {
           await storeSecret(own, "outbox_function_url", functionUrl)
           await storeSecret(own, "outbox_webhook_secret", ", ,")
         },
-        says: "is empty"
+        says: "Vault has no secret named"
       },
       {
         name: "pg_net was dropped",

@@ -32,14 +32,14 @@ describe("an update of many mentors", () => {
   it("is posted at the commit, signed, in requests whose events are under way", async () => {
     const secret = newSecret()
     await storeSecret(own, "outbox_webhook_secret", secret)
-    await createMentors(own, 7)
+    await createMentors(own, 4)
     await using client = await own.connect()
     await client.query("begin")
     await client.query(PAUSE)
     assert.lengthOf(await requestsSeenBy(client), 0)
     await client.query("commit")
     const requests = await requestsSeenBy(client)
-    assert.deepStrictEqual(await sizesSeenBy(client), [3, 3, 1])
+    assert.deepStrictEqual(await sizesSeenBy(client), [3, 1])
     for (const { body, headers } of requests) new Webhook(secret).verify(body, headers)
     const deliveries = await own.rows<{ id: string; request_id: string; attempts: number; events: number }>(
       `select q.delivery_id as id, d.request_id, q.attempts, count(*)::int as events
@@ -52,7 +52,7 @@ describe("an update of many mentors", () => {
         id: String(headers["webhook-id"]),
         request_id: id,
         attempts: 1,
-        events: index === 2 ? 1 : 3
+        events: index === 1 ? 1 : 3
       }))
     )
     const due = await own.row("select min(next_attempt_at) > now() as later from outbox.events")
@@ -70,9 +70,16 @@ describe("an update of many mentors", () => {
     assert.deepStrictEqual(await sizesSeenBy(client), [3])
   })
 
-  describe("of which there are more than five", () => {
-    const REQUESTS_OF_THREE = [3, 3, 3, 3, 3]
+  it("posts 25 events in a request, although the settings allow more", async () => {
+    await own.rows("update outbox.settings set events_per_request = 100")
+    await createMentors(own, 60)
+    await using client = await own.connect()
+    await client.query(PAUSE)
+    assert.deepStrictEqual(await sizesSeenBy(client), [25, 25])
+    assert.strictEqual(await sweep(own), 10)
+  })
 
+  describe("of which there are more than two", () => {
     const settleOne = async () => {
       const { event_id } = await own.row<{ event_id: string }>(
         "select event_id from outbox.events where delivery_id is not null and status = 'pending' limit 1"
@@ -80,21 +87,21 @@ describe("an update of many mentors", () => {
       assert.include(await settle(own, event_id), { outcome: "completed" })
     }
 
-    it("posts five of them, and one more for each that is settled", async () => {
-      await createMentors(own, 20)
+    it("posts two of them, and one more for each that is settled", async () => {
+      await createMentors(own, 11)
       await using client = await own.connect()
       await client.query(PAUSE)
-      assert.deepStrictEqual(await sizesSeenBy(client), REQUESTS_OF_THREE)
+      assert.deepStrictEqual(await sizesSeenBy(client), [3, 3])
       await settleOne()
-      assert.deepStrictEqual(await sizesSeenBy(client), [...REQUESTS_OF_THREE, 3])
+      assert.deepStrictEqual(await sizesSeenBy(client), [3, 3, 3])
       await settleOne()
-      assert.deepStrictEqual(await sizesSeenBy(client), [...REQUESTS_OF_THREE, 3, 2])
+      assert.deepStrictEqual(await sizesSeenBy(client), [3, 3, 3, 2])
       await settleOne()
-      assert.deepStrictEqual(await sizesSeenBy(client), [...REQUESTS_OF_THREE, 3, 2])
+      assert.deepStrictEqual(await sizesSeenBy(client), [3, 3, 3, 2])
     })
 
     it("leaves the rest to the sweep when all that was posted is lost", async () => {
-      await createMentors(own, 20)
+      await createMentors(own, 11)
       await own.rows(PAUSE)
       await emptyNet(own)
       assert.strictEqual(await sweep(own), 5)
@@ -117,10 +124,10 @@ describe("an update of many mentors", () => {
     await using client = await own.connect()
     await client.query("begin")
     const add = "insert into public.peer_mentor_profiles (status) values ('active')"
-    for (let count = 0; count < 7; count += 1) await client.query(add)
+    for (let count = 0; count < 4; count += 1) await client.query(add)
     await client.query(PAUSE)
     await client.query("commit")
-    assert.deepStrictEqual(await sizesSeenBy(client), [3, 3, 1])
+    assert.deepStrictEqual(await sizesSeenBy(client), [3, 1])
   })
 
   const broken: ReadonlyArray<{

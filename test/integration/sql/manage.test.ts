@@ -165,7 +165,7 @@ describe("an event that is managed", () => {
     const event_id = await inState.failed(database)
     for (const args of [{ dry_run: null }, { force: null }]) {
       const failure = await failureOf(database.call("outbox_redrive", { topic, event_id, ...args }))
-      assert.match(failure, /^22023: .* must be true or false, but it is null/)
+      assert.match(failure, /^22023: .* must be true or false, not null/)
     }
     const failure = await failureOf(database.call("outbox_resolve", { topic, event_id, dry_run: null }))
     assert.match(failure, /^22023: /)

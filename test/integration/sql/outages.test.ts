@@ -295,7 +295,8 @@ describe("an event that may yet succeed", () => {
       await later(2 * hour)
       await own.rows(
         `select outbox.end_direct(jsonb_build_array(jsonb_build_object(
-           'event_id', event_id, 'claim_token', claim_token, 'answer', jsonb_build_object('text', 'refused')
+           'event_id', event_id, 'claim_token', claim_token, 'sent_at', clock_timestamp(),
+           'outcome', 'unacknowledged', 'message', 'refused'
          )))
          from outbox.events`
       )

@@ -236,7 +236,7 @@ describe("settling events", () => {
       const first = events[0]
       if (first === undefined) throw new Error("no event")
       const due = await own.rows<{ event_id: string }>("select event_id from outbox.events where delivery_id is null")
-      assert.lengthOf(due, 6)
+      assert.lengthOf(due, 12)
       await using hanging = await own.connect()
       await hanging.query("begin")
       await hanging.query("select from outbox.events where event_id = $1 for update", [due[0]?.event_id])

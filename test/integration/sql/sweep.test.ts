@@ -208,7 +208,7 @@ describe("the sweep", () => {
     const { definition } = await own.row<{ definition: string }>(
       "select pg_get_functiondef('outbox.undo_future'::regproc) as definition"
     )
-    await own.rows(`create or replace function outbox.undo_future() returns integer language plpgsql
+    await own.rows(`create or replace function outbox.undo_future(at_most integer) returns void language plpgsql
       set search_path = pg_catalog, pg_temp as $$ begin raise 'broken'; end $$`)
     await sweep(own)
     assert.include(await eventOf(own, mentor), { status: "pending", failures: 1 })
