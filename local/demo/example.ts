@@ -27,14 +27,15 @@ const NARROW = 80
 const CELL = 46
 const folder = join(import.meta.dirname, "../../examples")
 
+const isSaid = (line: string): boolean => line.startsWith("-- ")
+
 /** Reads a tour.sql: statements with empty lines between them, each below what is to be said of it. */
-export const readTour = (text: string): ReadonlyArray<Act> =>
+const readTour = (text: string): ReadonlyArray<Act> =>
   text
     .trim()
     .split(/\n\n+/)
     .map((block) => {
       const lines = block.split("\n")
-      const isSaid = (line: string): boolean => line.startsWith("-- ")
       const says = lines.filter(isSaid).map((line) => line.slice("-- ".length))
       return { says: says.join(" "), sql: lines.filter((line) => !isSaid(line)).join("\n") }
     })
