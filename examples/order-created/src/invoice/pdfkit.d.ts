@@ -4,13 +4,15 @@ declare namespace PDFKit.Mixins {
     readonly scope?: "Row" | "Column" | "Both"
   }
   interface PDFFont {
-    registerFont(name: string, font: import("fontkit").Font): this
+    registerFont(name: string, font: FontkitFont): this
   }
 }
 
+interface FontkitFont {
+  glyphForCodePoint(point: number): unknown
+}
+
 declare module "fontkit" {
-  export interface Font {
-    glyphForCodePoint(point: number): unknown
-  }
+  export type Font = FontkitFont
   export const create: (bytes: Uint8Array) => Font
 }
