@@ -23,9 +23,10 @@ const wanted: Covered = [
   [0xfb00, 0xfb04]
 ]
 
-// Small capitals, old-style figures and the like stay behind. So does what takes letters apart: "ị" would become "i" and
-// a dot, and pdfkit keeps one text for each glyph, so that every later "i" would be read as "ị".
-const keepFeatures = ["kern", "liga", "mark", "mkmk"]
+// What places accents that no letter has in itself. All else stays behind, for three reasons: kerning makes a font three
+// times as slow to read; small capitals and the like are never asked for; and what takes letters apart, as "ị" into "i"
+// and a dot, would have pdfkit, which keeps one text for each glyph, write every later "i" as "ị".
+const keepFeatures = ["mark"]
 // The names of the font, its copyright and its licence: whoever has the font shall have these.
 const preserveNameIds = [0, 1, 2, 3, 4, 5, 6, 13, 14]
 

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { fonts, pdfOf } from "./orders.ts"
+import { covered, open, pdfOf } from "./orders.ts"
 import { readPdf } from "./readPdf.ts"
 
 const items = (count: number) =>
@@ -7,8 +7,19 @@ const items = (count: number) =>
 
 describe("the PDF of an invoice", () => {
   it("is the same, byte for byte, whenever it is made", async () => {
-    assert.deepStrictEqual(await pdfOf(), await pdfOf())
-    assert.notDeepEqual(await pdfOf(), await pdfOf({ customer_name: "Ada" }))
+    const customer_name = "Μαρία\u00A0Ω"
+    const first = await pdfOf({ customer_name })
+    assert.deepStrictEqual(await pdfOf({ customer_name }), first)
+    assert.notDeepEqual(await pdfOf({ customer_name: "Ada" }), first)
+  })
+
+  it("does not depend on the invoices before it", async () => {
+    const [accented, plain] = ["Ώώ Ӂӂ", "Ωω Жж"]
+    const font = open()
+    await pdfOf({ customer_name: accented }, font)
+    const after = await pdfOf({ customer_name: plain }, font)
+    assert.deepStrictEqual(after, await pdfOf({ customer_name: plain }, open()))
+    assert.include((await readPdf(after)).texts, plain)
   })
 
   it("says its title and its language, and is tagged", async () => {
@@ -118,7 +129,7 @@ describe("the PDF of an invoice", () => {
   })
 
   it("reads back what names are written with, each letter as itself", async () => {
-    const letters = fonts.covered
+    const letters = covered
       .flatMap(([first, last]) => Array.from({ length: last - first + 1 }, (_, index) => first + index))
       .map((point) => String.fromCodePoint(point))
       .filter((letter) => /^\p{L}$/u.test(letter) && letter.normalize("NFKC") === letter)

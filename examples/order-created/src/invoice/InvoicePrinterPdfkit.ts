@@ -18,7 +18,7 @@ const bytesOf = (document: PDFKit.PDFDocument) =>
 // Loaded when the first invoice is printed: a request that is refused needs neither.
 const parts = Effect.promise(() =>
   Promise.all([import("./InvoicePdf.ts"), import("./NotoSans.ts").then(({ load }) => load())])
-)
+).pipe(Effect.map(([{ drawInvoice, openFonts }, files]) => ({ ...files, drawInvoice, fonts: openFonts(files) })))
 
 /** pdfkit and Noto Sans. */
 export const layer = Layer.effect(
@@ -27,8 +27,8 @@ export const layer = Layer.effect(
     const load = yield* Effect.cached(parts)
     return InvoicePrinter.of({
       print: Effect.fn("InvoicePrinter.print")(function* (invoice) {
-        const [{ drawInvoice }, fonts] = yield* load
-        const characters = missingFrom(fonts.covered, invoice)
+        const { covered, drawInvoice, fonts } = yield* load
+        const characters = missingFrom(covered, invoice)
         if (characters.length > 0) return yield* new InvoiceUnprintable({ characters })
         return yield* bytesOf(drawInvoice(invoice, fonts))
       })
