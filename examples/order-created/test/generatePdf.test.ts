@@ -1,5 +1,7 @@
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { createHash, randomUUID } from "node:crypto"
+import { readFile } from "node:fs/promises"
+import { join } from "node:path"
 import { buildExample } from "../../../local/examples.ts"
 import { type Stack, startStack } from "../../../local/stack.ts"
 import { openSession, type Session } from "../../../test/support/bareStack.ts"
@@ -232,5 +234,34 @@ describe("generate-pdf, when Storage fails", () => {
     assert.deepInclude(await problemOf(response), { code: "orders_unavailable", retryable: true })
     await stack.services.postgrest.start()
     assert.strictEqual((await call({ order_id: orderId })).status, 200)
+  })
+})
+
+describe("the migration of the orders", () => {
+  const folder = join(import.meta.dirname, "../supabase/migrations")
+
+  const migrate = async (before: string): Promise<string> => {
+    const sql = await readFile(join(folder, "20261128000200_create_orders.sql"), "utf8")
+    await session.rows("begin")
+    try {
+      await session.rows(before)
+      await session.rows(sql)
+      return "applied"
+    } catch (cause) {
+      return cause instanceof Error ? cause.message : String(cause)
+    } finally {
+      await session.rows("rollback")
+    }
+  }
+
+  it("leaves tables that fit as they are", async () => {
+    assert.strictEqual(await migrate("alter table public.orders add column mine text"), "applied")
+  })
+
+  it("names the columns that tables of one's own lack", async () => {
+    assert.strictEqual(
+      await migrate("alter table public.orders drop column locale; alter table public.order_items drop column sku"),
+      "The tables of orders lack public.orders.locale, public.order_items.sku"
+    )
   })
 })
