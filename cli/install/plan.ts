@@ -148,9 +148,13 @@ export const planInstall = (
   const rendered = migrations.map((file) => ({ name: file.name, text: render(file, watched) }))
   const present = new Set(Object.keys(filesOf(project)).filter(isMigration).map(sourceOf))
   const missing = rendered.filter(({ name }) => !present.has(name))
-  const isOther = present.size > 0 && Option.exists(project.manifest, (known) => !isSame(known.watched, watched))
-  const again = isOther && pushed ? rendered.filter(({ name }) => name === WATCH) : []
-  const inPlace = isOther && !pushed ? rewritten(project, rendered) : []
+  const known = Option.match(project.manifest, { onNone: () => watched, onSome: ({ watched }) => watched })
+  const other =
+    present.size > 0 && !isSame(known, watched)
+      ? rendered.filter((file, index) => file.text !== render(migrations[index] ?? file, known))
+      : []
+  const again = pushed ? other.filter(({ name }) => name === WATCH) : []
+  const inPlace = pushed ? [] : rewritten(project, other)
   const replaced = new Set(inPlace.map(({ path }) => path))
   const steps = [
     ...installed(project).filter(({ path }) => !replaced.has(path)),

@@ -43,7 +43,7 @@ describe("secrets, by a connection and a file", () => {
         cli.directory,
         `--database-url=${database.url}`,
         `--function-url=${url}`,
-        `--env-file=${file()}`,
+        `--functions-env=${file()}`,
         ...flags
       )
     )
@@ -96,8 +96,8 @@ describe("secrets, by a connection and a file", () => {
     }
     assert.include(await failing(), "npx supabase link")
     assert.include(await failing("--rotate", "--retire"), "exclude each other")
-    const target = ["--function-url=https://a.example", `--env-file=${file()}`]
-    assert.include(await failing("--database-url=x", `--env-file=${file()}`), "Pass --function-url")
+    const target = ["--function-url=https://a.example", `--functions-env=${file()}`]
+    assert.include(await failing("--database-url=x", `--functions-env=${file()}`), "Pass --function-url")
     assert.include(await failing("--function-url=a.example", `--project-ref=${PROJECT}`), "is no address")
     assert.include(await failing("--database-url=postgresql://127.0.0.1:1/x", ...target), "does not answer")
     await using bare = await openDatabase({ migrate: false })

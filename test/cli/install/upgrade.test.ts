@@ -107,7 +107,7 @@ describe("uninstall", () => {
         [".pause-status.json", "config.toml"]
       )
       assert.strictEqual(files["config.toml"]?.trimEnd(), config.trimEnd())
-      assert.include((yield* repository.run("uninstall")).stdout, "nothing was changed")
+      assert.include((yield* repository.run("uninstall")).stdout, "uninstalled already")
     })
   )
 
