@@ -422,11 +422,6 @@ comment on trigger outbox_pause_status_key on public.peer_mentor_profiles is 'ou
 comment on trigger outbox_pause_status_update on public.peer_mentor_profiles is 'outbox.watch() of {"topic": "pause-status", "words": {"status": {"active": ["active"], "paused": ["paused"]}}, "fed_by": "outbox", "columns": ["status"], "payload": null, "key_type": "uuid", "relation": "public.peer_mentor_profiles", "condition": null, "key_column": "id", "operations": ["UPDATE"], "unique_key": true, "visible_to": "outbox.mentors_of", "latest_only": false, "function_url": "outbox_function_url", "max_attempts": null}';
 comment on trigger peer_mentor_profiles_touch on public.peer_mentor_profiles is 'Keeps updated_at current.';
 
-create function outbox.answer_with_event(answer jsonb, topic text, event_id uuid)
-  returns jsonb
-  language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.answer_with_event(jsonb,text,uuid) is 'An answer with the event as it is now.';
-
 create function outbox.attach(t outbox.topics)
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
@@ -456,6 +451,11 @@ create function outbox.call_handler(http text, batch outbox.events[], function_u
   returns jsonb
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
 comment on function outbox.call_handler(text,outbox.events[],text,text,integer) is 'Sends events in one signed request; returns how the attempt at each ends if nobody has claimed it.';
+
+create function outbox.cancel(event outbox.events)
+  returns uuid
+  language plpgsql volatile set search_path=pg_catalog, pg_temp;
+comment on function outbox.cancel(outbox.events) is 'Makes a dead letter of a pending event, which the caller has locked, and dispatches the next event of its key.';
 
 create function outbox.capture_sql(t outbox.topics)
   returns text
@@ -577,10 +577,10 @@ create function outbox.ending_of(event_id uuid, http_status integer, code text, 
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
 comment on function outbox.ending_of(uuid,integer,text,text) is 'How an attempt ends that nobody claimed.';
 
-create function outbox.erase(event_id uuid, topic text DEFAULT NULL::text)
+create function outbox.erase(event_id uuid)
   returns jsonb
-  language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.erase(uuid,text) is 'Erases a settled event with its history and leaves a tombstone: erased, not_settled or unknown.';
+  language sql volatile set search_path=pg_catalog, pg_temp;
+comment on function outbox.erase(uuid) is 'outbox_erase() of whatever topic.';
 
 create function outbox.erase_from_net(event_id uuid, key text)
   returns bigint[]
@@ -639,7 +639,7 @@ comment on function outbox.fold_latest(uuid[]) is 'fold() for the keys of these 
 
 create function outbox.forget(relation text, key text, query text, older_than timestamp with time zone, at_most integer, OUT deleted integer, OUT problem text)
   returns record
-  language plpgsql volatile set search_path=pg_catalog, pg_temp set lock_timeout=100ms set enable_hashjoin=off set enable_mergejoin=off set jit=off;
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set lock_timeout=100ms;
 comment on function outbox.forget(text,text,text,timestamp with time zone,integer) is 'Deletes what the query finds, row by row if it fails as a whole; returns how many rows, and the first error.';
 
 create function outbox.forget_keys(topic text, only_key text, at_most integer DEFAULT 1)
@@ -699,7 +699,7 @@ comment on function outbox.is_same(outbox.events,jsonb) is 'Whether a delivery i
 
 create function outbox.is_superseded(event outbox.events)
   returns boolean
-  language plpgsql stable set search_path=pg_catalog, pg_temp;
+  language sql stable set search_path=pg_catalog, pg_temp;
 comment on function outbox.is_superseded(outbox.events) is 'Whether a later event of the key is settled, or was and is forgotten since: sending this one would undo it.';
 
 create function outbox.is_uuid(value text)
@@ -897,10 +897,10 @@ create function outbox.record_sql(t outbox.topics, key text, state text)
   language plpgsql stable set search_path=pg_catalog, pg_temp;
 comment on function outbox.record_sql(outbox.topics,text,text) is 'SQL for the record that is sent of a state.';
 
-create function outbox.redrive(event_id uuid, force boolean DEFAULT false, dry_run boolean DEFAULT false, topic text DEFAULT NULL::text)
+create function outbox.redrive(event_id uuid, force boolean DEFAULT false, dry_run boolean DEFAULT false)
   returns jsonb
-  language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.redrive(uuid,boolean,boolean,text) is 'Sends an event again that failed or reached nobody, like a new one; with force although a later one is settled.';
+  language sql volatile set search_path=pg_catalog, pg_temp;
+comment on function outbox.redrive(uuid,boolean,boolean) is 'outbox_redrive() of whatever topic.';
 
 create function outbox.refusal(event jsonb)
   returns jsonb
@@ -942,10 +942,10 @@ create function outbox.require_array(elements jsonb, name text)
   language plpgsql immutable set search_path=pg_catalog, pg_temp;
 comment on function outbox.require_array(jsonb,text) is 'Refuses what is no array, or too long to be locked at once.';
 
-create function outbox.resolve(event_id uuid, notes text DEFAULT NULL::text, dry_run boolean DEFAULT false, topic text DEFAULT NULL::text)
+create function outbox.resolve(event_id uuid, notes text DEFAULT NULL::text, dry_run boolean DEFAULT false)
   returns jsonb
-  language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.resolve(uuid,text,boolean,text) is 'Closes an event without sending it, because a person has dealt with it; cancels it if it is pending.';
+  language sql volatile set search_path=pg_catalog, pg_temp;
+comment on function outbox.resolve(uuid,text,boolean) is 'outbox_resolve() of whatever topic.';
 
 create function outbox.result_of(content text, event_id uuid)
   returns jsonb
@@ -1105,8 +1105,8 @@ grant execute on function outbox_claim(jsonb) to service_role;
 
 create function public.outbox_erase(topic text, event_id uuid)
   returns jsonb
-  language sql volatile security definer set search_path=pg_catalog, pg_temp set lock_timeout=2s;
-comment on function outbox_erase(text,uuid) is 'outbox.erase(): erased, not_settled or unknown.';
+  language plpgsql volatile security definer set search_path=pg_catalog, pg_temp set lock_timeout=2s;
+comment on function outbox_erase(text,uuid) is 'Erases a settled event with its history and leaves a tombstone: erased, not_settled or unknown.';
 grant execute on function outbox_erase(text,uuid) to service_role;
 
 create function public.outbox_get_event(topic text, event_id uuid, user_id uuid DEFAULT NULL::uuid)
@@ -1130,13 +1130,13 @@ grant execute on function outbox_list_events(jsonb) to service_role;
 create function public.outbox_redrive(topic text, event_id uuid, force boolean DEFAULT false, dry_run boolean DEFAULT false)
   returns jsonb
   language plpgsql volatile security definer set search_path=pg_catalog, pg_temp;
-comment on function outbox_redrive(text,uuid,boolean,boolean) is 'outbox.redrive(), with the event after it: redriven, already_pending, superseded, not_failed or unknown.';
+comment on function outbox_redrive(text,uuid,boolean,boolean) is 'Sends an event again that failed or reached nobody, like a new one; with force although a later one is settled.';
 grant execute on function outbox_redrive(text,uuid,boolean,boolean) to service_role;
 
 create function public.outbox_resolve(topic text, event_id uuid, notes text DEFAULT NULL::text, dry_run boolean DEFAULT false)
   returns jsonb
   language plpgsql volatile security definer set search_path=pg_catalog, pg_temp;
-comment on function outbox_resolve(text,uuid,text,boolean) is 'outbox.resolve(), with the event after it: resolved, cancelled, in_flight, already_resolved, not_failed or unknown.';
+comment on function outbox_resolve(text,uuid,text,boolean) is 'Closes an event without sending it, because a person has dealt with it; cancels it if it is pending.';
 grant execute on function outbox_resolve(text,uuid,text,boolean) to service_role;
 
 create function public.outbox_settle(settlements jsonb, topic text DEFAULT NULL::text, take integer DEFAULT 0)

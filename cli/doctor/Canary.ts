@@ -5,7 +5,8 @@ import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import { needsDatabase, refused } from "./Check.ts"
 import { type Finding, ok, type Verdict, verdictOf, wrong } from "./Finding.ts"
-import { type Database, QueryFailed, Sources } from "./Sources.ts"
+import { type Database, QueryFailed } from "../Database.ts"
+import { Sources } from "./Sources.ts"
 
 /** How the table of this project's mentors is written to, in SQL that its topic made. */
 const Plan = Schema.Struct({ release: Schema.String, pause: Schema.String, resume: Schema.String, remove: Schema.String })
@@ -65,8 +66,9 @@ const removal = [
 ]
 const erasure = `select outbox.erase(q.event_id) from outbox.events q where q.topic = 'pause-status' and q.key = $1`
 
-const one = <A>(schema: Schema.Decoder<A>, rows: ReadonlyArray<unknown>) =>
-  Effect.map(Effect.orDie(Schema.decodeUnknownEffect(Schema.Array(schema))(rows)), ([first]) => Option.fromNullishOr(first))
+type Session = Database["Service"]
+
+const Nothing = Schema.Struct({})
 
 /** How the change went, or undefined if it is not over. */
 export const judgeChange = (change: string, state: State | undefined, waited: Duration.Duration): Verdict => {
@@ -82,11 +84,8 @@ export const judgeChange = (change: string, state: State | undefined, waited: Du
     : ok(`${change} notified after ${state.millis} ms`)
 }
 
-const await_ = (database: Database, key: string, events: number, within: Duration.Duration) => {
-  const look = database.write(states, [key]).pipe(
-    Effect.flatMap((rows) => Effect.orDie(Schema.decodeUnknownEffect(Schema.Array(State))(rows))),
-    Effect.map((found) => found[events - 1])
-  )
+const waitFor = ({ rows }: Session, key: string, events: number, within: Duration.Duration) => {
+  const look = Effect.map(rows(State, states, [key]), (found) => found[events - 1])
   const isOver = (state: State | undefined) => state?.status === "completed" || state?.status === "failed"
   return look.pipe(
     Effect.repeat({ until: isOver, schedule: Schedule.spaced("100 millis") }),
@@ -94,7 +93,7 @@ const await_ = (database: Database, key: string, events: number, within: Duratio
   )
 }
 
-const remove = Effect.fnUntraced(function* (database: Database, { remove }: typeof Plan.Type, released: typeof Released.Type) {
+const remove = Effect.fnUntraced(function* ({ rows }: Session, { remove }: typeof Plan.Type, released: typeof Released.Type) {
   const { coordinator, key } = released
   const statements: ReadonlyArray<readonly [string, string]> = [
     ...removal.map((statement) => [statement, key] as const),
@@ -102,36 +101,36 @@ const remove = Effect.fnUntraced(function* (database: Database, { remove }: type
     ["delete from public.coordinators c where c.id = $1::uuid", coordinator],
     [erasure, key]
   ]
-  const results = yield* Effect.forEach(statements, ([statement, value]) => Effect.result(database.write(statement, [value])))
+  const results = yield* Effect.forEach(statements, ([statement, value]) => Effect.result(rows(Nothing, statement, [value])))
   return results.flatMap((result) =>
     result._tag === "Success"
       ? []
       : {
-          detail: `The canary ${key} could not be removed: ${result.failure.detail}.`,
+          detail: `The canary ${key} could not be removed: ${result.failure.message}.`,
           cure: `Delete the mentor ${key} and the coordinator ${coordinator} by hand.`
         }
   )
 })
 
-const fly = Effect.fnUntraced(function* (database: Database, within: Duration.Duration) {
-  const [found] = [yield* one(Plan, yield* database.read(plan))]
-  if (Option.isNone(found)) {
+const fly = Effect.fnUntraced(function* (database: Session, within: Duration.Duration) {
+  const [found] = yield* database.read(Plan, plan)
+  if (found === undefined) {
     return wrong("There is no topic pause-status with words for active and paused.", "Apply the migrations again.")
   }
-  const released = yield* one(Released, yield* database.write(found.value.release, []))
-  if (Option.isNone(released)) return yield* new QueryFailed({ code: undefined, detail: "no canary was inserted" })
-  const { key } = released.value
+  const [released] = yield* database.rows(Released, found.release)
+  if (released === undefined) return yield* new QueryFailed({ code: "", message: "no row was inserted" })
+  const { key } = released
   const change = Effect.fnUntraced(function* (name: string, statement: string, events: number) {
-    yield* database.write(statement, [key])
-    return judgeChange(name, yield* await_(database, key, events, within), within)
+    yield* database.rows(Nothing, statement, [key])
+    return judgeChange(name, yield* waitFor(database, key, events, within), within)
   })
   const flight = Effect.gen(function* () {
-    const paused = yield* change("pause", found.value.pause, 1)
+    const paused = yield* change("pause", found.pause, 1)
     if (paused._tag !== "Ok") return paused
-    const resumed = yield* change("resume", found.value.resume, 2)
+    const resumed = yield* change("resume", found.resume, 2)
     return resumed._tag === "Ok" ? ok(`${paused.seen}, ${resumed.seen}`) : resumed
   }).pipe(Effect.catch((failed) => Effect.succeed(refused(failed))))
-  const cleanUp = Effect.uninterruptible(remove(database, found.value, released.value))
+  const cleanUp = Effect.uninterruptible(remove(database, found, released))
   const verdict = yield* Effect.onInterrupt(flight, () => cleanUp)
   const left = yield* cleanUp
   return left.length === 0
@@ -149,10 +148,10 @@ export const canary = (within: Duration.Input = "60 seconds") =>
     if (Option.isNone(database)) return needsDatabase
     return yield* fly(database.value, Duration.fromInputUnsafe(within))
   }).pipe(
-    Effect.catch(({ detail }) =>
+    Effect.catch(({ message }) =>
       Effect.succeed(
         wrong(
-          `A canary cannot be inserted: ${detail}.`,
+          `A canary cannot be inserted: ${message}.`,
           "Give the table's other columns defaults, or pause a mentor of your own by hand."
         )
       )

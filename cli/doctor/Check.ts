@@ -1,10 +1,11 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Schema from "effect/Schema"
-import type { Facts } from "./Facts.ts"
+import type * as Schema from "effect/Schema"
+import type { QueryFailed } from "../Database.ts"
+import { Facts, type Outbox } from "./Facts.ts"
 import type { Probe } from "./Probe.ts"
 import { notChecked, type Verdict, wrong } from "./Finding.ts"
-import { type QueryFailed, Sources } from "./Sources.ts"
+import { Sources } from "./Sources.ts"
 
 /** One line of the report. **Shape** `name` is one or two words; docs/runbook.md has an entry of that name. */
 export interface Check {
@@ -14,37 +15,48 @@ export interface Check {
 
 export const needsDatabase = notChecked("--database-url")
 export const needsKey = notChecked("--url and --key")
+export const needsFunction = notChecked("an answer of the function")
+
+/** What the outbox was asked for, and did not say. */
+export const unseen = Effect.map(Sources, ({ project }) =>
+  notChecked(Option.isSome(project) ? "an answer of --url" : "--database-url, or --url and --key")
+)
 
 const insufficientPrivilege = "42501"
 
 /** What it means that a query failed. */
-export const refused = ({ code, detail }: QueryFailed): Verdict =>
+export const refused = ({ code, message }: QueryFailed): Verdict =>
   code === insufficientPrivilege
-    ? notChecked(`the role postgres in --database-url (${detail})`)
-    : wrong(detail, "Apply the migrations of this version again. If it stays, report it as a bug.")
+    ? notChecked(`the role postgres in --database-url (${message})`)
+    : wrong(message, "Apply the migrations of this version again. If it stays, report it as a bug.")
 
-/** The rows of a query, decoded. A row of another shape is a defect of the query. */
-export const rowsOf = <A>(row: Schema.Decoder<A>, query: string) => {
-  const decode = Schema.decodeUnknownEffect(Schema.Array(row))
-  return Effect.fnUntraced(function* () {
-    const { database } = yield* Sources
-    if (Option.isNone(database)) return Option.none<ReadonlyArray<A>>()
-    return Option.some(yield* Effect.orDie(decode(yield* database.value.read(query))).pipe(Effect.withSpan("rowsOf")))
-  })()
-}
+/** The rows of a query, or none without a database. */
+export const rowsOf = <A, I>(row: Schema.Codec<A, I>, query: string) =>
+  Effect.flatMap(Sources, ({ database }) =>
+    Effect.transposeOption(Option.map(database, ({ read }) => read(row, query)))
+  )
 
 /** A check of what one query returns. */
-export const inDatabase = <A>(
+export const inDatabase = <A, I>(
   name: string,
   { judge, query, row }: {
     readonly query: string
-    readonly row: Schema.Decoder<A>
+    readonly row: Schema.Codec<A, I>
     readonly judge: (rows: ReadonlyArray<A>) => Verdict
   }
 ): Check => ({
   name,
   check: rowsOf(row, query).pipe(
     Effect.map(Option.match({ onNone: () => needsDatabase, onSome: judge })),
+    Effect.catch((failed) => Effect.succeed(refused(failed)))
+  )
+})
+
+/** A check of how the outbox stands, as the database says or else the Data API. */
+export const ofOutbox = (name: string, judge: (outbox: Outbox) => Verdict): Check => ({
+  name,
+  check: Effect.flatMap(Facts, ({ outbox }) => outbox).pipe(
+    Effect.flatMap(Option.match({ onNone: () => unseen, onSome: (outbox) => Effect.succeed(judge(outbox)) })),
     Effect.catch((failed) => Effect.succeed(refused(failed)))
   )
 })

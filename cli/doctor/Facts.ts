@@ -4,7 +4,8 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { Check as HealthCheck, QueueFigures } from "../../src/schema/Health.ts"
-import { Sources, type QueryFailed, type Reply, type Unreachable } from "./Sources.ts"
+import type { QueryFailed } from "../Database.ts"
+import { Sources, type Reply, type Unreachable } from "./Sources.ts"
 
 const functionPath = "/functions/v1/pause-status-webhook-handler"
 
@@ -40,7 +41,7 @@ const asked = <A>(schema: Schema.Decoder<A>, request: Effect.Effect<Reply, Unrea
   )
 
 const Version = Schema.Struct({ info: Schema.Struct({ version: Schema.String }) })
-const HealthRow = Schema.Tuple([Schema.Struct({ health: Outbox })])
+const HealthRow = Schema.Struct({ health: Outbox })
 
 /** What several checks look at, asked for once. None where nothing was given to ask. */
 export class Facts extends Context.Service<
@@ -58,31 +59,25 @@ export class Facts extends Context.Service<
     Facts,
     Effect.gen(function* () {
       const { ask, database, project } = yield* Sources
-      const get = (path: string, headers: Readonly<Record<string, string>> = {}) =>
-        Option.map(
-          Option.filter(project, ({ key }) => key !== undefined),
-          ({ key = "", url }) => ask({ method: "GET", url: `${url}${path}`, headers: { apikey: key, ...headers } })
-        )
+      const get = (path: string) =>
+        Option.map(project, ({ key, url }) => ask({ method: "GET", url: `${url}${path}`, headers: { apikey: key } }))
       const once = <A>(schema: Schema.Decoder<A>, request: Option.Option<Effect.Effect<Reply, Unreachable>>) =>
         Effect.cached(Effect.transposeOption(Option.map(request, (reply) => asked(schema, reply))))
 
       const dataApi = yield* once(
         Outbox,
-        Option.map(
-          Option.filter(project, ({ key }) => key !== undefined),
-          ({ key = "", url }) =>
-            ask({
-              method: "POST",
-              url: `${url}/rest/v1/rpc/outbox_health`,
-              headers: { apikey: key, "content-type": "application/json", "content-profile": "public" },
-              body: "{}"
-            })
+        Option.map(project, ({ key, url }) =>
+          ask({
+            method: "POST",
+            url: `${url}/rest/v1/rpc/outbox_health`,
+            headers: { apikey: key, "content-profile": "public" },
+            body: "{}"
+          })
         )
       )
       const fromDatabase = Option.map(database, ({ read }) =>
-        read("select public.outbox_health() as health").pipe(
-          Effect.flatMap((rows) => Effect.orDie(Schema.decodeUnknownEffect(HealthRow)(rows))),
-          Effect.map(([{ health }]) => Option.some(health))
+        read(HealthRow, "select public.outbox_health() as health").pipe(
+          Effect.map(([row]) => Option.map(Option.fromNullishOr(row), ({ health }) => health))
         )
       )
       const fromDataApi = Effect.map(

@@ -4,7 +4,8 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { rowsOf } from "./Check.ts"
-import { type Ask, QueryFailed, Sources } from "./Sources.ts"
+import { QueryFailed } from "../Database.ts"
+import { type Ask, Sources } from "./Sources.ts"
 
 /** Older than any tolerance: the function answers how old it finds the signature, if it knows the secret. */
 const hoursOld = 48
@@ -43,7 +44,6 @@ const requestOf = ({ body, id, seconds, signature, url }: typeof Signed.Type): A
   method: "POST",
   url,
   headers: {
-    "content-type": "application/json",
     "webhook-id": id,
     "webhook-timestamp": seconds,
     "webhook-signature": signature
@@ -85,7 +85,7 @@ export class Probe extends Context.Service<
       const post = Effect.fnUntraced(function* (topic: string, body: string, age: number) {
         const rows = yield* rowsOf(Signed, signed(topic, body, age))
         const [delivery] = Option.getOrElse(rows, () => [])
-        if (delivery === undefined) return yield* new QueryFailed({ code: undefined, detail: `${topic} cannot be signed` })
+        if (delivery === undefined) return yield* new QueryFailed({ code: "", message: `${topic} cannot be signed` })
         const { url } = delivery
         return yield* sources.ask(requestOf(delivery)).pipe(
           Effect.map(({ body: replied, status }) => {
@@ -101,7 +101,7 @@ export class Probe extends Context.Service<
         const body = topic === "pause-status" ? noChange : noPayload
         const now = yield* Effect.result(post(topic, body, 0))
         if (now._tag === "Failure") {
-          return { topic, answer: { _tag: "NoAddress", problem: now.failure.detail }, skewSeconds: Option.none() }
+          return { topic, answer: { _tag: "NoAddress", problem: now.failure.message }, skewSeconds: Option.none() }
         }
         const old = yield* Effect.option(post(topic, body, secondsOld))
         const skew = Option.flatMapNullishOr(old, ({ skewSeconds }) => skewSeconds)

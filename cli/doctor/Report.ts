@@ -1,33 +1,32 @@
-import type { Finding } from "./Finding.ts"
-import { count } from "./Finding.ts"
+import { count, type Finding } from "./Finding.ts"
 
 const width = 80
-const label = 9
-const indent = label + 18
+const beside = 25
+const below = 7
 
-/** Breaks a text into lines of at most so many characters, between words; a longer word is cut. */
-const wrap = (text: string, most: number): ReadonlyArray<string> =>
-  text
-    .split(/\s+/)
-    .flatMap((word) => word.match(new RegExp(`.{1,${most}}`, "gu")) ?? [])
-    .reduce<ReadonlyArray<string>>((lines, word) => {
-      const last = lines.at(-1)
-      return last === undefined || last.length + 1 + word.length > most
-        ? [...lines, word]
-        : [...lines.slice(0, -1), `${last} ${word}`]
-    }, [])
+// A word is never cut, because it may be a URL to copy.
+const wrap = (text: string, most: number, first: number): ReadonlyArray<string> =>
+  text.split(/\s+/).reduce<ReadonlyArray<string>>((lines, word) => {
+    const last = lines.at(-1)
+    if (last === undefined) return [word]
+    return last.length + 1 + word.length > (lines.length === 1 ? first : most)
+      ? [...lines, word]
+      : [...lines.slice(0, -1), `${last} ${word}`]
+  }, [])
 
-const block = (first: string, text: string): string =>
-  wrap(text, width - indent)
-    .map((line, index) => `${index === 0 ? first.padEnd(indent) : " ".repeat(indent)}${line}`)
+const block = (label: string, text: string, indent: number): string =>
+  wrap(text, width - indent, width - label.length)
+    .map((line, index) => `${index === 0 ? label : " ".repeat(indent)}${line}`)
     .join("\n")
 
+const labelOf = (result: string, name: string): string => `${result.padEnd(below)}${name.padEnd(beside - below)}`
+
 const linesOf = ({ name, verdict }: Finding): ReadonlyArray<string> => {
-  if (verdict._tag === "Ok") return [block(`${"ok".padEnd(label)}${name}`, verdict.seen)]
-  if (verdict._tag === "NotChecked") return [block(`${"-".padEnd(label)}${name}`, `not checked: needs ${verdict.needs}`)]
+  if (verdict._tag === "Ok") return [block(labelOf("ok", name), verdict.seen, beside)]
+  if (verdict._tag === "NotChecked") return [block(labelOf("-", name), `not checked: needs ${verdict.needs}`, beside)]
   return verdict.wrong.flatMap(({ cure, detail }) => [
-    block(`${"wrong".padEnd(label)}${name}`, detail),
-    block(`${" ".repeat(label)}what to do`, cure)
+    block(labelOf("wrong", name), detail, below),
+    block(`${" ".repeat(below)}→ `, cure, below + 2)
   ])
 }
 
@@ -38,8 +37,11 @@ const summary = (findings: ReadonlyArray<Finding>): string => {
 }
 
 /** The report in words: a line or more for each check, of at most 80 characters each, then how many there were. */
-export const inWords = (findings: ReadonlyArray<Finding>): string =>
-  [...findings.flatMap(linesOf), "", summary(findings)].join("\n")
+export const inWords = (findings: ReadonlyArray<Finding>): ReadonlyArray<string> => [
+  ...findings.flatMap(linesOf),
+  "",
+  summary(findings)
+]
 
 const asObject = ({ name, verdict }: Finding) => {
   if (verdict._tag === "Ok") return { check: name, result: "ok", detail: verdict.seen }

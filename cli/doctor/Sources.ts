@@ -2,16 +2,8 @@ import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
-
-/** A statement that the database refused, or a connection that is gone. **Shape** `code` is the SQLSTATE, if any. */
-export class QueryFailed extends Data.TaggedError("QueryFailed")<{
-  readonly code: string | undefined
-  readonly detail: string
-}> {
-  override get message(): string {
-    return this.detail
-  }
-}
+import type { Database } from "../Database.ts"
+import type { ReleaseFile } from "../Release.ts"
 
 /** Nobody answered a request. */
 export class Unreachable extends Data.TaggedError("Unreachable")<{ readonly detail: string }> {
@@ -20,19 +12,13 @@ export class Unreachable extends Data.TaggedError("Unreachable")<{ readonly deta
   }
 }
 
-/** The project's database. **Shape** `read` runs one query in a read-only transaction; only the canary writes. */
-export interface Database {
-  readonly read: (query: string) => Effect.Effect<ReadonlyArray<unknown>, QueryFailed>
-  readonly write: (statement: string, values: ReadonlyArray<unknown>) => Effect.Effect<ReadonlyArray<unknown>, QueryFailed>
-}
-
-/** The project as it is reached from outside. **Shape** `key` is a secret key of the project. */
+/** The project as it is reached from outside. `key` is a secret key of the project. */
 export interface Project {
   readonly url: string
-  readonly key: string | undefined
+  readonly key: string
 }
 
-/** An answer. **Shape** `body` is the JSON of it, or undefined if it is none. */
+/** An answer. `body` is the JSON of it, or undefined if it is none. */
 export interface Reply {
   readonly status: number
   readonly body: unknown
@@ -45,19 +31,13 @@ export interface Ask {
   readonly body?: string
 }
 
-/** A migration that this version of the package ships. */
-export interface Migration {
-  readonly name: string
-  readonly text: string
-}
-
-/** What the doctor has to work with: it checks what these let it see, and says what it could not check. */
+/** What the doctor has to work with. It checks what these let it see, and says what it could not check. */
 export class Sources extends Context.Service<
   Sources,
   {
-    readonly database: Option.Option<Database>
+    readonly database: Option.Option<Database["Service"]>
     readonly project: Option.Option<Project>
     readonly ask: (request: Ask) => Effect.Effect<Reply, Unreachable>
-    readonly migrations: ReadonlyArray<Migration>
+    readonly migrations: ReadonlyArray<ReleaseFile>
   }
 >()("pause-status-webhook-handler/cli/doctor/Sources") {}

@@ -1,103 +1,69 @@
-import { readdir, readFile } from "node:fs/promises"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import { Client, DatabaseError } from "pg"
-import { Fetch } from "../../src/layers/Fetch.ts"
-import { type Ask, type Database, type Project, QueryFailed, Sources, Unreachable } from "./Sources.ts"
+import { Database } from "../Database.ts"
+import { Release } from "../Release.ts"
+import { type Ask, type Project, Sources, Unreachable } from "./Sources.ts"
 
-/** Where the project is. **Shape** at least one of `databaseUrl` and `project`; `migrations` is a folder. */
+/** Where the project is: at least one of the two is given. */
 export interface Options {
-  readonly databaseUrl: Option.Option<string>
+  readonly databaseUrl: Option.Option<Redacted.Redacted<string>>
   readonly project: Option.Option<Project>
-  readonly migrations: URL
 }
-
-const messageOf = (cause: unknown): string => {
-  if (!(cause instanceof Error)) return String(cause)
-  // Neither fetch nor a connection that several addresses refuse says why in its own message.
-  const inner = cause instanceof AggregateError ? cause.errors[0] : cause.cause
-  return inner instanceof Error && inner.message !== "" ? inner.message : cause.message
-}
-
-const queryFailed = (cause: unknown) =>
-  new QueryFailed({ code: cause instanceof DatabaseError ? cause.code : undefined, detail: messageOf(cause) })
-
-const connectMillis = 10_000
-
-const openDatabase = Effect.fnUntraced(function* (url: string) {
-  const client = yield* Effect.acquireRelease(
-    Effect.try({
-      try: () =>
-        new Client({
-          connectionString: url,
-          application_name: "pause-status doctor",
-          connectionTimeoutMillis: connectMillis
-        }),
-      catch: queryFailed
-    }),
-    (client) => Effect.ignore(Effect.tryPromise(() => client.end()))
-  )
-  // A lost connection shows in the next query.
-  client.on("error", () => {})
-  yield* Effect.tryPromise({ try: () => client.connect(), catch: queryFailed })
-  const query = (text: string, values?: ReadonlyArray<unknown>) =>
-    Effect.tryPromise({ try: () => client.query(text, values && [...values]), catch: queryFailed })
-  const rollback = Effect.ignore(query("rollback"))
-  // In one message: a pooler may give each its own session.
-  const read = (text: string) =>
-    query(`begin read only; set local statement_timeout = '20s'; ${text}; commit`).pipe(
-      Effect.tapError(() => rollback),
-      Effect.map((results) => [results].flat()[2]?.rows ?? [])
-    )
-  const write = (text: string, values: ReadonlyArray<unknown>) => Effect.map(query(text, values), ({ rows }) => rows)
-  return { read, write } satisfies Database
-})
 
 const parsed = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Unknown))
+const within = "10 seconds"
 
-const askWithin = "10 seconds"
+// fetch says why only in the cause of its error.
+const reasonOf = (cause: unknown): string => {
+  if (!(cause instanceof Error)) return String(cause)
+  const inner = cause instanceof AggregateError ? cause.errors[0] : cause.cause
+  return inner instanceof Error ? reasonOf(inner) : cause.message
+}
 
-const ask = (fetch: typeof globalThis.fetch) => ({ url, ...init }: Ask) =>
-  Effect.tryPromise({
-    try: (signal) =>
-      fetch(url, { ...init, signal, redirect: "manual" }).then((response) =>
-        response.text().then((text) => ({ status: response.status, text }))
-      ),
-    catch: (cause) => new Unreachable({ detail: messageOf(cause) })
-  }).pipe(
+const requestOf = ({ body, headers, method, url }: Ask) => {
+  const request = HttpClientRequest.make(method)(url)
+  const withBody = body === undefined ? request : HttpClientRequest.bodyText(request, body, "application/json")
+  return HttpClientRequest.setHeaders(withBody, headers)
+}
+
+const asking = (client: HttpClient.HttpClient) => (request: Ask) =>
+  client.execute(requestOf(request)).pipe(
+    Effect.flatMap((response) => Effect.map(response.text, (text) => ({ status: response.status, text }))),
+    Effect.mapError((cause) => new Unreachable({ detail: reasonOf(cause) })),
     Effect.timeoutOrElse({
-      duration: askWithin,
-      orElse: () => Effect.fail(new Unreachable({ detail: `no answer within ${askWithin}` }))
+      duration: within,
+      orElse: () => Effect.fail(new Unreachable({ detail: `no answer within ${within}` }))
     }),
     Effect.map(({ status, text }) => ({ status, body: Option.getOrUndefined(parsed(text)) }))
-  )
-
-const readMigrations = (folder: URL) =>
-  Effect.promise(() => readdir(folder)).pipe(
-    Effect.map((names) => names.filter((name) => name.endsWith(".sql")).toSorted()),
-    Effect.flatMap(
-      Effect.forEach((name) =>
-        Effect.map(Effect.promise(() => readFile(new URL(name, folder), "utf8")), (text) => ({ name, text }))
-      )
-    )
   )
 
 /**
  * The project itself.
  *
- * **Fails with** QueryFailed when there is no connection to the database.
+ * **Fails with** Failure when there is no connection to the database.
  */
-export const layer = ({ databaseUrl, migrations, project }: Options) =>
+export const layer = ({ databaseUrl, project }: Options) =>
   Layer.effect(
     Sources,
     Effect.gen(function* () {
+      const opened = Option.map(databaseUrl, (url) => Layer.build(Database.layer(url)))
       return {
-        database: yield* Effect.transposeOption(Option.map(databaseUrl, openDatabase)),
+        database: Option.map(yield* Effect.transposeOption(opened), Context.get(Database)),
         project,
-        ask: ask(yield* Fetch),
-        migrations: yield* readMigrations(migrations)
+        ask: asking(yield* HttpClient.HttpClient),
+        migrations: (yield* Release).migrations
       }
     })
+  ).pipe(
+    Layer.provide([
+      Release.layer,
+      Layer.provide(FetchHttpClient.layer, Layer.succeed(FetchHttpClient.RequestInit, { redirect: "manual" }))
+    ])
   )

@@ -75,8 +75,12 @@ $$;
 drop function if exists outbox.mentor_id(text);
 create function outbox.mentor_id(value text) returns public.mentor_coordinators.mentor_id%type
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  id public.mentor_coordinators.mentor_id%type;
 begin
-  return value;
+  -- What is returned is cast only after the block that catches the error.
+  id := value;
+  return id;
 exception when data_exception then
   return null;
 end

@@ -95,7 +95,7 @@ const dataApi: Check = {
             "Add public to the exposed schemas; if it is there, run: notify pgrst, 'reload schema'"
           )
     }
-    const { key = "", url } = project.value
+    const { key, url } = project.value
     const headers = { apikey: key, "accept-profile": "outbox" }
     const status = yield* ask({ method: "GET", url: `${url}/rest/v1/settings?limit=0`, headers }).pipe(
       Effect.map((reply) => reply.status),

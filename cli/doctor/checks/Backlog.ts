@@ -1,17 +1,9 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { type Check, needsDatabase, needsKey, refused, rowsOf } from "../Check.ts"
-import { Facts, type Outbox } from "../Facts.ts"
+import { type Check, needsDatabase, ofOutbox, refused, rowsOf } from "../Check.ts"
+import type { Outbox } from "../Facts.ts"
 import { count, ok, type Verdict, verdictOf, wrong } from "../Finding.ts"
-
-const ofOutbox = (name: string, judge: (outbox: Outbox) => Verdict): Check => ({
-  name,
-  check: Effect.flatMap(Facts, ({ outbox }) => outbox).pipe(
-    Effect.map(Option.match({ onNone: () => needsKey, onSome: judge })),
-    Effect.catch((failed) => Effect.succeed(refused(failed)))
-  )
-})
 
 /** Whether an event waits for longer than its alert allows. */
 export const judgePending = (

@@ -1,32 +1,24 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { type Check, inDatabase, needsDatabase, needsKey, refused, rowsOf } from "../Check.ts"
-import { Facts } from "../Facts.ts"
+import { type Check, inDatabase, needsDatabase, ofOutbox, refused, rowsOf } from "../Check.ts"
 import { count, ok, type Verdict, verdictOf, wrong, type Wrong } from "../Finding.ts"
 
-const triggers: Check = {
-  name: "triggers",
-  check: Effect.gen(function* () {
-    const outbox = yield* (yield* Facts).outbox
-    if (Option.isNone(outbox)) return needsKey
-    const { topics } = outbox.value
-    if (topics.length === 0) {
-      return wrong("No topic is declared, so nothing is captured.", "Call outbox.watch(): see docs/topics.md.")
-    }
-    return verdictOf(
-      topics.flatMap(({ problem, topic }) =>
-        problem === undefined
-          ? []
-          : {
-              detail: `${topic}: ${problem}.`,
-              cure: "Do what it says, or apply the migrations again; then: select outbox.reconcile()"
-            }
-      ),
-      topics.map(({ topic }) => topic).join(", ")
-    )
-  }).pipe(Effect.catch((failed) => Effect.succeed(refused(failed))))
-}
+const triggers = ofOutbox("triggers", ({ topics }) =>
+  topics.length === 0
+    ? wrong("No topic is declared, so nothing is captured.", "Call outbox.watch(): see docs/topics.md.")
+    : verdictOf(
+        topics.flatMap(({ problem, topic }) =>
+          problem === undefined
+            ? []
+            : {
+                detail: `${topic}: ${problem}.`,
+                cure: "Do what it says, or apply the migrations again; then: select outbox.reconcile()"
+              }
+        ),
+        topics.map(({ topic }) => topic).join(", ")
+      )
+)
 
 // In the comment on its triggers, outbox.watch() leaves what it made them of.
 const declarations = inDatabase("declarations", {

@@ -1,12 +1,10 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { type Check, needsDatabase, needsKey, refused } from "../Check.ts"
-import { Facts, type Report } from "../Facts.ts"
-import { notChecked, ok, type Verdict, verdictOf, wrong, type Wrong } from "../Finding.ts"
+import { type Check, needsDatabase, needsFunction, needsKey, refused, unseen } from "../Check.ts"
+import { Facts, type Outbox, type Report } from "../Facts.ts"
+import { ok, type Verdict, verdictOf, wrong, type Wrong } from "../Finding.ts"
 import { Probe, type Probed } from "../Probe.ts"
 import { Sources } from "../Sources.ts"
-
-const needsFunction = notChecked("an answer of the function")
 
 /** Whether the function at --url answers, and reaches what it needs. */
 export const judgeReport = ({ checks }: Report): Verdict => {
@@ -131,7 +129,7 @@ const vault: Check = {
   check: Effect.gen(function* () {
     const outbox = yield* (yield* Facts).outbox
     const { database } = yield* Sources
-    if (Option.isNone(outbox)) return needsKey
+    if (Option.isNone(outbox)) return yield* unseen
     const { functionUrl, webhookSecret } = outbox.value.vault
     // With the database, a signed delivery says more.
     if (Option.isSome(database)) return ok(functionUrl && webhookSecret ? "both secrets are there" : "see below")
@@ -143,8 +141,32 @@ const vault: Check = {
   }).pipe(Effect.catch((failed) => Effect.succeed(refused(failed))))
 }
 
+/** Whether two looks at the outbox were at the same one: then some job ended its last run at the same moment. */
+export const judgeSame = (one: Pick<Outbox, "jobs">, other: Pick<Outbox, "jobs">): Verdict =>
+  one.jobs.some((job) => other.jobs.some(({ lastRunAt, name }) => name === job.name && lastRunAt === job.lastRunAt))
+    ? ok("--url and --database-url are the same project")
+    : wrong(
+        "The function's database is not the one of --database-url.",
+        "Give --url and --database-url of the same project; if they are, correct SUPABASE_URL."
+      )
+
+const sameProject: Check = {
+  name: "same project",
+  check: Effect.gen(function* () {
+    const { outbox, report } = yield* Facts
+    const { database } = yield* Sources
+    const seen = yield* report
+    if (Option.isNone(seen)) return needsKey
+    if (Option.isNone(database)) return needsDatabase
+    const stored = yield* outbox
+    if (seen.value._tag !== "Answered" || seen.value.value.queue === null || Option.isNone(stored)) return needsFunction
+    return judgeSame(seen.value.value.queue, stored.value)
+  }).pipe(Effect.catch((failed) => Effect.succeed(refused(failed))))
+}
+
 export const checks: ReadonlyArray<Check> = [
   answers,
+  sameProject,
   orchestrator,
   vault,
   ofProbes("function url", "a signed delivery reaches the function", judgeUrl),

@@ -3,10 +3,11 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { packageVersion } from "../../../src/schema/PackageVersion.ts"
-import { type Check, inDatabase, needsDatabase, needsKey, refused, rowsOf } from "../Check.ts"
+import { type Check, inDatabase, needsDatabase, needsFunction, needsKey, refused, rowsOf } from "../Check.ts"
 import { Facts } from "../Facts.ts"
 import { count, ok, verdictOf, wrong, type Wrong } from "../Finding.ts"
-import { type Migration, Sources } from "../Sources.ts"
+import type { ReleaseFile } from "../../Release.ts"
+import { Sources } from "../Sources.ts"
 
 const applyAgain = "Apply the migrations of this version: npx supabase db push"
 const leastMajor = 15
@@ -71,7 +72,7 @@ const functionOf = /\bcreate (?:or replace )?function ((?:outbox|public)\.\w+)\(
 const md5 = (text: string): string => createHash("md5").update(text).digest("hex")
 
 /** The functions that the migrations leave behind, each with the MD5 of its body; the last definition counts. */
-export const shippedFunctions = (migrations: ReadonlyArray<Migration>): ReadonlyMap<string, string> =>
+export const shippedFunctions = (migrations: ReadonlyArray<ReleaseFile>): ReadonlyMap<string, string> =>
   new Map(
     migrations.flatMap(({ text }) =>
       [...text.matchAll(functionOf)].map(([, name = "", , body = ""]): [string, string] => [name, md5(body)])
@@ -115,8 +116,9 @@ const functionVersion: Check = {
   name: "function version",
   check: Effect.gen(function* () {
     const answer = yield* (yield* Facts).functionVersion
+    if (Option.isNone(answer)) return needsKey
     // That it does not answer is a finding of its own.
-    if (Option.isNone(answer) || answer.value._tag !== "Answered") return needsKey
+    if (answer.value._tag !== "Answered") return needsFunction
     const { value } = answer.value
     return value === packageVersion
       ? ok(`the function is version ${value}`)
