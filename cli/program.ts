@@ -7,7 +7,9 @@ import * as Effect from "effect/Effect"
 import { packageVersion } from "../src/schema/PackageVersion.ts"
 import { doctor } from "./doctor/command.ts"
 import { cannotRun } from "./Failure.ts"
+import { install, uninstall, upgrade } from "./install/command.ts"
 import { Output } from "./Output.ts"
+import { secrets } from "./secrets/command.ts"
 
 // Declared to be known and described. What decides is whether it is among the arguments at all, so that a command line
 // that cannot be read is answered in JSON too.
@@ -22,7 +24,7 @@ const json = GlobalFlag.Setting("json")({
 const root = Command.make("pause-status").pipe(
   Command.withDescription("Installs the outbox of pause-status in a Supabase project, and looks after it."),
   Command.withGlobalFlags([json]),
-  Command.withSubcommands([doctor])
+  Command.withSubcommands([install, upgrade, uninstall, secrets, doctor])
 )
 
 const usageOf = (path: ReadonlyArray<string>) => `Run: npx ${path.join(" ")} --help`
@@ -41,6 +43,7 @@ export const run = Effect.fn("run")(
       ? Effect.void
       : Effect.fail(cannotRun(errors.map(({ message }) => message).join("\n"), usageOf(commandPath)))
   ),
+  Effect.catchTag("PlatformError", ({ message }) => Effect.fail(cannotRun(message))),
   Effect.tapErrorTag("Failure", ({ hint, message }) =>
     Effect.flatMap(Output, (output) =>
       output.failure(hint === undefined ? [message] : [message, hint], { error: message, hint })
