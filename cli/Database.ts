@@ -22,6 +22,9 @@ const failed = (cause: unknown): QueryFailed =>
       })
     : new QueryFailed({ message: cause instanceof Error ? cause.message : String(cause), code: "" })
 
+const decoded = <A, I>(row: Schema.Codec<A, I>, rows: ReadonlyArray<unknown>) =>
+  Schema.decodeUnknownEffect(Schema.Array(row))(rows).pipe(Effect.mapError(failed))
+
 /** One session of the project's database, opened with `--database-url`. */
 export class Database extends Context.Service<
   Database,
@@ -62,8 +65,6 @@ export class Database extends Context.Service<
         )
         const query = (sql: string, values: ReadonlyArray<unknown> = []) =>
           Effect.tryPromise({ try: () => client.query<object>(sql, [...values]), catch: failed })
-        const decoded = <A, I>(row: Schema.Codec<A, I>, rows: ReadonlyArray<unknown>) =>
-          Schema.decodeUnknownEffect(Schema.Array(row))(rows).pipe(Effect.mapError(failed))
         return Database.of({
           rows: (row, sql, values) => Effect.flatMap(query(sql, values), ({ rows }) => decoded(row, rows)),
           // In one message, because a pooler may give each message another session.

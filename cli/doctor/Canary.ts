@@ -9,7 +9,12 @@ import { type Database, QueryFailed } from "../Database.ts"
 import { Sources } from "./Sources.ts"
 
 /** How the table of this project's mentors is written to, in SQL that its topic made. */
-const Plan = Schema.Struct({ release: Schema.String, pause: Schema.String, resume: Schema.String, remove: Schema.String })
+const Plan = Schema.Struct({
+  release: Schema.String,
+  pause: Schema.String,
+  resume: Schema.String,
+  remove: Schema.String
+})
 
 // A key that has no default is made here. All in one statement, so that a table that refuses leaves nothing behind.
 const plan = `
@@ -73,7 +78,8 @@ const Nothing = Schema.Struct({})
 /** How the change went, or undefined if it is not over. */
 export const judgeChange = (change: string, state: State | undefined, waited: Duration.Duration): Verdict => {
   const cure = "See the other lines; then: select * from outbox.event_history('<event id>')"
-  if (state === undefined) return wrong(`The canary's ${change} made no event.`, "Do what the lines above say of triggers.")
+  if (state === undefined)
+    return wrong(`The canary's ${change} made no event.`, "Do what the lines above say of triggers.")
   if (state.status === "failed") return wrong(`The canary's ${change} became a dead letter: ${state.error}.`, cure)
   if (state.status !== "completed") {
     const why = state.error === null ? "" : `: ${state.error}`
@@ -93,7 +99,11 @@ const waitFor = ({ rows }: Session, key: string, events: number, within: Duratio
   )
 }
 
-const remove = Effect.fnUntraced(function* ({ rows }: Session, { remove }: typeof Plan.Type, released: typeof Released.Type) {
+const remove = Effect.fnUntraced(function* (
+  { rows }: Session,
+  { remove }: typeof Plan.Type,
+  released: typeof Released.Type
+) {
   const { coordinator, key } = released
   const statements: ReadonlyArray<readonly [string, string]> = [
     ...removal.map((statement) => [statement, key] as const),
@@ -101,7 +111,9 @@ const remove = Effect.fnUntraced(function* ({ rows }: Session, { remove }: typeo
     ["delete from public.coordinators c where c.id = $1::uuid", coordinator],
     [erasure, key]
   ]
-  const results = yield* Effect.forEach(statements, ([statement, value]) => Effect.result(rows(Nothing, statement, [value])))
+  const results = yield* Effect.forEach(statements, ([statement, value]) =>
+    Effect.result(rows(Nothing, statement, [value]))
+  )
   return results.flatMap((result) =>
     result._tag === "Success"
       ? []
@@ -115,7 +127,7 @@ const remove = Effect.fnUntraced(function* ({ rows }: Session, { remove }: typeo
 const fly = Effect.fnUntraced(function* (database: Session, within: Duration.Duration) {
   const [found] = yield* database.read(Plan, plan)
   if (found === undefined) {
-    return wrong("There is no topic pause-status with words for active and paused.", "Apply the migrations again.")
+    return wrong("There is no topic pause-status with words for active and paused.", "Declare it: see docs/topics.md.")
   }
   const [released] = yield* database.rows(Released, found.release)
   if (released === undefined) return yield* new QueryFailed({ code: "", message: "no row was inserted" })

@@ -28,7 +28,7 @@ const insufficientPrivilege = "42501"
 export const refused = ({ code, message }: QueryFailed): Verdict =>
   code === insufficientPrivilege
     ? notChecked(`the role postgres in --database-url (${message})`)
-    : wrong(message, "Apply the migrations of this version again. If it stays, report it as a bug.")
+    : wrong(message, "Run: npx pause-status upgrade, then npx supabase db push --remote. If it stays, report a bug.")
 
 /** The rows of a query, or none without a database. */
 export const rowsOf = <A, I>(row: Schema.Codec<A, I>, query: string) =>
@@ -39,7 +39,11 @@ export const rowsOf = <A, I>(row: Schema.Codec<A, I>, query: string) =>
 /** A check of what one query returns. */
 export const inDatabase = <A, I>(
   name: string,
-  { judge, query, row }: {
+  {
+    judge,
+    query,
+    row
+  }: {
     readonly query: string
     readonly row: Schema.Codec<A, I>
     readonly judge: (rows: ReadonlyArray<A>) => Verdict

@@ -35,7 +35,10 @@ const notInstalled: ReadonlyArray<Finding> = checks.map(({ name }) => ({
   name,
   verdict:
     name === "migrations"
-      ? wrong("The outbox is not installed in this database.", "Apply the migrations: npx supabase db push")
+      ? wrong(
+          "The outbox is not installed in this database.",
+          "Run: npx pause-status install, then npx supabase db push --remote"
+        )
       : notChecked("the migrations")
 }))
 
@@ -46,7 +49,9 @@ const notInstalled: ReadonlyArray<Finding> = checks.map(({ name }) => ({
  */
 export const examine = Effect.gen(function* () {
   if (!(yield* isInstalled)) return notInstalled
-  return yield* Effect.forEach(checks, ({ check, name }) => Effect.map(check, (verdict): Finding => ({ name, verdict })))
+  return yield* Effect.forEach(checks, ({ check, name }) =>
+    Effect.map(check, (verdict): Finding => ({ name, verdict }))
+  )
 }).pipe(Effect.provide(Layer.merge(Facts.layer, Probe.layer)))
 
 /** 0: all that was checked is well. 1: something is wrong. */

@@ -40,6 +40,9 @@ const asked = <A>(schema: Schema.Decoder<A>, request: Effect.Effect<Reply, Unrea
     Effect.catch(({ detail }) => Effect.succeed({ _tag: "Unreachable", detail } as const))
   )
 
+const once = <A>(schema: Schema.Decoder<A>, request: Option.Option<Effect.Effect<Reply, Unreachable>>) =>
+  Effect.cached(Effect.transposeOption(Option.map(request, (reply) => asked(schema, reply))))
+
 const Version = Schema.Struct({ info: Schema.Struct({ version: Schema.String }) })
 const HealthRow = Schema.Struct({ health: Outbox })
 
@@ -61,8 +64,6 @@ export class Facts extends Context.Service<
       const { ask, database, project } = yield* Sources
       const get = (path: string) =>
         Option.map(project, ({ key, url }) => ask({ method: "GET", url: `${url}${path}`, headers: { apikey: key } }))
-      const once = <A>(schema: Schema.Decoder<A>, request: Option.Option<Effect.Effect<Reply, Unreachable>>) =>
-        Effect.cached(Effect.transposeOption(Option.map(request, (reply) => asked(schema, reply))))
 
       const dataApi = yield* once(
         Outbox,

@@ -5,14 +5,16 @@ const beside = 25
 const below = 7
 
 // A word is never cut, because it may be a URL to copy.
-const wrap = (text: string, most: number, first: number): ReadonlyArray<string> =>
-  text.split(/\s+/).reduce<ReadonlyArray<string>>((lines, word) => {
+const wrap = (text: string, most: number, first: number): ReadonlyArray<string> => {
+  const lines: Array<string> = []
+  for (const word of text.split(/\s+/)) {
     const last = lines.at(-1)
-    if (last === undefined) return [word]
-    return last.length + 1 + word.length > (lines.length === 1 ? first : most)
-      ? [...lines, word]
-      : [...lines.slice(0, -1), `${last} ${word}`]
-  }, [])
+    const longest = lines.length === 1 ? first : most
+    if (last !== undefined && last.length + 1 + word.length <= longest) lines[lines.length - 1] = `${last} ${word}`
+    else lines.push(word)
+  }
+  return lines
+}
 
 const block = (label: string, text: string, indent: number): string =>
   wrap(text, width - indent, width - label.length)
@@ -46,7 +48,11 @@ export const inWords = (findings: ReadonlyArray<Finding>): ReadonlyArray<string>
 const asObject = ({ name, verdict }: Finding) => {
   if (verdict._tag === "Ok") return { check: name, result: "ok", detail: verdict.seen }
   if (verdict._tag === "NotChecked") return { check: name, result: "not checked", needs: verdict.needs }
-  return { check: name, result: "wrong", problems: verdict.wrong.map(({ cure, detail }) => ({ detail, whatToDo: cure })) }
+  return {
+    check: name,
+    result: "wrong",
+    problems: verdict.wrong.map(({ cure, detail }) => ({ detail, whatToDo: cure }))
+  }
 }
 
 /** The report for programs. */

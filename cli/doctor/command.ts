@@ -18,10 +18,7 @@ const flags = {
     Flag.optional,
     Flag.withDescription("The database, as role postgres; or DATABASE_URL")
   ),
-  url: Flag.String("url").pipe(
-    Flag.optional,
-    Flag.withDescription("The project, https://<ref>.supabase.co")
-  ),
+  url: Flag.String("url").pipe(Flag.optional, Flag.withDescription("The project, https://<ref>.supabase.co")),
   key: Flag.Redacted("key").pipe(
     Flag.withFallbackConfig(Config.Redacted("SUPABASE_SECRET_KEY")),
     Flag.optional,
@@ -75,5 +72,6 @@ export const doctor = Command.make(
     "Checks a running project, and says what to do about what is wrong.\n" +
       "  Changes nothing, except with --canary. Exits with 0 if all is well, 1 if\n" +
       "  something is wrong, 2 if it cannot look."
-  )
+  ),
+  Command.withShortDescription("Checks a running project, and says what to do.")
 )

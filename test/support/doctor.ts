@@ -21,7 +21,9 @@ export const examined = (place: Partial<Place>) => Effect.provide(examine, sourc
 export const wrongIn = (findings: ReadonlyArray<Finding>): Readonly<Record<string, string>> =>
   Object.fromEntries(
     findings.flatMap(({ name, verdict }) =>
-      verdict._tag === "Wrong" ? [[name, verdict.wrong.map(({ cure, detail }) => `${detail} → ${cure}`).join("\n")]] : []
+      verdict._tag === "Wrong"
+        ? [[name, verdict.wrong.map(({ cure, detail }) => `${detail} → ${cure}`).join("\n")]]
+        : []
     )
   )
 

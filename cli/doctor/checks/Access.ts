@@ -1,7 +1,7 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { type Check, inDatabase, needsKey } from "../Check.ts"
+import { type Check, inDatabase, needsKey, unseen } from "../Check.ts"
 import { Facts } from "../Facts.ts"
 import { ok, verdictOf, wrong } from "../Finding.ts"
 import { Sources } from "../Sources.ts"
@@ -74,8 +74,8 @@ const jit = functionSettings(
    ${ours} and p.proconfig::text ~ '[{,"](enable_|plan_cache_mode)' and not p.proconfig @> array['jit=off']`
 )
 
-const exposed = 200
-const isKnown = (status: number): boolean => status === 200 || status === 406
+// PostgREST's answer for a schema that it does not serve.
+const notServed = 406
 
 const dataApi: Check = {
   name: "data api",
@@ -84,7 +84,10 @@ const dataApi: Check = {
     const { ask, project } = yield* Sources
     if (Option.isNone(answer) || Option.isNone(project)) return needsKey
     if (answer.value._tag === "Unreachable") {
-      return wrong(`${project.value.url} does not answer: ${answer.value.detail}.`, "Correct --url, or restore the project.")
+      return wrong(
+        `${project.value.url} does not answer: ${answer.value.detail}.`,
+        "Correct --url, or restore the project."
+      )
     }
     if (answer.value._tag === "Other") {
       const { status } = answer.value.reply
@@ -97,12 +100,10 @@ const dataApi: Check = {
     }
     const { key, url } = project.value
     const headers = { apikey: key, "accept-profile": "outbox" }
-    const status = yield* ask({ method: "GET", url: `${url}/rest/v1/settings?limit=0`, headers }).pipe(
-      Effect.map((reply) => reply.status),
-      Effect.catch(() => Effect.succeed(0))
-    )
-    // 403: the schema is served, and only its grants keep callers out.
-    return isKnown(status) && status !== exposed
+    const reply = yield* Effect.option(ask({ method: "GET", url: `${url}/rest/v1/settings?limit=0`, headers }))
+    if (Option.isNone(reply)) return yield* unseen
+    // Any other status: the schema is served, and at most its grants keep callers out.
+    return reply.value.status === notServed
       ? ok("serves public, not outbox")
       : wrong(
           "The Data API serves the schema outbox.",

@@ -6,7 +6,7 @@ import type { Outbox } from "../Facts.ts"
 import { count, ok, type Verdict, verdictOf, wrong } from "../Finding.ts"
 
 /** Whether an event waits for longer than its alert allows. */
-export const judgePending = (
+const judgePending = (
   outbox: Pick<Outbox, "oldestUnnotifiedSeconds" | "oldestUnnotifiedThreshold" | "pending" | "processing">
 ): Verdict => {
   const { oldestUnnotifiedSeconds: seconds, oldestUnnotifiedThreshold: threshold, pending, processing } = outbox
@@ -19,7 +19,7 @@ export const judgePending = (
 }
 
 /** Whether a person has to look at something. */
-export const judgeDeadLetters = (outbox: Pick<Outbox, "deadLettersOpen" | "withoutRecipients">): Verdict => {
+const judgeDeadLetters = (outbox: Pick<Outbox, "deadLettersOpen" | "withoutRecipients">): Verdict => {
   const { deadLettersOpen, withoutRecipients } = outbox
   return verdictOf(
     [
@@ -115,7 +115,7 @@ const growing = [
 const inMegabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(bytes < 1e8 ? 1 : 0)} MB`
 
 /** Whether the tables that grow are kept small. */
-export const judgeGrowth = (tables: ReadonlyArray<Growth>): Verdict =>
+const judgeGrowth = (tables: ReadonlyArray<Growth>): Verdict =>
   verdictOf(
     tables
       .filter(({ overdue }) => overdue)

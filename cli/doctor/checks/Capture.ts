@@ -109,7 +109,8 @@ const words: Check = {
 
 const Unheard = Schema.Struct({ mentors: Schema.Int, examples: Schema.NullOr(Schema.Array(Schema.String)) })
 
-const judgeUnheard = ({ examples, mentors }: typeof Unheard.Type): Verdict =>
+/** Whether there are mentors whom nobody hears of. */
+export const judgeUnheard = ({ examples, mentors }: typeof Unheard.Type): Verdict =>
   mentors === 0
     ? ok("every mentor has a coordinator")
     : wrong(

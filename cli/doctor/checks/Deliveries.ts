@@ -11,9 +11,17 @@ export const judgeReport = ({ checks }: Report): Verdict => {
   const failing = ["database", "secrets"].flatMap((name) => {
     const check = checks[name]
     // Of the two places with secrets, the function can only vouch for its own; Vault's are checked for themselves.
-    return check === undefined || check.ok || check.detail?.startsWith("Vault") === true || check.detail?.startsWith("unknown") === true
+    return check === undefined ||
+      check.ok ||
+      check.detail?.startsWith("Vault") === true ||
+      check.detail?.startsWith("unknown") === true
       ? []
-      : [{ detail: `${name}: ${check.detail ?? "it is not well"}.`, cure: "Correct the function's settings: see README.md." }]
+      : [
+          {
+            detail: `${name}: ${check.detail ?? "it is not well"}.`,
+            cure: "Correct the function's settings: see README.md."
+          }
+        ]
   })
   return verdictOf(failing, "answers, and reaches the database")
 }
@@ -49,13 +57,16 @@ const orchestrator: Check = {
     const check = report.value.value.checks["orchestrator"]
     return check?.ok === true
       ? ok("answers the function")
-      : wrong(`${check?.detail ?? "It is unknown"}.`, "Deploy or restore the orchestrator, or correct ORCHESTRATOR_URL.")
+      : wrong(
+          `${check?.detail ?? "It is unknown"}.`,
+          "Deploy or restore the orchestrator, or correct ORCHESTRATOR_URL."
+        )
   })
 }
 
 /** What is wrong with where a topic's deliveries go. */
 export const judgeUrl = ({ answer, topic }: Probed, projectUrl: string | undefined): ReadonlyArray<Wrong> => {
-  const cure = "Set outbox_function_url in Vault to the function's URL: see README.md, Deploy."
+  const cure = "Run: npx pause-status secrets. It also sets outbox_function_url in Vault."
   if (answer._tag === "NoAddress") {
     return answer.problem.includes("outbox_webhook_secret") ? [] : [{ detail: `${topic}: ${answer.problem}.`, cure }]
   }
@@ -72,15 +83,18 @@ export const judgeUrl = ({ answer, topic }: Probed, projectUrl: string | undefin
       }
     ]
   }
-  const isElsewhere = projectUrl !== undefined && topic === "pause-status" && new URL(url).host !== new URL(projectUrl).host
+  const isElsewhere =
+    projectUrl !== undefined && topic === "pause-status" && new URL(url).host !== new URL(projectUrl).host
   return isElsewhere ? [{ detail: `Vault sends ${topic} to ${url}, not to ${projectUrl}.`, cure }] : []
 }
 
 /** What is wrong with the secrets, or undefined if the reply says nothing about them. */
 export const judgeSecrets = ({ answer, topic }: Probed): ReadonlyArray<Wrong> | undefined => {
-  const cure = "Set outbox_webhook_secret in Vault and WEBHOOK_SECRETS to the same: docs/runbook.md."
+  const cure = "Run: npx pause-status secrets"
   if (answer._tag === "NoAddress") {
-    return answer.problem.includes("outbox_webhook_secret") ? [{ detail: `${topic}: ${answer.problem}.`, cure }] : undefined
+    return answer.problem.includes("outbox_webhook_secret")
+      ? [{ detail: `${topic}: ${answer.problem}.`, cure }]
+      : undefined
   }
   if (answer._tag === "Unreachable") return undefined
   if (answer.word === "unauthorized") {
@@ -133,16 +147,19 @@ const vault: Check = {
     const { functionUrl, webhookSecret } = outbox.value.vault
     // With the database, a signed delivery says more.
     if (Option.isSome(database)) return ok(functionUrl && webhookSecret ? "both secrets are there" : "see below")
-    const missing = [...(functionUrl ? [] : ["outbox_function_url"]), ...(webhookSecret ? [] : ["outbox_webhook_secret"])]
+    const missing = [
+      ...(functionUrl ? [] : ["outbox_function_url"]),
+      ...(webhookSecret ? [] : ["outbox_webhook_secret"])
+    ]
     return verdictOf(
-      missing.map((name) => ({ detail: `Vault has no usable ${name}.`, cure: "Set it: see README.md, Deploy." })),
+      missing.map((name) => ({ detail: `Vault has no usable ${name}.`, cure: "Run: npx pause-status secrets" })),
       "both secrets are there"
     )
   }).pipe(Effect.catch((failed) => Effect.succeed(refused(failed))))
 }
 
 /** Whether two looks at the outbox were at the same one: then some job ended its last run at the same moment. */
-export const judgeSame = (one: Pick<Outbox, "jobs">, other: Pick<Outbox, "jobs">): Verdict =>
+const judgeSame = (one: Pick<Outbox, "jobs">, other: Pick<Outbox, "jobs">): Verdict =>
   one.jobs.some((job) => other.jobs.some(({ lastRunAt, name }) => name === job.name && lastRunAt === job.lastRunAt))
     ? ok("--url and --database-url are the same project")
     : wrong(
