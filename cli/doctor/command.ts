@@ -61,7 +61,12 @@ export const doctor = Command.make(
     }).pipe(
       Effect.provide(SourcesLive.layer({ databaseUrl, project })),
       Effect.catchTag("QueryFailed", ({ message }) =>
-        Effect.fail(cannotRun(`The database cannot be asked anything: ${message}.`, "Check --database-url."))
+        Effect.fail(
+          cannotRun(
+            `The database cannot be asked anything: ${message}.`,
+            "Check --database-url. It needs the role postgres."
+          )
+        )
       )
     )
     yield* Output.use((output) => output.report(inWords(findings), asJson(findings)))

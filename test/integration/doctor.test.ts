@@ -117,6 +117,13 @@ const faults: ReadonlyArray<Fault> = [
     repair: "update outbox.topics set latest_only = false",
     finds: { declarations: /pause-status.*feed_by/ }
   },
+  ...["changed", "capture"].map((part) => ({
+    fault: `the generated function ${part} was edited`,
+    inject: `update pg_proc set prosrc = prosrc || ' ' where proname = 'pause_status_${part}'`,
+    repair: `update pg_proc set prosrc = left(prosrc, -1) where proname = 'pause_status_${part}'`,
+    finds: { declarations: /pause-status.*feed_by/ },
+    asAdmin: true
+  })),
   {
     fault: "a status is a known word, but for its case",
     inject: () => createMentor(pipeline.database, "Paused"),

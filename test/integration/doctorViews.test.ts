@@ -1,18 +1,25 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Redacted, Schema } from "effect"
 import { FetchHttpClient } from "effect/http"
 import { randomUUID } from "node:crypto"
 import { afterAll, beforeAll } from "vitest"
+import { Database } from "../../cli/Database.ts"
 import { canary } from "../../cli/doctor/Canary.ts"
 import { examined, sourcesOf, uncheckedIn, wrongIn } from "../support/doctor.ts"
 import { pauseStatus } from "../support/pauseStatus.ts"
-import { createMentor, type Database, openDatabase, type Pipeline, startPipeline } from "../support/pipeline.ts"
+import {
+  createMentor,
+  type Database as Session,
+  openDatabase,
+  type Pipeline,
+  startPipeline
+} from "../support/pipeline.ts"
 import { sharedStack } from "../support/stack.ts"
 
 const mentors = "public.peer_mentor_profiles"
 
 let pipeline: Pipeline
-let admin: Database
+let admin: Session
 beforeAll(async () => {
   pipeline = await startPipeline()
   admin = openDatabase(pipeline.stack.adminUrl)
@@ -70,6 +77,19 @@ describe("doctor with a part of what it may be given", () => {
         Effect.ensuring(run(`alter table ${mentors} enable trigger outbox_pause_status_update`))
       )
       assert.deepStrictEqual(Object.keys(wrongIn(found)), ["triggers"])
+    })
+  )
+
+  it.live("with the URL and the key alone finds that Vault lacks a secret", () =>
+    Effect.gen(function* () {
+      const { apiUrl, serviceKey } = pipeline.stack
+      yield* run("update vault.secrets set name = 'gone' where name = 'outbox_webhook_secret'", admin)
+      const found = yield* examined({ apiUrl, serviceKey }).pipe(
+        Effect.ensuring(run("update vault.secrets set name = 'outbox_webhook_secret' where name = 'gone'", admin))
+      )
+      assert.deepStrictEqual(wrongIn(found), {
+        vault: "Vault has no usable outbox_webhook_secret. → Run: npx pause-status secrets"
+      })
     })
   )
 
@@ -164,6 +184,31 @@ describe("the command", () => {
           }
         ]
       )
+    })
+  )
+})
+
+describe("the database", () => {
+  it.live("is asked for what changes nothing", () =>
+    Effect.gen(function* () {
+      const { read, rows } = yield* Database
+      const failed = yield* Effect.flip(read(Schema.Struct({}), "delete from outbox.alerts returning kind"))
+      assert.strictEqual(failed.code, "25006")
+      assert.deepStrictEqual(yield* read(Schema.Struct({ one: Schema.Int }), "select 1 as one"), [{ one: 1 }])
+      assert.deepStrictEqual(
+        yield* rows(Schema.Struct({ off: Schema.String }), "select current_setting('transaction_read_only') as off"),
+        [{ off: "off" }]
+      )
+    }).pipe(Effect.provide(Database.layer(Redacted.make(pipeline.stack.databaseUrl))))
+  )
+
+  it.live("cannot be asked as another role than postgres, and the command exits with 2", () =>
+    Effect.gen(function* () {
+      const url = new URL(pipeline.stack.databaseUrl)
+      url.username = "authenticator"
+      const { code, stderr } = yield* pauseStatus("doctor", "--database-url", url.href)
+      assert.strictEqual(code, 2)
+      assert.match(stderr, /permission denied for schema outbox[\s\S]*role postgres/)
     })
   )
 })

@@ -25,11 +25,15 @@ const declarations = inDatabase("declarations", {
   query: `
     select t.topic, bool_and(
       coalesce(obj_description(x.oid, 'pg_trigger'), '') = 'outbox.watch() of ' || (to_jsonb(t) - 'created_at')::text
-    ) and bool_and(p.proname is not null) as agrees
+        and position(changed.prosrc in outbox.changed_sql(t)) > 0
+        and coalesce(position(capture.prosrc in outbox.capture_sql(t)), 0) > 0
+    ) as agrees
     from outbox.topics t
     cross join lateral outbox.triggers_of(t) o
     join pg_trigger x on x.tgrelid = to_regclass(t.relation) and x.tgname = o.name
-    left join pg_proc p on p.oid = x.tgfoid and position(p.prosrc in outbox.changed_sql(t)) > 0
+    join pg_proc changed on changed.oid = x.tgfoid
+    left join pg_proc capture on capture.pronamespace = 'outbox'::regnamespace
+      and capture.proname = outbox.routine(t.topic, 'capture')
     where (select s.problem from outbox.topic_problem(t) s) is null
     group by t.topic order by 1`,
   row: Schema.Struct({ topic: Schema.String, agrees: Schema.Boolean }),

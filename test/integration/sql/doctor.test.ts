@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { canary } from "../../../cli/doctor/Canary.ts"
-import { sourcesOf } from "../../support/doctor.ts"
+import { examined, sourcesOf, wrongIn } from "../../support/doctor.ts"
 import { type Database, openDatabase } from "../../support/sql.ts"
 
 const counts = `
@@ -22,7 +22,7 @@ const projectOf = async (key: string, type: string): Promise<Database> => {
     insert into public.mentors (mentor_no, state) overriding system value values ('1', 'ACTIVE')`)
   await database.migrate({
     replace: [
-      /perform outbox\.watch\([\s\S]*?\n {2}\);/,
+      /perform outbox\.watch\(\n {4}topic =>[\s\S]*?\n {2}\);/,
       `perform outbox.watch(topic => 'pause-status', relation => 'public.mentors', key => 'mentor_no', columns => '{state}',
         words => '{"state": {"active": ["ACTIVE"], "paused": ["ON_LEAVE"]}}', visible_to => 'outbox.mentors_of',
         payload => $p$jsonb_build_object('id', new.mentor_no, 'status', new.state)$p$);`
@@ -63,6 +63,25 @@ describe("the canary of a project with tables of its own", () => {
       assert.lengthOf(seen, 1)
       assert.match(String(seen[0]?.event), event)
       assert.deepStrictEqual(yield* Effect.promise(() => database.row(counts)), before)
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("doctor in a project with tables of its own", () => {
+  it.live("says which words of the enum are ignored, and which mentor has no coordinator", () =>
+    Effect.gen(function* () {
+      const database = yield* Effect.acquireRelease(
+        Effect.promise(() => projectOf("bigint primary key", "bigint")),
+        (database) => Effect.promise(() => database[Symbol.asyncDispose]())
+      )
+      const findings = yield* examined({ databaseUrl: database.url })
+      assert.deepInclude(findings, {
+        name: "words",
+        verdict: { _tag: "Ok", seen: "public.mentors.state; ignored: RETIRED" }
+      })
+      // Nothing is stored in this Vault.
+      assert.deepStrictEqual(Object.keys(wrongIn(findings)), ["coordinators", "function url"])
+      assert.match(String(wrongIn(findings)["coordinators"]), /1 mentor has no existing coordinator: 1 →/)
     }).pipe(Effect.scoped)
   )
 })
