@@ -4,7 +4,7 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import { needsDatabase, refused } from "./Check.ts"
-import { type Finding, ok, type Verdict, verdictOf, wrong } from "./Finding.ts"
+import { type Finding, ok, type Verdict, verdictOf, wrong, type Wrong } from "./Finding.ts"
 import { type Database, QueryFailed } from "../Database.ts"
 import { Sources } from "./Sources.ts"
 
@@ -99,12 +99,19 @@ const waitFor = ({ rows }: Session, key: string, events: number, within: Duratio
   )
 }
 
+const Left = Schema.Struct({ statement: Schema.String })
+
+// A delivery under way cannot be called back; it may even write its notifications after this.
+const left = `
+  select format('select outbox.erase(%L)', q.event_id) as statement
+  from outbox.events q where q.topic = 'pause-status' and q.key = $1`
+
+/** Removes the canary with all that came of it, and returns what stays. */
 const remove = Effect.fnUntraced(function* (
   { rows }: Session,
   { remove }: typeof Plan.Type,
-  released: typeof Released.Type
-) {
-  const { coordinator, key } = released
+  { coordinator, key }: typeof Released.Type
+): Effect.fn.Return<ReadonlyArray<Wrong>> {
   const statements: ReadonlyArray<readonly [string, string]> = [
     ...removal.map((statement) => [statement, key] as const),
     [remove, key],
@@ -114,14 +121,14 @@ const remove = Effect.fnUntraced(function* (
   const results = yield* Effect.forEach(statements, ([statement, value]) =>
     Effect.result(rows(Nothing, statement, [value]))
   )
-  return results.flatMap((result) =>
-    result._tag === "Success"
-      ? []
-      : {
-          detail: `The canary ${key} could not be removed: ${result.failure.message}.`,
-          cure: `Delete the mentor ${key} and the coordinator ${coordinator} by hand.`
-        }
-  )
+  const [failed] = results.flatMap((result) => (result._tag === "Failure" ? result.failure : []))
+  const cure = `Delete the mentor ${key} and the coordinator ${coordinator} by hand.`
+  if (failed !== undefined) return [{ detail: `The canary could not be removed: ${failed.message}.`, cure }]
+  const events = yield* Effect.orElseSucceed(rows(Left, left, [key]), () => [])
+  return events.map(({ statement }) => ({
+    detail: `An event of the canary ${key} is still being handled.`,
+    cure: `In a minute, run: ${statement}; delete from public.notifications where mentor_id = '${key}'`
+  }))
 })
 
 const fly = Effect.fnUntraced(function* (database: Session, within: Duration.Duration) {
@@ -129,25 +136,29 @@ const fly = Effect.fnUntraced(function* (database: Session, within: Duration.Dur
   if (found === undefined) {
     return wrong("There is no topic pause-status with words for active and paused.", "Declare it: see docs/topics.md.")
   }
-  const [released] = yield* database.rows(Released, found.release)
-  if (released === undefined) return yield* new QueryFailed({ code: "", message: "no row was inserted" })
-  const { key } = released
-  const change = Effect.fnUntraced(function* (name: string, statement: string, events: number) {
+  const change = Effect.fnUntraced(function* (name: string, statement: string, key: string, events: number) {
     yield* database.rows(Nothing, statement, [key])
     return judgeChange(name, yield* waitFor(database, key, events, within), within)
   })
-  const flight = Effect.gen(function* () {
-    const paused = yield* change("pause", found.pause, 1)
+  const flight = Effect.fnUntraced(function* (key: string) {
+    const paused = yield* change("pause", found.pause, key, 1)
     if (paused._tag !== "Ok") return paused
-    const resumed = yield* change("resume", found.resume, 2)
+    const resumed = yield* change("resume", found.resume, key, 2)
     return resumed._tag === "Ok" ? ok(`${paused.seen}, ${resumed.seen}`) : resumed
-  }).pipe(Effect.catch((failed) => Effect.succeed(refused(failed))))
-  const cleanUp = Effect.uninterruptible(remove(database, found, released))
-  const verdict = yield* Effect.onInterrupt(flight, () => cleanUp)
-  const left = yield* cleanUp
-  return left.length === 0
-    ? verdict
-    : verdictOf([...(verdict._tag === "Wrong" ? verdict.wrong : []), ...left.slice(0, 1)], "")
+  })
+  return yield* Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function* () {
+      const [released] = yield* database.rows(Released, found.release)
+      if (released === undefined) return yield* new QueryFailed({ code: "", message: "no row was inserted" })
+      const flown = flight(released.key).pipe(Effect.catch((failed) => Effect.succeed(refused(failed))))
+      const exit = yield* Effect.exit(restore(flown))
+      const stays = yield* remove(database, found, released)
+      const verdict = yield* exit
+      return stays.length === 0
+        ? verdict
+        : verdictOf([...(verdict._tag === "Wrong" ? verdict.wrong : []), ...stays], "")
+    })
+  )
 })
 
 /**

@@ -10,6 +10,7 @@ import { pauseStatus } from "../support/pauseStatus.ts"
 import {
   createMentor,
   type Database as Session,
+  eventually,
   openDatabase,
   type Pipeline,
   startPipeline
@@ -257,6 +258,27 @@ describe("the canary", () => {
         Effect.ensuring(Effect.promise(() => pipeline.stack.services.handler.start()))
       )
       assert.deepStrictEqual(yield* counted, before)
+    })
+  )
+
+  it.live("says what stays when its pause is still being handled", () =>
+    Effect.gen(function* () {
+      const { orchestrator } = pipeline.stack.services
+      yield* Effect.promise(() => orchestrator.kill("SIGSTOP"))
+      const { verdict } = yield* flown("2 seconds").pipe(
+        Effect.ensuring(Effect.promise(() => orchestrator.kill("SIGCONT")))
+      )
+      const [pause, stays] = verdict._tag === "Wrong" ? verdict.wrong : []
+      assert.match(String(pause?.detail), /pause is processing after 2s/)
+      assert.match(String(stays?.detail), /is still being handled/)
+      const [, erase = ""] = /run: (select outbox\.erase\('[0-9a-f-]{36}'\));/.exec(String(stays?.cure)) ?? []
+      yield* Effect.promise(() =>
+        eventually("the event is erased once it is settled", async () => {
+          const [row] = await pipeline.database.rows<{ erase: { outcome: string } }>(erase)
+          return row?.erase.outcome === "erased" || undefined
+        })
+      )
+      yield* run("delete from public.notifications")
     })
   )
 
