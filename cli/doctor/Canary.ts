@@ -87,7 +87,7 @@ export const judgeChange = (change: string, state: State | undefined, waited: Du
   }
   return state.notified === 0
     ? wrong(`The canary's ${change} reached nobody.`, "Does the orchestrator read public.mentor_coordinators?")
-    : ok(`${change} notified after ${state.millis} ms`)
+    : ok(`${change} notified after ${state.millis}\u00A0ms`)
 }
 
 const waitFor = ({ rows }: Session, key: string, events: number, within: Duration.Duration) => {

@@ -7,7 +7,7 @@ const below = 7
 // A word is never cut, because it may be a URL to copy.
 const wrap = (text: string, most: number, first: number): ReadonlyArray<string> => {
   const lines: Array<string> = []
-  for (const word of text.split(/\s+/)) {
+  for (const word of text.split(/[ \n]+/)) {
     const last = lines.at(-1)
     const longest = lines.length === 1 ? first : most
     if (last !== undefined && last.length + 1 + word.length <= longest) lines[lines.length - 1] = `${last} ${word}`

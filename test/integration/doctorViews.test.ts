@@ -100,6 +100,9 @@ describe("doctor with a part of what it may be given", () => {
       const found = wrongIn(yield* examined({ apiUrl, serviceKey: "sb_secret_of_nobody" }))
       assert.deepStrictEqual(Object.keys(found), ["function", "data api"])
       for (const text of Object.values(found)) assert.match(text, /401.*Give a secret key of this project/)
+      const withDatabase = yield* examined({ ...pipeline.stack, serviceKey: "sb_secret_of_nobody" })
+      assert.deepStrictEqual(Object.keys(wrongIn(withDatabase)), ["function", "data api"])
+      assert.sameMembers(Object.keys(uncheckedIn(withDatabase)), ["function version", "same project", "orchestrator"])
     })
   )
 
@@ -230,7 +233,7 @@ describe("the canary", () => {
       assert.strictEqual(verdict._tag, "Ok", JSON.stringify(verdict))
       assert.match(
         verdict._tag === "Ok" ? verdict.seen : "",
-        /^pause notified after \d+ ms, resume notified after \d+ ms$/
+        /^pause notified after \d+\sms, resume notified after \d+\sms$/
       )
       assert.deepStrictEqual(yield* counted, before)
     })

@@ -112,7 +112,7 @@ const growing = [
   }
 ]
 
-const inMegabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(bytes < 1e8 ? 1 : 0)} MB`
+const inMegabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(bytes < 1e8 ? 1 : 0)}\u00A0MB`
 
 /** Whether the tables that grow are kept small. */
 const judgeGrowth = (tables: ReadonlyArray<Growth>): Verdict =>

@@ -1,7 +1,7 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { type Check, needsDatabase, needsFunction, needsKey, refused, unseen } from "../Check.ts"
-import { Facts, type Outbox, type Report } from "../Facts.ts"
+import { type Asked, Facts, type Outbox, type Report } from "../Facts.ts"
 import { ok, type Verdict, verdictOf, wrong, type Wrong } from "../Finding.ts"
 import { Probe, type Probed } from "../Probe.ts"
 import { Sources } from "../Sources.ts"
@@ -119,6 +119,10 @@ export const judgeClocks = ({ skewSeconds, topic }: Probed): ReadonlyArray<Wrong
   return [{ detail, cure: "Correct the clock that is wrong. From 300 s on, every delivery is refused." }]
 }
 
+// Who refuses the key is there.
+const isAway = (report: Asked<Report>): boolean =>
+  report._tag === "Unreachable" || (report._tag === "Other" && ![401, 403].includes(report.reply.status))
+
 const ofProbes = (
   name: string,
   seen: string,
@@ -131,7 +135,7 @@ const ofProbes = (
     const { project } = yield* Sources
     if (Option.isNone(probes)) return needsDatabase
     // That the function does not answer is a finding of its own, and no reason to doubt the URL.
-    if (Option.isSome(report) && report.value._tag !== "Answered") return needsFunction
+    if (Option.isSome(report) && isAway(report.value)) return needsFunction
     const judged = probes.value.map((probed) => judge(probed, Option.getOrUndefined(project)?.url))
     const known = judged.flatMap((list) => (list === undefined ? [] : [list]))
     return known.length === 0 && judged.length > 0 ? needsFunction : verdictOf(known.flat(), seen)

@@ -178,7 +178,7 @@ describe("a change of the canary", () => {
   }
 
   it("is well once somebody was notified", () => {
-    assert.strictEqual(judged({}), "pause notified after 41 ms")
+    assert.strictEqual(judged({}), "pause notified after 41\u00A0ms")
   })
 
   it("is wrong when it made no event, was given up, reached nobody, or is not over", () => {
