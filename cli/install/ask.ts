@@ -52,7 +52,10 @@ export const askWatched = Effect.fn("askWatched")(function* (
   const answer = Effect.fnUntraced(function* (field: Field) {
     if (Option.isSome(given[field])) return given[field].value
     const proposed = textOf(before, field)
-    return isAsking ? yield* Prompt.String({ message: questions[field], default: proposed }) : proposed
+    if (!isAsking) return proposed
+    // Prompt's own default would have to be deleted first by whoever wants another one.
+    const typed = yield* Prompt.String({ message: `${questions[field]} [${proposed}]` })
+    return typed.trim() === "" ? proposed : typed
   })
   const [table, key, column, active, paused] = yield* Effect.forEach(fields, answer)
   const watched = yield* decode({

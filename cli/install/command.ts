@@ -71,10 +71,7 @@ export const install = Command.make(
     const next = [inProject, afterInstall] as const
     yield* carryOut({ project, steps, intro: describe(watched), next, dryRun, yes })
   })
-).pipe(
-  Command.withDescription("Adds migrations and functions to a Supabase project. Safe to repeat."),
-  Command.provide(Release.layer)
-)
+).pipe(Command.withDescription("Adds migrations and functions to a Supabase project."), Command.provide(Release.layer))
 
 const known = Effect.fnUntraced(function* (project: Project) {
   if (Option.isSome(project.manifest)) return project.manifest.value

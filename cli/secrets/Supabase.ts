@@ -2,11 +2,19 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import * as ChildProcess from "effect/process/ChildProcess"
 import * as ChildProcessSpawner from "effect/process/ChildProcessSpawner"
+import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { cannotRun, type Failure } from "../Failure.ts"
+
+const Refused = Schema.fromJsonString(Schema.Struct({ error: Schema.Struct({ message: Schema.String }) }))
+
+/** The CLI's error, if it was asked for JSON. */
+const reasonOf = (stdout: string): string | undefined =>
+  Option.getOrUndefined(Schema.decodeUnknownOption(Refused)(stdout))?.error.message
 
 /** The project's own Supabase CLI, logged in as its user is. */
 export class Supabase extends Context.Service<
@@ -56,7 +64,7 @@ export class Supabase extends Context.Service<
               )
               if (code === ChildProcessSpawner.ExitCode(0)) return stdout
               return yield* cannotRun(
-                `supabase ${args.join(" ")} failed:\n${`${stderr}${stdout}`.trim()}`,
+                `supabase ${args.join(" ")} failed:\n${reasonOf(stdout) ?? stderr.trim()}`,
                 "Log in with npx supabase login, and check --project-ref."
               )
             },
