@@ -112,6 +112,15 @@ const faults: ReadonlyArray<Fault> = [
     finds: { triggers: /events_dispatch_at_commit/ }
   },
   {
+    fault: "no topic is declared",
+    inject: "select outbox.unwatch('pause-status')",
+    repair: `select outbox.watch(
+      'pause-status', '${mentors}', columns => '{status}', visible_to => 'outbox.mentors_of',
+      words => '{"status": {"active": ["active"], "paused": ["paused"]}}'
+    )`,
+    finds: { triggers: /No topic is declared.*outbox\.watch/ }
+  },
+  {
     fault: "a topic was changed by hand",
     inject: "update outbox.topics set latest_only = true",
     repair: "update outbox.topics set latest_only = false",
@@ -245,6 +254,20 @@ const faults: ReadonlyArray<Fault> = [
     inject: "revoke execute on function public.outbox_erase(text, uuid) from service_role",
     repair: "grant execute on function public.outbox_erase(text, uuid) to service_role",
     finds: { grants: /service_role may not call outbox_erase\(text,uuid\).*grant execute/ }
+  },
+  {
+    fault: "a table hides its rows from the outbox itself",
+    inject: "alter table outbox.erased force row level security",
+    repair: "alter table outbox.erased no force row level security",
+    finds: { grants: /security of outbox\.erased was forced.*no force row level security/ }
+  },
+  {
+    fault: "no notification can be written",
+    inject: "revoke insert on public.notifications from postgres",
+    repair: "grant insert on public.notifications to postgres",
+    finds: {
+      grants: /postgres lacks insert on public\.notifications.*grant insert on public\.notifications to postgres/
+    }
   },
   {
     fault: "a function has no search path of its own",

@@ -39,13 +39,12 @@ const grants = inDatabase("grants", {
       format('Run: alter table outbox.%I no force row level security', c.relname)
     from pg_class c where c.relnamespace = 'outbox'::regnamespace and c.relforcerowsecurity
     union all
-    select format('%s cannot read public.%s, which says whom to notify.', current_user, w.name),
-      format('Run: grant select on public.%I to %I', w.name, current_user)
-    from unnest(array['coordinators', 'mentor_coordinators', 'notifications']) as w (name)
-    where to_regclass('public.' || w.name) is not null
-      and not has_table_privilege(pg_get_userbyid((
-        select p.proowner from pg_proc p where p.oid = 'public.pause_status_notify(jsonb)'::regprocedure
-      )), 'public.' || w.name, 'select')`,
+    select format('%s lacks %s on public.%s, so nobody is notified.', o.name, w.verb, w.name),
+      format('Run: grant %s on public.%I to %I', w.verb, w.name, o.name)
+    from (values ('coordinators', 'select'), ('mentor_coordinators', 'select'), ('notifications', 'select'), ('notifications', 'insert'))
+      as w (name, verb),
+      (select pg_get_userbyid(p.proowner) as name from pg_proc p where p.oid = to_regprocedure('public.pause_status_notify(jsonb)')) o
+    where not has_table_privilege(o.name, to_regclass('public.' || w.name), w.verb)`,
   row: Statement,
   judge: (rows) => verdictOf(rows, "the schema outbox is closed; service_role has its functions")
 })
