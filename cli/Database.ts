@@ -22,6 +22,9 @@ const failed = (cause: unknown): QueryFailed =>
       })
     : new QueryFailed({ message: cause instanceof Error ? cause.message : String(cause), code: "" })
 
+const decoded = <A, I>(row: Schema.Codec<A, I>, rows: ReadonlyArray<unknown>) =>
+  Schema.decodeUnknownEffect(Schema.Array(row))(rows).pipe(Effect.mapError(failed))
+
 /** One session of the project's database, opened with `--database-url`. */
 export class Database extends Context.Service<
   Database,
@@ -32,6 +35,8 @@ export class Database extends Context.Service<
       sql: string,
       values?: ReadonlyArray<unknown>
     ) => Effect.Effect<ReadonlyArray<A>, QueryFailed>
+    /** The same for one query that may change nothing and may not take long. */
+    readonly read: <A, I>(row: Schema.Codec<A, I>, sql: string) => Effect.Effect<ReadonlyArray<A>, QueryFailed>
   }
 >()("pause-status-webhook-handler/cli/Database") {
   static readonly layer = (url: Redacted.Redacted<string>): Layer.Layer<Database, Failure> =>
@@ -58,12 +63,15 @@ export class Database extends Context.Service<
           ),
           (client) => Effect.ignore(Effect.tryPromise({ try: () => client.end(), catch: failed }))
         )
+        const query = (sql: string, values: ReadonlyArray<unknown> = []) =>
+          Effect.tryPromise({ try: () => client.query<object>(sql, [...values]), catch: failed })
         return Database.of({
-          rows: (row, sql, values = []) =>
-            Effect.tryPromise({ try: () => client.query<object>(sql, [...values]), catch: failed }).pipe(
-              Effect.flatMap(({ rows }) =>
-                Schema.decodeUnknownEffect(Schema.Array(row))(rows).pipe(Effect.mapError(failed))
-              )
+          rows: (row, sql, values) => Effect.flatMap(query(sql, values), ({ rows }) => decoded(row, rows)),
+          // In one message, because a pooler may give each message another session.
+          read: (row, sql) =>
+            query(`begin read only; set local statement_timeout = '20s'; ${sql}; commit`).pipe(
+              Effect.tapError(() => Effect.ignore(query("rollback"))),
+              Effect.flatMap((results) => decoded(row, [results].flat()[2]?.rows ?? []))
             )
         })
       })
