@@ -128,7 +128,7 @@ describe("uninstall", () => {
   it.effect("lets a later install begin anew, after the migration that undoes", () =>
     Effect.gen(function* () {
       const repository = yield* makeRepository()
-      yield* repository.run("install", "--table=mentors")
+      yield* repository.run("install", "--yes")
       yield* TestClock.adjust("1 day")
       yield* repository.run("uninstall")
       yield* TestClock.adjust("1 day")
