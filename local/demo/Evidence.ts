@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto"
 import type pg from "pg"
 import type { Mentor } from "./seed.ts"
+import { switchMailsOn } from "./mails.ts"
 import { until } from "./until.ts"
 
 export interface QueueRow {
@@ -49,6 +50,19 @@ const TABLES = `
   where schemaname in ('public', 'outbox') and tablename <> 'heartbeats' and tablename <> all ($1)
   order by name`
 
+const MAILS = `
+  select count(*) filter (where q.status = 'completed')::int as sent, (
+    select count(*)::int
+    from outbox.attempts a
+    join outbox.events e using (event_id)
+    where e.topic = 'notification-mail' and a.outcome = 'transient'
+  ) as failures
+  from outbox.events q
+  where q.topic = 'notification-mail'`
+
+const inWords = ({ failures, sent }: { readonly sent: number; readonly failures: number }): string =>
+  `${sent} mails after ${failures} failures`
+
 const describe = ({ attempts, last_error, status }: QueueRow): string =>
   `${status}, attempts ${attempts}, last error ${last_error ?? "none"}`
 
@@ -89,6 +103,27 @@ export class Evidence {
   async toldAbout({ event_id }: QueueRow): Promise<ReadonlyArray<string>> {
     const { rows } = await this.#client.query<{ name: string }>(TOLD, [event_id])
     return rows.map(({ name }) => name)
+  }
+
+  /** Mails each notification from now on. */
+  switchMailsOn(): Promise<void> {
+    return switchMailsOn(this.#client)
+  }
+
+  /** How many tries at mails have failed, once so many mails are known to be sent. */
+  async mailFailuresUntilSent(count: number): Promise<number> {
+    const look = async () => {
+      const { rows } = await this.#client.query<{ sent: number; failures: number }>(MAILS)
+      return rows[0] ?? { sent: 0, failures: 0 }
+    }
+    const { failures } = await until(
+      `${count} mails to be sent`,
+      this.#signal,
+      look,
+      ({ sent }) => sent === count,
+      inWords
+    )
+    return failures
   }
 
   /** A digest of every row of every table that could have been written to, but for the tables left out. */

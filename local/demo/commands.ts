@@ -19,7 +19,7 @@ const update = (status: string, name: string): string =>
 
 const OUTBOX = `
   select left(event_id::text, 8) as event, record ->> 'status' as became, version, source, status, attempts, last_error
-  from outbox.events order by created_at`
+  from outbox.events where topic = 'pause-status' order by created_at`
 
 export const NOTIFICATIONS = `
   select left(n.event_id::text, 8) as event, p.full_name as mentor, n.transition, n.version,

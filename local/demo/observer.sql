@@ -84,17 +84,19 @@ create constraint trigger zz_demo_commit
   after insert on outbox.events
   deferrable initially deferred
   for each row
-  when (new.source = 'outbox')
+  when (new.source = 'outbox' and new.topic = 'pause-status')
   execute function demo.observe_commit();
 
 create trigger zz_demo_queue
   after insert or update on outbox.events
   for each row
+  when (new.topic = 'pause-status')
   execute function demo.observe_queue();
 
 create trigger zz_demo_orchestration
   after insert on outbox.receipts
   for each row
+  when (new.fingerprint <> 'notification-mail')
   execute function demo.observe_orchestration();
 
 create trigger zz_demo_notification

@@ -2,7 +2,7 @@ import { readdirSync } from "node:fs"
 import { join } from "node:path"
 import type { Log, LogSource, StackLog } from "../log.ts"
 import { findPackage, packageVersion } from "../packages.ts"
-import { HANDLER, ORCHESTRATOR, type StackFunction } from "../stack.ts"
+import { HANDLER, ORCHESTRATOR, SEND_EMAIL, type StackFunction } from "../stack.ts"
 import type { Options } from "./options.ts"
 import { dim, green, print } from "./screen.ts"
 
@@ -29,6 +29,7 @@ const milestones = (
   return [
     { source: "handler", line: /Listening on/, text: `Edge Function ${HANDLER} on Deno ${version}` },
     { source: "orchestrator", line: /Listening on/, text: `Edge Function ${ORCHESTRATOR} on Deno ${version}` },
+    { source: `functions/${SEND_EMAIL}`, line: /Listening on/, text: `Edge Function ${SEND_EMAIL} on Deno ${version}` },
     ...functions.map(({ name }) => {
       return { source: `functions/${name}`, line: /Listening on/, text: `Edge Function ${name}` } as const
     }),

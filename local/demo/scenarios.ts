@@ -4,6 +4,7 @@ import { messageOf } from "../StackError.ts"
 import type { Stack } from "../stack.ts"
 import { deliver, sign, stockPayload } from "./delivery.ts"
 import { Evidence, type QueueRow } from "./Evidence.ts"
+import { loseNextAnswer, mailsUntil } from "./mails.ts"
 import { bold, green, print, red } from "./screen.ts"
 import { type Mentor, seed } from "./seed.ts"
 import { table } from "./table.ts"
@@ -11,6 +12,7 @@ import { table } from "./table.ts"
 interface World {
   readonly stack: Stack
   readonly evidence: Evidence
+  readonly signal: AbortSignal
   readonly mentors: readonly [Mentor, Mentor, Mentor]
 }
 
@@ -33,6 +35,11 @@ const told = async ({ evidence }: World, event: QueueRow): Promise<string> =>
   `told: ${(await evidence.toldAbout(event)).join(", ")}`
 
 const settled = ({ status, transition, version }: QueueRow): string => `${transition}, version ${version}: ${status}`
+
+const mailed = async ({ signal, stack }: World, skip: number): Promise<ReadonlyArray<string>> => {
+  const mails = await mailsUntil(stack, signal, { count: 2, skip })
+  return mails.map(({ subject, to }) => `mail to ${/-(.)@/.exec(to)?.[1]?.toUpperCase()}: ${subject}`)
+}
 
 const answer = ({ status, body }: Awaited<ReturnType<typeof deliver>>): string =>
   `${status} ${body["code"] ?? body["status"]}`
@@ -173,6 +180,25 @@ const scenarios: ReadonlyArray<Scenario> = [
         await told(world, event)
       ]
     }
+  },
+  {
+    name: "Mails are switched on, and a mentor is resumed",
+    expected: ["RESUME, version 2: completed", "mail to B: Mentor 2 is back", "mail to C: Mentor 2 is back"],
+    play: async (world) => {
+      await world.evidence.switchMailsOn()
+      const event = await changeStatus(world, world.mentors[1], "active")
+      return [settled(event), ...(await mailed(world, 0))]
+    }
+  },
+  {
+    name: "Resend's answer to a mail is lost",
+    expected: ["sent again", "mail to B: Mentor 2 is paused", "mail to C: Mentor 2 is paused"],
+    play: async (world) => {
+      await loseNextAnswer(world.stack)
+      await changeStatus(world, world.mentors[1], "paused")
+      const failures = await world.evidence.mailFailuresUntilSent(4)
+      return [failures === 1 ? "sent again" : `sent again ${failures} times`, ...(await mailed(world, 2))]
+    }
   }
 ]
 
@@ -181,7 +207,7 @@ const WIDTHS = [21, 35, 35, 3] as const
 /** Plays all scenarios, prints what was expected and what was seen, and returns whether they all agree. */
 export const playScenarios = async (stack: Stack, signal: AbortSignal): Promise<boolean> =>
   withClient(stack.databaseUrl, async (client) => {
-    const world = { stack, evidence: new Evidence(client, signal), mentors: await seed(client) }
+    const world = { stack, signal, evidence: new Evidence(client, signal), mentors: await seed(client) }
     const rows: Array<ReadonlyArray<string>> = []
     for (const { expected, name, play } of scenarios) {
       const seen = await play(world).catch((cause: unknown) => [messageOf(cause)])

@@ -6,6 +6,7 @@ import { commands, NOTIFICATIONS } from "./commands.ts"
 import type { Lifetime } from "./lifetime.ts"
 import type { Logs } from "./Logs.ts"
 import { readDeliveryLog } from "./handlerLog.ts"
+import { mailsUntil, switchMailsOn } from "./mails.ts"
 import { installObserver, observe } from "./observer.ts"
 import { describeChange, describeDelivery, describeSteps } from "./report.ts"
 import { bold, cyan, dim, indent, print } from "./screen.ts"
@@ -41,6 +42,7 @@ export const tour = async (stack: Stack, logs: Logs, lifetime: Lifetime): Promis
   )
 
   const mentors = await withClient(stack.databaseUrl, async (client) => {
+    await switchMailsOn(client)
     const mentors = await seed(client)
     const [mentor] = mentors
     print(`\n${bold("Three mentors, each with two of three coordinators. One of them is paused in plain SQL:")}\n`)
@@ -58,6 +60,18 @@ export const tour = async (stack: Stack, logs: Logs, lifetime: Lifetime): Promis
     )
     print(`\n${bold("What the orchestrator wrote:")}\n`)
     print(indent(await queryTable(client, NOTIFICATIONS)))
+    const mails = await mailsUntil(stack, lifetime.signal, { count: 2 })
+    print(`\n${bold("What was mailed, to a stand-in for Resend:")}\n`)
+    print(
+      indent(
+        table(
+          ["to", "subject"],
+          mails.map(({ subject, to }) => [to, subject]),
+          { styleHead: dim }
+        )
+      )
+    )
+    print(dim(`\n  Look at them on ${stack.resendUrl}`))
     return mentors
   })
   if (lifetime.signal.aborted) return

@@ -79,7 +79,7 @@ describe("npm start", () => {
     const verdicts = program.stdout.match(/\b(yes|NO)$/gm)
     assert.deepEqual(
       verdicts,
-      Array.from({ length: 9 }, () => "yes"),
+      Array.from({ length: 11 }, () => "yes"),
       program.stdout + program.stderr
     )
     assert.equal(code, 0)

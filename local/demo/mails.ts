@@ -1,0 +1,41 @@
+import type pg from "pg"
+import type { Stack } from "../stack.ts"
+import { until } from "./until.ts"
+
+export interface SentMail {
+  readonly to: string
+  readonly subject: string
+}
+
+const isMail = (value: unknown): value is { readonly to: ReadonlyArray<string>; readonly subject: string } =>
+  typeof value === "object" && value !== null && "to" in value && Array.isArray(value.to) && "subject" in value
+
+/** Mails each notification from now on. */
+export const switchMailsOn = async (client: pg.Client): Promise<void> => {
+  await client.query("select outbox.mail_notifications(true)")
+}
+
+/** Every mail that the stand-in for Resend has accepted, oldest first. */
+const sentMails = async ({ resendUrl }: Stack): Promise<ReadonlyArray<SentMail>> => {
+  const mails: unknown = await (await fetch(`${resendUrl}/mails.json`)).json()
+  return Array.isArray(mails) ? mails.filter(isMail).map(({ subject, to }) => ({ to: to.join(", "), subject })) : []
+}
+
+const inWords = (mails: ReadonlyArray<SentMail>): string =>
+  `${mails.length} mails: ${mails.map(({ subject, to }) => `${subject} (${to})`).join("; ")}`
+
+/** Waits until there are so many mails; those after the first `skip`, by address. */
+export const mailsUntil = async (
+  stack: Stack,
+  signal: AbortSignal,
+  { count, skip = 0 }: { readonly count: number; readonly skip?: number }
+): Promise<ReadonlyArray<SentMail>> => {
+  const look = () => sentMails(stack)
+  const mails = await until(`${count} mails`, signal, look, ({ length }) => length >= skip + count, inWords)
+  return mails.slice(skip).toSorted((one, other) => one.to.localeCompare(other.to))
+}
+
+/** Loses the answer to the next mail that is sent: it is accepted, but the function does not learn of it. */
+export const loseNextAnswer = async ({ resendUrl }: Stack): Promise<void> => {
+  await fetch(`${resendUrl}/faults/lost`, { method: "POST" })
+}
