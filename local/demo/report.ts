@@ -112,9 +112,12 @@ const flow = (phrases: ReadonlyArray<Phrase>, width: number): string => {
 export const describeChange = (change: Change, steps: ReadonlyArray<Step>): string => {
   const { eventId, isContinued, mentor, transition, version, zero = 0 } = change
   const direction = DIRECTIONS[transition] ?? transition
-  const origin = version === undefined ? "(sent from elsewhere)" : `version ${version}`
-  const event = dim(`event ${eventId.slice(0, 8)}${isContinued ? ", continued" : ""}`)
-  const head = [dim(clock(steps[0]?.at ?? zero)), bold(mentor), direction, origin, event].join("  ")
+  const origin = version === undefined ? "from elsewhere" : `version ${version}`
+  const event = `event ${eventId.slice(0, 8)}${isContinued ? ", continued" : ""}`
+  const words = [clock(steps[0]?.at ?? zero), mentor, direction, origin]
+  const fits = [...words, event].join("  ").length <= screenWidth()
+  const [time = "", name = "", ...others] = words
+  const head = [dim(time), bold(name), ...others, ...(fits ? [dim(event)] : [])].join("  ")
   const phrases = joinTold(steps).map((step) => phraseOf(zero, step))
   return `${head}\n${indent(flow(phrases, screenWidth() - INDENT), INDENT)}`
 }

@@ -59,7 +59,9 @@ const runStack = async (options: Options): Promise<number> => {
   {
     await using stack = await unlessEnding(lifetime, bringUp(options, logs))
     programs = stack?.programs ?? ""
-    if (stack !== undefined && !lifetime.signal.aborted) code = await work(stack, options, logs, lifetime)
+    if (stack !== undefined && !lifetime.signal.aborted) {
+      code = (await unlessEnding(lifetime, work(stack, options, logs, lifetime))) ?? code
+    }
   }
   if (isLoud) print(programs === "" ? "Stopped." : `Stopped. For the next start, PostgreSQL stays in\n${programs}`)
   return code

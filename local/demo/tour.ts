@@ -65,8 +65,11 @@ export const tour = async (stack: Stack, logs: Logs, lifetime: Lifetime): Promis
   await lifetime.ended
 }
 
-const describeCommand = (command: string, why: string): string =>
-  why === "" ? cyan(command) : `${cyan(command.padEnd(COMMAND_WIDTH))} ${dim(`# ${why}`)}`
+const describeCommand = (command: string, why: string): string => {
+  const line = `${command.padEnd(COMMAND_WIDTH)} # ${why}`
+  if (why === "" || line.length + 2 > screenWidth()) return cyan(command)
+  return `${cyan(line.slice(0, COMMAND_WIDTH))}${dim(line.slice(COMMAND_WIDTH))}`
+}
 
 /** Waits for the first of the signals; it fails when neither comes in time. */
 const within = async (seconds: number, ...signals: ReadonlyArray<AbortSignal>): Promise<void> => {
