@@ -3,6 +3,10 @@ import { join } from "node:path"
 import { StackError } from "./StackError.ts"
 import type { Stack } from "./stack.ts"
 
+type Announced = Pick<Stack, "apiUrl" | "databaseUrl" | "functionUrl" | "serviceKey" | "webhookSecret"> & {
+  readonly services: { readonly orchestrator: { readonly pid: number | undefined } }
+}
+
 /** What a command in another terminal has to know of a stack that `npm start` runs. */
 export interface Running {
   readonly startedAt: number
@@ -20,7 +24,9 @@ const OWNER_ONLY = 0o600
 export const NOTHING_RUNS = "Nothing is running. Run npm start in another terminal, in this folder."
 
 /** Lets other terminals find the stack. **Shape** `refresh` is for when one of its processes was replaced. */
-export const announce = async (stack: Stack): Promise<AsyncDisposable & { readonly refresh: () => Promise<void> }> => {
+export const announce = async (
+  stack: Announced
+): Promise<AsyncDisposable & { readonly refresh: () => Promise<void> }> => {
   const path = join(FOLDER, `${process.pid}.json`)
   const startedAt = Date.now()
   const refresh = async (): Promise<void> => {

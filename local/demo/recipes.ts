@@ -51,7 +51,7 @@ ${SQL} "select status, attempts, last_error
 # it. The answer is 409 in_flight if it is being tried at this moment.
 EVENT=$(curl -s -H "apikey: $KEY" "$EVENTS?limit=1" |
   sed 's/.*"eventId":"\\([^"]*\\)".*/\\1/')
-curl -sw "\n" -X PUT -H "apikey: $KEY" -H "content-type: application/json" \
+curl -sw "\\n" -X PUT -H "apikey: $KEY" -H "content-type: application/json" \\
   -d '{"status": "resolved", "dryRun": true}' "$EVENTS/$EVENT"
 # Let the orchestrator continue: what waited is completed.
 kill -CONT ${running.orchestratorPid}
@@ -61,9 +61,9 @@ ${SQL} "select status, attempts, completed_at - created_at as took
 
 # Manage events with the same key: is all well? Which events are newest? What
 # happened to one of them?
-curl -sw "\n" -H "apikey: $KEY" "$API/health"
-curl -sw "\n" -H "apikey: $KEY" "$EVENTS?limit=2"
-curl -sw "\n" -H "apikey: $KEY" "$EVENTS/$EVENT"
+curl -sw "\\n" -H "apikey: $KEY" "$API/health"
+curl -sw "\\n" -H "apikey: $KEY" "$EVENTS?limit=2"
+curl -sw "\\n" -H "apikey: $KEY" "$EVENTS/$EVENT"
 
 # Be the sender of a webhook: sign it as Standard Webhooks says. The first
 # time it is answered 200, the same again 409, and without a signature 401.

@@ -1,6 +1,8 @@
 import { assert, describe, inject, it } from "@effect/vitest"
-import { execFile } from "node:child_process"
+import { execFile, spawn } from "node:child_process"
+import { once } from "node:events"
 import { join } from "node:path"
+import { announce, runningStacks } from "../../local/running.ts"
 
 const project = join(import.meta.dirname, "../..")
 
@@ -20,6 +22,50 @@ const sql = (args: ReadonlyArray<string>, input = ""): Promise<Ended> =>
     )
     child.stdin?.end(input)
   })
+
+const stackOn = (port: number) => ({
+  apiUrl: `http://127.0.0.1:${port}`,
+  databaseUrl: "postgresql://127.0.0.1",
+  functionUrl: "",
+  serviceKey: "",
+  webhookSecret: "",
+  services: { orchestrator: { pid: 1 } }
+})
+
+// Other tests may run stacks at the same time.
+const isListed = async (port: number): Promise<boolean> =>
+  (await runningStacks()).some(({ apiUrl }) => apiUrl === `http://127.0.0.1:${port}`)
+
+describe("the list of running stacks", () => {
+  it("has a stack from its announcement to its end, with the process that its orchestrator is now", async () => {
+    const stack = stackOn(11)
+    {
+      await using announced = await announce(stack)
+      assert.isTrue(await isListed(11))
+      stack.services.orchestrator.pid = 2
+      await announced.refresh()
+      const found = (await runningStacks()).find(({ apiUrl }) => apiUrl === stack.apiUrl)
+      assert.strictEqual(found?.orchestratorPid, 2)
+    }
+    assert.isFalse(await isListed(11))
+  })
+
+  it("leaves out a stack whose launcher was killed", async () => {
+    const running = JSON.stringify(join(project, "local/running.ts"))
+    const script = `const { announce } = await import(${running})
+      await announce(${JSON.stringify(stackOn(12))})
+      console.log("announced")
+      setInterval(() => {}, 1000)`
+    const launcher = spawn(process.execPath, ["--input-type=module", "-e", script], {
+      stdio: ["ignore", "pipe", "inherit"]
+    })
+    await once(launcher.stdout, "data")
+    assert.isTrue(await isListed(12))
+    launcher.kill("SIGKILL")
+    await once(launcher, "exit")
+    assert.isFalse(await isListed(12))
+  })
+})
 
 describe("npm run sql", () => {
   const url = inject("stack").databaseUrl
