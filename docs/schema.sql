@@ -154,6 +154,7 @@ create table outbox.events (
   created_at timestamp with time zone not null default clock_timestamp(),
   completed_at timestamp with time zone,
   dead_letter_id uuid,
+  redrives integer not null default 0,
   constraint events_pkey PRIMARY KEY (event_id),
   constraint events_give_a_version_once UNIQUE (topic, key, version),
   constraint events_delivery_was_dispatched CHECK (delivery_id IS NULL OR dispatch_reason IS NOT NULL AND last_dispatched_at IS NOT NULL),
@@ -185,6 +186,7 @@ CREATE INDEX events_reached_nobody_idx ON outbox.events USING btree (completed_a
 CREATE INDEX events_under_way_idx ON outbox.events USING btree (next_attempt_at) WHERE ((status = 'pending'::text) AND (delivery_id IS NOT NULL));
 CREATE INDEX events_unsettled_idx ON outbox.events USING btree (key, topic, version) WHERE (status = ANY (ARRAY['pending'::text, 'processing'::text]));
 CREATE INDEX events_untimely_idx ON outbox.events USING btree (topic, created_at, event_id) WHERE (GREATEST((created_at - occurred_at), (occurred_at - created_at)) > '01:00:00'::interval);
+CREATE TRIGGER events_count_redrives BEFORE UPDATE OF status ON outbox.events FOR EACH ROW WHEN ((old.status = ANY (ARRAY['completed'::text, 'failed'::text])) AND new.status = 'pending'::text) EXECUTE FUNCTION outbox.count_redrive();
 CREATE CONSTRAINT TRIGGER events_dispatch_at_commit AFTER INSERT ON outbox.events DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (new.leads IS NOT NULL AND new.status = 'pending'::text) EXECUTE FUNCTION outbox.dispatch_at_commit();
 comment on table outbox.events is 'The outbox, the record of truth: one row per event, written by the transaction that made the change.';
 comment on column outbox.events.event_id is 'One key from end to end: webhook-id, Idempotency-Key, event_id of the notification.';
@@ -204,6 +206,7 @@ comment on column outbox.events.dispatch_reason is 'commit, settled, sweep, redr
 comment on column outbox.events.delivery_id is 'webhook-id of the request it travels in: its own id when alone.';
 comment on column outbox.events.leads is 'The bodies of the request that the commit posts, on the first event of the request. Null otherwise, and once claimed.';
 comment on column outbox.events.receipt is 'What the topic answered; duplicates get it too.';
+comment on column outbox.events.redrives is 'How often it was sent again after it had ended: part of the key of work that is started outside.';
 comment on trigger events_dispatch_at_commit on outbox.events is 'The fast path. What it misses, the sweep sends.';
 
 create table outbox.handled_keys (
@@ -445,7 +448,7 @@ comment on function outbox.beat(text,text) is 'Notes that a job has run to its e
 create function outbox.body(event outbox.events)
   returns jsonb
   language plpgsql stable set search_path=pg_catalog, pg_temp set jit=off;
-comment on function outbox.body(outbox.events) is 'What is sent for an event, the same each time: the shape of a Supabase database webhook.';
+comment on function outbox.body(outbox.events) is 'What is sent for an event: the same each time, until it is redriven.';
 
 create function outbox.call_handler(http text, batch outbox.events[], function_url text, secrets text, timeout_ms integer)
   returns jsonb
@@ -511,6 +514,11 @@ create function outbox.conceal(fingerprint text)
   returns text
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
 comment on function outbox.conceal(text) is 'A fingerprint that can no longer be read, only compared: sha256:<salt>:<hash>.';
+
+create function outbox.count_redrive()
+  returns trigger
+  language plpgsql volatile set search_path=pg_catalog, pg_temp;
+comment on function outbox.count_redrive() is 'Counts that an event which had ended is pending again.';
 
 create function outbox.describe_event(event outbox.events)
   returns jsonb
@@ -1108,6 +1116,12 @@ create function public.outbox_erase(topic text, event_id uuid)
   language plpgsql volatile security definer set search_path=pg_catalog, pg_temp set lock_timeout=2s;
 comment on function outbox_erase(text,uuid) is 'Erases a settled event with its history and leaves a tombstone: erased, not_settled or unknown.';
 grant execute on function outbox_erase(text,uuid) to service_role;
+
+create function public.outbox_fail(topic text, event_id uuid, message text, receipt jsonb DEFAULT '{}'::jsonb)
+  returns jsonb
+  language plpgsql volatile security definer set search_path=pg_catalog, pg_temp;
+comment on function outbox_fail(text,uuid,text,jsonb) is 'Makes a completed event a dead letter, because the work that was started for it has failed: failed, already_failed, in_flight (it is not settled yet: ask again after retryAfterSeconds), stale (its receipt does not contain the one given: other work was started for it since) or unknown.';
+grant execute on function outbox_fail(text,uuid,text,jsonb) to service_role;
 
 create function public.outbox_get_event(topic text, event_id uuid, user_id uuid DEFAULT NULL::uuid)
   returns jsonb

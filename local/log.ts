@@ -6,7 +6,7 @@ export type LogSource =
   | "postgrest"
   | "handler"
   | "orchestrator"
-  | "order-stage"
+  | `functions/${string}`
   | "net"
   | "http"
   | "cron"

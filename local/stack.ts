@@ -20,6 +20,18 @@ import { cronTicker, httpWorker, netWorker } from "./workers.ts"
 export { StackError }
 export type { Service, StackLog }
 
+/** An Edge Function besides the project's own. **Shape** It is served at /functions/v1/<name>. */
+export interface StackFunction {
+  readonly name: string
+  /** One module with `export default { fetch }`. */
+  readonly bundle: string
+  readonly env?: Readonly<Record<string, string>>
+  /** A script that runs before the bundle, asked for at each start. */
+  readonly prelude?: () => string | undefined
+  /** The topic that it takes, and the Vault secret that its `outbox.watch()` has as `function_url`. */
+  readonly receives?: { readonly topic: string; readonly functionUrl: string }
+}
+
 export interface StackOptions {
   /** The gateway's port; a free one when 0 or absent. */
   readonly apiPort?: number
@@ -37,8 +49,12 @@ export interface StackOptions {
   readonly handlerPrelude?: () => string | undefined
   /** The ORCHESTRATOR_URL that the handler gets, instead of the stack's own orchestrator. */
   readonly orchestratorUrl?: string
+  /** Further Edge Functions. Each has WEBHOOK_SECRETS and what Supabase sets. */
+  readonly functions?: ReadonlyArray<StackFunction>
   /** Whether supabase/migrations is applied; true when absent. */
   readonly migrate?: boolean
+  /** Folders with further migrations, applied after the project's own. */
+  readonly migrations?: ReadonlyArray<string>
   /** The schemas that the Data API serves, the default one first; public when absent. */
   readonly schemas?: string
   readonly log?: Log
@@ -73,6 +89,8 @@ export interface Stack extends AsyncDisposable {
     readonly http: Service
     readonly cron: Service
   }
+  /** The further functions, by name. */
+  readonly functions: ReadonlyMap<string, Service>
   /** Takes everything down and removes the data; may be called more than once. */
   stop(): Promise<void>
 }
@@ -135,9 +153,24 @@ export const startStack = async (options: StackOptions = {}, places: StackPlaces
     env: { ...platformEnv, ...options.orchestratorEnv }
   })
 
+  const further = new Map(
+    (options.functions ?? []).map(({ bundle, env, name, prelude }) => [
+      name,
+      edgeFunction({
+        ...common,
+        name: `functions/${name}`,
+        bundle,
+        prelude,
+        deno,
+        env: { ...platformEnv, WEBHOOK_SECRETS: keys.webhookSecret, ...env }
+      })
+    ])
+  )
+
   const bringUpFunctions = async () => {
-    started.defer(() => takeDown(handler.service, orchestrator.service))
-    await inParallel(handler.service.start(), orchestrator.service.start())
+    const services = [handler, orchestrator, ...further.values()].map(({ service }) => service)
+    started.defer(() => takeDown(...services))
+    await inParallel(...services.map((service) => service.start()))
   }
 
   const bringUpDatabase = async () => {
@@ -162,8 +195,14 @@ export const startStack = async (options: StackOptions = {}, places: StackPlaces
       http.start(),
       cron.start(),
       (async () => {
-        if (options.migrate !== false) await migrate(databaseUrl, places.migrations)
-        await seedVault(databaseUrl, { webhookSecret: keys.webhookSecret, functionUrl })
+        if (options.migrate !== false) {
+          for (const folder of [places.migrations, ...(options.migrations ?? [])]) await migrate(databaseUrl, folder)
+        }
+        await seedVault(databaseUrl, {
+          outbox_webhook_secret: keys.webhookSecret,
+          outbox_function_url: functionUrl,
+          ...functionUrls(apiUrl, options.functions ?? [])
+        })
         // After the migrations, so that it reads the schema once.
         await rest.service.start()
       })()
@@ -180,7 +219,8 @@ export const startStack = async (options: StackOptions = {}, places: StackPlaces
         rest: database.rest.upstream,
         functions: new Map([
           [HANDLER, handler.upstream],
-          [ORCHESTRATOR, orchestrator.upstream]
+          [ORCHESTRATOR, orchestrator.upstream],
+          ...[...further].map(([name, { upstream }]) => [name, upstream] as const)
         ])
       },
       keys
@@ -210,10 +250,20 @@ export const startStack = async (options: StackOptions = {}, places: StackPlaces
       http: database.http,
       cron: database.cron
     },
+    functions: new Map([...further].map(([name, { service }]) => [name, service])),
     stop,
     [Symbol.asyncDispose]: stop
   }
 }
+
+const functionUrls = (apiUrl: string, functions: ReadonlyArray<StackFunction>): Readonly<Record<string, string>> =>
+  Object.fromEntries(
+    functions.flatMap(({ name, receives }) =>
+      receives === undefined
+        ? []
+        : [[receives.functionUrl, `${apiUrl}/functions/v1/${name}/api/v1/webhooks/${receives.topic}`]]
+    )
+  )
 
 // Waits for all even when one has failed: what is still starting could not be taken down.
 const inParallel = async <const T extends ReadonlyArray<Promise<unknown>>>(

@@ -29,18 +29,18 @@ describe("a bundle", () => {
     assert.isTrue(isOverBudget({ ...handler, ...budget, gzipBytes: budget.gzipBytes + 1 }))
   })
 
-  it("of the handler is what a delivery needs: 142 KB, 48.5 KB with gzip, 105 modules", () => {
-    assert.isAtMost(handler.budget.bytes, 142_000)
-    assert.isAtMost(handler.budget.gzipBytes, 48_500)
-    assert.isAtMost(handler.modules.length, 105)
+  it("of the handler is what a delivery needs: 143 KB, 49 KB with gzip, 106 modules", () => {
+    assert.isAtMost(handler.budget.bytes, 143_000)
+    assert.isAtMost(handler.budget.gzipBytes, 49_000)
+    assert.isAtMost(handler.modules.length, 106)
   })
 
-  it("of the handler calls at most 795 functions for its first delivery, nearly all of them compiled with it", async () => {
+  it("of the handler calls at most 797 functions for its first delivery, nearly all of them compiled with it", async () => {
     const { code } = handler
     const called = [...(await calledByFirstDelivery(code))].map((place) => place.split(" ").map(Number))
     const compiled = called.filter(([start = 0, end = 0]) => code.charAt(start - 1) === "(" && code.charAt(end) === ")")
     assert.isAbove(called.length, 500)
-    assert.isAtMost(called.length, 795)
+    assert.isAtMost(called.length, 797)
     assert.isAbove(compiled.length / called.length, 0.8)
   })
 

@@ -192,6 +192,31 @@ export const orchestratorBatch = Effect.gen(function* () {
   return (yield* orchestratorUrl).href === (yield* orchestratorBeside).href
 })
 
+/** What takes the events: an orchestrator over HTTP, or a task of Trigger.dev. */
+export const orchestrator = withDefault(
+  "ORCHESTRATOR",
+  oneOf(["http", "trigger.dev"]),
+  "http",
+  "set http or trigger.dev"
+)
+
+/** Where the API of Trigger.dev is; another one is self-hosted. */
+export const triggerUrl = optional(
+  "TRIGGER_API_URL",
+  readUrl,
+  "set an absolute URL, or leave it out for https://api.trigger.dev"
+).pipe(Effect.map(Option.getOrElse(() => new URL("https://api.trigger.dev"))))
+
+/** The secret key of the environment of Trigger.dev that the tasks are deployed to. */
+export const triggerSecretKey = required(
+  "TRIGGER_SECRET_KEY",
+  (text) => Redacted.make(text),
+  "set it to the secret key of the environment, tr_prod_…"
+)
+
+/** The task that is triggered for each event. */
+export const triggerTask = withDefault("TRIGGER_TASK", (text) => text, "notify-coordinators", "set the id of a task")
+
 /** A bearer key for an orchestrator outside the project, which never gets the project's own key. */
 export const orchestratorKey = optionalSecret("ORCHESTRATOR_KEY")
 

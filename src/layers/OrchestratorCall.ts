@@ -1,10 +1,19 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
+import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
-import type { OrchestratorUnavailable } from "../topics/OrchestratorClient.ts"
+import type { PauseEvent } from "../schema/PauseEvent.ts"
+import * as CircuitBreaker from "../services/CircuitBreaker.ts"
+import {
+  OrchestratorCircuitOpen,
+  type OrchestratorError,
+  OrchestratorRefused,
+  OrchestratorUnavailable
+} from "../topics/OrchestratorClient.ts"
 import * as Config from "./Config.ts"
 import { promiseWithin } from "./Deadline.ts"
+import { Fetch } from "./Fetch.ts"
 
 /** A call that ended otherwise than with a 2xx and the JSON expected. */
 export type CallFailed =
@@ -19,16 +28,32 @@ export type CallFailed =
 
 const firstPauseMillis = 100
 
-/** What a status other than 2xx means: 408, 425, 429 and 5xx may pass, all else will not. */
-export const failedStatus = (status: number, after: { readonly retryAfterSeconds?: number } = {}): CallFailed =>
-  status >= 500 || status === 408 || status === 425 || status === 429
+/** Whether what a status other than 2xx says may pass: 408, 425, 429 and 5xx do. */
+const mayPass = (status: number): boolean => status >= 500 || status === 408 || status === 425 || status === 429
+
+/** What a status other than 2xx means. */
+export const failedStatus = (
+  status: number,
+  passes = mayPass(status),
+  after: { readonly retryAfterSeconds?: number } = {}
+): CallFailed =>
+  passes
     ? { kind: "transient", failure: "status", status, detail: `status ${status}`, ...after }
     : { kind: "permanent", status }
 
-const retryAfter = (header: string | null, nowMillis: number): { readonly retryAfterSeconds?: number } => {
-  if (header === null) return {}
-  const seconds = /^\d{1,9}$/.test(header) ? Number(header) : Math.ceil((Date.parse(header) - nowMillis) / 1000)
-  return Number.isNaN(seconds) ? {} : { retryAfterSeconds: Math.max(0, seconds) }
+/** Reads Retry-After. **Units** seconds from `nowMillis` on; NaN when the header says nothing. */
+const retryAfter = (headers: Headers, nowMillis: number): number => {
+  const header = headers.get("retry-after")
+  if (header === null) return NaN
+  return /^\d{1,9}$/.test(header) ? Number(header) : Math.ceil((Date.parse(header) - nowMillis) / 1000)
+}
+
+/** Who is called. **Shape** `mayPass` and `retryAfter` are for what does not follow HTTP's own rules. */
+export interface Peer {
+  readonly url: string
+  readonly credentials: Readonly<Record<string, string>>
+  readonly mayPass?: (status: number) => boolean
+  readonly retryAfter?: typeof retryAfter
 }
 
 /** What is posted, and what reads the answer to it. */
@@ -43,23 +68,23 @@ interface Answer {
   readonly text: string
 }
 
-const read = <A>({ decode }: Call<A>, { response, text }: Answer): Effect.Effect<A, CallFailed> =>
+const read = <A>(peer: Peer, { decode }: Call<A>, { response, text }: Answer): Effect.Effect<A, CallFailed> =>
   response.ok
     ? Effect.mapErrorEager(decode(text), () => ({
         kind: "transient",
         failure: "receipt",
         detail: `status ${response.status} without a JSON object as receipt`
       }))
-    : Effect.flatMap(Clock.currentTimeMillis, (now) =>
-        Effect.fail(failedStatus(response.status, retryAfter(response.headers.get("retry-after"), now)))
-      )
+    : Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        const { headers, status } = response
+        const seconds = (peer.retryAfter ?? retryAfter)(headers, now)
+        const after = Number.isNaN(seconds) ? {} : { retryAfterSeconds: Math.max(0, seconds) }
+        return Effect.fail(failedStatus(status, (peer.mayPass ?? mayPass)(status), after))
+      })
 
-/** Posts JSON to one URL, with timeout, bounded retries and budget; see OrchestratorClientHttp. */
-export const makeSend = Effect.fnUntraced(function* (
-  fetch: typeof globalThis.fetch,
-  url: string,
-  credentials: Readonly<Record<string, string>>
-) {
+const makeSend = Effect.fnUntraced(function* (peer: Peer) {
+  const { credentials, url } = peer
+  const fetch = yield* Fetch
   const timeoutMillis = yield* Config.orchestratorTimeout
   const budgetMillis = yield* Config.orchestratorBudget
   const retries = yield* Config.orchestratorRetries
@@ -87,7 +112,7 @@ export const makeSend = Effect.fnUntraced(function* (
   const persist = <A>(call: Call<A>, endsAt: number, left: number): Effect.Effect<A, CallFailed> =>
     Effect.clockWith((clock: Clock.Clock) =>
       post(call, Math.min(timeoutMillis, endsAt - clock.currentTimeMillisUnsafe())).pipe(
-        Effect.flatMap((answer) => read(call, answer)),
+        Effect.flatMap((answer) => read(peer, call, answer)),
         Effect.catch((error) => (error.kind === "permanent" ? Effect.fail(error) : again(call, endsAt, left, error)))
       )
     )
@@ -109,3 +134,32 @@ export const makeSend = Effect.fnUntraced(function* (
   return <A>(call: Call<A>): Effect.Effect<A, CallFailed> =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => persist(call, now + budgetMillis, retries))
 })
+
+/**
+ * Posts JSON to one URL, within a circuit breaker. Each call has a timeout and is aborted at its end; connection errors,
+ * timeouts, and what may pass are tried again with exponential, jittered pauses, or after Retry-After, as long as that
+ * stays within the budget. A redirect is a refusal: credentials follow nobody.
+ */
+export const makeCall = Effect.fnUntraced(function* (peer: Peer) {
+  const send = yield* makeSend(peer)
+  const breaker = CircuitBreaker.make({
+    failures: yield* Config.circuitFailures,
+    openMillis: yield* Config.circuitOpen
+  })
+  return <A>(call: Call<A>): Effect.Effect<Result.Result<A, CallFailed | CircuitBreaker.CircuitOpen>> =>
+    breaker
+      .protect(Effect.result(send(call)), (result) =>
+        Result.isFailure(result) && result.failure.kind === "transient"
+          ? { failed: true, retryAfterSeconds: result.failure.retryAfterSeconds }
+          : { failed: false }
+      )
+      .pipe(Effect.catchTag("CircuitOpen", (open) => Effect.succeed(Result.fail(open))))
+})
+
+/** How a call ended, as the error of one event that went with it. */
+export const toError = ({ eventId }: PauseEvent, error: CallFailed | CircuitBreaker.CircuitOpen): OrchestratorError => {
+  if (!("kind" in error)) return new OrchestratorCircuitOpen({ eventId, retryAfterSeconds: error.retryAfterSeconds })
+  if (error.kind === "permanent") return new OrchestratorRefused({ eventId, status: error.status })
+  const { kind: _, ...rest } = error
+  return new OrchestratorUnavailable({ eventId, ...rest })
+}

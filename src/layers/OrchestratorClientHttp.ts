@@ -7,17 +7,9 @@ import * as Schema from "effect/Schema"
 import type { PauseEvent, PauseEvents } from "../schema/PauseEvent.ts"
 import { Receipt } from "../schema/Receipt.ts"
 import { OrchestratorBatchReply } from "../schema/OrchestratorReplies.ts"
-import * as CircuitBreaker from "../services/CircuitBreaker.ts"
-import {
-  OrchestratorCircuitOpen,
-  OrchestratorClient,
-  type OrchestratorError,
-  OrchestratorRefused,
-  OrchestratorUnavailable
-} from "../topics/OrchestratorClient.ts"
+import { OrchestratorClient, type OrchestratorError } from "../topics/OrchestratorClient.ts"
 import * as Config from "./Config.ts"
-import { Fetch } from "./Fetch.ts"
-import { type CallFailed, failedStatus, makeSend } from "./OrchestratorCall.ts"
+import { failedStatus, makeCall, toError } from "./OrchestratorCall.ts"
 
 // An event is on the wire what it is here; should that change, this is no longer of the type it satisfies.
 const encode = (events: PauseEvent | ReadonlyArray<PauseEvent>): string =>
@@ -40,13 +32,6 @@ const credentials = Effect.gen(function* () {
   return value.startsWith("sb_") ? { apikey: value } : { apikey: value, authorization: `Bearer ${value}` }
 })
 
-const toError = ({ eventId }: PauseEvent, error: CallFailed | CircuitBreaker.CircuitOpen): OrchestratorError => {
-  if (!("kind" in error)) return new OrchestratorCircuitOpen({ eventId, retryAfterSeconds: error.retryAfterSeconds })
-  if (error.kind === "permanent") return new OrchestratorRefused({ eventId, status: error.status })
-  const { kind: _, ...rest } = error
-  return new OrchestratorUnavailable({ eventId, ...rest })
-}
-
 type Answer = Result.Result<Receipt, OrchestratorError>
 
 const toAnswer = (
@@ -62,57 +47,39 @@ const toAnswer = (
 }
 
 /**
- * Calls the orchestrator over fetch, within a circuit breaker. Each call has a timeout and is aborted at its end;
- * connection errors, timeouts, 408, 425, 429 and 5xx are tried again with exponential, jittered pauses, or after
- * Retry-After, as long as that stays within the budget. A redirect is a refusal: credentials follow nobody.
+ * Calls the orchestrator over fetch; see OrchestratorCall.
  *
  * Several events go in one call when the orchestrator takes arrays (ORCHESTRATOR_BATCH), else, or when it refuses the
  * array, in calls of one each.
  */
-export const layer = Layer.effect(
-  OrchestratorClient,
-  Effect.gen(function* () {
-    const send = yield* makeSend(yield* Fetch, (yield* Config.orchestratorUrl).href, yield* credentials)
-    const takesArrays = yield* Config.orchestratorBatch
-    const breaker = CircuitBreaker.make({
-      failures: yield* Config.circuitFailures,
-      openMillis: yield* Config.circuitOpen
-    })
+export const make = Effect.gen(function* () {
+  const call = yield* makeCall({ url: (yield* Config.orchestratorUrl).href, credentials: yield* credentials })
+  const takesArrays = yield* Config.orchestratorBatch
 
-    const guarded = <A>(
-      call: Effect.Effect<A, CallFailed>
-    ): Effect.Effect<Result.Result<A, CallFailed | CircuitBreaker.CircuitOpen>> =>
-      breaker
-        .protect(Effect.result(call), (result) =>
-          Result.isFailure(result) && result.failure.kind === "transient"
-            ? { failed: true, retryAfterSeconds: result.failure.retryAfterSeconds }
-            : { failed: false }
-        )
-        .pipe(Effect.catchTag("CircuitOpen", (open) => Effect.succeed(Result.fail(open))))
+  const notifyEach = (event: PauseEvent): Effect.Effect<Answer> =>
+    Effect.map(
+      call({ body: encode(event), headers: { "idempotency-key": event.eventId }, decode: decodeReceipt }),
+      Result.mapError((error) => toError(event, error))
+    )
 
-    const notifyEach = (event: PauseEvent): Effect.Effect<Answer> =>
-      Effect.map(
-        guarded(send({ body: encode(event), headers: { "idempotency-key": event.eventId }, decode: decodeReceipt })),
-        Result.mapError((error) => toError(event, error))
-      )
+  const notifyOneByOne = (events: ReadonlyArray<PauseEvent>): Effect.Effect<ReadonlyArray<Answer>> =>
+    Effect.forEach(events, notifyEach, { concurrency: Math.min(events.length, mostCallsAtOnce) })
 
-    const notifyOneByOne = (events: ReadonlyArray<PauseEvent>): Effect.Effect<ReadonlyArray<Answer>> =>
-      Effect.forEach(events, notifyEach, { concurrency: Math.min(events.length, mostCallsAtOnce) })
-
-    const notifyTogether = Effect.fnUntraced(function* (
-      events: ReadonlyArray<PauseEvent>
-    ): Effect.fn.Return<ReadonlyArray<Answer>> {
-      const reply = yield* guarded(send({ body: encode(events), headers: {}, decode: decodeBatch }))
-      if (Result.isSuccess(reply)) return events.map((event, index) => toAnswer(event, reply.success.results[index]))
-      const { failure } = reply
-      // Who refuses the array may refuse one event of it, or arrays, or their size: that kills none of the others.
-      if ("kind" in failure && failure.kind === "permanent") return yield* notifyOneByOne(events)
-      return events.map((event) => Result.fail(toError(event, failure)))
-    })
-
-    return OrchestratorClient.of({
-      atOnce: takesArrays ? mostEventsInOneCall : mostCallsAtOnce,
-      notify: (events) => (takesArrays && events.length > 1 ? notifyTogether(events) : notifyOneByOne(events))
-    })
+  const notifyTogether = Effect.fnUntraced(function* (
+    events: ReadonlyArray<PauseEvent>
+  ): Effect.fn.Return<ReadonlyArray<Answer>> {
+    const reply = yield* call({ body: encode(events), headers: {}, decode: decodeBatch })
+    if (Result.isSuccess(reply)) return events.map((event, index) => toAnswer(event, reply.success.results[index]))
+    const { failure } = reply
+    // Who refuses the array may refuse one event of it, or arrays, or their size: that kills none of the others.
+    if ("kind" in failure && failure.kind === "permanent") return yield* notifyOneByOne(events)
+    return events.map((event) => Result.fail(toError(event, failure)))
   })
-)
+
+  return OrchestratorClient.of({
+    atOnce: takesArrays ? mostEventsInOneCall : mostCallsAtOnce,
+    notify: (events) => (takesArrays && events.length > 1 ? notifyTogether(events) : notifyOneByOne(events))
+  })
+})
+
+export const layer = Layer.effect(OrchestratorClient, make)

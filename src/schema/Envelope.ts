@@ -5,7 +5,7 @@ import { EventId, EventTime, Version } from "./Identifiers.ts"
  * What a payload of any topic may have beside its rows. A topic's Schema spreads it.
  *
  * **Shape** the outbox sends all of it; a stock webhook sends `table` and `schema`. `force` marks an event that a person
- * redrove although a newer one was handled.
+ * redrove although a newer one was handled; `redrive` counts how often one was redriven.
  *
  * @example
  * Schema.Struct({ ...envelope, type: Schema.Literal("INSERT"), record: Schema.Struct({ id: Schema.String }) })
@@ -17,7 +17,8 @@ export const envelope = {
   event_id: Schema.optionalKey(EventId),
   version: Schema.optionalKey(Version),
   timestamp: Schema.optionalKey(EventTime),
-  force: Schema.optionalKey(Schema.Boolean)
+  force: Schema.optionalKey(Schema.Boolean),
+  redrive: Schema.optionalKey(Version)
 }
 
 /** The watched columns of a row, under the names that the topic's payload has for them. */

@@ -5,8 +5,9 @@ import { Direction } from "./Transition.ts"
 /**
  * A change of a mentor between active and paused, as the orchestrator gets it.
  *
- * **Shape** `{ eventId, mentorId, transition, oldStatus, newStatus, occurredAt, version?, source, force? }`; `version`
- * is missing when the sender keeps none; `force` asks the orchestrator to tell it although a newer one was told.
+ * **Shape** `{ eventId, mentorId, transition, oldStatus, newStatus, occurredAt, version?, source, force?, redrive? }`;
+ * `version` is missing when the sender keeps none; `force` asks the orchestrator to tell it although a newer one was
+ * told; `redrive` counts how often a person sent it again.
  * **Source** `source` says who sent it: `outbox` (our trigger) or `webhook` (a stock database webhook).
  */
 export const PauseEvent = Schema.Struct({
@@ -18,7 +19,8 @@ export const PauseEvent = Schema.Struct({
   occurredAt: EventTime,
   version: Schema.optionalKey(Version),
   source: Schema.Literals(["outbox", "webhook"]),
-  force: Schema.optionalKey(Schema.Boolean)
+  force: Schema.optionalKey(Schema.Boolean),
+  redrive: Schema.optionalKey(Version)
 })
 export type PauseEvent = typeof PauseEvent.Type
 

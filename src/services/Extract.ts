@@ -34,7 +34,7 @@ export interface NoChange {
  *
  * **Shape** `eventId` is the idempotency key of every side effect: `eventId/step` when there are several. `version` counts
  * the changes of a key and is missing for a stock webhook. `source` is `outbox` (our trigger) or `webhook`. `force` is true
- * when a person redrove the event although a newer one was handled.
+ * when a person redrove the event although a newer one was handled. `redrive` counts its redrives, from 1 on.
  */
 export interface EventMeta {
   readonly eventId: EventId
@@ -42,6 +42,7 @@ export interface EventMeta {
   readonly version?: number
   readonly source: "outbox" | "webhook"
   readonly force?: boolean
+  readonly redrive?: number
 }
 
 /** An event, ready to be handled. **Shape** `entry` is what the claim store gets, `event` what `handle` gets. */
@@ -72,7 +73,7 @@ export const extract = Effect.fnUntracedEager(function* <Fields extends object>(
   reading: Reading<Fields>,
   webhookId: string | undefined
 ): Effect.fn.Return<Extracted<Fields & EventMeta>, InvalidPayload | NoEventTime> {
-  const { event_id, force, old_record, record, version } = payload
+  const { event_id, force, old_record, record, redrive, version } = payload
   const { key, occurredAt } = reading
   if (occurredAt === undefined) return yield* new NoEventTime()
   const identity = reading.identity ?? `${topic} ${key} ${occurredAt}`
@@ -87,6 +88,11 @@ export const extract = Effect.fnUntracedEager(function* <Fields extends object>(
   return {
     _tag: "Event",
     entry: { ...known, topic, key, record, oldRecord: old_record ?? null },
-    event: { ...reading.event, ...known, ...(force !== undefined && { force }) }
+    event: {
+      ...reading.event,
+      ...known,
+      ...(force !== undefined && { force }),
+      ...(redrive !== undefined && { redrive })
+    }
   }
 })

@@ -104,6 +104,31 @@ const cases: ReadonlyArray<Case> = [
     illegal: ["example.test/canary", "//canary.test"]
   },
   {
+    key: "ORCHESTRATOR",
+    setting: Config.orchestrator,
+    fallback: "http",
+    legal: [
+      ["http", "http"],
+      ["trigger.dev", "trigger.dev"]
+    ],
+    illegal: ["canary", "Trigger.dev", "trigger"]
+  },
+  {
+    key: "TRIGGER_API_URL",
+    setting: Config.triggerUrl,
+    fallback: new URL("https://api.trigger.dev"),
+    legal: [["http://127.0.0.1:3030", new URL("http://127.0.0.1:3030")]],
+    illegal: ["example.test/canary", "//canary.test"]
+  },
+  { key: "TRIGGER_SECRET_KEY", setting: Config.triggerSecretKey, legal: [["tr_prod_1", "tr_prod_1"]], illegal: [] },
+  {
+    key: "TRIGGER_TASK",
+    setting: Config.triggerTask,
+    fallback: "notify-coordinators",
+    legal: [["my-task", "my-task"]],
+    illegal: []
+  },
+  {
     key: "ORCHESTRATOR_TIMEOUT_MS",
     setting: Config.orchestratorTimeout,
     fallback: 2_000,

@@ -69,6 +69,24 @@ describe("the functions as they are deployed", () => {
     })
   )
 
+  it.live("the environment says who takes the events, and what that one needs is not asked for otherwise", () =>
+    Effect.gen(function* () {
+      const lines = yield* capturedConsole()
+      const statusOf = Effect.promise(() =>
+        WebHandler.make(deployed, () => Effect.succeed(new Response()))(new Request("http://localhost")).then(
+          ({ status }) => status
+        )
+      )
+      yield* environment({ ...project, WEBHOOK_SECRETS: secret })
+      assert.strictEqual(yield* statusOf, 200)
+      yield* environment({ ORCHESTRATOR: "trigger.dev" })
+      assert.strictEqual(yield* statusOf, 503)
+      assert.include(lines.at(-1), "TRIGGER_SECRET_KEY")
+      yield* environment({ TRIGGER_SECRET_KEY: "tr_prod_1", ORCHESTRATOR_URL: "not read" })
+      assert.strictEqual(yield* statusOf, 200)
+    })
+  )
+
   it.live("the orchestrator is misconfigured without settings, and refuses strangers with them", () =>
     Effect.gen(function* () {
       yield* capturedConsole()

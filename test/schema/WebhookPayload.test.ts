@@ -11,8 +11,9 @@ describe("WebhookPayload", () => {
     assert.deepStrictEqual<unknown>(decode(outboxPause), { ...outboxPause, old_record: { status: "active" } })
   })
 
-  it("keeps that an event was forced", () => {
+  it("keeps that an event was forced, and how often it was redriven", () => {
     assert.strictEqual(decode({ ...outboxPause, force: true }).force, true)
+    assert.strictEqual(decode({ ...outboxPause, redrive: 2 }).redrive, 2)
     assert.throws(() => decode({ ...outboxPause, force: "true" }))
   })
 

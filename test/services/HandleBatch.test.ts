@@ -192,6 +192,14 @@ describe("a batch", () => {
     }).pipe(Effect.provide(layer))
   })
 
+  it.effect("a redriven event says how often to the orchestrator", () => {
+    const { layer, orchestrator } = world()
+    return Effect.gen(function* () {
+      assert.deepStrictEqual(yield* endsOf([{ ...outboxPause, redrive: 2 }]), ["Notified"])
+      assert.strictEqual(orchestrator.state.calls[0]?.redrive, 2)
+    }).pipe(Effect.provide(layer))
+  })
+
   it.effect.each([0, 201])("of %i payloads is refused as a whole", (length) => {
     const { layer, orchestrator, store } = world()
     return Effect.gen(function* () {

@@ -8,6 +8,7 @@ export type ApiRole = (typeof apiRoles)[number]
 export const rpcs = [
   "public.outbox_claim(events jsonb)",
   "public.outbox_erase(topic text, event_id uuid)",
+  "public.outbox_fail(topic text, event_id uuid, message text, receipt jsonb)",
   "public.outbox_get_event(topic text, event_id uuid, user_id uuid)",
   "public.outbox_health()",
   "public.outbox_list_events(query jsonb)",

@@ -18,6 +18,7 @@ const argumentsOf: Record<string, object> = {
   outbox_redrive: { topic, event_id: "00000000-0000-4000-8000-000000000000" },
   outbox_resolve: { topic, event_id: "00000000-0000-4000-8000-000000000000" },
   outbox_erase: { topic, event_id: "00000000-0000-4000-8000-000000000000" },
+  outbox_fail: { topic, event_id: "00000000-0000-4000-8000-000000000000", message: "no stock" },
   outbox_health: {}
 }
 

@@ -1,0 +1,21 @@
+import { database } from "./database.ts"
+
+/**
+ * Does one step of a job once. Its receipt is kept under `eventId/step`: a retry, a redrive and a second run find it and
+ * go on. `work` gets the same text as its idempotency key, for the moment between the work and its receipt.
+ */
+export const step = async (
+  eventId: string,
+  name: string,
+  work: (key: string) => Promise<Readonly<Record<string, unknown>>>
+): Promise<Readonly<Record<string, unknown>>> => {
+  const key = `${eventId}/${name}`
+  const steps = database().from("job_steps")
+  const known = await steps.select("receipt").eq("key", key).maybeSingle()
+  if (known.error !== null) throw new Error(`job_steps: ${known.error.message}`)
+  if (known.data !== null) return known.data["receipt"]
+  const receipt = await work(key)
+  const kept = await steps.upsert({ key, receipt }, { onConflict: "key", ignoreDuplicates: true })
+  if (kept.error !== null) throw new Error(`job_steps: ${kept.error.message}`)
+  return receipt
+}
