@@ -24,9 +24,14 @@ create table outbox.alerts (
   value numeric not null,
   threshold numeric not null,
   detail text not null,
+  last_notice text,
+  last_notice_at timestamp with time zone,
+  notice_error text,
   constraint alerts_pkey PRIMARY KEY (id),
   constraint alerts_close_after_they_open CHECK (closed_at >= opened_at),
-  constraint alerts_kind_is_known CHECK (kind = ANY (ARRAY['oldest_unnotified'::text, 'dead_letters'::text, 'no_recipients'::text, 'failure_rate'::text, 'stuck_leases'::text, 'unauthorized'::text, 'sweep_silent'::text, 'capture_missing'::text, 'capture_failed'::text, 'job_missing'::text, 'job_failing'::text, 'unknown_event'::text, 'clock_skew'::text]))
+  constraint alerts_kind_is_known CHECK (kind = ANY (ARRAY['oldest_unnotified'::text, 'dead_letters'::text, 'no_recipients'::text, 'failure_rate'::text, 'stuck_leases'::text, 'unauthorized'::text, 'sweep_silent'::text, 'capture_missing'::text, 'capture_failed'::text, 'job_missing'::text, 'job_failing'::text, 'unknown_event'::text, 'clock_skew'::text])),
+  constraint alerts_last_notice_is_known CHECK (last_notice = ANY (ARRAY['opened'::text, 'open'::text, 'closed'::text])),
+  constraint alerts_notice_error_is_at_most_2_kb CHECK (octet_length(notice_error) <= 2048)
 );
 alter table outbox.alerts enable row level security;
 CREATE UNIQUE INDEX alerts_one_open_per_kind_idx ON outbox.alerts USING btree (kind) WHERE (closed_at IS NULL);
@@ -34,6 +39,8 @@ CREATE TRIGGER alerts_replace_row BEFORE INSERT ON outbox.alerts FOR EACH ROW WH
 comment on table outbox.alerts is 'One row from the moment something is wrong until it no longer is.';
 comment on column outbox.alerts.value is 'The last value while it was open; of unknown_event, clock_skew and capture_failed, how many there were.';
 comment on column outbox.alerts.detail is 'What to do about it.';
+comment on column outbox.alerts.last_notice is 'The last notice that was accepted at outbox_alert_url; null if none was.';
+comment on column outbox.alerts.notice_error is 'Why the next notice has not been accepted yet; null if it was.';
 
 create table outbox.attempts (
   id uuid not null default gen_random_uuid(),
@@ -425,6 +432,16 @@ comment on trigger outbox_pause_status_key on public.peer_mentor_profiles is 'ou
 comment on trigger outbox_pause_status_update on public.peer_mentor_profiles is 'outbox.watch() of {"topic": "pause-status", "words": {"status": {"active": ["active"], "paused": ["paused"]}}, "fed_by": "outbox", "columns": ["status"], "payload": null, "key_type": "uuid", "relation": "public.peer_mentor_profiles", "condition": null, "key_column": "id", "operations": ["UPDATE"], "unique_key": true, "visible_to": "outbox.mentors_of", "latest_only": false, "function_url": "outbox_function_url", "max_attempts": null}';
 comment on trigger peer_mentor_profiles_touch on public.peer_mentor_profiles is 'Keeps updated_at current.';
 
+create function outbox.alert_advice(kind text)
+  returns text
+  language plpgsql immutable set search_path=pg_catalog, pg_temp;
+comment on function outbox.alert_advice(text) is 'What an alert means, in fixed words: its detail may name a person or quote an error, so it is never sent.';
+
+create function outbox.alert_secrets()
+  returns text
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.alert_secrets() is 'What notices are signed with: outbox_alert_secret, else the webhook''s.';
+
 create function outbox.attach(t outbox.topics)
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
@@ -785,6 +802,21 @@ create function outbox.not_sent(refuses boolean, patience interval, tried uuid[]
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
 comment on function outbox.not_sent(boolean,interval,uuid[],integer) is 'Heads of line that pg_net has refused, or keeps without sending. Locks nothing.';
 
+create function outbox.notice(alert outbox.alerts, state text, host text)
+  returns jsonb
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.notice(outbox.alerts,text,text) is 'The body of a notice: text for Slack and its like, and fields for programs. No secret and no personal data.';
+
+create function outbox.notice_headers(id text, body jsonb, secrets text)
+  returns jsonb
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.notice_headers(text,jsonb,text) is 'The headers of Standard Webhooks; without a signature when there is no secret that can sign.';
+
+create function outbox.notices_due(OUT alert outbox.alerts, OUT state text)
+  returns SETOF record
+  language sql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.notices_due() is 'The alerts that a person is to hear of now, and what.';
+
 create function outbox.notification_id(event_id uuid, coordinator_id uuid)
   returns uuid
   language plpgsql immutable set search_path=pg_catalog, pg_temp;
@@ -839,6 +871,11 @@ create function outbox.post(topic text, delivery_id uuid, bodies jsonb)
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp set lock_timeout=100ms;
 comment on function outbox.post(text,uuid,jsonb) is 'Hands pg_net one signed request with the bodies of these events, to be sent once the transaction has committed.';
+
+create function outbox.post_json(url text, headers jsonb, body jsonb, OUT http_status integer, OUT problem text)
+  returns record
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set lock_timeout=100ms;
+comment on function outbox.post_json(text,jsonb,jsonb) is 'Posts JSON with the extension http, which says what was answered; without it with pg_net, and then the status is 202.';
 
 create function outbox.postpone(event_ids uuid[], why text, reason text)
   returns void
@@ -974,6 +1011,11 @@ create function outbox.seed(t outbox.topics)
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
 comment on function outbox.seed(outbox.topics) is 'Makes the states of a table''s rows the known ones.';
+
+create function outbox.send_alerts()
+  returns integer
+  language plpgsql volatile set search_path=pg_catalog, pg_temp;
+comment on function outbox.send_alerts() is 'Sends the notices that are due to the Vault secret outbox_alert_url, if there is one; returns how many were accepted.';
 
 create function outbox.send_directly()
   returns integer
@@ -1236,6 +1278,8 @@ create view outbox.latest_attempts with (security_invoker=true) as
   ORDER BY ended_at DESC
  LIMIT 1000;
 comment on view outbox.latest_attempts is 'The last 1,000 attempts that ended.';
+
+select cron.schedule('outbox-alert', '* * * * *', 'select outbox.send_alerts()');
 
 select cron.schedule('outbox-direct', '5 seconds', 'select outbox.send_directly()');
 
