@@ -1183,6 +1183,12 @@ create function public.outbox_list_events(query jsonb)
 comment on function outbox_list_events(jsonb) is 'A page of events, newest first, and next (to be given as after) when there are more.';
 grant execute on function outbox_list_events(jsonb) to service_role;
 
+create function public.outbox_metrics()
+  returns jsonb
+  language plpgsql stable security definer set search_path=pg_catalog, pg_temp set jit=off;
+comment on function outbox_metrics() is 'How many events of each topic were completed in the last 15 minutes, and seconds from the change to the settlement.';
+grant execute on function outbox_metrics() to service_role;
+
 create function public.outbox_redrive(topic text, event_id uuid, force boolean DEFAULT false, dry_run boolean DEFAULT false)
   returns jsonb
   language plpgsql volatile security definer set search_path=pg_catalog, pg_temp;

@@ -248,6 +248,12 @@ export const circuitFailures = positive("CIRCUIT_FAILURES", 5, "failed calls")
 /** How long an open circuit keeps calls back before one probes. Milliseconds. */
 export const circuitOpen = positive("CIRCUIT_OPEN_MS", 10_000, "milliseconds")
 
+/** What an uptime monitor sends to GET /health, which answers it with a status and no figures; off unless set. */
+export const healthToken = longSecret("HEALTH_TOKEN", 16)
+
+/** What Prometheus sends to GET /metrics; off unless set. */
+export const metricsToken = longSecret("METRICS_TOKEN", 16)
+
 /** How long one call of the claim store may take. Milliseconds. */
 export const storeTimeout = positive("STORE_TIMEOUT_MS", 3_000, "milliseconds")
 

@@ -1,6 +1,7 @@
--- Purpose: sends each alert to a person when it opens, daily while it is open, and when it closes.
+-- Purpose: sends each alert to a person when it opens, daily while it is open, and when it closes; and the figures that
+--          GET /metrics shows beside those of health.
 -- Locks:   access exclusive on outbox.alerts for an instant: columns without a default rewrite nothing.
--- Undo:    select cron.unschedule('outbox-alert'); delete from outbox.heartbeats where job = 'alert'; drop the functions
+-- Undo:    select cron.unschedule('outbox-alert'); delete from outbox.heartbeats where job = 'alert'; drop the functions public.outbox_metrics(),
 --          outbox.send_alerts(), notices_due(), post_json(text, jsonb, jsonb), alert_secrets(), notice_headers(text,
 --          jsonb, text), notice(outbox.alerts, text, text) and alert_advice(text); alter table outbox.alerts drop column
 --          last_notice, drop column last_notice_at, drop column notice_error.
@@ -226,5 +227,36 @@ comment on function outbox.send_alerts() is
 
 -- A job of its own, so that a slow receiver holds up no other.
 select cron.schedule('outbox-alert', '* * * * *', 'select outbox.send_alerts()');
+
+create or replace function public.outbox_metrics() returns jsonb
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set jit = off as $$
+begin
+  return jsonb_build_object('topics', (
+    select coalesce(jsonb_agg(jsonb_build_object(
+      'topic', t.topic, 'completed', f.completed,
+      'p50', round(f.quantiles[1]::numeric, 3), 'p95', round(f.quantiles[2]::numeric, 3),
+      'p99', round(f.quantiles[3]::numeric, 3)
+    ) order by t.topic), '[]')
+    from outbox.topics t
+    cross join lateral (
+      select
+        count(*) as completed,
+        percentile_cont(array[0.5, 0.95, 0.99]) within group (order by extract(epoch from r.took)::float8) as quantiles
+      from (
+        select greatest(q.completed_at - q.created_at, interval '0') as took
+        from outbox.events q
+        where q.topic = t.topic and q.status = 'completed'
+          and q.completed_at > statement_timestamp() - interval '15 minutes'
+        order by q.completed_at desc
+        limit 10000
+      ) r
+    ) f
+  ));
+end
+$$;
+comment on function public.outbox_metrics() is
+  'How many events of each topic were completed in the last 15 minutes, and seconds from the change to the settlement.';
+revoke all on function public.outbox_metrics() from public, anon, authenticated;
+grant execute on function public.outbox_metrics() to service_role;
 
 revoke all on all functions in schema outbox from public, anon, authenticated, service_role;
