@@ -67,7 +67,7 @@ CREATE INDEX attempts_event_id_idx ON outbox.attempts USING btree (event_id, end
 CREATE INDEX attempts_unauthorized_idx ON outbox.attempts USING btree (ended_at) WHERE ((http_status = 401) AND (claim_token IS NULL));
 comment on table outbox.attempts is 'History, only ever added to: one row when an attempt ends, whatever ended it.';
 comment on column outbox.attempts.outcome is 'completed; permanent, transient, parked (the handler gave it back); lease (ran out); unacknowledged (never claimed); rejected (the handler answered 400 or 422); dispatch (could not be sent: one row for each new reason).';
-comment on column outbox.attempts.duration_ms is 'Milliseconds the handler worked on it, as it says.';
+comment on column outbox.attempts.duration_ms is 'Milliseconds the handler worked on it: as it says, else since its claim.';
 
 create table outbox.dead_letters (
   id uuid not null default gen_random_uuid(),
@@ -143,6 +143,7 @@ create table outbox.events (
   occurred_as text,
   source text not null,
   forced boolean not null default false,
+  traceparent text,
   status text not null default 'pending'::text,
   attempts integer not null default 0,
   failures integer not null default 0,
@@ -204,6 +205,7 @@ comment on column outbox.events.occurred_at is 'Null if a stock webhook''s text 
 comment on column outbox.events.occurred_as is 'The text of a stock webhook''s time. Null for what we captured.';
 comment on column outbox.events.source is 'outbox: captured and sent by us; webhook: sent, and sent again, by others.';
 comment on column outbox.events.forced is 'A person redrove it although a later event was settled.';
+comment on column outbox.events.traceparent is 'That of the request which made the change, if PostgREST had one. Else the trace is named by the event id.';
 comment on column outbox.events.attempts is 'How often it was sent, or claimed without having been dispatched.';
 comment on column outbox.events.failures is 'Failures since it was queued or redriven.';
 comment on column outbox.events.own_failures is 'Those before which others were completed since the last one: they are this event''s own.';
@@ -627,6 +629,11 @@ create function outbox.event_history(event_id uuid)
   language sql stable set search_path=pg_catalog, pg_temp;
 comment on function outbox.event_history(uuid) is 'Every attempt at an event that has ended, oldest first.';
 
+create function outbox.export_traces()
+  returns integer
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set jit=off;
+comment on function outbox.export_traces() is 'Sends the spans of the events that were settled since the last run to the Vault secret outbox_otlp_url, if there is one; returns how many. Until when that is done is last_at of the job traces in outbox.heartbeats.';
+
 create function outbox.feed_by(topic text, source text)
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
@@ -696,6 +703,11 @@ create function outbox.hold(event_ids uuid[])
   returns SETOF outbox.events
   language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
 comment on function outbox.hold(uuid[]) is 'Claims those of the events, which the caller has locked, that can be claimed: pending, or claimed by somebody whose lease has run out, and first in line.';
+
+create function outbox.incoming_traceparent()
+  returns text
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.incoming_traceparent() is 'The traceparent of the request that PostgREST is serving in this transaction, or null.';
 
 create function outbox.insert_stock(events jsonb)
   returns void
@@ -777,6 +789,11 @@ create function outbox.mentors_of(user_id uuid)
   language plpgsql stable set search_path=pg_catalog, pg_temp;
 comment on function outbox.mentors_of(uuid) is 'The mentors of a coordinator: whose events they may look at.';
 
+create function outbox.milliseconds_held(event outbox.events, outcome text)
+  returns integer
+  language plpgsql stable set search_path=pg_catalog, pg_temp set jit=off;
+comment on function outbox.milliseconds_held(outbox.events,text) is 'How long an event has been claimed. The time of the claim is not stored: it is one lease before the lease ends.';
+
 create function outbox.net_answers(silent uuid[])
   returns TABLE(event_id uuid, created timestamp with time zone, http_status integer, code text, message text)
   language plpgsql volatile set search_path=pg_catalog, pg_temp set lock_timeout=100ms;
@@ -837,6 +854,16 @@ create function outbox.other_ways_in(watched regclass)
   language sql stable set search_path=pg_catalog, pg_temp set quote_all_identifiers=off;
 comment on function outbox.other_ways_in(regclass) is 'How to close the ways to write rows by the name of another table, which fires no statement triggers of this one.';
 
+create function outbox.otlp_attributes(attributes jsonb)
+  returns jsonb
+  language plpgsql immutable set search_path=pg_catalog, pg_temp;
+comment on function outbox.otlp_attributes(jsonb) is 'An object''s texts and whole numbers, as OTLP lists attributes.';
+
+create function outbox.otlp_headers()
+  returns jsonb
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.otlp_headers() is 'The headers that the receiver of traces wants, such as Authorization.';
+
 create function outbox.pace(job text, command text, idle text)
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
@@ -886,6 +913,11 @@ create function outbox.postpone_refused(at_most integer)
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
 comment on function outbox.postpone_refused(integer) is 'Postpones what commits could not hand to pg_net.';
+
+create function outbox.project_host()
+  returns text
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.project_host() is 'Says whose notices and traces these are: the host of outbox_function_url.';
 
 create function outbox.raise_alert(kind text, amount numeric, detail text)
   returns void
@@ -1022,6 +1054,11 @@ create function outbox.send_directly()
   language plpgsql volatile set search_path=pg_catalog, pg_temp set enable_seqscan=off set jit=off;
 comment on function outbox.send_directly() is 'Sends what pg_net does not send; returns how many events.';
 
+create function outbox.settled_between(after timestamp with time zone, until timestamp with time zone, at_most integer)
+  returns TABLE(event_id uuid, settled_at timestamp with time zone, failed boolean)
+  language plpgsql stable set search_path=pg_catalog, pg_temp set jit=off;
+comment on function outbox.settled_between(timestamp with time zone,timestamp with time zone,integer) is 'The events that were completed or became dead letters, the earliest first; a few more than at_most if times are equal.';
+
 create function outbox.settlement_problem(settlement jsonb)
   returns text
   language plpgsql immutable set search_path=pg_catalog, pg_temp;
@@ -1046,6 +1083,16 @@ create function outbox.skip_row()
   returns trigger
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
 comment on function outbox.skip_row() is 'Leaves out a row that a restore brings and that means nothing here.';
+
+create function outbox.span(trace_id text, span_id text, parent_id text, name text, kind integer, started_at timestamp with time zone, ended_at timestamp with time zone, failed boolean, attributes jsonb)
+  returns jsonb
+  language plpgsql immutable set search_path=pg_catalog, pg_temp;
+comment on function outbox.span(text,text,text,text,integer,timestamp with time zone,timestamp with time zone,boolean,jsonb) is 'A span of OTLP/JSON. Kinds: 1 internal, 2 server, 3 client, 4 producer, 5 consumer.';
+
+create function outbox.spans_of(event outbox.events, settled_at timestamp with time zone, failed boolean)
+  returns jsonb
+  language plpgsql stable set search_path=pg_catalog, pg_temp set jit=off;
+comment on function outbox.spans_of(outbox.events,timestamp with time zone,boolean) is 'The spans of an event: its own from the change to the settlement; below it one for each attempt, from the dispatch to its end; below that one for the time that the handler worked. The same ids each time.';
 
 create function outbox.state_sql(t outbox.topics, alias text)
   returns text
@@ -1076,6 +1123,11 @@ create function outbox.touch()
   returns trigger
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
 comment on function outbox.touch() is 'Keeps updated_at current, unless the update itself changes it.';
+
+create function outbox.traceparent(event_id uuid, incoming text)
+  returns text
+  language plpgsql immutable set search_path=pg_catalog, pg_temp;
+comment on function outbox.traceparent(uuid,text) is 'The traceparent that travels with an event: of the incoming trace, or of one that has the event''s id.';
 
 create function outbox.trigger_of(topic text, part text)
   returns text
@@ -1294,5 +1346,7 @@ select cron.schedule('outbox-reconcile', '*/5 * * * *', 'select outbox.reconcile
 select cron.schedule('outbox-retention', '*/10 * * * *', 'select outbox.forget_settled()');
 
 select cron.schedule('outbox-sweep', '5 seconds', 'select outbox.sweep()');
+
+select cron.schedule('outbox-traces', '* * * * *', 'select outbox.export_traces()');
 
 select cron.schedule('outbox-watch', '* * * * *', 'select outbox.watch()');

@@ -31,7 +31,8 @@ declare
 begin
   return jsonb_build_object(
     'topic', event.topic, 'type', event.type, 'event_id', event.event_id, 'record', event.record,
-    'old_record', event.old_record, 'timestamp', coalesce(event.occurred_as, outbox.iso(event.occurred_at))
+    'old_record', event.old_record, 'timestamp', coalesce(event.occurred_as, outbox.iso(event.occurred_at)),
+    'traceparent', outbox.traceparent(event.event_id, event.traceparent)
   )
     || case when relation is null then '{}' else jsonb_build_object('schema', relation[1], 'table', relation[2]) end
     || case when event.version is null then '{}' else jsonb_build_object('version', event.version) end

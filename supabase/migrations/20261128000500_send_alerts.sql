@@ -1,10 +1,9 @@
 -- Purpose: sends each alert to a person when it opens, daily while it is open, and when it closes; and the figures that
 --          GET /metrics shows beside those of health.
 -- Locks:   access exclusive on outbox.alerts for an instant: columns without a default rewrite nothing.
--- Undo:    select cron.unschedule('outbox-alert'); delete from outbox.heartbeats where job = 'alert'; drop the functions public.outbox_metrics(),
---          outbox.send_alerts(), notices_due(), post_json(text, jsonb, jsonb), alert_secrets(), notice_headers(text,
---          jsonb, text), notice(outbox.alerts, text, text) and alert_advice(text); alter table outbox.alerts drop column
---          last_notice, drop column last_notice_at, drop column notice_error.
+-- Undo:    select cron.unschedule('outbox-alert'); delete from outbox.heartbeats where job = 'alert'; drop the functions
+--          that this file creates; alter table outbox.alerts drop column last_notice, drop column last_notice_at, drop
+--          column notice_error.
 
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
@@ -66,6 +65,20 @@ end
 $$;
 comment on function outbox.notice(outbox.alerts, text, text) is
   'The body of a notice: text for Slack and its like, and fields for programs. No secret and no personal data.';
+
+create or replace function outbox.project_host() returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  -- Without what stands before an @, which may be a password.
+  return coalesce(
+    substring(outbox.vault_secret('outbox_function_url') from '^https?://(?:[^/?#]*@)?([^/?#@[:space:]]+)'),
+    current_database()
+  );
+exception when undefined_object then
+  return current_database();
+end
+$$;
+comment on function outbox.project_host() is 'Says whose notices and traces these are: the host of outbox_function_url.';
 
 create or replace function outbox.alert_secrets() returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -163,7 +176,6 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   deadline constant timestamptz := clock_timestamp() + interval '20 seconds';
   url text;
-  host text;
   secrets text;
   due record;
   body jsonb;
@@ -187,16 +199,10 @@ begin
     return 0;
   end if;
   secrets := outbox.alert_secrets();
-  begin
-    -- Without what stands before an @, which may be a password.
-    host := substring(outbox.vault_secret('outbox_function_url') from '^https?://(?:[^/?#]*@)?([^/?#@[:space:]]+)');
-  exception when undefined_object then
-    null;
-  end;
 
   -- Locks no alert before the last call: the watch job writes to them meanwhile.
   for due in select * from outbox.notices_due() loop
-    body := outbox.notice(due.alert, due.state, coalesce(host, current_database()));
+    body := outbox.notice(due.alert, due.state, outbox.project_host());
     select p.* into answer
     from outbox.post_json(url, outbox.notice_headers(
       concat_ws('-', (due.alert).id, due.state, case due.state when 'open' then current_date end), body, secrets

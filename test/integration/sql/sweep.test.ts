@@ -152,6 +152,7 @@ describe("the sweep", () => {
       { jobname: "outbox-reconcile", schedule: "*/5 * * * *", command: "select outbox.reconcile()" },
       { jobname: "outbox-retention", schedule: "*/10 * * * *", command: "select outbox.forget_settled()" },
       { jobname: "outbox-sweep", schedule: "5 seconds", command: "select outbox.sweep()" },
+      { jobname: "outbox-traces", schedule: "* * * * *", command: "select outbox.export_traces()" },
       { jobname: "outbox-watch", schedule: "* * * * *", command: "select outbox.watch()" }
     ])
   })
