@@ -19,7 +19,8 @@ const argumentsOf: Record<string, object> = {
   outbox_resolve: { topic, event_id: "00000000-0000-4000-8000-000000000000" },
   outbox_erase: { topic, event_id: "00000000-0000-4000-8000-000000000000" },
   outbox_fail: { topic, event_id: "00000000-0000-4000-8000-000000000000", message: "no stock" },
-  outbox_health: {}
+  outbox_health: {},
+  outbox_metrics: {}
 }
 
 describe("the Data API", () => {
