@@ -46,7 +46,7 @@ const comparable = (value: unknown, names: ReadonlyMap<string, string>): unknown
       JSON.stringify(value)
         .replaceAll(times, "a time")
         .replaceAll(/00-[0-9a-f]{32}-[0-9a-f]{16}-01/g, "a trace")
-        .replaceAll(/"duration_ms":\d+/g, '"duration_ms":"some"')
+        .replaceAll(/"duration(_ms|Ms)":\d+/g, '"duration":"some"')
         .replaceAll(uuids, (uuid) => names.get(uuid) ?? "an id")
     )
   )
