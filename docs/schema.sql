@@ -822,7 +822,7 @@ comment on function outbox.not_sent(boolean,interval,uuid[],integer) is 'Heads o
 create function outbox.notice(alert outbox.alerts, state text, host text)
   returns jsonb
   language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.notice(outbox.alerts,text,text) is 'The body of a notice: text for Slack and its like, and fields for programs. No secret and no personal data.';
+comment on function outbox.notice(outbox.alerts,text,text) is 'The body of a notice: text for Slack and its like, alert for programs. No secret and no personal data.';
 
 create function outbox.notice_headers(id text, body jsonb, secrets text)
   returns jsonb

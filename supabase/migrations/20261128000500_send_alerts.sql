@@ -57,14 +57,16 @@ begin
         else '%1$s: alert %2$s closed at %4$s UTC. It was open since %3$s UTC.'
       end, host, alert.kind, since, until, outbox.alert_advice(alert.kind), alert.value, alert.threshold
     ),
-    'type', 'outbox.alert.' || state, 'alertId', alert.id, 'kind', alert.kind, 'state', state, 'host', host,
-    'value', alert.value, 'threshold', alert.threshold, 'openedAt', outbox.iso(alert.opened_at),
-    'lastSeenAt', outbox.iso(alert.last_seen_at), 'closedAt', outbox.iso(alert.closed_at)
+    'alert', jsonb_build_object(
+      'id', alert.id, 'kind', alert.kind, 'state', state, 'host', host, 'value', alert.value,
+      'threshold', alert.threshold, 'openedAt', outbox.iso(alert.opened_at),
+      'lastSeenAt', outbox.iso(alert.last_seen_at), 'closedAt', outbox.iso(alert.closed_at)
+    )
   );
 end
 $$;
 comment on function outbox.notice(outbox.alerts, text, text) is
-  'The body of a notice: text for Slack and its like, and fields for programs. No secret and no personal data.';
+  'The body of a notice: text for Slack and its like, alert for programs. No secret and no personal data.';
 
 create or replace function outbox.project_host() returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$

@@ -34,7 +34,7 @@ describe("send_alerts", () => {
   const close = () => own.rows("update outbox.alerts set closed_at = clock_timestamp() where closed_at is null")
   const letADayPass = () => own.rows("update outbox.alerts set last_notice_at = last_notice_at - interval '25 hours'")
   const notices = () => receiver.arrivals.map(({ body }) => JSON.parse(body))
-  const states = () => notices().map(({ kind, state }) => `${kind} ${state}`)
+  const states = () => notices().map(({ alert: { kind, state } }) => `${kind} ${state}`)
   const heartbeat = () =>
     own.row("select failed_at = last_at as failing, last_error from outbox.heartbeats where job = 'alert'")
 
@@ -64,15 +64,16 @@ describe("send_alerts", () => {
   it("sends a text for people, and fields for programs", async () => {
     await raise("dead_letters")
     await send()
-    const [{ alertId, lastSeenAt, openedAt, text, ...fields }] = notices()
+    const [{ alert, text, ...others }] = notices()
+    const { id, lastSeenAt, openedAt, ...fields } = alert
     assert.match(
       text,
       /^127\.0\.0\.1:9: alert dead_letters opened at \d{4}-\d\d-\d\d \d\d:\d\d UTC\. Events failed for good\..* Value 3, threshold 1\.$/
     )
-    assert.match(alertId, /^[0-9a-f-]{36}$/)
+    assert.deepStrictEqual(others, {})
+    assert.match(id, /^[0-9a-f-]{36}$/)
     for (const time of [openedAt, lastSeenAt]) assert.match(time, /^\d{4}-\d\d-\d\dT.*Z$/)
     assert.deepStrictEqual(fields, {
-      type: "outbox.alert.opened",
       kind: "dead_letters",
       state: "opened",
       host: "127.0.0.1:9",
@@ -223,7 +224,7 @@ describe("send_alerts", () => {
     const [{ body, headers, url }] = requests as [(typeof requests)[0]]
     assert.strictEqual(url, `${receiver.url}/services/T0/secret-path`)
     assert.hasAllKeys(headers, ["Content-Type", "webhook-id", "webhook-timestamp", "webhook-signature"])
-    assert.include(JSON.parse(body), { kind: "oldest_unnotified", state: "opened" })
+    assert.include(JSON.parse(body).alert, { kind: "oldest_unnotified", state: "opened" })
   })
 
   it("fails neither itself nor the watch job when nothing can send", async () => {
