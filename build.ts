@@ -54,7 +54,7 @@ const recipes: ReadonlyArray<Recipe> = [
     name: "pause-status-webhook-handler, management",
     entry: "src/management.ts",
     outfile: `${handler}/dist/management.mjs`,
-    budget: { bytes: 345_000, gzipBytes: 114_500 }
+    budget: { bytes: 350_000, gzipBytes: 116_500 }
   },
   {
     name: "pause-notification-orchestrator",
