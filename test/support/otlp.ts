@@ -27,9 +27,10 @@ interface Export {
 export const otlpSpans = ({ resourceSpans }: Export): ReadonlyArray<OtlpSpan> =>
   resourceSpans
     .flatMap(({ scopeSpans }) => scopeSpans.flatMap(({ spans }) => spans))
-    .map((span) => ({
-      ...span,
-      attributes: Object.fromEntries(
-        span.attributes.map(({ key, value }) => [key, value.stringValue ?? value.intValue ?? ""])
-      )
-    }))
+    .map(({ attributes, ...span }) =>
+      Object.assign(span, {
+        attributes: Object.fromEntries(
+          attributes.map(({ key, value }) => [key, value.stringValue ?? value.intValue ?? ""])
+        )
+      })
+    )
