@@ -63,7 +63,7 @@ describe("a trace", () => {
     const [event] = await expectTold(database, mentorId, "PAUSE")
     const eventSpan = hexOf(event?.event_id).slice(16)
 
-    const [call] = proxy.seen(orchestratorPath).filter(({ body }) => body.includes(mentorId))
+    const call = proxy.seen(orchestratorPath).find(({ body }) => body.includes(mentorId))
     assert.strictEqual(call?.headers["traceparent"], `00-${traceId}-${eventSpan}-01`)
     assert.include(JSON.parse(call?.body ?? ""), { traceparent: `00-${traceId}-${eventSpan}-01` })
 
@@ -85,7 +85,7 @@ describe("a trace", () => {
     const mentorId = await createMentor(database)
     await setStatus(database, mentorId, "paused")
     const [event] = await expectTold(database, mentorId, "PAUSE")
-    const [call] = proxy.seen(orchestratorPath).filter(({ body }) => body.includes(mentorId))
+    const call = proxy.seen(orchestratorPath).find(({ body }) => body.includes(mentorId))
     assert.include(call?.headers["traceparent"], hexOf(event?.event_id))
     await letTimePass()
     assert.lengthOf(await spansOf(hexOf(event?.event_id)), 3)

@@ -15,21 +15,20 @@ interface Attribute {
   readonly key: string
   readonly value: { readonly stringValue?: string; readonly intValue?: string }
 }
+type RawSpan = Omit<OtlpSpan, "attributes"> & { readonly attributes: ReadonlyArray<Attribute> }
 interface Export {
   readonly resourceSpans: ReadonlyArray<{
-    readonly scopeSpans: ReadonlyArray<{
-      readonly spans: ReadonlyArray<Omit<OtlpSpan, "attributes"> & { readonly attributes: ReadonlyArray<Attribute> }>
-    }>
+    readonly scopeSpans: ReadonlyArray<{ readonly spans: ReadonlyArray<RawSpan> }>
   }>
 }
 
+const toSpan = (span: RawSpan): OtlpSpan => ({
+  ...span,
+  attributes: Object.fromEntries(
+    span.attributes.map(({ key, value }) => [key, value.stringValue ?? value.intValue ?? ""])
+  )
+})
+
 /** The spans of one request to a receiver of OTLP/JSON. */
 export const otlpSpans = ({ resourceSpans }: Export): ReadonlyArray<OtlpSpan> =>
-  resourceSpans
-    .flatMap(({ scopeSpans }) => scopeSpans.flatMap(({ spans }) => spans))
-    .map((span) => ({
-      ...span,
-      attributes: Object.fromEntries(
-        span.attributes.map(({ key, value }) => [key, value.stringValue ?? value.intValue ?? ""])
-      )
-    }))
+  resourceSpans.flatMap(({ scopeSpans }) => scopeSpans.flatMap(({ spans }) => spans)).map(toSpan)

@@ -109,7 +109,8 @@ describe("export_traces", () => {
        update outbox.heartbeats set last_at = last_at - interval '15 seconds' where job = 'traces'`
     )
   const spans = () => receiver.arrivals.flatMap(({ body }) => otlpSpans(JSON.parse(body)))
-  const heartbeat = () => own.row<{ last_error: string | null }>("select last_error from outbox.heartbeats where job = 'traces'")
+  const heartbeat = () =>
+    own.row<{ last_error: string | null }>("select last_error from outbox.heartbeats where job = 'traces'")
   const named = (name: string): OtlpSpan => spans().find((span) => span.name === name) ?? assert.fail(`no span ${name}`)
 
   const pause = async () => {
@@ -120,7 +121,12 @@ describe("export_traces", () => {
 
   it("sends an event that was completed as one trace that begins at the change, once", async () => {
     const eventId = await pause()
-    await release(own, eventId, await claim(own, eventId), { kind: "transient", message: "marker", status: 503, durationMs: 7 })
+    await release(own, eventId, await claim(own, eventId), {
+      kind: "transient",
+      message: "marker",
+      status: 503,
+      durationMs: 7
+    })
     await settle(own, eventId)
     assert.strictEqual(await exportTraces(), 0)
     await letTimePass()
@@ -132,7 +138,11 @@ describe("export_traces", () => {
     const root = named("pause-status")
     assert.include(root, { spanId: hexOf(eventId).slice(16), kind: 4 })
     assert.isUndefined(root.parentSpanId)
-    assert.deepInclude(root.attributes, { "outbox.event_id": eventId, "outbox.version": "1", "outbox.topic": "pause-status" })
+    assert.deepInclude(root.attributes, {
+      "outbox.event_id": eventId,
+      "outbox.version": "1",
+      "outbox.topic": "pause-status"
+    })
     const { from, to } = await own.row<{ from: string; to: string }>(
       `select (extract(epoch from occurred_at) * 1000000)::bigint || '000' as from,
          (extract(epoch from completed_at) * 1000000)::bigint || '000' as to from outbox.events`
@@ -141,7 +151,11 @@ describe("export_traces", () => {
 
     const attempts = spans().filter(({ name }) => name === "attempt")
     assert.deepStrictEqual(
-      attempts.map(({ attributes, parentSpanId, status: { code } }) => [parentSpanId, attributes["outbox.outcome"], code]),
+      attempts.map(({ attributes, parentSpanId, status: { code } }) => [
+        parentSpanId,
+        attributes["outbox.outcome"],
+        code
+      ]),
       [
         [root.spanId, "transient", 2],
         [root.spanId, "completed", 1]
@@ -180,7 +194,10 @@ describe("export_traces", () => {
   it("joins the trace of the request, below its span, and keeps out what that one does not sample", async () => {
     const [first, second] = [await pause(), await pause()]
     await own.rows("update outbox.events set traceparent = $2 where event_id = $1", [first, incoming])
-    await own.rows("update outbox.events set traceparent = $2 where event_id = $1", [second, incoming.replace(/01$/, "00")])
+    await own.rows("update outbox.events set traceparent = $2 where event_id = $1", [
+      second,
+      incoming.replace(/01$/, "00")
+    ])
     for (const eventId of [first, second]) await settle(own, eventId)
     await letTimePass()
     assert.strictEqual(await exportTraces(), 3)
