@@ -21,7 +21,7 @@ export interface Running {
 const FOLDER = join(import.meta.dirname, "../node_modules/.cache/pause-status-webhook-handler/running")
 const OWNER_ONLY = 0o600
 
-export const NOTHING_RUNS = "Nothing is running. Run npm start in another terminal, in this folder."
+const NOTHING_RUNS = "Nothing is running. Run npm start in another terminal, in this folder."
 
 /** Lets other terminals find the stack. **Shape** `refresh` is for when one of its processes was replaced. */
 export const announce = async (
