@@ -36,8 +36,18 @@ const entries = source.filter(({ path }) => path.startsWith("src/entries/"))
 const withoutEntries = source.filter((file) => !entries.includes(file))
 const functions = filesIn("supabase/functions").filter(({ path }) => !path.includes("/dist/"))
 const tests = filesIn("test")
-const app = ["src", "test"].flatMap((folder) => filesIn(`examples/larger-app/${folder}`))
-const every = [...source, ...functions, ...filesIn("bench"), ...app, ...filesIn("chaos"), ...filesIn("local"), ...tests]
+const examples = readdirSync(`${root}examples`, { withFileTypes: true })
+  .filter((entry) => entry.isDirectory() && entry.name !== "node_modules")
+  .flatMap(({ name }) => filesIn(`examples/${name}`))
+const every = [
+  ...source,
+  ...functions,
+  ...filesIn("bench"),
+  ...examples,
+  ...filesIn("chaos"),
+  ...filesIn("local"),
+  ...tests
+]
 
 const importsOf = ({ path, text }: File): ReadonlyArray<string> =>
   [...text.matchAll(/^(?:import\b[^"]*|export\b[^"=;]*\bfrom )"([^"]+)"/gm)].map(([, name = ""]) =>

@@ -7,7 +7,7 @@ import { type Database, eventually, makeQuick, openDatabase } from "../../test/s
 import { type Proxy, startProxy } from "../../test/support/proxy.ts"
 
 /** An event of the example's topic, as the outbox has it. */
-export interface Event {
+interface Event {
   readonly event_id: string
   readonly key: string
   readonly status: string
@@ -49,7 +49,7 @@ export const startExample = async (topic: string, env: Readonly<Record<string, s
       pacing: "fast",
       resendRequestsPerSecond: 0,
       migrations,
-      functions: functions.map((one) => ({ ...one, env: { ...ownEnv, ...env } }))
+      functions: functions.map((one) => Object.assign(one, { env: { ...ownEnv, ...env } }))
     })
   )
   proxy.target = stack.apiUrl

@@ -29,7 +29,7 @@ const folder = join(import.meta.dirname, "../../examples")
 const isSaid = (line: string): boolean => line.startsWith("-- ")
 
 /** Reads a tour.sql: statements with empty lines between them, each below what is to be said of it. */
-export const readTour = (text: string): ReadonlyArray<Act> =>
+const readTour = (text: string): ReadonlyArray<Act> =>
   text
     .trim()
     .split(/\n\n+/)

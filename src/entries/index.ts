@@ -23,7 +23,7 @@ export {
   PerhapsMailed,
   Prepared
 } from "../topics/MailReceipts.ts"
-export { Html, html } from "../topics/MailHtml.ts"
+export { Html, html } from "../services/MailHtml.ts"
 export { inTimeZone, MailTemplate, type MailText, type Told } from "../topics/MailTemplate.ts"
 
 export { PauseEvent, PauseEvents } from "../schema/PauseEvent.ts"

@@ -1,6 +1,7 @@
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
+import { entities } from "./MailHtml.ts"
 import { Mail, type MailError, Mailer, MailUnavailable } from "./Mailer.ts"
 import { InvalidPayload, type MalformedBody, parseBody, toIssues } from "./Payload.ts"
 
@@ -15,16 +16,18 @@ const decodeRequest = Schema.decodeUnknownEffect(
 
 const unseen = /<!--[\s\S]*?-->|<(head|style|script)\b[\s\S]*?<\/\1\s*>/gi
 const lineEnds = /<(?:br|\/(?:p|h\d|li|tr|div))\b[^>]*>/gi
-const entities: Readonly<Record<string, string>> = { lt: "<", gt: ">", quot: '"', "#39": "'", nbsp: " ", amp: "&" }
+const unescape = (markup: string): string =>
+  Object.entries(entities).reduceRight((text, [character, entity]) => text.replaceAll(entity, character), markup)
 
 /** The text of markup, for readers without HTML: a line for each block, without tags. */
 export const textOf = (html: string): string =>
-  html
-    .replaceAll(/\s+/g, " ")
-    .replaceAll(unseen, "")
-    .replaceAll(lineEnds, "\n")
-    .replaceAll(/<[^>]*>/g, "")
-    .replaceAll(/&(lt|gt|quot|#39|nbsp|amp);/g, (_, name: string) => entities[name] ?? "")
+  unescape(
+    html
+      .replaceAll(/\s+|&nbsp;/g, " ")
+      .replaceAll(unseen, "")
+      .replaceAll(lineEnds, "\n")
+      .replaceAll(/<[^>]*>/g, "")
+  )
     .replaceAll(/\s*\n\s*/g, "\n")
     .trim()
 

@@ -2,7 +2,7 @@ import * as Context from "effect/Context"
 import type { Direction } from "../schema/Transition.ts"
 import type { Mail } from "../services/Mailer.ts"
 import type { MailFacts } from "./MailReceipts.ts"
-import { html } from "./MailHtml.ts"
+import { html } from "../services/MailHtml.ts"
 import { wording } from "./MailWording.ts"
 
 /** What a mail says. */

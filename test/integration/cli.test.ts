@@ -7,7 +7,7 @@ import { type Cli, openCli } from "../support/cli.ts"
 import { openDatabase } from "../support/sql.ts"
 
 const PROJECT = "abcdefghijklmnopqrst"
-const names = ["pause-notification-orchestrator", "pause-status-webhook-handler"]
+const names = ["pause-notification-orchestrator", "pause-status-webhook-handler", "send-email"]
 
 let cli: Cli
 

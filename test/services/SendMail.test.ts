@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import * as MailerMemory from "../../src/layers/MailerMemory.ts"
 import { sendMail, textOf } from "../../src/services/SendMail.ts"
-import { html } from "../../src/topics/MailHtml.ts"
+import { html } from "../../src/services/MailHtml.ts"
 import { bytesOf } from "../support/payloads.ts"
 
 const mail = { to: "bo@example.com", subject: "Hello", html: "<h1>Hello</h1><p>you &amp; me</p>" }

@@ -1,6 +1,6 @@
 import { once } from "node:events"
 import * as http from "node:http"
-import { text } from "node:stream/consumers"
+import { buffer } from "node:stream/consumers"
 
 /** One request that came through the proxy. */
 interface Passed {
@@ -99,11 +99,15 @@ const connectionHeaders = new Set([
   "expect"
 ])
 
-const forwardTo = async (url: string, method: string, { body, headers }: Passed): Promise<Reply> => {
+const forwardTo = async (
+  url: string,
+  { headers, method = "GET" }: http.IncomingMessage,
+  bytes: Buffer<ArrayBuffer>
+): Promise<Reply> => {
   const given = Object.entries(headers).flatMap(([name, value]) =>
     connectionHeaders.has(name) || value === undefined ? [] : [[name, String(value)] as [string, string]]
   )
-  const response = await fetch(url, { method, headers: given, ...(body !== "" && { body }) })
+  const response = await fetch(url, { method, headers: given, ...(bytes.length > 0 && { body: bytes }) })
   return {
     status: response.status,
     headers: [...response.headers].filter(([name]) => !connectionHeaders.has(name)),
@@ -119,13 +123,14 @@ export const startProxy = async (): Promise<Proxy> => {
     path.endsWith(pathEnd) && body.includes(bodyText)
 
   const server = http.createServer(async (request, response) => {
-    const { headers, method = "GET", url: path = "/" } = request
+    const { headers, url: path = "/" } = request
     try {
-      const passed = { path, headers, body: await text(request) }
+      const bytes = await buffer(request)
+      const passed = { path, headers, body: bytes.toString() }
       log.push(passed)
       const rule = rules.find((rule) => rule.steps.length > 0 && matches(passed, rule.pathEnd, rule.bodyText))
       const step = rule?.steps.shift() ?? pass
-      await step({ response, forward: () => forwardTo(`${proxy.target}${path}`, method, passed) })
+      await step({ response, forward: () => forwardTo(`${proxy.target}${path}`, request, bytes) })
     } catch {
       response.destroy()
     }

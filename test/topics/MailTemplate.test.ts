@@ -3,7 +3,7 @@ import axe from "axe-core"
 import { Effect, Schema } from "effect"
 import { JSDOM } from "jsdom"
 import { Mail } from "../../src/services/Mailer.ts"
-import { html } from "../../src/topics/MailHtml.ts"
+import { html } from "../../src/services/MailHtml.ts"
 import { inTimeZone, nameOf, type Told } from "../../src/topics/MailTemplate.ts"
 import { wording } from "../../src/topics/MailWording.ts"
 

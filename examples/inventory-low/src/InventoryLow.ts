@@ -12,7 +12,7 @@ interface LowItem extends Topic.EventMeta {
 }
 
 /** A retry would not help: the event becomes a dead letter, which says why. */
-export class ReorderRefused extends Data.TaggedError("ReorderRefused")<{
+class ReorderRefused extends Data.TaggedError("ReorderRefused")<{
   readonly eventId: Topic.EventId
   readonly message: string
 }> {
@@ -20,7 +20,7 @@ export class ReorderRefused extends Data.TaggedError("ReorderRefused")<{
 }
 
 /** The database did not answer: the event is tried again. */
-export class ReorderUnavailable extends Data.TaggedError("ReorderUnavailable")<{
+class ReorderUnavailable extends Data.TaggedError("ReorderUnavailable")<{
   readonly eventId: Topic.EventId
   readonly message: string
 }> {

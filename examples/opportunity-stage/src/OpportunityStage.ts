@@ -13,7 +13,7 @@ interface Change extends Topic.EventMeta {
 }
 
 /** A retry would not help: the event becomes a dead letter, which says why. */
-export class ChangeRefused extends Data.TaggedError("ChangeRefused")<{
+class ChangeRefused extends Data.TaggedError("ChangeRefused")<{
   readonly eventId: Topic.EventId
   readonly message: string
 }> {
@@ -21,7 +21,7 @@ export class ChangeRefused extends Data.TaggedError("ChangeRefused")<{
 }
 
 /** The database did not answer: the event is tried again. */
-export class ChangeUnavailable extends Data.TaggedError("ChangeUnavailable")<{
+class ChangeUnavailable extends Data.TaggedError("ChangeUnavailable")<{
   readonly eventId: Topic.EventId
   readonly message: string
 }> {

@@ -42,12 +42,12 @@ const historyOf = (id: string): Promise<ReadonlyArray<Transition>> =>
   )
 
 /** Waits until all is settled, then proves that each event of the opportunity was completed and counted once. */
-const expectHistory = async (id: string, ...changes: ReadonlyArray<readonly [string, boolean | null]>) => {
+const expectHistory = async (id: string, ...changes: Array<[string, boolean | null]>) => {
   const events = await world.settled(id)
   const history = await historyOf(id)
   assert.deepStrictEqual(
     history.map(({ change, is_progression }) => [change, is_progression]),
-    changes.map((change) => [...change])
+    changes
   )
   assert.deepStrictEqual(
     events.map(({ event_id, status }) => `${status} ${event_id}`),

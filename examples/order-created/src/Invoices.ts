@@ -42,6 +42,8 @@ const inWords = ({ code, detail, issues = [] }: typeof Problem.Type): string =>
     "; "
   )
 
+const failed = (detail: string) => new InvoiceFailed({ detail, isFinal: false })
+
 const patience = "20 seconds"
 
 /** The Edge Function generate-pdf beside this one. */
@@ -52,8 +54,6 @@ export const layer = Layer.effect(
     const url = new URL("/functions/v1/generate-pdf", yield* supabaseUrl)
     const [secret] = yield* supabaseSecretKeys
     const apikey = secret === undefined ? "" : Redacted.value(secret)
-
-    const failed = (detail: string) => new InvoiceFailed({ detail, isFinal: false })
 
     const make = Effect.fn("Invoices.make")(function* (orderId: string) {
       const { status, text } = yield* Effect.tryPromise({

@@ -11,7 +11,7 @@ interface NewOrder extends Topic.EventMeta {
 }
 
 /** A retry would not help: the event becomes a dead letter, which says why. */
-export class OrderRefused extends Data.TaggedError("OrderRefused")<{
+class OrderRefused extends Data.TaggedError("OrderRefused")<{
   readonly eventId: Topic.EventId
   readonly message: string
 }> {
@@ -19,7 +19,7 @@ export class OrderRefused extends Data.TaggedError("OrderRefused")<{
 }
 
 /** The database did not answer: the event is tried again. */
-export class OrderUnavailable extends Data.TaggedError("OrderUnavailable")<{
+class OrderUnavailable extends Data.TaggedError("OrderUnavailable")<{
   readonly eventId: Topic.EventId
   readonly message: string
 }> {

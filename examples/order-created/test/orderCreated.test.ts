@@ -1,7 +1,7 @@
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { randomUUID } from "node:crypto"
 import { verdict } from "../../../test/support/deliveries.ts"
-import { redrive } from "../../../test/support/pipeline.ts"
+import { eventually, redrive } from "../../../test/support/pipeline.ts"
 import { answerWith, gate, hangUp, loseReply, type Proxy, replyWith } from "../../../test/support/proxy.ts"
 import { startExample, type World } from "../../support/world.ts"
 
@@ -164,6 +164,19 @@ describe("one PDF, one mail and one change", () => {
   it.each(steps.slice(0, 4))("when the answer is lost after %s", async (_, proxyOf, path) => {
     proxyOf(world).next(path, "", loseReply)
     await expectConfirmedOnce(await newOrder())
+  })
+
+  it("when a function was only slow, and confirms the order after another one did", async () => {
+    const held = gate()
+    world.proxy.next("/rpc/confirm_order", "", held.step)
+    const order = await newOrder()
+    await held.reached
+    const { event } = await expectConfirmedOnce(order)
+    held.open()
+    await eventually("the late settlement", () =>
+      world.proxy.seen("/rpc/outbox_settle", event.event_id).length >= 2 ? true : undefined
+    )
+    await expectConfirmedOnce(order)
   })
 
   it("when the event became a dead letter although all was done, and is redriven: Resend is not asked", async () => {

@@ -32,6 +32,6 @@ export const missingFrom = (covered: Covered, invoice: Invoice): ReadonlyArray<s
     const code = character.codePointAt(0) ?? 0
     return covered.some(([first, last]) => code >= first && code <= last)
   }
-  const characters = new Set(textsOf(invoice).flatMap((text) => [...printed(text)]))
+  const characters = new Set(textsOf(invoice).map(printed).join(""))
   return [...characters].filter((character) => !isCovered(character)).map(named)
 }

@@ -10,11 +10,11 @@ export interface Formats {
   readonly date: (time: DateTime.Utc) => string
 }
 
-const scripts = ["Latn", "Grek", "Cyrl"]
+const scripts = new Set(["Latn", "Grek", "Cyrl"])
 
 // In any other script, the font would lack the months' names.
 const writable = (locale: string): string =>
-  scripts.includes(new Intl.Locale(locale).maximize().script ?? "") ? locale : "en"
+  scripts.has(new Intl.Locale(locale).maximize().script ?? "") ? locale : "en"
 
 const isNumeric = (text: string): text is `${number}` => /^-?\d/.test(text)
 

@@ -2,6 +2,7 @@ import * as BigDecimal from "effect/BigDecimal"
 import * as Data from "effect/Data"
 import * as DateTime from "effect/DateTime"
 import * as Result from "effect/Result"
+import type { Release } from "pause-status-webhook-handler/topic"
 import { formatsOf } from "./Formats.ts"
 import type { Order } from "./Order.ts"
 import { type Wording, wordingOf } from "./Wording.ts"
@@ -32,6 +33,8 @@ export class TotalMismatch extends Data.TaggedError("TotalMismatch")<{
   readonly total: string
   readonly sum: string
 }> {
+  readonly release: Release = { kind: "permanent" }
+
   override get message(): string {
     return `The order's total is ${this.total}, but its items cost ${this.sum}`
   }

@@ -1,13 +1,39 @@
+import { create, type Font } from "fontkit"
+// eslint-disable-next-line import/no-named-as-default -- its types have the default export only
 import PDFDocument from "pdfkit"
-import { printed } from "./Characters.ts"
+import { type Covered, printed } from "./Characters.ts"
 import type { Invoice } from "./Invoice.ts"
 import { drawTable } from "./InvoiceTable.ts"
 import { fonts as fontNames, Sheet } from "./Sheet.ts"
 
-/** The font files of an invoice, as TrueType. */
+/** The font of an invoice in two weights. */
 export interface Fonts {
+  readonly regular: Font
+  readonly bold: Font
+}
+
+/** The same as TrueType files, and the characters that both have. */
+export interface FontFiles {
   readonly regular: Uint8Array
   readonly bold: Uint8Array
+  readonly covered: Covered
+}
+
+/**
+ * Reads font files once for all invoices: pdfkit would read them again for each, which takes longer than all else.
+ *
+ * A font keeps each glyph with the character for which it was first asked: with none when it was a part of another glyph,
+ * as ω is of ώ. So all characters are asked for now. What is read back must not depend on the invoices before.
+ */
+export const openFonts = ({ bold, covered, regular }: FontFiles): Fonts => {
+  const open = (file: Uint8Array): Font => {
+    const font = create(file)
+    for (const [first, last] of covered) {
+      for (let point = first; point <= last; point++) font.glyphForCodePoint(point)
+    }
+    return font
+  }
+  return { regular: open(regular), bold: open(bold) }
 }
 
 /**
@@ -37,8 +63,8 @@ export const drawInvoice = (invoice: Invoice, fonts: Fonts): PDFKit.PDFDocument 
       Producer: "PDFKit"
     }
   })
-  document.registerFont(fontNames.regular, Uint8Array.from(fonts.regular))
-  document.registerFont(fontNames.bold, Uint8Array.from(fonts.bold))
+  document.registerFont(fontNames.regular, fonts.regular)
+  document.registerFont(fontNames.bold, fonts.bold)
   const sheet = new Sheet(document)
   const root = document.struct("Document")
   document.addStructure(root)

@@ -21,6 +21,8 @@ const narrowest = 110
 const sizes = [9, 8, 7, 6]
 const headSize = 8
 
+const widthOf = (widths: ReadonlyArray<number>) => widths.reduce((total, width) => total + width + gap, 0)
+
 // Numbers are never broken: their columns are as wide as the widest of them, and the description has the rest.
 const layOut = (sheet: Sheet, { rows, words }: Invoice): Layout => {
   const numbers = ["quantity", "unitPrice", "amount"] as const
@@ -30,10 +32,9 @@ const layOut = (sheet: Sheet, { rows, words }: Invoice): Layout => {
     const document = sheet.use({ size })
     return Math.ceil(Math.max(head, ...rows.map((row) => document.widthOfString(printed(row[key]))))) + 1
   }
-  const sum = (widths: ReadonlyArray<number>) => widths.reduce((total, width) => total + width + gap, 0)
-  const size = sizes.find((size) => sheet.width - sum(numbers.map(widthAt(size))) >= narrowest) ?? 6
+  const size = sizes.find((size) => sheet.width - widthOf(numbers.map(widthAt(size))) >= narrowest) ?? 6
   const widths = numbers.map(widthAt(size))
-  const description = sheet.width - sum(widths)
+  const description = sheet.width - widthOf(widths)
   let x = sheet.left + description
   const columns = numbers.map((key, index): Column => {
     const width = widths[index] ?? 0

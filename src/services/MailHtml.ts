@@ -6,7 +6,8 @@ export class Html {
   }
 }
 
-const entities: Readonly<Record<string, string>> = {
+/** Characters, and how they are written in markup. The ampersand comes first: what is read back reads it last. */
+export const entities: Readonly<Record<string, string>> = {
   "&": "&amp;",
   "<": "&lt;",
   ">": "&gt;",

@@ -1,0 +1,34 @@
+// What the bundle of generate-pdf is made with, besides what every bundle is.
+import { deflateRawSync } from "node:zlib"
+import type { Plugin } from "rolldown"
+import { notoSans } from "./notoSans.ts"
+
+// Never called here: WOFF2 fonts, encryption, pictures. Brotli's dictionary alone would be half of the bundle.
+const unused = /^(?:brotli\/decompress\.js|@noble\/ciphers\/aes|png-js)$/
+
+const withoutUnused: Plugin = {
+  name: "without what an invoice has not",
+  resolveId: (path) => (unused.test(path) ? `\0unused:${path}` : null),
+  load: (id) => (id.startsWith("\0unused:") ? "export const cbc = {}, ecb = {}\nexport default {}" : null)
+}
+
+const packed = (font: Buffer): string => JSON.stringify(deflateRawSync(font, { level: 9 }).toString("base64"))
+
+const moduleOf = ({ bold, covered, regular }: Awaited<ReturnType<typeof notoSans>>): string => `
+const unpack = async (text) => {
+  const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0))
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw"))
+  return new Uint8Array(await new Response(stream).arrayBuffer())
+}
+export const load = async () => {
+  const [regular, bold] = await Promise.all([unpack(${packed(regular)}), unpack(${packed(bold)})])
+  return { regular, bold, covered: ${JSON.stringify(covered)} }
+}`
+
+const withFont: Plugin = {
+  name: "with the finished font",
+  load: async (id) =>
+    id.endsWith("/invoice/NotoSans.ts") ? { code: moduleOf(await notoSans()), moduleType: "js" } : null
+}
+
+export const plugins: ReadonlyArray<Plugin> = [withoutUnused, withFont]

@@ -1,0 +1,25 @@
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import { Fetch, supabaseSecretKeys, supabaseUrl } from "pause-status-webhook-handler/supabase"
+
+const patience = "10 seconds"
+
+/** What the project's REST services are called with. */
+export const connection = Effect.gen(function* () {
+  const url = yield* supabaseUrl
+  const [secret] = yield* supabaseSecretKeys
+  const key = secret === undefined ? "" : Redacted.value(secret)
+  return { url, fetch: yield* Fetch, headers: { apikey: key, authorization: `Bearer ${key}` } }
+})
+
+/** What a call answers, in time. */
+export const answerOf = <A, E>(
+  run: (signal: AbortSignal) => PromiseLike<A>,
+  onFailure: (detail: string) => E
+): Effect.Effect<A, E> =>
+  Effect.tryPromise({ try: run, catch: () => onFailure("no connection") }).pipe(
+    Effect.timeoutOrElse({
+      duration: patience,
+      orElse: () => Effect.fail(onFailure(`no answer within ${patience}`))
+    })
+  )
