@@ -16,15 +16,16 @@ export interface Options {
 
 export const USAGE = `npm start                  starts everything, pauses a mentor, and stays up
 npm start -- --recipes     prints more commands to try while it is up
-npm start -- --exit        plays every scenario, prints a table, and exits with 0
-                           if all is as expected
+npm start -- --exit        plays every scenario, prints a table, and exits
+                           with 0 if all is as expected
 npm start -- --example <name>
                            plays an example, and stays up without --exit;
                            ${examples.join(", ")}
 npm start -- --json        prints one line of JSON with the addresses and keys,
                            and stays up
 
-  --port <n>               port of the API: 54321; with --exit or --json a free one
+  --port <n>               port of the API: 54321, or with --exit or --json a
+                           free one
   --db-port <n>            port of PostgreSQL: 54322, or a free one likewise
   --deno 2.1.4|current     Deno for the Edge Functions; hosted Supabase is
                            compatible with 2.1.4

@@ -39,11 +39,11 @@ ${SQL} "select record ->> 'status' as became, version, status,
   where topic = 'pause-status' order by created_at"
 ${SQL} "select transition, version, created_at from notifications"
 
-# Freeze the orchestrator and pause a mentor. Six seconds later nobody was
+# Freeze the orchestrator and pause a mentor. Eight seconds later nobody was
 # notified: the event waits in the outbox, with the reason.
 kill -STOP ${running.orchestratorPid}
 ${SQL} "${update("paused", third.name)}"
-sleep 6
+sleep 8
 ${SQL} "select status, attempts, last_error
   from outbox.events where key = '${third.id}'
   order by version desc limit 1"

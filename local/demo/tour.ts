@@ -22,10 +22,10 @@ export const tour = async (stack: Stack, logs: Logs, lifetime: Lifetime): Promis
   await installObserver(stack.databaseUrl)
 
   let first: { change: Change; steps: ReadonlyArray<Step> } | undefined
-  let isTold = false
+  let isShown = false
   const paused = new AbortController()
   const timeline = new Timeline((change: Change, steps: ReadonlyArray<Step>) => {
-    if (isTold) return print(describeChange(change, steps))
+    if (isShown) return print(describeChange(change, steps))
     first = { change, steps: [...(first?.steps ?? []), ...steps] }
     if (steps.some(({ kind }) => kind === "completed")) paused.abort()
   })
@@ -51,7 +51,7 @@ export const tour = async (stack: Stack, logs: Logs, lifetime: Lifetime): Promis
     const at = await mailsCompletedAt(client, lifetime.signal, mails.length)
     const mailed = { at, who: "send-email", what: `mailed ${mails.map(({ to }) => to.replace(/@.*/, "")).join(", ")}` }
     const { change, steps } = first
-    isTold = true
+    isShown = true
     print(bold(wrap(headline(change, steps), screenWidth()).join("\n")))
     print(`\n${indent(describeSteps(change, steps, [mailed]))}`)
   })
