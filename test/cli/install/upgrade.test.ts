@@ -61,7 +61,9 @@ describe("upgrade", () => {
         yield* repository.write(management, text)
         yield* repository.unship(built(management))
         yield* repository.run("upgrade")
-        assert.strictEqual(management in (yield* repository.files), isKept)
+        const files = yield* repository.files
+        assert.strictEqual(management in files, isKept)
+        assert.strictEqual(management in JSON.parse(files[".pause-status.json"] ?? "").files, isKept)
       }
     })
   )
