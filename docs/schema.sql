@@ -464,7 +464,7 @@ comment on function outbox.capture_sql(outbox.topics) is 'The function that queu
 
 create function outbox.capture_state(t outbox.topics, OUT topic text, OUT attached boolean, OUT enabled boolean, OUT problem text)
   returns record
-  language plpgsql stable set search_path=pg_catalog, pg_temp;
+  language plpgsql stable set search_path=pg_catalog, pg_temp set quote_all_identifiers=off;
 comment on function outbox.capture_state(outbox.topics) is 'Whether a topic''s triggers are on its table, unaltered and enabled, and why not all of its changes are captured.';
 
 create function outbox.carry_over(topic text, old_key text, new_key text, state jsonb)
@@ -677,11 +677,6 @@ create function outbox.insert_stock(events jsonb)
   language plpgsql volatile set search_path=pg_catalog, pg_temp set jit=off;
 comment on function outbox.insert_stock(jsonb) is 'Puts stock webhooks into the outbox, which keeps them apart by their event id. A claim inserts nothing else.';
 
-create function outbox.is_authorized_again()
-  returns boolean
-  language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.is_authorized_again() is 'Whether a delivery was claimed after the last 401 for its secret.';
-
 create function outbox.is_concealed_as(fingerprint text, concealed text)
   returns boolean
   language plpgsql immutable set search_path=pg_catalog, pg_temp;
@@ -715,7 +710,7 @@ comment on function outbox.iso(timestamp with time zone) is 'ISO 8601 in UTC wit
 create function outbox.job_states()
   returns TABLE(job text, is_scheduled boolean, last_run_at timestamp with time zone, missing text, failing text, silent text)
   language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.job_states() is 'The scheduled jobs, and what is wrong with each: missing from pg_cron, failing, or silent for too long. Nulls: nothing.';
+comment on function outbox.job_states() is 'The scheduled jobs, and what is wrong with each: missing from pg_cron, failing, or silent for too long.';
 
 create function outbox.judge(outcome text, retry_after_seconds numeric, INOUT event outbox.events, OUT verdict text, OUT why text)
   returns record
@@ -732,15 +727,20 @@ create function outbox.list_problem(query jsonb)
   language plpgsql stable set search_path=pg_catalog, pg_temp;
 comment on function outbox.list_problem(jsonb) is 'All that is wrong with a query of events, or null.';
 
-create function outbox.measure(kind text, OUT value numeric, OUT threshold numeric, OUT detail text, OUT is_over boolean)
-  returns record
+create function outbox.measure_capture()
+  returns TABLE(kind text, value numeric, threshold integer, is_over boolean, detail text)
   language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.measure(text) is 'What an alert of this kind is about: open from the threshold on, until the value is below it and what was is over.';
+comment on function outbox.measure_capture() is 'The same for the triggers.';
 
-create function outbox.measure_jobs(kind text, OUT value numeric, OUT threshold numeric, OUT detail text, OUT is_over boolean)
-  returns record
+create function outbox.measure_jobs()
+  returns TABLE(kind text, value numeric, threshold integer, is_over boolean, detail text)
   language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.measure_jobs(text) is 'The part of outbox.measure() that is about triggers and jobs.';
+comment on function outbox.measure_jobs() is 'The same for the scheduled jobs.';
+
+create function outbox.measure_queue()
+  returns TABLE(kind text, value numeric, threshold integer, is_over boolean, detail text)
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.measure_queue() is 'What the queue says for each alert: open from its threshold on, until the value is below it and what was is over.';
 
 create function outbox.mentor_id(value text)
   returns uuid
@@ -791,11 +791,6 @@ create function outbox.old_rows(OUT relation text, OUT key text, OUT keep interv
   returns SETOF record
   language sql stable set search_path=pg_catalog, pg_temp;
 comment on function outbox.old_rows() is 'What retention deletes of a relation: keys from the query, older than $1, which is keep or settings.retention_days.';
-
-create function outbox.other_ways_in(watched regclass)
-  returns text
-  language sql stable set search_path=pg_catalog, pg_temp set quote_all_identifiers=off;
-comment on function outbox.other_ways_in(regclass) is 'How to close the ways to write rows by the name of another table, which fires no statement triggers of this one.';
 
 create function outbox.pace(job text, command text, idle text)
   returns void
@@ -1070,17 +1065,17 @@ comment on function outbox.visible_keys(text,uuid) is 'The keys whose events a u
 create function outbox.watch()
   returns integer
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.watch() is 'Opens, updates and closes alerts, and returns how many are open.';
+comment on function outbox.watch() is 'Opens, updates and closes alerts; returns how many are open. A measure that fails does not stop the others.';
 
 create function outbox.watch(topic text, relation text, key text DEFAULT 'id'::text, columns text[] DEFAULT NULL::text[], operations text[] DEFAULT '{UPDATE}'::text[], words jsonb DEFAULT '{}'::jsonb, condition text DEFAULT NULL::text, payload text DEFAULT NULL::text, latest_only boolean DEFAULT false, fed_by text DEFAULT 'outbox'::text, visible_to text DEFAULT NULL::text, function_url text DEFAULT 'outbox_function_url'::text, max_attempts integer DEFAULT NULL::integer)
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
 comment on function outbox.watch(text,text,text,text[],text[],jsonb,text,text,boolean,text,text,text,integer) is 'Declares a topic: from now on, each change of these columns is an event. Checks everything at once, and may be called again to change a topic. Arguments: docs/topics.md.';
 
-create function outbox.watch_for(alert text)
+create function outbox.watch_for(alert text, measured numeric, tolerated integer, is_over boolean, advice text)
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.watch_for(text) is 'Opens, updates or closes the alert of this kind.';
+comment on function outbox.watch_for(text,numeric,integer,boolean,text) is 'Opens, updates or closes an alert.';
 
 create function outbox.why_given_up(event outbox.events)
   returns text
@@ -1180,16 +1175,12 @@ create view outbox.health with (security_invoker=true) as
                    FROM outbox.events q
                   WHERE q.status = 'completed'::text AND (q.receipt -> 'notified'::text) = '0'::jsonb AND NOT q.receipt ? 'acknowledged'::text
                  LIMIT 10000) c) AS without_recipients,
-    ( SELECT count(*) AS count
-           FROM outbox.latest_attempts a
-          WHERE a.ended_at > (statement_timestamp() - '00:15:00'::interval)) AS attempts_last_15_min,
-    ( SELECT COALESCE(round(100.0 * count(*) FILTER (WHERE a.outcome <> 'completed'::text)::numeric / NULLIF(count(*), 0)::numeric, 1), 0::numeric) AS "coalesce"
-           FROM outbox.latest_attempts a
-          WHERE a.ended_at > (statement_timestamp() - '00:15:00'::interval)) AS failure_rate_last_15_min,
+    attempts AS attempts_last_15_min,
+    COALESCE(round(100.0 * failures::numeric / NULLIF(attempts, 0)::numeric, 1), 0::numeric) AS failure_rate_last_15_min,
     ( SELECT count(*) AS count
            FROM ( SELECT
                    FROM outbox.attempts a
-                  WHERE a.http_status = 401 AND a.claim_token IS NULL AND a.ended_at > (statement_timestamp() - '00:15:00'::interval) AND strpos(a.error, 'stale_signature'::text) = 0
+                  WHERE a.http_status = 401 AND a.claim_token IS NULL AND strpos(a.error, 'stale_signature'::text) = 0 AND a.ended_at > (statement_timestamp() - '00:15:00'::interval)
                  LIMIT 10000) c) AS unauthorized_last_15_min,
     ( SELECT count(*) AS count
            FROM ( SELECT
@@ -1201,8 +1192,12 @@ create view outbox.health with (security_invoker=true) as
           WHERE h.job = 'sweep'::text) AS last_sweep_at,
     ( SELECT count(*) AS count
            FROM outbox.alerts a
-          WHERE a.closed_at IS NULL) AS alerts_open;
-comment on view outbox.health is 'How things stand, in one row: ages in seconds, the failure rate in percent. Counts end at 10,000, attempts at 1,000.';
+          WHERE a.closed_at IS NULL) AS alerts_open
+   FROM ( SELECT count(*) AS attempts,
+            count(*) FILTER (WHERE a.outcome <> 'completed'::text) AS failures
+           FROM outbox.latest_attempts a
+          WHERE a.ended_at > (statement_timestamp() - '00:15:00'::interval)) recent;
+comment on view outbox.health is 'How things stand: ages in seconds, the failure rate in percent. Counts end at 10,000, attempts at 1,000.';
 
 create view outbox.latest_attempts with (security_invoker=true) as
  SELECT id,

@@ -22,25 +22,12 @@ $$;
 comment on function outbox.trigger_states(outbox.topics) is
   'Whether the triggers that capture and dispatch are as they were created, to the word, and enabled.';
 
-create or replace function outbox.other_ways_in(watched regclass) returns text
-language sql stable set search_path = pg_catalog, pg_temp set quote_all_identifiers = off as $$
-  select 'changes by the name of another table are not captured: ' || string_agg(format(
-    case when c.relispartition then 'alter table %2$s detach partition %1$s' else 'alter table %1$s no inherit %2$s' end,
-    i.inhrelid::regclass, i.inhparent::regclass
-  ), '; ')
-  from pg_inherits i
-  join pg_class c on c.oid = i.inhrelid
-  where watched in (i.inhrelid, i.inhparent)
-$$;
-comment on function outbox.other_ways_in(regclass) is
-  'How to close the ways to write rows by the name of another table, which fires no statement triggers of this one.';
-
 create or replace function outbox.capture_state(
   t outbox.topics, out topic text, out attached boolean, out enabled boolean, out problem text
 )
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp set quote_all_identifiers = off as $$
 declare
-  other_ways text := outbox.other_ways_in(to_regclass(t.relation));
+  other_ways text;
   wrong_triggers text;
 begin
   topic := t.topic;
@@ -51,6 +38,15 @@ begin
     return;
   end if;
 
+  -- A write by the name of another table fires no statement triggers of this one.
+  select 'changes by the name of another table are not captured: ' || string_agg(format(
+    case
+      when c.relispartition then 'alter table %2$s detach partition %1$s' else 'alter table %1$s no inherit %2$s'
+    end, i.inhrelid::regclass, i.inhparent::regclass
+  ), '; ') into other_ways
+  from pg_inherits i
+  join pg_class c on c.oid = i.inhrelid
+  where to_regclass(t.relation) in (i.inhrelid, i.inhparent);
   if other_ways is null then
     select format('topic %s cannot watch %s: %s', t.topic, t.relation, p.problem) into problem
     from outbox.topic_problem(t) p
@@ -112,7 +108,7 @@ begin
     case
       when beat.last_at is null then wanted.name || ' has never run to its end'
       -- While the server was down nobody was silent. abs(): a beat far in the future is no sign of life either.
-      when abs(extract(epoch from clock_timestamp() - greatest(beat.last_at, pg_postmaster_start_time()))) >= wanted.patience
+      when wanted.patience <= abs(extract(epoch from clock_timestamp() - greatest(beat.last_at, pg_postmaster_start_time())))
         then format('%s ran to its end at %s and not since', wanted.name, outbox.iso(beat.last_at))
     end
   from (
@@ -124,4 +120,4 @@ begin
 end
 $$;
 comment on function outbox.job_states() is
-  'The scheduled jobs, and what is wrong with each: missing from pg_cron, failing, or silent for too long. Nulls: nothing.';
+  'The scheduled jobs, and what is wrong with each: missing from pg_cron, failing, or silent for too long.';

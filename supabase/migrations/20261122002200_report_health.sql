@@ -1,4 +1,4 @@
--- Purpose: how things stand, for a health endpoint: figures, open alerts, triggers, jobs, whether the secrets are usable.
+-- Purpose: how things stand, for a health endpoint: figures, open alerts, triggers, jobs, usable secrets.
 
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 

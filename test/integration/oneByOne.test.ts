@@ -30,7 +30,7 @@ const pauseTogether = async (mentorIds: ReadonlyArray<string>) => {
 describe("an orchestrator that takes no arrays", () => {
   it("gets each event of a request in a call of its own, with the event id as Idempotency-Key", async () => {
     const { database, proxy } = pipeline
-    const mentorIds = await createMentors(database, 40)
+    const mentorIds = await createMentors(database, 20)
     await pauseTogether(mentorIds)
     const events = await Promise.all(
       mentorIds.map(async (mentorId) => {

@@ -262,14 +262,13 @@ describe("the watchdog", () => {
     const [event] = await pausedEvents(own, 1)
     await bury(own, event?.eventId ?? "")
     await own.rows(
-      `create or replace function outbox.is_authorized_again() returns boolean language plpgsql
-       set search_path = pg_catalog, pg_temp as $$begin raise exception 'no such luck'; end$$;
-       create or replace function outbox.capture_state(t outbox.topics, out topic text, out attached boolean, out enabled boolean, out problem text)
-       language plpgsql set search_path = pg_catalog, pg_temp as $$begin problem := 'it is gone'; end$$`
+      `create or replace function outbox.capture_state(t outbox.topics, out topic text, out attached boolean, out enabled boolean, out problem text)
+       language plpgsql set search_path = pg_catalog, pg_temp as $$begin raise exception 'no such luck'; end$$;
+       select cron.unschedule('outbox-retention')`
     )
     await watch()
-    assert.deepStrictEqual(await openAlerts(), ["capture_missing", "dead_letters", "job_failing"])
+    assert.deepStrictEqual(await openAlerts(), ["dead_letters", "job_failing", "job_missing"])
     const { detail } = await own.row<{ detail: string }>("select detail from outbox.alerts where kind = 'job_failing'")
-    assert.match(detail, /^outbox-watch: .*unauthorized.*no such luck$/)
+    assert.match(detail, /^outbox-watch: .*measure_capture.*no such luck$/)
   })
 })
