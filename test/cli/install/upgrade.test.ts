@@ -127,7 +127,7 @@ describe("uninstall", () => {
     })
   )
 
-  it.effect("lets a later install begin anew, after the migration that undoes", () =>
+  it.effect("lets a later install start again, after the migration that undoes", () =>
     Effect.gen(function* () {
       const repository = yield* makeRepository()
       yield* repository.run("install", "--yes")
