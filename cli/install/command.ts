@@ -20,7 +20,7 @@ const directory = Argument.String("dir").pipe(
   Argument.withDescription("The project's folder, the one that has supabase in it")
 )
 
-const notPushed = switchFlag("not-pushed", "The migrations were never pushed: change them in place")
+const notPushed = (then: string) => switchFlag("not-pushed", `The migrations were never pushed: ${then}`)
 
 interface Run {
   readonly project: Project
@@ -62,7 +62,7 @@ const inProject = "Next, in the project's folder:"
 
 export const install = Command.make(
   "install",
-  { directory, ...flags, dryRun: dryRunFlag, notPushed, yes: yesFlag },
+  { directory, ...flags, dryRun: dryRunFlag, notPushed: notPushed("change them"), yes: yesFlag },
   Effect.fn("install")(function* ({ directory, dryRun, notPushed, yes, ...given }) {
     const project = yield* readProject(directory)
     const known = Option.map(project.manifest, ({ watched }) => watched)
@@ -105,7 +105,7 @@ export const upgrade = Command.make(
 
 export const uninstall = Command.make(
   "uninstall",
-  { directory, dryRun: dryRunFlag, notPushed, yes: yesFlag },
+  { directory, dryRun: dryRunFlag, notPushed: notPushed("remove them"), yes: yesFlag },
   Effect.fn("uninstall")(function* ({ directory, dryRun, notPushed, yes }) {
     const project = yield* readProject(directory)
     const manifest = yield* known(project)
