@@ -24,10 +24,9 @@ it("gives send-email a Resend that keeps mails and keys when it is killed, grant
     WEBHOOK_SECRETS: stack.webhookSecret
   })
   assert.match(env.MAIL_FROM, /@/)
-  const others = await Promise.all(
-    [stack.functionUrl, stack.orchestratorUrl].map(async (url) => (await (await fetch(url)).json()).env)
-  )
-  assert.isTrue(others.every((other) => !("RESEND_API_KEY" in other)))
+  // The handler's health says whether mail is set up. The orchestrator has nothing to do with it.
+  const orchestrator = await (await fetch(stack.orchestratorUrl)).json()
+  assert.notProperty(orchestrator.env, "RESEND_API_KEY")
 
   const client = new Resend(stack.resendKey, { baseUrl: stack.resendUrl })
   const first = await client.emails.send(mail, { idempotencyKey: "key" })
