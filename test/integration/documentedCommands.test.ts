@@ -55,6 +55,7 @@ const filledIn = (command: string): string =>
     .replaceAll("<project-ref>", PROJECT)
     .replace(/^(npx supabase db push --remote)$/, `$1='${database.url}?sslmode=disable'`)
     .replace("--paused … ", "--paused ON_LEAVE ")
+    .replace(/(pause-status doctor) .*/, `$1 --database-url "${database.url}"`)
     .replace(
       "--database-url <url> --function-url <url>",
       `--database-url ${database.url} --function-url https://a.example`
@@ -88,6 +89,7 @@ const succeed = async (...commands: ReadonlyArray<string>) => {
 }
 
 const tried = new Set<string>()
+const doctor = every.find((command) => command.startsWith("npx pause-status doctor")) ?? ""
 const deploy = ["pause-status-webhook-handler", "pause-notification-orchestrator"].map(
   (name) => `npx supabase functions deploy ${name} --use-api`
 )
@@ -133,6 +135,15 @@ describe("the commands of the docs", () => {
     const names = (await readdir(inProject("migrations"))).filter((name) => name.endsWith("watch_mentors.sql"))
     assert.lengthOf(names, 1)
     assert.notInclude(await readFile(inProject("migrations", names[0] ?? ""), "utf8"), "SICK")
+  })
+
+  it("set the functions' other settings, and check the project", async () => {
+    await succeed("npx supabase secrets set RESEND_API_KEY=re_…", "npx supabase secrets set ORCHESTRATOR=http")
+    assert.strictEqual(api.secrets.get("ORCHESTRATOR"), "http")
+    // No function runs at that address, so the doctor says what to do and exits 1.
+    const { code, output } = await run(doctor)
+    assert.strictEqual(code, 1, output)
+    tried.add(doctor)
   })
 
   it("upgrade and uninstall", async () => {

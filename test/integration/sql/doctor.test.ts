@@ -22,7 +22,7 @@ const projectOf = async (key: string, type: string): Promise<Database> => {
     insert into public.mentors (mentor_no, state) overriding system value values ('1', 'ACTIVE')`)
   await database.migrate({
     replace: [
-      /perform outbox\.watch\(\n {4}topic =>[\s\S]*?\n {2}\);/,
+      /perform outbox\.watch\(\n {4}topic => 'pause-status'[\s\S]*?\n {2}\);/,
       `perform outbox.watch(topic => 'pause-status', relation => 'public.mentors', key => 'mentor_no', columns => '{state}',
         words => '{"state": {"active": ["ACTIVE"], "paused": ["ON_LEAVE"]}}', visible_to => 'outbox.mentors_of',
         payload => $p$jsonb_build_object('id', new.mentor_no, 'status', new.state)$p$);`
