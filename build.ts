@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url"
 import { gzipSync } from "node:zlib"
 import { minify } from "rolldown/utils"
 import { compileAtOnce } from "./build/compileAtOnce.ts"
+import { isBuilt, recordBuild } from "./build/record.ts"
 import { calledByFirstDelivery } from "./build/rehearsal.ts"
 
 const root = dirname(fileURLToPath(import.meta.url))
@@ -24,9 +25,13 @@ interface Recipe {
   readonly budget: Size
 }
 
-/** One bundle. **Shape** `modules` are the files that something of came in, as paths from the root. */
+/**
+ * One bundle. **Shape** `modules` are the files that something of came in, `read` those that could change it, both as
+ * paths from the root.
+ */
 export interface Bundle extends Recipe, Size {
   readonly code: string
+  readonly read: ReadonlyArray<string>
   readonly modules: ReadonlyArray<string>
 }
 
@@ -49,7 +54,7 @@ const recipes: ReadonlyArray<Recipe> = [
     name: "pause-status-webhook-handler, management",
     entry: "src/management.ts",
     outfile: `${handler}/dist/management.mjs`,
-    budget: { bytes: 345_000, gzipBytes: 114_500 }
+    budget: { bytes: 350_000, gzipBytes: 116_500 }
   },
   {
     name: "pause-notification-orchestrator",
@@ -134,7 +139,8 @@ const bundle = async (recipe: Recipe): Promise<Bundle> => {
   const code = withoutStackTraces(called)
   const inputs = Object.values(metafile.outputs).flatMap((output) => Object.entries(output.inputs))
   const modules = inputs.flatMap(([path, { bytesInOutput }]) => (bytesInOutput > 0 ? [path] : []))
-  return { ...recipe, code, modules, bytes: Buffer.byteLength(code), gzipBytes: gzipSync(code).length }
+  const read = Object.keys(metafile.inputs)
+  return { ...recipe, code, modules, read, bytes: Buffer.byteLength(code), gzipBytes: gzipSync(code).length }
 }
 
 /** The bundle of every Edge Function of this project, not yet in its place. */
@@ -153,7 +159,18 @@ const place = async ({ code, outfile }: Bundle): Promise<void> => {
 export const buildFunctions = async (): Promise<ReadonlyArray<Bundle>> => {
   const bundles = await bundleFunctions()
   await Promise.all(bundles.map(place))
+  const sources = bundles.flatMap(({ read }) => read.filter((path) => !path.startsWith("node_modules/")))
+  await recordBuild(
+    root,
+    sources,
+    bundles.map(({ outfile }) => outfile)
+  )
   return bundles
+}
+
+/** Builds every Edge Function of this project if anything of it has changed since the last build. */
+export const buildChangedFunctions = async (): Promise<void> => {
+  if (!(await isBuilt(root))) await buildFunctions()
 }
 
 const kilobytes = (bytes: number) => `${(bytes / 1000).toFixed(1)} KB`

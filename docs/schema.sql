@@ -24,9 +24,14 @@ create table outbox.alerts (
   value numeric not null,
   threshold numeric not null,
   detail text not null,
+  last_notice text,
+  last_notice_at timestamp with time zone,
+  notice_error text,
   constraint alerts_pkey PRIMARY KEY (id),
   constraint alerts_close_after_they_open CHECK (closed_at >= opened_at),
-  constraint alerts_kind_is_known CHECK (kind = ANY (ARRAY['oldest_unnotified'::text, 'dead_letters'::text, 'no_recipients'::text, 'failure_rate'::text, 'stuck_leases'::text, 'unauthorized'::text, 'sweep_silent'::text, 'capture_missing'::text, 'capture_failed'::text, 'job_missing'::text, 'job_failing'::text, 'unknown_event'::text, 'clock_skew'::text]))
+  constraint alerts_kind_is_known CHECK (kind = ANY (ARRAY['oldest_unnotified'::text, 'dead_letters'::text, 'no_recipients'::text, 'failure_rate'::text, 'stuck_leases'::text, 'unauthorized'::text, 'sweep_silent'::text, 'capture_missing'::text, 'capture_failed'::text, 'job_missing'::text, 'job_failing'::text, 'unknown_event'::text, 'clock_skew'::text])),
+  constraint alerts_last_notice_is_known CHECK (last_notice = ANY (ARRAY['opened'::text, 'open'::text, 'closed'::text])),
+  constraint alerts_notice_error_is_at_most_2_kb CHECK (octet_length(notice_error) <= 2048)
 );
 alter table outbox.alerts enable row level security;
 CREATE UNIQUE INDEX alerts_one_open_per_kind_idx ON outbox.alerts USING btree (kind) WHERE (closed_at IS NULL);
@@ -34,6 +39,8 @@ CREATE TRIGGER alerts_replace_row BEFORE INSERT ON outbox.alerts FOR EACH ROW WH
 comment on table outbox.alerts is 'One row from the moment something is wrong until it no longer is.';
 comment on column outbox.alerts.value is 'The last value while it was open; of unknown_event, clock_skew and capture_failed, how many there were.';
 comment on column outbox.alerts.detail is 'What to do about it.';
+comment on column outbox.alerts.last_notice is 'The last notice that was accepted at outbox_alert_url; null if none was.';
+comment on column outbox.alerts.notice_error is 'Why the next notice has not been accepted yet; null if it was.';
 
 create table outbox.attempts (
   id uuid not null default gen_random_uuid(),
@@ -60,7 +67,7 @@ CREATE INDEX attempts_event_id_idx ON outbox.attempts USING btree (event_id, end
 CREATE INDEX attempts_unauthorized_idx ON outbox.attempts USING btree (ended_at) WHERE ((http_status = 401) AND (claim_token IS NULL));
 comment on table outbox.attempts is 'History, only ever added to: one row when an attempt ends, whatever ended it.';
 comment on column outbox.attempts.outcome is 'completed; permanent, transient, parked (the handler gave it back); lease (ran out); unacknowledged (never claimed); rejected (the handler answered 400 or 422); dispatch (could not be sent: one row for each new reason).';
-comment on column outbox.attempts.duration_ms is 'Milliseconds the handler worked on it, as it says.';
+comment on column outbox.attempts.duration_ms is 'Milliseconds the handler worked on it: as it says, else since its claim.';
 
 create table outbox.dead_letters (
   id uuid not null default gen_random_uuid(),
@@ -137,6 +144,7 @@ create table outbox.events (
   source text not null,
   forced boolean not null default false,
   redrives integer not null default 0,
+  traceparent text,
   status text not null default 'pending'::text,
   attempts integer not null default 0,
   failures integer not null default 0,
@@ -197,6 +205,7 @@ comment on column outbox.events.occurred_as is 'The text of a stock webhook''s t
 comment on column outbox.events.source is 'outbox: captured and sent by us; webhook: sent, and sent again, by others.';
 comment on column outbox.events.forced is 'A person redrove it although a later event was settled.';
 comment on column outbox.events.redrives is 'How often it was redriven: part of the idempotency key of work that is started outside.';
+comment on column outbox.events.traceparent is 'That of the request which made the change, if PostgREST had one. Else the trace is named by the event id.';
 comment on column outbox.events.attempts is 'How often it was sent, or claimed without having been dispatched.';
 comment on column outbox.events.failures is 'Failures since it was queued or redriven.';
 comment on column outbox.events.own_failures is 'Those before which others were completed since the last one: they are this event''s own.';
@@ -424,6 +433,16 @@ comment on trigger outbox_pause_status_key on public.peer_mentor_profiles is 'ou
 comment on trigger outbox_pause_status_update on public.peer_mentor_profiles is 'outbox.watch() of {"topic": "pause-status", "words": {"status": {"active": ["active"], "paused": ["paused"]}}, "fed_by": "outbox", "columns": ["status"], "payload": null, "key_type": "uuid", "relation": "public.peer_mentor_profiles", "condition": null, "key_column": "id", "operations": ["UPDATE"], "unique_key": true, "visible_to": "outbox.mentors_of", "latest_only": false, "function_url": "outbox_function_url", "max_attempts": null}';
 comment on trigger peer_mentor_profiles_touch on public.peer_mentor_profiles is 'Keeps updated_at current.';
 
+create function outbox.alert_advice(kind text)
+  returns text
+  language plpgsql immutable set search_path=pg_catalog, pg_temp;
+comment on function outbox.alert_advice(text) is 'What an alert means, in fixed words: its detail may name a person or quote an error, so it is never sent.';
+
+create function outbox.alert_secrets()
+  returns text
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.alert_secrets() is 'What notices are signed with: outbox_alert_secret, else the webhook''s.';
+
 create function outbox.attach(t outbox.topics)
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
@@ -604,6 +623,11 @@ create function outbox.event_history(event_id uuid)
   language sql stable set search_path=pg_catalog, pg_temp;
 comment on function outbox.event_history(uuid) is 'Every attempt at an event that has ended, oldest first.';
 
+create function outbox.export_traces()
+  returns integer
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set jit=off;
+comment on function outbox.export_traces() is 'Sends the spans of the events that were settled since the last run to the Vault secret outbox_otlp_url, if there is one; returns how many. Until when that is done is last_at of the job traces in outbox.heartbeats.';
+
 create function outbox.feed_by(topic text, source text)
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
@@ -673,6 +697,11 @@ create function outbox.hold(event_ids uuid[])
   returns SETOF outbox.events
   language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
 comment on function outbox.hold(uuid[]) is 'Claims those of the events, which the caller has locked, that can be claimed: pending, or claimed by somebody whose lease has run out, and first in line.';
+
+create function outbox.incoming_traceparent()
+  returns text
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.incoming_traceparent() is 'The traceparent of the request that PostgREST is serving in this transaction, or null.';
 
 create function outbox.insert_stock(events jsonb)
   returns void
@@ -764,6 +793,11 @@ create function outbox.mentors_of(user_id uuid)
   language plpgsql stable set search_path=pg_catalog, pg_temp;
 comment on function outbox.mentors_of(uuid) is 'The mentors of a coordinator: whose events they may look at.';
 
+create function outbox.milliseconds_held(event outbox.events, outcome text)
+  returns integer
+  language plpgsql stable set search_path=pg_catalog, pg_temp set jit=off;
+comment on function outbox.milliseconds_held(outbox.events,text) is 'How long an event has been claimed. The time of the claim is not stored: it is one lease before the lease ends.';
+
 create function outbox.net_answers(silent uuid[])
   returns TABLE(event_id uuid, created timestamp with time zone, http_status integer, code text, message text)
   language plpgsql volatile set search_path=pg_catalog, pg_temp set lock_timeout=100ms;
@@ -789,6 +823,21 @@ create function outbox.not_sent(refuses boolean, patience interval, tried uuid[]
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
 comment on function outbox.not_sent(boolean,interval,uuid[],integer) is 'Heads of line that pg_net has refused, or keeps without sending. Locks nothing.';
 
+create function outbox.notice(alert outbox.alerts, state text, host text)
+  returns jsonb
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.notice(outbox.alerts,text,text) is 'The body of a notice: text for Slack and its like, alert for programs. No secret and no personal data.';
+
+create function outbox.notice_headers(id text, body jsonb, secrets text)
+  returns jsonb
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.notice_headers(text,jsonb,text) is 'The headers of Standard Webhooks; without a signature when there is no secret that can sign.';
+
+create function outbox.notices_due(OUT alert outbox.alerts, OUT state text)
+  returns SETOF record
+  language sql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.notices_due() is 'The alerts that a person is to hear of now, and what.';
+
 create function outbox.notification_id(event_id uuid, coordinator_id uuid)
   returns uuid
   language plpgsql immutable set search_path=pg_catalog, pg_temp;
@@ -803,6 +852,16 @@ create function outbox.old_rows(OUT relation text, OUT key text, OUT keep interv
   returns SETOF record
   language sql stable set search_path=pg_catalog, pg_temp;
 comment on function outbox.old_rows() is 'What retention deletes of a relation: keys from the query, older than $1, which is keep or settings.retention_days.';
+
+create function outbox.otlp_attributes(attributes jsonb)
+  returns jsonb
+  language plpgsql immutable set search_path=pg_catalog, pg_temp;
+comment on function outbox.otlp_attributes(jsonb) is 'An object''s texts and whole numbers, as OTLP lists attributes.';
+
+create function outbox.otlp_headers()
+  returns jsonb
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.otlp_headers() is 'The headers that the receiver of traces wants, such as Authorization.';
 
 create function outbox.pace(job text, command text, idle text)
   returns void
@@ -839,6 +898,11 @@ create function outbox.post(topic text, delivery_id uuid, bodies jsonb)
   language plpgsql volatile set search_path=pg_catalog, pg_temp set lock_timeout=100ms;
 comment on function outbox.post(text,uuid,jsonb) is 'Hands pg_net one signed request with the bodies of these events, to be sent once the transaction has committed.';
 
+create function outbox.post_json(url text, headers jsonb, body jsonb, OUT http_status integer, OUT problem text)
+  returns record
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set lock_timeout=100ms;
+comment on function outbox.post_json(text,jsonb,jsonb) is 'Posts JSON with the extension http, which says what was answered; without it with pg_net, and then the status is 202.';
+
 create function outbox.postpone(event_ids uuid[], why text, reason text)
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
@@ -848,6 +912,11 @@ create function outbox.postpone_refused(at_most integer)
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
 comment on function outbox.postpone_refused(integer) is 'Postpones what commits could not hand to pg_net.';
+
+create function outbox.project_host()
+  returns text
+  language plpgsql stable set search_path=pg_catalog, pg_temp;
+comment on function outbox.project_host() is 'Says whose notices and traces these are: the host of outbox_function_url.';
 
 create function outbox.raise_alert(kind text, amount numeric, detail text)
   returns void
@@ -974,10 +1043,20 @@ create function outbox.seed(t outbox.topics)
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
 comment on function outbox.seed(outbox.topics) is 'Makes the states of a table''s rows the known ones.';
 
+create function outbox.send_alerts()
+  returns integer
+  language plpgsql volatile set search_path=pg_catalog, pg_temp;
+comment on function outbox.send_alerts() is 'Sends the notices that are due to the Vault secret outbox_alert_url, if there is one; returns how many were accepted.';
+
 create function outbox.send_directly()
   returns integer
   language plpgsql volatile set search_path=pg_catalog, pg_temp set enable_seqscan=off set jit=off;
 comment on function outbox.send_directly() is 'Sends what pg_net does not send; returns how many events.';
+
+create function outbox.settled_between(after timestamp with time zone, until timestamp with time zone, at_most integer)
+  returns TABLE(event_id uuid, settled_at timestamp with time zone, failed boolean)
+  language plpgsql stable set search_path=pg_catalog, pg_temp set jit=off;
+comment on function outbox.settled_between(timestamp with time zone,timestamp with time zone,integer) is 'The events that were completed or became dead letters, the earliest first; a few more than at_most if times are equal.';
 
 create function outbox.settlement_problem(settlement jsonb)
   returns text
@@ -1003,6 +1082,16 @@ create function outbox.skip_row()
   returns trigger
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
 comment on function outbox.skip_row() is 'Leaves out a row that a restore brings and that means nothing here.';
+
+create function outbox.span(trace_id text, span_id text, parent_id text, name text, kind integer, started_at timestamp with time zone, ended_at timestamp with time zone, failed boolean, attributes jsonb)
+  returns jsonb
+  language plpgsql immutable set search_path=pg_catalog, pg_temp;
+comment on function outbox.span(text,text,text,text,integer,timestamp with time zone,timestamp with time zone,boolean,jsonb) is 'A span of OTLP/JSON. Kinds: 1 internal, 2 server, 3 client, 4 producer, 5 consumer.';
+
+create function outbox.spans_of(event outbox.events, settled_at timestamp with time zone, failed boolean)
+  returns jsonb
+  language plpgsql stable set search_path=pg_catalog, pg_temp set jit=off;
+comment on function outbox.spans_of(outbox.events,timestamp with time zone,boolean) is 'The spans of an event: its own from the change to the settlement; below it one for each attempt, from the dispatch to its end; below that one for the time that the handler worked. The same ids each time.';
 
 create function outbox.state_sql(t outbox.topics, alias text)
   returns text
@@ -1033,6 +1122,11 @@ create function outbox.touch()
   returns trigger
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
 comment on function outbox.touch() is 'Keeps updated_at current, unless the update itself changes it.';
+
+create function outbox.traceparent(event_id uuid, incoming text)
+  returns text
+  language plpgsql immutable set search_path=pg_catalog, pg_temp;
+comment on function outbox.traceparent(uuid,text) is 'The traceparent that travels with an event: of the incoming trace, or of one that has the event''s id.';
 
 create function outbox.trigger_of(topic text, part text)
   returns text
@@ -1140,6 +1234,12 @@ create function public.outbox_list_events(query jsonb)
 comment on function outbox_list_events(jsonb) is 'A page of events, newest first, and next (to be given as after) when there are more.';
 grant execute on function outbox_list_events(jsonb) to service_role;
 
+create function public.outbox_metrics()
+  returns jsonb
+  language plpgsql stable security definer set search_path=pg_catalog, pg_temp set jit=off;
+comment on function outbox_metrics() is 'How many events of each topic were completed in the last 15 minutes, and seconds from the change to the settlement.';
+grant execute on function outbox_metrics() to service_role;
+
 create function public.outbox_redrive(topic text, event_id uuid, force boolean DEFAULT false, dry_run boolean DEFAULT false)
   returns jsonb
   language plpgsql volatile security definer set search_path=pg_catalog, pg_temp;
@@ -1236,6 +1336,8 @@ create view outbox.latest_attempts with (security_invoker=true) as
  LIMIT 1000;
 comment on view outbox.latest_attempts is 'The last 1,000 attempts that ended.';
 
+select cron.schedule('outbox-alert', '* * * * *', 'select outbox.send_alerts()');
+
 select cron.schedule('outbox-direct', '5 seconds', 'select outbox.send_directly()');
 
 select cron.schedule('outbox-reconcile', '*/5 * * * *', 'select outbox.reconcile()');
@@ -1243,5 +1345,7 @@ select cron.schedule('outbox-reconcile', '*/5 * * * *', 'select outbox.reconcile
 select cron.schedule('outbox-retention', '*/10 * * * *', 'select outbox.forget_settled()');
 
 select cron.schedule('outbox-sweep', '5 seconds', 'select outbox.sweep()');
+
+select cron.schedule('outbox-traces', '* * * * *', 'select outbox.export_traces()');
 
 select cron.schedule('outbox-watch', '* * * * *', 'select outbox.watch()');

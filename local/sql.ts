@@ -1,23 +1,34 @@
-// Runs one piece of SQL on the running stack and prints what comes back: psql for machines that have none.
+// SQL on the running stack: psql for machines that have none.
+import { createInterface } from "node:readline/promises"
+import { text } from "node:stream/consumers"
 import { parseArgs } from "node:util"
 import { DatabaseError, type QueryArrayResult } from "pg"
 import type pg from "pg"
 import { table } from "./demo/table.ts"
 import { connect } from "./postgres/connect.ts"
+import { newestRunning } from "./running.ts"
 import { codeOf, messageOf, StackError } from "./StackError.ts"
 
-const USAGE = `Usage: node local/sql.ts [--url postgresql://…] "select …"
-Without --url the environment's DATABASE_URL is used; npm start prints both.`
+const USAGE = `npm run sql                          opens a prompt on what npm start runs
+npm run sql -- "select …"            runs this and prints the result
+npm run sql < file.sql               runs a file
+npm run sql -- --url postgresql://…  uses another database`
+
+const MISUSED = 2
 
 // As PostgreSQL writes them: a Date would cut microseconds off.
 const asText = { getTypeParser: () => (value: string | Buffer) => value.toString() }
 
-const readArguments = (): { readonly url: string; readonly sql: string } | undefined => {
+interface Arguments {
+  readonly url: string | undefined
+  readonly sql: string | undefined
+}
+
+const readArguments = (): Arguments | undefined => {
   try {
     const { values, positionals } = parseArgs({ options: { url: { type: "string" } }, allowPositionals: true })
-    const url = values.url ?? process.env["DATABASE_URL"]
     const [sql, ...others] = positionals
-    return url === undefined || sql === undefined || others.length > 0 ? undefined : { url, sql }
+    return others.length > 0 ? undefined : { url: values.url, sql }
   } catch {
     return undefined
   }
@@ -28,7 +39,7 @@ const open = async (url: string): Promise<pg.Client> => {
     return await connect(url, "local sql")
   } catch (cause) {
     if (codeOf(cause) !== "ECONNREFUSED") throw cause
-    throw new StackError("Nobody answers there. Run npm start in another terminal, and take the URL that it prints.")
+    throw new StackError("No database answers there. Is npm start still running?")
   }
 }
 
@@ -51,22 +62,55 @@ const explain = (cause: unknown): string =>
     ? [cause.message, cause.detail, cause.hint].filter((part) => part !== undefined).join("\n")
     : messageOf(cause)
 
+const runSql = async (client: pg.Client, sql: string): Promise<void> => {
+  // Several statements at once give several results.
+  const query = { text: sql, rowMode: "array" as const, types: asText }
+  const results: Result | Array<Result> = await client.query<Array<unknown>>(query)
+  for (const result of [results].flat()) show(result)
+}
+
+const LEAVE = new Set(["\\q", "quit", "exit"])
+
+/** Runs each statement that is typed, up to its semicolon. */
+const prompt = async (client: pg.Client, url: string): Promise<void> => {
+  console.log(`Connected to ${new URL(url).host}. End a statement with ; and leave with Ctrl-D.`)
+  const lines = createInterface({ input: process.stdin, output: process.stdout, prompt: "sql> " })
+  let typed = ""
+  lines.prompt()
+  for await (const line of lines) {
+    if (LEAVE.has(line.trim())) break
+    typed += `${line}\n`
+    const isWhole = typed.trim() === "" || typed.trimEnd().endsWith(";")
+    if (isWhole) {
+      await runSql(client, typed).catch((cause: unknown) => console.error(explain(cause)))
+      typed = ""
+    }
+    lines.setPrompt(isWhole ? "sql> " : "  -> ")
+    lines.prompt()
+  }
+  lines.close()
+}
+
+const run = async ({ sql, url = "" }: Arguments): Promise<void> => {
+  const found = url === "" ? (await newestRunning()).databaseUrl : url
+  const client = await open(found)
+  client.on("notice", ({ message }) => console.error(message))
+  try {
+    if (sql !== undefined) await runSql(client, sql)
+    else if (process.stdin.isTTY) await prompt(client, found)
+    else await runSql(client, await text(process.stdin))
+  } finally {
+    await client.end()
+  }
+}
+
 const given = readArguments()
 if (given === undefined) {
   console.error(USAGE)
-  process.exitCode = 2
+  process.exitCode = MISUSED
 } else {
   try {
-    const client = await open(given.url)
-    client.on("notice", ({ message }) => console.error(message))
-    try {
-      // Several statements at once give several results.
-      const query = { text: given.sql, rowMode: "array" as const, types: asText }
-      const results: Result | Array<Result> = await client.query<Array<unknown>>(query)
-      for (const result of [results].flat()) show(result)
-    } finally {
-      await client.end()
-    }
+    await run(given)
   } catch (cause) {
     console.error(explain(cause))
     process.exitCode = 1

@@ -101,6 +101,8 @@ export interface Stack extends AsyncDisposable {
   }
   /** What stands in for Storage. */
   readonly storage: Pick<Storage, "fail" | "uploads">
+  /** Where PostgreSQL's programs are kept for the next start. */
+  readonly programs: string
   /** The further functions, by name. */
   readonly functions: ReadonlyMap<string, Service>
   /** Takes everything down and removes the data; may be called more than once. */
@@ -294,6 +296,7 @@ export const startStack = async (options: StackOptions = {}, places: StackPlaces
       resend
     },
     storage,
+    programs: binaries.directory,
     functions: new Map([...further].map(([name, { service }]) => [name, service])),
     stop,
     [Symbol.asyncDispose]: stop

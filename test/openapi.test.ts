@@ -53,6 +53,7 @@ describe("docs/openapi.json", () => {
       "eraseEvent",
       "getEvent",
       "getHealth",
+      "getMetrics",
       "getOpenApi",
       "listEvents",
       "receiveDelivery"

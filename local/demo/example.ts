@@ -4,7 +4,7 @@ import type pg from "pg"
 import { withClient } from "../postgres/connect.ts"
 import type { Stack } from "../stack.ts"
 import type { Lifetime } from "./lifetime.ts"
-import { bold, dim, green, indent, print, red } from "./screen.ts"
+import { bold, dim, green, indent, print, red, screenWidth } from "./screen.ts"
 import { table, wrap } from "./table.ts"
 import { until } from "./until.ts"
 
@@ -23,7 +23,6 @@ interface Ended {
   readonly error: string | null
 }
 
-const NARROW = 80
 const CELL = 46
 const folder = join(import.meta.dirname, "../../examples")
 
@@ -55,7 +54,7 @@ const endOf = ({ claims, event_id, status }: Ended): string => `${event_id} ${st
 const describe = ({ error, key, milliseconds, status }: Ended): string =>
   status === "completed"
     ? `${green("✓")} ${key.slice(0, 8)} handled ${milliseconds} ms after the commit`
-    : `${red("✗")} ${key.slice(0, 8)} is a dead letter:\n${indent(wrap(error ?? "", NARROW - 6).join("\n"))}`
+    : `${red("✗")} ${key.slice(0, 8)} is a dead letter:\n${indent(wrap(error ?? "", screenWidth() - 6).join("\n"))}`
 
 /** Plays the tour of an example on a stack that serves it. */
 export const playExample = async (stack: Stack, name: string, lifetime: Lifetime): Promise<void> => {
@@ -63,7 +62,7 @@ export const playExample = async (stack: Stack, name: string, lifetime: Lifetime
   await withClient(stack.databaseUrl, async (client) => {
     const reported = new Set<string>()
     for (const act of acts) {
-      if (act.says !== "") print(`\n${bold(wrap(act.says, NARROW).join("\n"))}`)
+      if (act.says !== "") print(`\n${bold(wrap(act.says, screenWidth()).join("\n"))}`)
       print(`\n${dim(indent(act.sql))}`)
       await show(client, act.sql)
       await reportEnded(client, name, reported, lifetime)
@@ -71,8 +70,7 @@ export const playExample = async (stack: Stack, name: string, lifetime: Lifetime
     }
   })
   if (await hasMails(stack)) print(`\nThe mails: ${stack.resendUrl}`)
-  print(`\nexport DATABASE_URL=${stack.databaseUrl}`)
-  print(`npm run sql -- "select * from outbox.events"`)
+  print(`\nnpm run -s sql -- "select * from outbox.events"`)
 }
 
 const hasMails = async ({ resendUrl }: Stack): Promise<boolean> =>

@@ -35,6 +35,21 @@ export const mailsUntil = async (
   return mails.slice(skip).toSorted((one, other) => one.to.localeCompare(other.to))
 }
 
+const COMPLETED_AT = `
+  select count(completed_at)::int as count, extract(epoch from max(completed_at))::float * 1000 as at
+  from outbox.events where topic = 'notification-mail'`
+
+/** Waits until so many mails are known to be sent, and returns when the last of them was, in ms since 1970. */
+export const mailsCompletedAt = async (client: pg.Client, signal: AbortSignal, count: number): Promise<number> => {
+  const look = async () => {
+    const { rows } = await client.query<{ readonly count: number; readonly at: number | null }>(COMPLETED_AT)
+    return rows[0] ?? { count: 0, at: null }
+  }
+  const isDone = (seen: { readonly count: number }): boolean => seen.count >= count
+  const { at } = await until(`${count} mails`, signal, look, isDone, (seen) => `${seen.count} mails`)
+  return at ?? 0
+}
+
 /** Loses the answer to the next mail that is sent: it is accepted, but the function does not learn of it. */
 export const loseNextAnswer = async ({ resendUrl }: Stack): Promise<void> => {
   await fetch(`${resendUrl}/faults/lost`, { method: "POST" })

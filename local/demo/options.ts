@@ -5,7 +5,7 @@ import { messageOf } from "../StackError.ts"
 import type { StackOptions } from "../stack.ts"
 
 export interface Options {
-  readonly mode: "tour" | "exit" | "json" | "help" | "example"
+  readonly mode: "tour" | "exit" | "json" | "help" | "example" | "recipes"
   /** The example that is served and played. */
   readonly example: string | undefined
   /** Whether the program ends by itself. */
@@ -14,20 +14,28 @@ export interface Options {
   readonly stack: Required<Pick<StackOptions, "apiPort" | "databasePort" | "deno" | "pacing">>
 }
 
-export const USAGE = `npm start                 starts the stack, pauses a mentor before your eyes, and stays up
-npm start -- --exit       plays every scenario, prints a table, exits with 0 if all is as expected
-npm start -- --example <name>   plays an example, and stays up unless --exit is given:
-                          ${examples.join(", ")}
-npm start -- --json       prints one line of JSON with the addresses and keys, and stays up
+export const USAGE = `npm start                  starts everything, pauses a mentor, and stays up
+npm start -- --recipes     prints more commands to try while it is up
+npm start -- --exit        plays every scenario, prints a table, and exits
+                           with 0 if all is as expected
+npm start -- --example <name>
+                           plays an example, and stays up without --exit;
+                           ${examples.join(", ")}
+npm start -- --json        prints one line of JSON with the addresses and keys,
+                           and stays up
 
-  --port <n>              the API's port: 54321, or a free one with --exit and --json
-  --db-port <n>           PostgreSQL's port: 54322, or a free one with --exit and --json
-  --deno 2.1.4|current    the Deno of the Edge Functions; hosted Supabase is compatible with 2.1.4
-  --pacing real|fast      fast leaves out the second that pg_net waits between two batches
-  --verbose               prints what every process of the stack says, on stderr
-  --help                  prints this
+  --port <n>               port of the API: 54321, or with --exit or --json a
+                           free one
+  --db-port <n>            port of PostgreSQL: 54322, or a free one likewise
+  --deno 2.1.4|current     Deno for the Edge Functions; hosted Supabase is
+                           compatible with 2.1.4
+  --pacing real|fast       fast leaves out pg_net's second between two batches
+  --verbose                prints what each process logs, on stderr
+  --help                   prints this
 
-Ctrl-C stops everything and removes the data; a second Ctrl-C does not wait.`
+Times are milliseconds since the commit by PostgreSQL's clock, taken in triggers
+that only npm start installs; those with ~ are from the handler's log.
+Ctrl-C stops everything and removes the data; a second one does not wait.`
 
 const SUPABASE_API_PORT = 54_321
 const SUPABASE_DATABASE_PORT = 54_322
@@ -40,7 +48,7 @@ export const parseOptions = (args: ReadonlyArray<string>): Options => {
   if (values.example !== undefined && values.json) throw new UsageError("--example and --json exclude each other.")
   const example = values.example === undefined ? undefined : oneOf("--example", values.example, examples)
   const played = example !== undefined ? "example" : values.exit ? "exit" : values.json ? "json" : "tour"
-  const mode = values.help ? "help" : played
+  const mode = values.help ? "help" : values.recipes ? "recipes" : played
   const isTour = mode === "tour" || (mode === "example" && !values.exit)
   return {
     mode,
@@ -64,6 +72,7 @@ const parse = (args: ReadonlyArray<string>) => {
         exit: { type: "boolean", default: false },
         example: { type: "string" },
         json: { type: "boolean", default: false },
+        recipes: { type: "boolean", default: false },
         help: { type: "boolean", default: false, short: "h" },
         verbose: { type: "boolean", default: false },
         port: { type: "string" },

@@ -4,7 +4,7 @@ import type { Log, LogSource, StackLog } from "../log.ts"
 import { findPackage, packageVersion } from "../packages.ts"
 import { HANDLER, ORCHESTRATOR, SEND_EMAIL, type StackFunction } from "../stack.ts"
 import type { Options } from "./options.ts"
-import { dim, green, print } from "./screen.ts"
+import { dim, green, isTerminal, print, showStatus } from "./screen.ts"
 
 interface Milestone {
   readonly source: LogSource
@@ -43,11 +43,17 @@ const milestones = (
   ]
 }
 
-/** Says what has been reached and when, in seconds since the program started. */
+const secondsSinceStart = (): string => (performance.now() / 1_000).toFixed(1)
+
+/** Says what has been reached: on a terminal, until the next step is. */
 export const reached = (text: string): void => {
-  const seconds = (performance.now() / 1_000).toFixed(2)
-  print(`  ${green("✓")} ${dim(`${seconds.padStart(5)} s`)}  ${text}`)
+  if (isTerminal) showStatus(`${secondsSinceStart().padStart(5)} s  ${text}`)
+  else print(`  ✓ ${secondsSinceStart().padStart(5)} s  ${text}`)
 }
+
+/** Says that all is up; on a terminal, this is what stays of the steps. */
+export const ready = (apiUrl: string): void =>
+  print(`${green("✓")} Ready on ${apiUrl} ${dim(`after ${secondsSinceStart()} s`)}`)
 
 /** Reads the milestones of a start off the processes' own logs. */
 export const followStart = (deno: Options["stack"]["deno"], functions: ReadonlyArray<StackFunction> = []): Log => {

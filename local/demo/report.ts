@@ -1,20 +1,17 @@
 import type { DeliveryLog } from "./handlerLog.ts"
-import { bold, cyan, dim, green, indent, red, WIDTH } from "./screen.ts"
+import { bold, cyan, dim, green, indent, red, screenWidth } from "./screen.ts"
 import { table, wrap } from "./table.ts"
 import type { Change, Step } from "./timeline.ts"
 
 type Words = readonly [who: string, what: (detail: string) => string]
 
 const WORDS: Readonly<Record<Step["kind"], Words>> = {
-  committed: [
-    "PostgreSQL",
-    (detail) => `committed: the event is in the outbox, ${detail || "its signed webhook with pg_net"}`
-  ],
+  committed: ["PostgreSQL", (detail) => `committed: event in the outbox, ${detail || "webhook with pg_net"}`],
   sent: ["PostgreSQL", (detail) => `webhook signed and sent, ${detail}`],
   delivered: ["handler", (detail) => (detail === "" ? "webhook delivered, its signature is genuine" : detail)],
-  claimed: ["outbox", () => "claimed: the handler alone may process the event now"],
+  claimed: ["outbox", () => "claimed: only this handler may process it now"],
   accepted: ["orchestrator", () => "accepted the event"],
-  told: ["notifications", (detail) => `row for ${detail}`],
+  told: ["notifications", (detail) => `written for ${detail}`],
   released: ["outbox", (detail) => `given back: ${detail}`],
   failed: ["outbox", (detail) => `a dead letter: ${detail}`],
   completed: ["outbox", () => "completed: the orchestrator's receipt is kept"],
@@ -22,19 +19,44 @@ const WORDS: Readonly<Record<Step["kind"], Words>> = {
 }
 
 const INDENT = 10
+// The margin, the columns before the last one, and what keeps them apart.
+const BEFORE_LAST_COLUMN = 27
 
 const since = (zero: number, { at, isRough }: Step): string =>
   isRough === true ? `~${Math.round(at - zero)}` : (at - zero).toFixed(1)
 
-/** The steps of one event below each other. */
-export const describeSteps = ({ zero = 0 }: Change, steps: ReadonlyArray<Step>): string => {
-  const rows = steps.map((step) => {
+const PARTICIPLES: Readonly<Record<string, string>> = { PAUSE: "paused", RESUME: "resumed" }
+
+/** What happened to whom, for somebody who knows nothing of the parts. */
+export const headline = ({ mentor, transition, zero = 0 }: Change, steps: ReadonlyArray<Step>): string => {
+  const told = joinTold(steps).find(({ kind }) => kind === "told")
+  const done = `${mentor} was ${PARTICIPLES[transition] ?? "changed"}`
+  if (told === undefined) return `${done}. There was nobody to notify.`
+  const names = (told.detail ?? "").split(", ").join(" and ")
+  return `${done}. ${names} were notified ${(told.at - zero).toFixed(0)} ms after the commit.`
+}
+
+/** One more line for the steps: what came of an event that is not part of it. */
+export interface Aftermath {
+  readonly at: number
+  readonly who: string
+  readonly what: string
+}
+
+/** The steps of one event below each other, then what came of it. */
+export const describeSteps = (
+  { zero = 0 }: Change,
+  steps: ReadonlyArray<Step>,
+  aftermath: ReadonlyArray<Aftermath> = []
+): string => {
+  const rows = joinTold(steps).map((step) => {
     const [who, what] = WORDS[step.kind]
     return [since(zero, step), who, what(step.detail ?? "")]
   })
-  return table(["ms", "who", "what"], rows, {
+  const after = aftermath.map(({ at, what, who }) => [(at - zero).toFixed(1), who, what])
+  return table(["ms", "who", "what"], [...rows, ...after], {
     rightAligned: [0],
-    widths: [8, 14, WIDTH - 30],
+    widths: [8, 13, screenWidth() - BEFORE_LAST_COLUMN],
     styleHead: dim,
     styleCell: (text, column) => (column === 0 ? cyan(text) : text)
   })
@@ -90,11 +112,14 @@ const flow = (phrases: ReadonlyArray<Phrase>, width: number): string => {
 export const describeChange = (change: Change, steps: ReadonlyArray<Step>): string => {
   const { eventId, isContinued, mentor, transition, version, zero = 0 } = change
   const direction = DIRECTIONS[transition] ?? transition
-  const origin = version === undefined ? "(sent from elsewhere)" : `version ${version}`
-  const event = dim(`event ${eventId.slice(0, 8)}${isContinued ? ", continued" : ""}`)
-  const head = [dim(clock(steps[0]?.at ?? zero)), bold(mentor), direction, origin, event].join("  ")
+  const origin = version === undefined ? "from elsewhere" : `version ${version}`
+  const event = `event ${eventId.slice(0, 8)}${isContinued ? ", continued" : ""}`
+  const words = [clock(steps[0]?.at ?? zero), mentor, direction, origin]
+  const fits = [...words, event].join("  ").length <= screenWidth()
+  const [time = "", name = "", ...others] = words
+  const head = [dim(time), bold(name), ...others, ...(fits ? [dim(event)] : [])].join("  ")
   const phrases = joinTold(steps).map((step) => phraseOf(zero, step))
-  return `${head}\n${indent(flow(phrases, WIDTH - INDENT), INDENT)}`
+  return `${head}\n${indent(flow(phrases, screenWidth() - INDENT), INDENT)}`
 }
 
 const tellDelivery = ({ detail = "", events, outcome }: DeliveryLog): string => {
@@ -108,5 +133,5 @@ const tellDelivery = ({ detail = "", events, outcome }: DeliveryLog): string => 
 export const describeDelivery = (log: DeliveryLog): string => {
   const { startedAt } = log
   const text = tellDelivery(log)
-  return `${dim(clock(startedAt))}  ${wrap(text, WIDTH - INDENT).join(`\n${" ".repeat(INDENT)}`)}`
+  return `${dim(clock(startedAt))}  ${wrap(text, screenWidth() - INDENT).join(`\n${" ".repeat(INDENT)}`)}`
 }

@@ -5,7 +5,7 @@ import type { Stack } from "../stack.ts"
 import { deliver, sign, stockPayload } from "./delivery.ts"
 import { Evidence, type QueueRow } from "./Evidence.ts"
 import { loseNextAnswer, mailsUntil } from "./mails.ts"
-import { bold, green, print, red } from "./screen.ts"
+import { bold, green, print, red, screenWidth, showStatus } from "./screen.ts"
 import { type Mentor, seed } from "./seed.ts"
 import { table } from "./table.ts"
 
@@ -202,29 +202,37 @@ const scenarios: ReadonlyArray<Scenario> = [
   }
 ]
 
-const WIDTHS = [21, 35, 35, 3] as const
+// The margins between the columns, and the last one.
+const NAME_WIDTH = 27
+const REST = 7
 
-/** Plays all scenarios, prints what was expected and what was seen, and returns whether they all agree. */
+/** What was seen, and where it is not what was expected, that too. */
+const verdict = (expected: ReadonlyArray<string>, seen: ReadonlyArray<string>): readonly [string, "yes" | "NO"] =>
+  expected.join("\n") === seen.join("\n")
+    ? [seen.join("\n"), "yes"]
+    : [[...seen, "but expected was:", ...expected].join("\n"), "NO"]
+
+/** Plays all scenarios, prints what was seen and whether it was expected, and returns whether all of it was. */
 export const playScenarios = async (stack: Stack, signal: AbortSignal): Promise<boolean> =>
   withClient(stack.databaseUrl, async (client) => {
     const world = { stack, signal, evidence: new Evidence(client, signal), mentors: await seed(client) }
     const rows: Array<ReadonlyArray<string>> = []
     for (const { expected, name, play } of scenarios) {
+      showStatus(`${rows.length + 1} of ${scenarios.length}: ${name}`)
       const seen = await play(world).catch((cause: unknown) => [messageOf(cause)])
       if (signal.aborted) return false
-      const isOk = expected.join("\n") === seen.join("\n")
-      rows.push([name, expected.join("\n"), seen.join("\n"), isOk ? "yes" : "NO"])
+      rows.push([name, ...verdict(expected, seen)])
     }
-    const allOk = rows.every((row) => row[3] === "yes")
+    const allOk = rows.every((row) => row[2] === "yes")
     print(`\n${layOut(rows)}\n`)
     print(allOk ? green("Everything as expected.") : red("Not everything is as expected."))
     return allOk
   })
 
 const layOut = (rows: ReadonlyArray<ReadonlyArray<string>>): string =>
-  table(["scenario", "expected", "seen", "ok"], rows, {
-    widths: WIDTHS,
+  table(["scenario", "what happened", "ok"], rows, {
+    widths: [NAME_WIDTH, screenWidth() - NAME_WIDTH - REST, 3],
     isSpaced: true,
     styleHead: bold,
-    styleCell: (text, column) => (column < 3 ? text : text.includes("NO") ? red(text) : green(text))
+    styleCell: (text, column) => (column < 2 ? text : text.includes("NO") ? red(text) : green(text))
   })

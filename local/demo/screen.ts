@@ -1,7 +1,10 @@
 import { styleText } from "node:util"
 
-/** As wide as a terminal can be expected to be. */
-export const WIDTH = 100
+const WIDEST = 80
+const NARROWEST = 40
+
+/** How wide a line may be: a terminal's own width up to 80 columns, which is also what a file gets. */
+export const screenWidth = (): number => Math.max(NARROWEST, Math.min(process.stdout.columns ?? WIDEST, WIDEST))
 
 // styleText itself looks whether stdout is a terminal, and at NO_COLOR.
 export const bold = (text: string): string => styleText("bold", text)
@@ -10,6 +13,30 @@ export const green = (text: string): string => styleText("green", text)
 export const red = (text: string): string => styleText("red", text)
 export const cyan = (text: string): string => styleText("cyan", text)
 
-export const print = (text = ""): void => void process.stdout.write(`${text}\n`)
+/** Whether a line can be taken back. */
+export const isTerminal = process.stdout.isTTY === true && process.env["TERM"] !== "dumb"
+
+const ERASE_LINE = "\r\u001B[2K"
+let isStatusShown = false
+
+/** Erases the status, so that something else can be written. */
+export const clearStatus = (): void => {
+  if (isStatusShown) process.stdout.write(ERASE_LINE)
+  isStatusShown = false
+}
+
+export const print = (text = ""): void => {
+  clearStatus()
+  process.stdout.write(`${text}\n`)
+}
+
+/** Shows what is going on, on a terminal only, until something else is written. */
+export const showStatus = (text: string): void => {
+  if (!isTerminal) return
+  clearStatus()
+  const line = text.slice(0, screenWidth() - 1)
+  process.stdout.write(dim(line))
+  isStatusShown = true
+}
 
 export const indent = (text: string, by = 2): string => text.replace(/^(?=.)/gm, " ".repeat(by))

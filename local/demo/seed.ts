@@ -1,9 +1,12 @@
 import type pg from "pg"
+import { StackError } from "../StackError.ts"
 
 export interface Mentor {
   readonly id: string
   readonly name: string
 }
+
+export type Mentors = readonly [Mentor, Mentor, Mentor]
 
 const SEED = `
   with coordinator as (
@@ -26,10 +29,17 @@ const SEED = `
   )
   select id, full_name as name from mentor order by full_name`
 
+const FIND = "select id, full_name as name from public.peer_mentor_profiles order by full_name"
+
 /** Three active mentors and three coordinators; each mentor has two of them. */
-export const seed = async (client: pg.Client): Promise<readonly [Mentor, Mentor, Mentor]> => {
-  const { rows } = await client.query<Mentor>(SEED)
-  const [first, second, third] = rows
-  if (first === undefined || second === undefined || third === undefined) throw new Error("three mentors were expected")
+export const seed = async (client: pg.Client): Promise<Mentors> =>
+  threeOf((await client.query<Mentor>(SEED)).rows, "three mentors were expected")
+
+/** The mentors that another process has made. Throws StackError. */
+export const findMentors = async (client: pg.Client): Promise<Mentors> =>
+  threeOf((await client.query<Mentor>(FIND)).rows, "That stack has no mentors yet. Start one with npm start.")
+
+const threeOf = ([first, second, third]: ReadonlyArray<Mentor>, otherwise: string): Mentors => {
+  if (first === undefined || second === undefined || third === undefined) throw new StackError(otherwise)
   return [first, second, third]
 }

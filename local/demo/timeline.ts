@@ -47,7 +47,7 @@ interface Entry {
 const AFTER_DELIVERY_MILLISECONDS = 60
 const WITHOUT_DELIVERY_MILLISECONDS = 1_000
 
-const WAITS = "and waits for the mentor's earlier event"
+const WAITS = "waits for an earlier event"
 
 /** Puts together what is seen of each event, and reports its steps in the order in which they happened. */
 export class Timeline {

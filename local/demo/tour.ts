@@ -1,35 +1,33 @@
 import { setTimeout as wait } from "node:timers/promises"
-import type pg from "pg"
 import { withClient } from "../postgres/connect.ts"
 import { type Stack, StackError } from "../stack.ts"
-import { commands, NOTIFICATIONS } from "./commands.ts"
 import type { Lifetime } from "./lifetime.ts"
 import type { Logs } from "./Logs.ts"
 import { readDeliveryLog } from "./handlerLog.ts"
-import { mailsUntil, switchMailsOn } from "./mails.ts"
+import { mailsCompletedAt, mailsUntil, switchMailsOn } from "./mails.ts"
 import { installObserver, observe } from "./observer.ts"
-import { describeChange, describeDelivery, describeSteps } from "./report.ts"
-import { bold, cyan, dim, indent, print } from "./screen.ts"
+import { shortRecipes } from "./recipes.ts"
+import { describeChange, describeDelivery, describeSteps, headline } from "./report.ts"
+import { bold, cyan, dim, indent, print, screenWidth, showStatus } from "./screen.ts"
 import { seed } from "./seed.ts"
-import { table } from "./table.ts"
+import { wrap } from "./table.ts"
 import { type Change, type Step, Timeline } from "./timeline.ts"
 
 const FIRST_CHANGE_SECONDS = 120
+const COMMAND_WIDTH = 24
 
 /** Pauses one mentor before the reader's eyes, says what to try next, and shows every later change until the end. */
 export const tour = async (stack: Stack, logs: Logs, lifetime: Lifetime): Promise<void> => {
   await using leaving = new AsyncDisposableStack()
   await installObserver(stack.databaseUrl)
 
-  let first: Array<Step> | undefined = []
+  let first: { change: Change; steps: ReadonlyArray<Step> } | undefined
+  let isShown = false
   const paused = new AbortController()
   const timeline = new Timeline((change: Change, steps: ReadonlyArray<Step>) => {
-    if (first === undefined) return print(describeChange(change, steps))
-    first.push(...steps)
-    if (!steps.some(({ kind }) => kind === "completed")) return
-    print(indent(describeSteps(change, first)))
-    first = undefined
-    paused.abort()
+    if (isShown) return print(describeChange(change, steps))
+    first = { change, steps: [...(first?.steps ?? []), ...steps] }
+    if (steps.some(({ kind }) => kind === "completed")) paused.abort()
   })
   leaving.use(await observe(stack.databaseUrl, (seen) => timeline.observe(seen)))
   leaving.defer(
@@ -41,47 +39,36 @@ export const tour = async (stack: Stack, logs: Logs, lifetime: Lifetime): Promis
     })
   )
 
-  const mentors = await withClient(stack.databaseUrl, async (client) => {
+  await withClient(stack.databaseUrl, async (client) => {
     await switchMailsOn(client)
-    const mentors = await seed(client)
-    const [mentor] = mentors
-    print(`\n${bold("Three mentors, each with two of three coordinators. One of them is paused in plain SQL:")}\n`)
-    print(`  update peer_mentor_profiles set status = 'paused' where full_name = '${mentor.name}'\n`)
-    const before = performance.now()
-    await client.query("update peer_mentor_profiles set status = 'paused' where full_name = $1", [mentor.name])
-    const answered = performance.now() - before
+    const [mentor] = await seed(client)
+    showStatus(`Pausing ${mentor.name} …`)
+    await client.query("update public.peer_mentor_profiles set status = 'paused' where full_name = $1", [mentor.name])
     await within(FIRST_CHANGE_SECONDS, paused.signal, lifetime.signal)
-    if (lifetime.signal.aborted) return mentors
-    print(
-      dim(`
-  Measured, since the commit: by PostgreSQL's clock, in triggers that only this tour installs; the
-  ~ is from the handler's log, which has whole milliseconds. The first run of everything is the
-  slowest. The writer's own UPDATE took ${answered.toFixed(1)} ms and waited for nothing of this.`)
-    )
-    print(`\n${bold("What the orchestrator wrote:")}\n`)
-    print(indent(await queryTable(client, NOTIFICATIONS)))
+    if (lifetime.signal.aborted || first === undefined) return
+    showStatus("Mailing the coordinators …")
     const mails = await mailsUntil(stack, lifetime.signal, { count: 2 })
-    print(`\n${bold("What was mailed, to a stand-in for Resend:")}\n`)
-    print(
-      indent(
-        table(
-          ["to", "subject"],
-          mails.map(({ subject, to }) => [to, subject]),
-          { styleHead: dim }
-        )
-      )
-    )
-    print(dim(`\n  Look at them on ${stack.resendUrl}`))
-    return mentors
+    const at = await mailsCompletedAt(client, lifetime.signal, mails.length)
+    const mailed = { at, who: "send-email", what: `mailed ${mails.map(({ to }) => to.replace(/@.*/, "")).join(", ")}` }
+    const { change, steps } = first
+    isShown = true
+    print(bold(wrap(headline(change, steps), screenWidth()).join("\n")))
+    print(`\n${indent(describeSteps(change, steps, [mailed]))}`)
   })
   if (lifetime.signal.aborted) return
 
-  const [, second, third] = mentors
-  print(`\n${bold("Your turn, in another terminal:")}\n`)
-  print(commands(stack, second, third).replace(/^#.*$/gm, cyan))
-  print(`\n${bold("Every change shows up below, whoever makes it.")} Ctrl-C stops everything and removes the data.`)
-  print(dim("While changes keep coming, pg_net sends their webhooks once a second; the first goes at once.\n"))
+  print(`\n${bold("Try these in another terminal, in this folder:")}`)
+  for (const [command, why] of shortRecipes(stack.services.orchestrator.pid))
+    print(`  ${describeCommand(command, why)}`)
+  print(`\nMails: ${stack.resendUrl}`)
+  print(wrap("Changes appear below. Ctrl-C stops everything and removes the data.", screenWidth()).join("\n"))
   await lifetime.ended
+}
+
+const describeCommand = (command: string, why: string): string => {
+  const line = `${command.padEnd(COMMAND_WIDTH)} # ${why}`
+  if (why === "" || line.length + 2 > screenWidth()) return cyan(command)
+  return `${cyan(line.slice(0, COMMAND_WIDTH))}${dim(line.slice(COMMAND_WIDTH))}`
 }
 
 /** Waits for the first of the signals; it fails when neither comes in time. */
@@ -90,13 +77,4 @@ const within = async (seconds: number, ...signals: ReadonlyArray<AbortSignal>): 
   await wait(seconds * 1_000, undefined, { signal }).catch(() => {})
   if (!signal.aborted)
     throw new StackError(`No change was completed within ${seconds} s; --verbose says what happened.`)
-}
-
-const queryTable = async (client: pg.Client, sql: string): Promise<string> => {
-  const { fields, rows } = await client.query<Array<unknown>>({ text: sql, rowMode: "array" })
-  return table(
-    fields.map(({ name }) => name),
-    rows.map((row) => row.map((value) => (value === null ? "" : String(value)))),
-    { styleHead: dim }
-  )
 }

@@ -5,7 +5,7 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
 import { Authorized, Explained } from "../schema/Api.ts"
 import { Caller } from "../schema/Caller.ts"
-import { Access } from "../services/Access.ts"
+import { Access, CredentialsRejected } from "../services/Access.ts"
 import { InvalidQuery } from "../services/ManagedTopics.ts"
 import { permit } from "../services/ManageEvents.ts"
 import { toIssues } from "../services/Payload.ts"
@@ -15,8 +15,14 @@ import { type ReplyError, toResponse } from "./Problems.ts"
 /** A caller as log lines name them. */
 export const named = (caller: Caller["Service"]) => ({
   caller: caller.kind,
-  ...(caller.kind !== "project" && { userId: caller.userId })
+  ...("userId" in caller && { userId: caller.userId })
 })
+
+/** What a monitor that can send no header has in its URL; of no use to anybody else, because URLs end up in logs. */
+const monitorToken = ({ headers, url }: HttpServerRequest.HttpServerRequest): string | undefined =>
+  headers["authorization"] === undefined && headers["apikey"] === undefined
+    ? (new URL(url, "http://localhost").searchParams.get("token") ?? undefined)
+    : undefined
 
 const refuse = (operation: string, error: ReplyError, who: object = {}) =>
   Effect.as(
@@ -36,9 +42,14 @@ const authorized = Layer.effect(
   Effect.gen(function* () {
     const access = yield* Access
 
-    const identify = Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ headers }) =>
-      access.identify({ get: (name) => headers[name] ?? null })
-    )
+    const identify = Effect.gen(function* () {
+      const request = yield* HttpServerRequest.HttpServerRequest
+      const token = monitorToken(request)
+      if (token === undefined) return yield* access.identify({ get: (name) => request.headers[name] ?? null })
+      const authorization = `Bearer ${token}`
+      const caller = yield* access.identify({ get: (name) => (name === "authorization" ? authorization : null) })
+      return caller.kind === "monitor" ? caller : yield* new CredentialsRejected({ reason: "unknown" })
+    })
 
     const admit: Authorized["Service"]["secretKey"] = (handle, { endpoint: { identifier } }) =>
       Effect.matchEffect(identify, {
@@ -50,8 +61,8 @@ const authorized = Layer.effect(
           })
       })
 
-    // Access reads both headers: the second scheme is there for the document, and is never come to.
-    return Authorized.of({ secretKey: admit, userToken: admit })
+    // Access reads all of them: the other schemes are there for the document, and are never come to.
+    return Authorized.of({ secretKey: admit, userToken: admit, monitorToken: admit })
   })
 )
 

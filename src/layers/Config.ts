@@ -287,6 +287,12 @@ export const mailTimeZone = withDefault("MAIL_TIME_ZONE", readTimeZone, "UTC", "
 /** How long one call of Resend may take; below pg_net's 5 s and the lease. Milliseconds. */
 export const resendTimeout = positive("RESEND_TIMEOUT_MS", 4_000, "milliseconds")
 
+/** What an uptime monitor sends to GET /health, which answers it with a status and no figures; off unless set. */
+export const healthToken = longSecret("HEALTH_TOKEN", 16)
+
+/** What Prometheus sends to GET /metrics; off unless set. */
+export const metricsToken = longSecret("METRICS_TOKEN", 16)
+
 /** How long one call of the claim store may take. Milliseconds. */
 export const storeTimeout = positive("STORE_TIMEOUT_MS", 3_000, "milliseconds")
 

@@ -189,7 +189,16 @@ export const make = (...topics: ReadonlyArray<string>) => {
       state.erased.add(eventId)
       state.events.delete(eventId)
     }),
-    health: Effect.fn("EventStore.health")(() => Effect.sync(() => health(topics, [...state.events.values()])))
+    health: Effect.fn("EventStore.health")(() => Effect.sync(() => health(topics, [...state.events.values()]))),
+    figures: Effect.fn("EventStore.figures")(() =>
+      Effect.sync(() =>
+        topics.map((topic) => {
+          const of = [...state.events.values()].filter((event) => event.topic === topic)
+          const completed = of.filter(({ status }) => status === "completed").length
+          return { topic, completed, p50: null, p95: null, p99: null }
+        })
+      )
+    )
   })
   return { layer, state }
 }

@@ -2,7 +2,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { EventHistory, PagePosition, StoredEvent } from "../schema/Events.ts"
-import { QueueFigures } from "../schema/Health.ts"
+import { QueueFigures, TopicFigures } from "../schema/Health.ts"
 import type { EventId } from "../schema/Identifiers.ts"
 import { EventInFlight } from "../services/DedupeStore.ts"
 import {
@@ -44,6 +44,8 @@ const decodeHealth = Schema.decodeUnknownEffect(
     vault: Schema.Struct({ functionUrl: Schema.Boolean, webhookSecret: Schema.Boolean })
   })
 )
+
+const decodeFigures = Schema.decodeUnknownEffect(Schema.Struct({ topics: Schema.Array(TopicFigures) }))
 
 const refusal = {
   unknown: (eventId: EventId) => new EventUnknown({ eventId }),
@@ -96,7 +98,10 @@ export const layer = Layer.effect(
         const { outcome } = yield* call("erase", "outbox_erase", { topic, event_id: eventId }, decodeErased)
         if (outcome !== "erased") yield* refusal[outcome](eventId)
       }),
-      health: Effect.fn("EventStore.health")(() => call("health", "outbox_health", {}, decodeHealth))
+      health: Effect.fn("EventStore.health")(() => call("health", "outbox_health", {}, decodeHealth)),
+      figures: Effect.fn("EventStore.figures")(() =>
+        Effect.map(call("figures", "outbox_metrics", {}, decodeFigures), (found) => found.topics)
+      )
     })
   })
 )

@@ -9,9 +9,10 @@ import { Api, ManagementApi } from "../schema/Api.ts"
 import { Caller } from "../schema/Caller.ts"
 import { checkHealth } from "../services/CheckHealth.ts"
 import { validateChange } from "../services/EventChanges.ts"
-import type { EventStore } from "../services/EventStore.ts"
+import { EventStore } from "../services/EventStore.ts"
 import type { ManagedTopics } from "../services/ManagedTopics.ts"
 import { changeEvent, eraseEvent, getEvent, listEvents } from "../services/ManageEvents.ts"
+import { toPrometheus } from "../services/Metrics.ts"
 import { parseBody } from "../services/Payload.ts"
 import type { Surroundings } from "../services/Surroundings.ts"
 import * as Authorization from "./Authorization.ts"
@@ -70,16 +71,24 @@ const soon = { "retry-after": "5" }
 
 const answeredHealth = Effect.gen(function* () {
   const report = yield* checkHealth()
+  const { kind } = yield* Caller
   const line = { outcome: "getHealth", ...(yield* who), status: report.status }
   if (report.status === "ready") {
     yield* Effect.logInfo(line)
-    return report
+    return kind === "monitor" ? { status: report.status } : report
   }
   const ill = Object.entries(report.checks).flatMap(([name, { detail }]) =>
     detail === undefined ? [] : [[name, detail]]
   )
   yield* Effect.logWarning({ ...line, detail: Object.fromEntries(ill) })
-  return yield* Effect.fail(HttpApiSchema.withHeaders({ body: report, headers: soon }))
+  const body = kind === "monitor" ? { status: report.status } : report
+  return yield* Effect.fail(HttpApiSchema.withHeaders({ body, headers: soon }))
+})
+
+const metrics = Effect.gen(function* () {
+  const store = yield* EventStore
+  const found = yield* Effect.all([store.health(), store.figures()], { concurrency: "unbounded" })
+  return toPrometheus(...found)
 })
 
 const system = HttpApiBuilder.group(
@@ -89,6 +98,7 @@ const system = HttpApiBuilder.group(
     const services = yield* Effect.context<EventStore | ManagedTopics | Surroundings>()
     return handlers
       .handle("getHealth", () => Effect.provideContext(answeredHealth, services))
+      .handle("getMetrics", () => Effect.provideContext(answered("getMetrics", {}, metrics), services))
       .handle("getOpenApi", () =>
         answered(
           "getOpenApi",

@@ -20,6 +20,11 @@ const decodeBatch = Schema.decodeEffect(Schema.fromJsonString(OrchestratorBatchR
 const mostCallsAtOnce = 16
 const mostEventsInOneCall = 100
 
+const headersOf = ({ eventId, traceparent }: PauseEvent) => ({
+  "idempotency-key": eventId,
+  ...(traceparent !== undefined && { traceparent })
+})
+
 // The project's key is for the project: an orchestrator elsewhere gets its own key or none.
 const credentials = Effect.gen(function* () {
   const url = yield* Config.orchestratorUrl
@@ -58,7 +63,7 @@ export const make = Effect.gen(function* () {
 
   const notifyEach = (event: PauseEvent): Effect.Effect<Answer> =>
     Effect.map(
-      call({ body: encode(event), headers: { "idempotency-key": event.eventId }, decode: decodeReceipt }),
+      call({ body: encode(event), headers: headersOf(event), decode: decodeReceipt }),
       Result.mapError((error) => toError(event, error))
     )
 

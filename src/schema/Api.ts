@@ -27,11 +27,17 @@ const userToken = HttpApiSecurity.bearer.pipe(
   )
 )
 
+const monitorToken = HttpApiSecurity.annotate(
+  HttpApiSecurity.apiKey({ in: "query", key: "token" }),
+  OpenApi.Description,
+  "HEALTH_TOKEN for GET /health, METRICS_TOKEN for GET /metrics. Better as a bearer token, because URLs are logged."
+)
+
 /** Lets in who is known and may do this; the handler finds them as Caller. */
 export class Authorized extends HttpApiMiddleware.Service<Authorized, { provides: Caller }>()(
   "pause-status-webhook-handler/schema/Authorized",
   {
-    security: { secretKey, userToken },
+    security: { secretKey, userToken, monitorToken },
     error: [Problems.Unauthorized, Problems.Forbidden, Problems.StoreAway, Problems.Internal]
   }
 ) {}
@@ -156,13 +162,16 @@ const events = HttpApiGroup.make("events", { topLevel: true })
 const system = HttpApiGroup.make("system", { topLevel: true })
   .add(
     HttpApiEndpoint.get("getHealth", "/health", {
-      success: Documented.Ready,
+      success: [Documented.Ready, Documented.ReadyInShort],
       error: Documented.NotReady
     }).annotateMerge(
       about(
         "See whether a change would be handled now",
-        "The checks, then the outbox's figures, triggers and jobs. No secret, no URL."
+        "The checks, then the outbox's figures, triggers and jobs. No secret, no URL. With HEALTH_TOKEN the status alone."
       )
+    ),
+    HttpApiEndpoint.get("getMetrics", "/metrics", { success: Documented.Metrics }).annotateMerge(
+      about("Read the outbox's figures as metrics", "In Prometheus' text format. No key, no event, no secret.")
     ),
     HttpApiEndpoint.get("getOpenApi", "/openapi.json", { success: Documented.Document }).annotateMerge(
       about("Read this document", "OpenAPI 3.1, made from the schemas that validate.")

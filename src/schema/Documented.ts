@@ -3,7 +3,7 @@ import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
 import { EventChangeReply, EventHistoryReply, EventPageReply } from "./EventReplies.ts"
 import { EventChange } from "./EventRequests.ts"
 import type { Attempt } from "./Events.ts"
-import { NotReadyReply, type QueueFigures, ReadyReply } from "./Health.ts"
+import { NotReadyInShortReply, NotReadyReply, type QueueFigures, ReadyInShortReply, ReadyReply } from "./Health.ts"
 import { EventId, EventTime, MentorId } from "./Identifiers.ts"
 import { retryAfter } from "./ProblemReplies.ts"
 import { BatchReply, NoChangeReply, NotifiedReply } from "./Replies.ts"
@@ -238,10 +238,33 @@ const notReady = NotReadyReply.annotate({
       queue: { ...figures, topics: [{ topic: "pause-status", attached: true, enabled: false, problem: disabled }] }
     }
   ]
-}).pipe(HttpApiSchema.status(503))
+})
+
+const notReadyInShort = NotReadyInShortReply.annotate({
+  identifier: "NotReadyInShort",
+  description: "The same, to an uptime monitor",
+  examples: [{ status: "not_ready" }]
+})
 
 /** 503 to the question how things are. */
-export const NotReady = HttpApiSchema.WithHeaders(notReady, retryAfter)
+export const NotReady = HttpApiSchema.WithHeaders(
+  Schema.Union([notReady, notReadyInShort]).pipe(HttpApiSchema.status(503)),
+  retryAfter
+)
+
+/** 200 to an uptime monitor. */
+export const ReadyInShort = ReadyInShortReply.annotate({
+  identifier: "ReadyInShort",
+  description: "The same, to an uptime monitor",
+  examples: [{ status: "ready" }]
+})
+
+/** 200 with the figures, as Prometheus reads them. */
+export const Metrics = Schema.String.annotate({
+  identifier: "Metrics",
+  description: "Prometheus' text format",
+  examples: ['# TYPE outbox_events gauge\noutbox_events{status="pending"} 0\n']
+}).pipe(HttpApiSchema.asText({ contentType: "text/plain; version=0.0.4; charset=utf-8" }))
 
 /** 200 with the contract itself. */
 export const Document = Schema.Record(Schema.String, Schema.Unknown).annotate({

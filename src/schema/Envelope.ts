@@ -1,11 +1,12 @@
 import * as Schema from "effect/Schema"
-import { EventId, EventTime, Version } from "./Identifiers.ts"
+import { EventId, EventTime, Traceparent, Version } from "./Identifiers.ts"
 
 /**
  * What a payload of any topic may have beside its rows. A topic's Schema spreads it.
  *
  * **Shape** the outbox sends all of it; a stock webhook sends `table` and `schema`. `force` marks an event that a person
- * redrove although a newer one was handled; `redrive` counts how often one was redriven.
+ * redrove although a newer one was handled; `redrive` counts how often one was redriven;
+ * `traceparent` names its trace.
  *
  * @example
  * Schema.Struct({ ...envelope, type: Schema.Literal("INSERT"), record: Schema.Struct({ id: Schema.String }) })
@@ -18,7 +19,8 @@ export const envelope = {
   version: Schema.optionalKey(Version),
   timestamp: Schema.optionalKey(EventTime),
   force: Schema.optionalKey(Schema.Boolean),
-  redrive: Schema.optionalKey(Version)
+  redrive: Schema.optionalKey(Version),
+  traceparent: Schema.optionalKey(Traceparent)
 }
 
 /** The watched columns of a row, under the names that the topic's payload has for them. */

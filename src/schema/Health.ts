@@ -85,5 +85,26 @@ export const ReadyReply = Schema.Struct({ status: Schema.Literal("ready"), ...re
 /** 503: a check is not. **Shape** `queue` is null when the database is away. */
 export const NotReadyReply = Schema.Struct({ status: Schema.Literal("not_ready"), ...report })
 
+/** 200 to an uptime monitor, which need not know the figures. */
+export const ReadyInShortReply = Schema.Struct({ status: Schema.Literal("ready") })
+
+/** 503 to an uptime monitor. */
+export const NotReadyInShortReply = Schema.Struct({ status: Schema.Literal("not_ready") })
+
+/**
+ * How fast the events of a topic were handled in the last 15 minutes, of the latest 10,000.
+ *
+ * **Units** the quantiles are seconds from the change to the settlement; null when nothing was completed.
+ * **Source** public.outbox_metrics().
+ */
+export const TopicFigures = Schema.Struct({
+  topic: Schema.String,
+  completed: count,
+  p50: Schema.NullOr(Schema.Finite),
+  p95: Schema.NullOr(Schema.Finite),
+  p99: Schema.NullOr(Schema.Finite)
+})
+export type TopicFigures = typeof TopicFigures.Type
+
 /** How things stand. */
 export type HealthReport = typeof ReadyReply.Type | typeof NotReadyReply.Type

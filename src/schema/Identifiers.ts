@@ -53,6 +53,16 @@ export const EventTime = Schema.String.check(
 export type EventTime = typeof EventTime.Type
 
 /**
+ * The trace that an event belongs to, and the event's own span in it.
+ *
+ * **Shape** W3C Trace Context, version 00.
+ * **Source** outbox.traceparent().
+ */
+export const Traceparent = Schema.String.check(
+  Schema.isPattern(/^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/, { expected: "a W3C traceparent" })
+)
+
+/**
  * The counter per topic and key that the trigger assigns under the row lock: order without clocks.
  *
  * **Shape** a positive integer, 1 for a key's first change.

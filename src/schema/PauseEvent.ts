@@ -1,13 +1,14 @@
 import * as Schema from "effect/Schema"
-import { EventId, EventTime, MentorId, Version } from "./Identifiers.ts"
+import { EventId, EventTime, MentorId, Traceparent, Version } from "./Identifiers.ts"
 import { Direction } from "./Transition.ts"
 
 /**
  * A change of a mentor between active and paused, as the orchestrator gets it.
  *
- * **Shape** `{ eventId, mentorId, transition, oldStatus, newStatus, occurredAt, version?, source, force?, redrive? }`;
+ * **Shape** `{ eventId, mentorId, transition, oldStatus, newStatus, occurredAt, version?, source, force?, redrive?,
+ * traceparent? }`;
  * `version` is missing when the sender keeps none; `force` asks the orchestrator to tell it although a newer one was
- * told; `redrive` counts how often a person sent it again.
+ * told; `redrive` counts how often a person sent it again; `traceparent` names its trace.
  * **Source** `source` says who sent it: `outbox` (our trigger) or `webhook` (a stock database webhook).
  */
 export const PauseEvent = Schema.Struct({
@@ -20,7 +21,8 @@ export const PauseEvent = Schema.Struct({
   version: Schema.optionalKey(Version),
   source: Schema.Literals(["outbox", "webhook"]),
   force: Schema.optionalKey(Schema.Boolean),
-  redrive: Schema.optionalKey(Version)
+  redrive: Schema.optionalKey(Version),
+  traceparent: Schema.optionalKey(Traceparent)
 })
 export type PauseEvent = typeof PauseEvent.Type
 

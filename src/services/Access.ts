@@ -45,12 +45,17 @@ export class CredentialsRejected extends Data.TaggedError("CredentialsRejected")
 
 /** The caller is known but may not do this. **Shape** `needs` is what would be enough. */
 export class NotAllowed extends Data.TaggedError("NotAllowed")<{
-  readonly needs: "role" | "admin"
+  readonly needs: "role" | "admin" | "project"
 }> {
   override get message(): string {
-    return this.needs === "role"
-      ? "The user needs app_metadata.role admin or coordinator"
-      : "Coordinators look at the events that concern them; anything else needs app_metadata.role admin"
+    switch (this.needs) {
+      case "role":
+        return "The user needs app_metadata.role admin or coordinator"
+      case "admin":
+        return "Coordinators look at the events that concern them; anything else needs app_metadata.role admin"
+      case "project":
+        return "HEALTH_TOKEN is for GET /health and METRICS_TOKEN for GET /metrics; use the project's secret key"
+    }
   }
 }
 

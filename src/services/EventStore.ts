@@ -3,13 +3,13 @@ import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import type { EventQuery, Redrive, Resolve } from "../schema/EventRequests.ts"
 import type { EventHistory, PagePosition, StoredEvent } from "../schema/Events.ts"
-import type { QueueFigures } from "../schema/Health.ts"
+import type { QueueFigures, TopicFigures } from "../schema/Health.ts"
 import type { EventId } from "../schema/Identifiers.ts"
 import type { EventInFlight } from "./DedupeStore.ts"
 
 /** The outbox cannot be read or changed right now; what was asked for may or may not have happened. */
 export class EventStoreUnavailable extends Data.TaggedError("EventStoreUnavailable")<{
-  readonly operation: "list" | "get" | "redrive" | "resolve" | "erase" | "health"
+  readonly operation: "list" | "get" | "redrive" | "resolve" | "erase" | "health" | "figures"
   readonly detail: string
 }> {
   override get message(): string {
@@ -105,5 +105,6 @@ export class EventStore extends Context.Service<
       eventId: EventId
     ) => Effect.Effect<void, EventUnknown | EventNotSettled | EventStoreUnavailable>
     readonly health: () => Effect.Effect<EventStoreHealth, EventStoreUnavailable>
+    readonly figures: () => Effect.Effect<ReadonlyArray<TopicFigures>, EventStoreUnavailable>
   }
 >()("pause-status-webhook-handler/services/EventStore") {}

@@ -35,6 +35,7 @@ export interface NoChange {
  * **Shape** `eventId` is the idempotency key of every side effect: `eventId/step` when there are several. `version` counts
  * the changes of a key and is missing for a stock webhook. `source` is `outbox` (our trigger) or `webhook`. `force` is true
  * when a person redrove the event although a newer one was handled. `redrive` counts its redrives, from 1 on.
+ * `traceparent` names its trace: send it as the header of that name.
  */
 export interface EventMeta {
   readonly eventId: EventId
@@ -43,6 +44,7 @@ export interface EventMeta {
   readonly source: "outbox" | "webhook"
   readonly force?: boolean
   readonly redrive?: number
+  readonly traceparent?: string
 }
 
 /** An event, ready to be handled. **Shape** `entry` is what the claim store gets, `event` what `handle` gets. */
@@ -73,7 +75,7 @@ export const extract = Effect.fnUntracedEager(function* <Fields extends object>(
   reading: Reading<Fields>,
   webhookId: string | undefined
 ): Effect.fn.Return<Extracted<Fields & EventMeta>, InvalidPayload | NoEventTime> {
-  const { event_id, force, old_record, record, redrive, version } = payload
+  const { event_id, force, old_record, record, redrive, traceparent, version } = payload
   const { key, occurredAt } = reading
   if (occurredAt === undefined) return yield* new NoEventTime()
   const identity = reading.identity ?? `${topic} ${key} ${occurredAt}`
@@ -92,7 +94,8 @@ export const extract = Effect.fnUntracedEager(function* <Fields extends object>(
       ...reading.event,
       ...known,
       ...(force !== undefined && { force }),
-      ...(redrive !== undefined && { redrive })
+      ...(redrive !== undefined && { redrive }),
+      ...(traceparent !== undefined && { traceparent })
     }
   }
 })

@@ -12,15 +12,21 @@ import { inRecords, managedTopic, type ManagedTopic } from "./ManagedTopics.ts"
 // The words are the operation ids of the contract.
 const coordinatorMay: ReadonlySet<string> = new Set(["listEvents", "getEvent", "getOpenApi"])
 
+const isFor = (caller: Caller["Service"], operation: string): boolean => {
+  if (caller.kind === "monitor") return caller.may === operation
+  return caller.kind !== "coordinator" || coordinatorMay.has(operation)
+}
+
 /**
- * Lets a caller do what their role is for: the project and admins everything, coordinators look at events.
+ * Lets a caller do what their role is for: the project and admins everything, coordinators look at events, a monitor one
+ * thing.
  *
  * **Fails with** NotAllowed.
  */
 export const permit = (caller: Caller["Service"], operation: string): Effect.Effect<void, NotAllowed> =>
-  caller.kind !== "coordinator" || coordinatorMay.has(operation)
+  isFor(caller, operation)
     ? Effect.void
-    : Effect.fail(new NotAllowed({ needs: "admin" }))
+    : Effect.fail(new NotAllowed({ needs: caller.kind === "monitor" ? "project" : "admin" }))
 
 const eventsPerPage = 50
 const encodeCursor = Schema.encodeSync(Schema.NullOr(Cursor))

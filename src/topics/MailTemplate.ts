@@ -47,12 +47,11 @@ export const inTimeZone =
         <head>
           <meta charset="utf-8" />
           <meta name="viewport" content="width=device-width, initial-scale=1" />
-          <meta name="color-scheme" content="light dark" />
           <title>${subject}</title>
         </head>
-        <body style="padding: 16px; font: 16px/1.5 sans-serif">
-          <main style="max-width: 36em; margin: 0 auto">
-            <h1 style="font-size: 22px">${subject}</h1>
+        <body style="max-width: 36em; margin: auto; padding: 16px; font: 16px/1.5 sans-serif">
+          <main>
+            <h1>${subject}</h1>
             <p>${greeting}</p>
             <p>${what(mentor)}</p>
             <p><strong>${wording.since}:</strong> ${date}</p>

@@ -23,5 +23,5 @@ export const wording = {
       toDo: "You can schedule sessions again."
     }
   } satisfies { readonly [Transition in Direction]: unknown },
-  reason: "You get this mail because you are a coordinator of this mentor."
+  reason: "You get this mail because you coordinate this mentor."
 }

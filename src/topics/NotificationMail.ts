@@ -44,7 +44,7 @@ const atOnce = 2
 
 // Below the lease, with time to settle.
 const sendingMillis = 10_000
-const tooMany = new MailUnavailable({ parked: true, detail: "its delivery had more mails than time" })
+const tooMany = new MailUnavailable({ parked: true, detail: "no time was left" })
 
 const isAddress = Schema.is(MailAddress)
 

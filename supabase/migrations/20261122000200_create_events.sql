@@ -84,6 +84,7 @@ create table if not exists outbox.events (
   source text not null,
   forced boolean not null default false,
   redrives integer not null default 0,
+  traceparent text,
   status text not null default 'pending',
   attempts integer not null default 0,
   failures integer not null default 0,
@@ -149,6 +150,8 @@ comment on column outbox.events.source is 'outbox: captured and sent by us; webh
 comment on column outbox.events.forced is 'A person redrove it although a later event was settled.';
 comment on column outbox.events.redrives is
   'How often it was redriven: part of the idempotency key of work that is started outside.';
+comment on column outbox.events.traceparent is
+  'That of the request which made the change, if PostgREST had one. Else the trace is named by the event id.';
 comment on column outbox.events.attempts is 'How often it was sent, or claimed without having been dispatched.';
 comment on column outbox.events.failures is 'Failures since it was queued or redriven.';
 comment on column outbox.events.own_failures is
@@ -215,7 +218,7 @@ comment on table outbox.attempts is 'History, only ever added to: one row when a
 comment on column outbox.attempts.outcome is
   'completed; permanent, transient, parked (the handler gave it back); lease (ran out); unacknowledged (never claimed); '
   'rejected (the handler answered 400 or 422); dispatch (could not be sent: one row for each new reason).';
-comment on column outbox.attempts.duration_ms is 'Milliseconds the handler worked on it, as it says.';
+comment on column outbox.attempts.duration_ms is 'Milliseconds the handler worked on it: as it says, else since its claim.';
 
 create table if not exists outbox.dead_letters (
   id uuid default gen_random_uuid(),

@@ -2,6 +2,20 @@
 
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
+-- The trace and the event's own span in it. Both are known from the event id, so that nothing has to be stored.
+create or replace function outbox.traceparent(event_id uuid, incoming text) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  id constant text := translate(event_id::text, '-', '');
+begin
+  return format(
+    '00-%s-%s-%s', coalesce(substr(incoming, 4, 32), id), right(id, 16), coalesce(right(incoming, 2), '01')
+  );
+end
+$$;
+comment on function outbox.traceparent(uuid, text) is
+  'The traceparent that travels with an event: of the incoming trace, or of one that has the event''s id.';
+
 create or replace function outbox.body(event outbox.events) returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp set jit = off as $$
 declare
@@ -10,7 +24,8 @@ declare
 begin
   return jsonb_build_object(
     'topic', event.topic, 'type', event.type, 'event_id', event.event_id, 'record', event.record,
-    'old_record', event.old_record, 'timestamp', coalesce(event.occurred_as, outbox.iso(event.occurred_at))
+    'old_record', event.old_record, 'timestamp', coalesce(event.occurred_as, outbox.iso(event.occurred_at)),
+    'traceparent', outbox.traceparent(event.event_id, event.traceparent)
   )
     || case when relation is null then '{}' else jsonb_build_object('schema', relation[1], 'table', relation[2]) end
     || case when event.version is null then '{}' else jsonb_build_object('version', event.version) end

@@ -108,7 +108,9 @@ begin
       'Content-Type', 'application/json',
       'webhook-id', delivery_id,
       'webhook-timestamp', unix_seconds::text,
-      'webhook-signature', outbox.sign(delivery_id::text, unix_seconds, body::text, secrets)
+      'webhook-signature', outbox.sign(delivery_id::text, unix_seconds, body::text, secrets),
+      -- Null for several events, and then pg_net leaves it out: each body has its own.
+      'traceparent', body ->> 'traceparent'
     ),
     timeout_milliseconds := timeout_ms
   ))

@@ -82,6 +82,27 @@ $$;
 comment on function outbox.requests_left() is
   'How many requests this statement may post at the commit. The handler that settles these is given the rest.';
 
+create or replace function outbox.incoming_traceparent() returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  headers constant text := current_setting('request.headers', true);
+begin
+  if headers is null or strpos(headers, 'traceparent') = 0 then
+    return null;
+  end if;
+  begin
+    return substring(
+      headers::json ->> 'traceparent' from '^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$'
+    );
+  exception when others then
+    -- Any role may write to this setting.
+    return null;
+  end;
+end
+$$;
+comment on function outbox.incoming_traceparent() is
+  'The traceparent of the request that PostgREST is serving in this transaction, or null.';
+
 create or replace function outbox.changed_keys_sql(t outbox.topics) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
@@ -141,6 +162,7 @@ language plpgsql set search_path = pg_catalog, pg_temp set jit = off as $capture
 declare
   moment constant timestamptz := clock_timestamp();
   moment_as_text constant text := outbox.iso(moment);
+  incoming constant text := outbox.incoming_traceparent();
   operation constant text := case when is_insert then 'INSERT' else 'UPDATE' end;
   -- Signing and queueing a request costs the writer 12 µs an event. Whoever settles these is given the others.
   size constant integer := least((select s.events_per_request from outbox.settings s), 25);
@@ -160,18 +182,19 @@ begin
       case count(*) when 1 then min(p.event_id::text)::uuid else gen_random_uuid() end as id,
       jsonb_agg(jsonb_build_object(
         'topic', {topic}, 'type', operation, 'schema', {schema}, 'table', {table}, 'event_id', p.event_id,
-        'version', p.version, 'timestamp', moment_as_text, 'record', p.record, 'old_record', p.old_record
+        'version', p.version, 'timestamp', moment_as_text, 'record', p.record, 'old_record', p.old_record,
+        'traceparent', outbox.traceparent(p.event_id, incoming)
       ) order by p.place) as bodies
     from placed p
     where p.place / size < most_requests
     group by 1
   )
   insert into outbox.events (
-    event_id, topic, key, version, type, record, old_record, occurred_at, source,
+    event_id, topic, key, version, type, record, old_record, occurred_at, source, traceparent,
     attempts, delivery_id, leads, last_dispatched_at, dispatch_reason, next_attempt_at
   )
   select
-    p.event_id, {topic}, p.key, p.version, operation, p.record, p.old_record, moment, 'outbox',
+    p.event_id, {topic}, p.key, p.version, operation, p.record, p.old_record, moment, 'outbox', incoming,
     (r.id is not null)::integer, r.id, case p.place % size when 0 then r.bodies end,
     case when r.id is not null then moment end, why,
     case when r.id is null then moment else moment + make_interval(secs => patience) end

@@ -110,6 +110,21 @@ $$;
 comment on function outbox.judge(text, numeric, outbox.events) is
   'Counts the failure, decides what becomes of the event (completed, released or dead), and sets its next attempt.';
 
+create or replace function outbox.milliseconds_held(event outbox.events, outcome text) returns integer
+language plpgsql stable set search_path = pg_catalog, pg_temp set jit = off as $$
+begin
+  if event.status <> 'processing' or outcome = 'lease' then
+    return null;
+  end if;
+  return (
+    select greatest(0, extract(epoch from clock_timestamp() - event.lease_expires_at) * 1000 + s.lease_seconds * 1000)
+    from outbox.settings s
+  );
+end
+$$;
+comment on function outbox.milliseconds_held(outbox.events, text) is
+  'How long an event has been claimed. The time of the claim is not stored: it is one lease before the lease ends.';
+
 create or replace function outbox.end_attempts(endings jsonb) returns table (event_id uuid, verdict text)
 language plpgsql set search_path = pg_catalog, pg_temp
 -- Looks each event up, whatever size the tables had when the session made its plans.
@@ -131,7 +146,7 @@ begin
     select
       e.event_id, (e.event).attempts, (e.event).dispatch_reason, (e.event).last_dispatched_at, (e.event).delivery_id,
       case (e.event).status when 'processing' then (e.event).claim_token end,
-      e.outcome, e.http_status, e.error, e.duration_ms
+      e.outcome, e.http_status, e.error, coalesce(e.duration_ms, outbox.milliseconds_held(e.event, e.outcome))
     from ended e
   ), died as (
     insert into outbox.dead_letters as d (

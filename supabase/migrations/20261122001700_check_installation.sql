@@ -113,7 +113,9 @@ begin
     end
   from (
     select w.job, 'outbox-' || w.job as name, w.share * patience as patience
-    from (values ('sweep', 1), ('direct', 1), ('watch', 1), ('reconcile', 5), ('retention', 10)) as w (job, share)
+    from (
+      values ('sweep', 1), ('direct', 1), ('watch', 1), ('alert', 1), ('reconcile', 5), ('retention', 10)
+    ) as w (job, share)
     where w.job <> 'reconcile' or exists (select from outbox.topics t where t.fed_by = 'outbox')
   ) as wanted
   left join outbox.heartbeats beat on beat.job = wanted.job;

@@ -1,5 +1,6 @@
 import { type ChildProcessByStdio, execFileSync, spawn } from "node:child_process"
 import { once } from "node:events"
+import { existsSync } from "node:fs"
 import { createServer } from "node:net"
 import { join } from "node:path"
 import type { Readable } from "node:stream"
@@ -143,39 +144,69 @@ describe("npm start", () => {
     }
   )
 
+  it("notices a taken port before anything is done", async () => {
+    const server = createServer().listen(0, "127.0.0.1")
+    await once(server, "listening")
+    const address = server.address()
+    const port = typeof address === "object" ? address?.port : undefined
+    try {
+      await using program = new Program("--port", "0", "--db-port", `${port}`)
+      assert.equal(await program.exitCode(), 1)
+      assert.equal(program.stdout, "")
+    } finally {
+      server.close()
+    }
+  })
+
   it.skipIf(!isInstalled("curl") || !isInstalled("openssl"))(
     "shows a pause step by step, prints commands that work when pasted, and shows what they changed",
     async () => {
       await using program = new Program("--port", "0", "--db-port", "0")
-      await program.prints("Every change shows up below")
-      const steps = [...program.stdout.matchAll(/^ +~?[\d.]+ {2}(\w+) +(\w+)/gm)].map(
-        ([, who, what]) => `${who} ${what}`
+      await program.prints("Changes appear below")
+      const screen = program.stdout.slice(program.stdout.indexOf("Mentor 1 was paused."))
+      assert.match(
+        screen.replaceAll("\n", " "),
+        /^Mentor 1 was paused\. Coordinator A and Coordinator B were notified \d+ ms after the commit\./
       )
+      const lines = screen.trimEnd().split("\n")
+      // A terminal of 24 lines, the last of which has the cursor.
+      assert.isAtMost(lines.length, 23, screen)
+      assert.isAtMost(Math.max(...lines.map(({ length }) => length)), 80, screen)
+      const steps = [...screen.matchAll(/^ +~?[\d.]+ {2}([\w-]+) +(\w+)/gm)].map(([, who, what]) => `${who} ${what}`)
       assert.deepEqual(steps, [
         "PostgreSQL committed",
         "handler webhook",
         "outbox claimed",
         "orchestrator accepted",
-        "notifications row",
-        "notifications row",
-        "outbox completed"
+        "notifications written",
+        "outbox completed",
+        "send-email mailed"
       ])
 
-      const script = /^cd .*?(?=\n\n[^\n]*Every change)/ms.exec(program.stdout)?.[0] ?? ""
+      // Other stacks may be running here too, but this is the one started last, and no other test shows recipes.
+      await using printed = new Program("--recipes")
+      assert.equal(await printed.exitCode(), 0)
+      assert.isAtMost(Math.max(...printed.stdout.split("\n").map(({ length }) => length)), 80)
+      // Other test files keep this machine busy, so everything waits longer than a reader would.
+      const script = printed.stdout.replaceAll(/^sleep \d+$/gm, "sleep 20")
       const bash = spawn("bash", ["-c", script], { cwd: "/", stdio: ["ignore", "pipe", "ignore"] })
       let output = ""
       bash.stdout.setEncoding("utf8").on("data", (text: string) => (output += text))
       await once(bash, "close")
-      assert.deepEqual(output.match(/^HTTP\/1\.1 \d+/gm), ["HTTP/1.1 200", "HTTP/1.1 200", "HTTP/1.1 401"], output)
-      assert.match(output, /^UPDATE 1\nUPDATE 1\n/)
-      assert.match(output, /paused +1 +outbox +completed/)
+      assert.deepEqual(output.match(/^HTTP\/1\.1 \d+/gm), ["HTTP/1.1 200", "HTTP/1.1 409", "HTTP/1.1 401"], output)
+      assert.match(output, /^UPDATE 1\nUPDATE 3\n/)
+      assert.match(output, /(pending|processing) +\d+ +transient: The orchestrator is unavailable/)
+      assert.match(output, /"dryRun":true|in_flight/)
+      assert.match(output, /completed +[2-9] +\d/)
+      assert.include(output, '"status":"ready"')
 
-      for (const shown of ["Mentor 2  active → paused  version 1", "sent from elsewhere", "turned away"]) {
+      for (const shown of ["Mentor 2  active → paused  version 1", "from elsewhere", "turned away", "released:"]) {
         await program.prints(shown)
       }
       program.process.kill("SIGINT")
       assert.equal(await program.exitCode(), 0)
-      assert.match(program.stdout, /Stopped\. Nothing is left behind\.\n$/)
+      const kept = /Stopped\. For the next start, PostgreSQL stays in\n(.+)\n$/.exec(program.stdout)?.[1] ?? ""
+      assert.isTrue(existsSync(kept), program.stdout)
     }
   )
 })

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Result, Schema } from "effect"
+import { Effect, Layer, Result, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import * as AccessSupabase from "../../src/layers/AccessSupabase.ts"
 import { Access } from "../../src/services/Access.ts"
@@ -46,6 +46,7 @@ const identified = Effect.fnUntraced(function* (
   const asked = calls.length
   if (Result.isSuccess(answer)) {
     const caller = answer.success
+    if (caller.kind === "monitor") return { asked, who: `monitor ${caller.may}` }
     return { asked, who: caller.kind === "project" ? "project" : `${caller.kind} ${caller.userId}` }
   }
   const error = answer.failure
@@ -70,6 +71,25 @@ describe("who is let in", () => {
       Effect.gen(function* () {
         assert.deepStrictEqual(yield* identified(headers), { asked: 0, who: "project" })
       })
+  )
+
+  it.effect("a monitor is who has the token of one operation, when that token is set", () =>
+    Effect.gen(function* () {
+      const tokens = { HEALTH_TOKEN: "health-token-0123456789", METRICS_TOKEN: "metrics-token-0123456789" }
+      assert.strictEqual(yield* whoBrings(tokens.HEALTH_TOKEN, tokens), "monitor getHealth")
+      assert.strictEqual(yield* whoBrings(tokens.METRICS_TOKEN, tokens), "monitor getMetrics")
+      assert.strictEqual(yield* whoBrings(tokens.HEALTH_TOKEN), "rejected: malformed")
+      assert.strictEqual(yield* whoHas({ apikey: tokens.HEALTH_TOKEN }, tokens), "rejected: unknown")
+    })
+  )
+
+  it.effect("a token of a monitor that could be found by trying is a wrong setting", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(
+        Effect.provide(Effect.void, Layer.provide(AccessSupabase.layer, config({ ...settings, HEALTH_TOKEN: "short" })))
+      )
+      assert.strictEqual(error.message, "HEALTH_TOKEN: set it to 16 characters or more, or leave it out")
+    })
   )
 
   it.effect("a user whose app_metadata says admin or coordinator is that, by a key of either kind", () =>

@@ -49,7 +49,8 @@ describe("EventStoreSupabase", () => {
       (store) => store.resolve(topic, eventId, { notes: "told", dryRun: true })
     ],
     ["outbox_erase", { topic, event_id: eventId }, (store) => store.erase(topic, eventId)],
-    ["outbox_health", {}, (store) => store.health()]
+    ["outbox_health", {}, (store) => store.health()],
+    ["outbox_metrics", {}, (store) => store.figures()]
   ])("calls %s with %j, in the schema's own words", ([name, args, call]) => {
     const { calls, layer } = over("rejects")
     return Effect.gen(function* () {
@@ -67,7 +68,8 @@ describe("EventStoreSupabase", () => {
     ["redrive", (store: EventStore["Service"]) => store.redrive(topic, eventId, {})],
     ["resolve", (store: EventStore["Service"]) => store.resolve(topic, eventId, {})],
     ["erase", (store: EventStore["Service"]) => store.erase(topic, eventId)],
-    ["health", (store: EventStore["Service"]) => store.health()]
+    ["health", (store: EventStore["Service"]) => store.health()],
+    ["figures", (store: EventStore["Service"]) => store.figures()]
   ] as const)("%s is unavailable when the call fails, or is answered in another shape", ([operation, call]) =>
     Effect.gen(function* () {
       for (const step of ["rejects", answered({ outcome: "canary" }), answered([])] as const) {

@@ -256,7 +256,8 @@ const failing = (effect: Effect.Effect<never, EventStoreUnavailable>) =>
     redrive: () => effect,
     resolve: () => effect,
     erase: () => effect,
-    health: () => effect
+    health: () => effect,
+    figures: () => effect
   })
 const away = failing(Effect.fail(new EventStoreUnavailable({ operation: "list", detail: "canary" })))
 const broken = failing(Effect.die(new Error("canary")))
@@ -266,7 +267,8 @@ const requests = [
   ["GET", eventPath, undefined],
   ["PUT", eventPath, '{"status":"pending"}'],
   ["PUT", eventPath, '{"status":"resolved"}'],
-  ["DELETE", eventPath, undefined]
+  ["DELETE", eventPath, undefined],
+  ["GET", "/metrics", undefined]
 ] as const
 
 describe("what is not the caller's fault", () => {

@@ -29,6 +29,9 @@ const tokenOf = (sub: string, role: string | undefined, lifetimeSeconds: number)
     app_metadata: { role }
   })
 
+export const healthToken = "health-token-0123456789"
+export const metricsToken = "metrics-token-0123456789"
+
 export type Headers = Readonly<Record<string, string>>
 
 export const secretKey: Headers = { apikey: "sb_secret_1" }
@@ -62,7 +65,9 @@ export const managementWorld = ({
   const settings = config({
     SUPABASE_URL: issuer,
     SUPABASE_SECRET_KEYS: '{"default":"sb_secret_1"}',
-    SUPABASE_SERVICE_ROLE_KEY: "legacy.service.role"
+    SUPABASE_SERVICE_ROLE_KEY: "legacy.service.role",
+    HEALTH_TOKEN: healthToken,
+    METRICS_TOKEN: metricsToken
   })
   const keySet = Layer.succeed(Fetch, () => Promise.resolve(Response.json({ keys: [signingKey.published] })))
   const services = Layer.mergeAll(

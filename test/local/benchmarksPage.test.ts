@@ -30,6 +30,14 @@ describe("the page of figures", () => {
     }
   })
 
+  it("opens with figures that are in its tables", async () => {
+    const benchmarks = await readFile(new URL("../../docs/benchmarks.md", import.meta.url), "utf8")
+    const [opening = "", rest = ""] = benchmarks.split("## How it is measured")
+    const figures = [...opening.matchAll(/\*\*([\d.,]+(?: \S+)?)\*\*/g)].map(([, figure = ""]) => figure)
+    assert.isAtLeast(figures.length, 5)
+    for (const figure of figures) assert.include(rest, `| ${figure} |`)
+  })
+
   it("shows a table in Markdown", () => {
     assert.strictEqual(markdownTable(["what", "times"], [["kill", "3"]]), "| what | times |\n|---|---|\n| kill | 3 |")
   })

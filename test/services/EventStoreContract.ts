@@ -300,5 +300,20 @@ export const eventStoreContract = (name: string, { assign, layer, seed }: Contra
         assert.isAtLeast(failed, 1)
         assert.isAtLeast(deadLettersOpen, 1)
       }))
+
+    test("its figures count the completed events of each topic", () =>
+      Effect.gen(function* () {
+        const store = yield* EventStore
+        const completed = Effect.map(
+          store.figures(),
+          (figures) => figures.find((one) => one.topic === topic)?.completed
+        )
+        const before = (yield* completed) ?? assert.fail("no such topic")
+        yield* seed(
+          seedOf({ status: "completed", createdAt: new Date().toISOString().replace("Z", "000Z") }),
+          seedOf({ status: "failed" })
+        )
+        assert.strictEqual(yield* completed, before + 1)
+      }))
   })
 }

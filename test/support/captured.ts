@@ -6,7 +6,8 @@ export const watched = async (database: Database) => ({
   triggers: await database.rows(
     `select t.tgname from pg_trigger t join pg_proc p on p.oid = t.tgfoid join pg_class c on c.oid = t.tgrelid
      where p.pronamespace = 'outbox'::regnamespace and c.relnamespace <> 'outbox'::regnamespace
-       and p.proname <> 'touch'`
+       and p.proname <> 'touch'
+     order by t.tgname`
   ),
   keys: await database.rows("select topic, key from outbox.keys"),
   events: await database.rows("select topic, key from outbox.events")

@@ -89,7 +89,8 @@ export const openContract = async (): Promise<Contract> => {
       if (documented === undefined) return [`${operation.operationId} has no reply with status ${status}`]
       const type = headers.get("content-type")
       const types = Object.keys(documented.content ?? {})
-      const value = types.length === 0 && body === "" ? null : parse(body)
+      const isText = type?.startsWith("text/plain") ?? false
+      const value = types.length === 0 && body === "" ? null : isText ? body : parse(body)
       const { operationId } = operation
       const required = Object.entries(documented.headers ?? {}).flatMap(([name, header]) =>
         header.required && !headers.has(name) ? [`it has no ${name}`] : []

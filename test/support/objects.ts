@@ -14,6 +14,7 @@ export const rpcs = [
   "public.outbox_get_event(topic text, event_id uuid, user_id uuid)",
   "public.outbox_health()",
   "public.outbox_list_events(query jsonb)",
+  "public.outbox_metrics()",
   "public.outbox_redrive(topic text, event_id uuid, force boolean, dry_run boolean)",
   "public.outbox_resolve(topic text, event_id uuid, notes text, dry_run boolean)",
   "public.outbox_settle(settlements jsonb, topic text, take integer)",

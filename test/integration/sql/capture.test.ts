@@ -229,7 +229,8 @@ describe("capturing transitions", () => {
       record: { id: mentor, status: "paused" },
       old_record: { id: mentor, status: "active" },
       event_id,
-      version: 1
+      version: 1,
+      traceparent: `00-${event_id.replaceAll("-", "")}-${event_id.replaceAll("-", "").slice(16)}-01`
     })
     assert.match(String(timestamp), /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}Z$/)
     assert.isTrue(same_instant)

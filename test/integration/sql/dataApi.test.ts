@@ -21,7 +21,8 @@ const argumentsOf: Record<string, object> = {
   outbox_fail: { topic, event_id: "00000000-0000-4000-8000-000000000000", message: "no stock" },
   notification_mail_prepare: { mails: [] },
   notification_mail_record: { results: [] },
-  outbox_health: {}
+  outbox_health: {},
+  outbox_metrics: {}
 }
 
 describe("the Data API", () => {

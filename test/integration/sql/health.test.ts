@@ -42,7 +42,7 @@ describe("the report on health", () => {
     })
     assert.deepStrictEqual(
       jobs.map(({ name }) => name),
-      ["direct", "reconcile", "retention", "sweep", "watch"]
+      ["alert", "direct", "reconcile", "retention", "sweep", "watch"]
     )
     for (const { lastRunAt, name, ...job } of jobs) {
       assert.match(String(lastRunAt), /Z$/, name)

@@ -262,10 +262,10 @@ describe("what the outbox lives on", () => {
       await own.rows("update outbox.heartbeats set last_at = now() - $1::interval", [ago])
       return (await health()).jobs.flatMap(({ name, problem }) => (problem === undefined ? [] : name))
     }
-    await eventually(() => silence("1 day")).toHaveLength(5)
-    assert.deepStrictEqual(await silence("4 seconds"), ["direct", "sweep", "watch"])
-    assert.deepStrictEqual(await silence("7 seconds"), ["direct", "reconcile", "sweep", "watch"])
-    assert.deepStrictEqual(await silence("-1 day"), ["direct", "reconcile", "retention", "sweep", "watch"])
+    await eventually(() => silence("1 day")).toHaveLength(6)
+    assert.deepStrictEqual(await silence("4 seconds"), ["alert", "direct", "sweep", "watch"])
+    assert.deepStrictEqual(await silence("7 seconds"), ["alert", "direct", "reconcile", "sweep", "watch"])
+    assert.deepStrictEqual(await silence("-1 day"), ["alert", "direct", "reconcile", "retention", "sweep", "watch"])
     const alerts = await openAlerts()
     assert.deepStrictEqual(
       alerts.map(({ kind }) => kind),
@@ -297,7 +297,7 @@ describe("what the outbox lives on", () => {
   it("is looked at although nobody opens an alert: all jobs are gone, and the settings too", async () => {
     await own.rows("select cron.unschedule(jobname) from cron.job")
     await own.rows("delete from outbox.settings")
-    assert.lengthOf(await problems(), 5)
+    assert.lengthOf(await problems(), 6)
     assert.deepStrictEqual(await own.rows("select from outbox.alerts"), [])
   })
 })

@@ -162,7 +162,8 @@ describe("settling events", () => {
       claim_token: "1",
       delivery_id: eventId
     })
-    assert.include(second, { outcome: "completed", error: null, duration_ms: null, claim_token: "2" })
+    assert.include(second, { outcome: "completed", error: null, claim_token: "2" })
+    assert.isAtLeast(second?.duration_ms ?? -1, 0)
     assert.lengthOf(others, 0)
   })
 

@@ -147,10 +147,12 @@ describe("the sweep", () => {
   it("is scheduled once, like the other work", async () => {
     const jobs = await own.rows("select jobname, schedule, command from cron.job order by jobname")
     assert.deepStrictEqual(jobs, [
+      { jobname: "outbox-alert", schedule: "* * * * *", command: "select outbox.send_alerts()" },
       { jobname: "outbox-direct", schedule: "5 seconds", command: "select outbox.send_directly()" },
       { jobname: "outbox-reconcile", schedule: "*/5 * * * *", command: "select outbox.reconcile()" },
       { jobname: "outbox-retention", schedule: "*/10 * * * *", command: "select outbox.forget_settled()" },
       { jobname: "outbox-sweep", schedule: "5 seconds", command: "select outbox.sweep()" },
+      { jobname: "outbox-traces", schedule: "* * * * *", command: "select outbox.export_traces()" },
       { jobname: "outbox-watch", schedule: "* * * * *", command: "select outbox.watch()" }
     ])
   })

@@ -1,0 +1,144 @@
+import type { ReleaseFile } from "../Release.ts"
+import { defaults, isSame, type Watched } from "./Watched.ts"
+
+export const WATCH = "watch_mentors"
+const COORDINATORS = "create_coordinators"
+
+const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`
+const identifier = (name: string): string =>
+  /^[a-z_][a-z0-9_]*$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`
+
+const watch = (watched: Watched): string => {
+  const { active, column, key, paused, table } = watched
+  const words = JSON.stringify({ [column]: { active, paused } })
+  const payload = `jsonb_build_object('id', new.${identifier(key)}, 'status', new.${identifier(column)})`
+  return `-- Purpose: the topic pause-status watches your table.
+-- Locks:   the table, share row exclusive: writers wait while its rows are read once.
+
+select pg_advisory_xact_lock(hashtext('outbox migrations'));
+
+select outbox.watch(
+  topic => 'pause-status',
+  relation => ${literal(table)},
+  key => ${literal(key)},
+  columns => array[${literal(column)}],
+  words => ${literal(words)},
+  payload => ${literal(payload)},
+  visible_to => 'outbox.mentors_of'
+);
+
+do $$
+begin
+  if (select t.key_type from outbox.topics t where t.topic = 'pause-status') <> pg_typeof(outbox.mentor_id(null))::text then
+    raise exception 'public.mentor_coordinators.mentor_id must be of the type of the mentors'' key'
+      using errcode = 'datatype_mismatch',
+      hint = 'Change it, in public.notifications too, then apply the migrations again from create_coordinators on.';
+  end if;
+end
+$$;
+`
+}
+
+// Where create_coordinators learns the type of a mentor's id.
+const idOf = ({ key, table }: Watched): string => `to_regclass(${literal(table)}) and a.attname = ${literal(key)}`
+
+/** Checked before anything is installed: a later migration that is refused would leave the first half of it. */
+const check = ({ active, column, key, paused, table }: Watched): string => {
+  const cure =
+    "Correct it: npx pause-status install with --table, --key, --column, --active, --paused, and --not-pushed"
+  return `-- Purpose: whether the table that pause-status is to watch is there, with its columns and words. Changes nothing.
+
+do $$
+declare
+  relation constant regclass := to_regclass(${literal(table)});
+  wanted constant text[] := array[${[...active, ...paused].map(literal).join(", ")}];
+  cure constant text := ${literal(cure)};
+  columns text[];
+  words text[];
+begin
+  if relation is null then
+    raise exception 'there is no table %', ${literal(table)} using errcode = 'undefined_table', hint = cure;
+  end if;
+  columns := array(
+    select a.attname::text
+    from pg_attribute a
+    where a.attrelid = relation and a.attnum > 0 and not a.attisdropped
+    order by a.attnum
+  );
+  if not columns @> array[${literal(key)}, ${literal(column)}] then
+    raise exception '% has no column % or no column %: its columns are %',
+      relation, ${literal(key)}, ${literal(column)}, array_to_string(columns, ', ')
+      using errcode = 'undefined_column', hint = cure;
+  end if;
+  words := array(
+    select e.enumlabel::text
+    from pg_attribute a
+    join pg_enum e on e.enumtypid = a.atttypid
+    where a.attrelid = relation and a.attname = ${literal(column)}
+    order by e.enumsortorder
+  );
+  if words <> '{}' and not words @> wanted then
+    raise exception '%.% is never %: its words are %', relation, ${literal(column)},
+      (select string_agg(w, ' or ') from unnest(wanted) w where w <> all(words)), array_to_string(words, ', ')
+      using errcode = 'invalid_parameter_value', hint = cure;
+  end if;
+end
+$$;
+`
+}
+
+const forOwnTable = ({ name, text }: ReleaseFile, watched: Watched): ReleaseFile => {
+  if (name === COORDINATORS) return { name, text: text.replace(idOf(defaults), () => idOf(watched)) }
+  return name === WATCH ? { name, text: watch(watched) } : { name, text }
+}
+
+/** The migrations of a release as they are installed in a project that watches this. */
+export const render = (migrations: ReadonlyArray<ReleaseFile>, watched: Watched): ReadonlyArray<ReleaseFile> =>
+  isSame(watched, defaults)
+    ? migrations
+    : [{ name: "check_mentors", text: check(watched) }, ...migrations.map((file) => forOwnTable(file, watched))]
+
+/** Undoes all migrations of a release. What waits for delivery would be lost, so it refuses while there is any. */
+export const uninstallMigration = (migrations: ReadonlyArray<ReleaseFile>): string => {
+  const created = migrations.flatMap(({ text }) => [...text.matchAll(/create or replace function public\.(\w+)\(/g)])
+  const functions = [...new Set(created.map(([, name = ""]) => literal(name)))].toSorted()
+  return `-- Purpose: removes the outbox, with its jobs and triggers. Your own tables stay, and so do public.coordinators,
+--          public.mentor_coordinators and public.notifications.
+-- Locks:   the watched tables, access exclusive, for a moment.
+
+select pg_advisory_xact_lock(hashtext('outbox migrations'));
+
+do $$
+declare
+  waiting constant bigint := (select count(*) from outbox.events where status in ('pending', 'processing'));
+  target record;
+begin
+  if waiting > 0 then
+    raise exception '% events are not delivered yet', waiting
+      using errcode = 'object_in_use',
+      hint = 'Wait until select * from outbox.health shows none, or close them with outbox.resolve().';
+  end if;
+
+  for target in select t.topic from outbox.topics t loop
+    perform outbox.unwatch(target.topic);
+  end loop;
+  for target in select j.jobid from cron.job j where j.jobname like 'outbox-%' loop
+    perform cron.unschedule(target.jobid);
+  end loop;
+  for target in
+    select p.oid::regprocedure as signature
+    from pg_proc p
+    where p.pronamespace = 'public'::regnamespace
+      and p.proname in (${functions.join(", ")})
+  loop
+    execute format('drop function %s', target.signature);
+  end loop;
+  delete from vault.secrets s
+  where s.name in ('outbox_webhook_secret', 'outbox_function_url', 'outbox_alert_url');
+end
+$$;
+
+drop schema outbox cascade;
+notify pgrst, 'reload schema';
+`
+}

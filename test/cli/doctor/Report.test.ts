@@ -1,0 +1,56 @@
+import { assert, describe, it } from "@effect/vitest"
+import { readFileSync } from "node:fs"
+import { asJson, inWords } from "../../../cli/doctor/Report.ts"
+import { checks, exitCodeOf } from "../../../cli/doctor/Examine.ts"
+import { type Finding, notChecked, ok, wrong } from "../../../cli/doctor/Finding.ts"
+
+const words = (count: number) => Array.from({ length: count }, () => "word").join(" ")
+const findings: ReadonlyArray<Finding> = [
+  { name: "postgres", verdict: ok(words(20)) },
+  { name: "grants", verdict: wrong(words(30), words(30)) },
+  { name: "jit", verdict: notChecked("--database-url") }
+]
+
+describe("the report", () => {
+  it("has a line or more for each check, within 80 columns, and how many there were", () => {
+    assert.deepStrictEqual(inWords(findings).join("\n").split("\n"), [
+      `ok     postgres          ${words(11)}`,
+      `                         ${words(9)}`,
+      `wrong  grants            ${words(11)}`,
+      `       ${words(14)}`,
+      `       ${words(5)}`,
+      `       → ${words(14)}`,
+      `         ${words(14)}`,
+      `         ${words(2)}`,
+      "-      jit               not checked: needs --database-url",
+      "",
+      "3 checks: 1 ok, 1 wrong, 1 not checked."
+    ])
+  })
+
+  it("never cuts a word, because it may be a URL", () => {
+    const long = `https://${"x".repeat(90)}`
+    assert.include(inWords([{ name: "a", verdict: wrong(`see ${long} there`, "do") }]).join("\n"), long)
+  })
+
+  it("is the same for programs", () => {
+    assert.deepStrictEqual(asJson(findings.slice(1)), {
+      ok: false,
+      findings: [
+        { check: "grants", result: "wrong", problems: [{ detail: words(30), whatToDo: words(30) }] },
+        { check: "jit", result: "not checked", needs: "--database-url" }
+      ]
+    })
+  })
+
+  it("ends with 1 where something is wrong, not where something could not be checked", () => {
+    assert.deepStrictEqual([exitCodeOf(findings), exitCodeOf(findings.slice(2))], [1, 0])
+  })
+
+  it("is explained check by check in the runbook, in its order", () => {
+    const runbook = readFileSync(new URL("../../../docs/runbook.md", import.meta.url), "utf8")
+    const [, table = ""] = /\| check \|.*\n\|[-|]+\|\n((?:\|.*\n)+)/.exec(runbook) ?? []
+    const explained = table.split("\n").flatMap((row) => /^\| ([a-z ]+) \|/.exec(row)?.[1] ?? [])
+    assert.deepStrictEqual(explained, [...checks.map(({ name }) => name), "canary"])
+  })
+})
