@@ -74,18 +74,22 @@ describe("a batch, whatever is in it", () => {
         assert.lengthOf(handled.items, payloads.length)
 
         const claimed = new Set<string>()
+        const inFlight = new Set<string>()
         for (const [index, { result }] of handled.items.entries()) {
           const expected = alone[index] ?? assert.fail("fewer payloads than items")
           const eventId = eventIdOf(result)
           // Deliveries one after the other find the first one settled; within a batch it still holds its claim.
           if (eventId !== undefined && claimed.has(eventId) && tagOf(expected) !== "PayloadMismatch") {
             assert.strictEqual(tagOf(result), "EventInFlight")
+            inFlight.add(eventId)
           } else {
             assert.deepStrictEqual(describeEnd(result), describeEnd(expected))
           }
           if (eventId !== undefined) claimed.add(eventId)
         }
-        assert.deepStrictEqual(together.told, apart.told)
+        // If the first of two equal events failed, the second is handled when its sender delivers it again.
+        const sooner = apart.told.filter((eventId) => !inFlight.has(eventId) || together.told.includes(eventId))
+        assert.deepStrictEqual(together.told, sooner)
       }),
     { timeout: 60_000, arbitrary: { runs: 100, size: 12 } }
   )
