@@ -35,9 +35,11 @@ const source = filesIn("src")
 const entries = source.filter(({ path }) => path.startsWith("src/entries/"))
 const withoutEntries = source.filter((file) => !entries.includes(file))
 const functions = filesIn("supabase/functions").filter(({ path }) => !path.includes("/dist/"))
+const cli = filesIn("cli")
 const tests = filesIn("test")
 const app = ["src", "test"].flatMap((folder) => filesIn(`examples/larger-app/${folder}`))
-const every = [...source, ...functions, ...filesIn("bench"), ...app, ...filesIn("chaos"), ...filesIn("local"), ...tests]
+const rest = ["bench", "build", "chaos", "local"].flatMap(filesIn)
+const every = [...source, ...functions, ...cli, ...app, ...rest, ...tests]
 
 const importsOf = ({ path, text }: File): ReadonlyArray<string> =>
   [...text.matchAll(/^(?:import\b[^"]*|export\b[^"=;]*\bfrom )"([^"]+)"/gm)].map(([, name = ""]) =>
@@ -147,6 +149,18 @@ describe("rooms", () => {
     assert.deepStrictEqual(wrong, [])
   })
 
+  it("the command imports what is pure in src, and effect by its modules", () => {
+    assert.isNotEmpty(cli)
+    const allowed =
+      /^(?:cli\/|src\/schema\/|effect\/(?:[a-z-]+\/)?[A-Z]\w*$|@effect\/platform-node\/\w+$|node:(?!fs|child_process)|pg$)/
+    const wrong = cli.flatMap((file) =>
+      importsOf(file)
+        .filter((name) => !allowed.test(name))
+        .map((name) => `${file.path} imports ${name}`)
+    )
+    assert.deepStrictEqual(wrong, [])
+  })
+
   it("the embedded stack imports nothing of what runs on it", () => {
     const wrong = filesIn("local").flatMap((file) =>
       importsOf(file)
@@ -194,8 +208,8 @@ describe("code", () => {
     ["the console", /\bconsole\./],
     ["suppressed errors", /@ts-(?:ignore|expect-error|nocheck)/],
     ["what node cannot strip", /^\s*(?:export\s+)?(?:declare\s+)?(?:const\s+)?(?:enum|namespace)\s/]
-  ])("of src is free of %s", (_, pattern) => {
-    assert.deepStrictEqual(places(withoutEntries, pattern), [])
+  ])("of src and cli is free of %s", (_, pattern) => {
+    assert.deepStrictEqual(places([...withoutEntries, ...cli], pattern), [])
   })
 
   it("of src imports at run time in one place: what a delivery never needs", () => {

@@ -2,11 +2,10 @@ import { assert, afterAll, beforeAll, describe, it } from "@effect/vitest"
 import { readdir, readFile, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { migrate } from "../../local/postgres/migrate.ts"
-import { type Arrival, startRecorder } from "../support/bareStack.ts"
 import { type Cli, openCli } from "../support/cli.ts"
+import { PROJECT, startManagementApi } from "../support/managementApi.ts"
 import { openDatabase } from "../support/sql.ts"
 
-const PROJECT = "abcdefghijklmnopqrst"
 const names = ["pause-notification-orchestrator", "pause-status-webhook-handler"]
 
 let cli: Cli
@@ -50,24 +49,6 @@ describe("the Supabase CLI", () => {
   })
 })
 
-/** Supabase's Management API, as far as a deployment asks for it; it keeps what is uploaded. */
-const startApi = async () => {
-  const uploads: Array<{ readonly url: URL; readonly form: Promise<FormData> }> = []
-  const api = await startRecorder((arrival: Arrival, response) => {
-    const url = new URL(arrival.url, "http://127.0.0.1")
-    if (arrival.method === "POST") {
-      const headers = { "content-type": arrival.headers["content-type"] ?? "" }
-      uploads.push({ url, form: new Response(arrival.bytes, { headers }).formData() })
-    }
-    const slug = url.searchParams.get("slug") ?? ""
-    const deployed = { id: slug, slug, name: slug, version: 1, status: "ACTIVE", created_at: 1, updated_at: 1 }
-    response
-      .writeHead(arrival.method === "POST" ? 201 : 200, { "content-type": "application/json" })
-      .end(JSON.stringify(arrival.method === "GET" ? [] : arrival.method === "PUT" ? { functions: [] } : deployed))
-  })
-  return Object.assign(api, { uploads })
-}
-
 const filesOf = async (form: FormData) => {
   const files: Array<readonly [name: string, text: string]> = []
   for (const part of form.getAll("file")) if (typeof part !== "string") files.push([part.name, await part.text()])
@@ -76,13 +57,10 @@ const filesOf = async (form: FormData) => {
 
 describe("a deployment with the Supabase CLI", () => {
   it("uploads the bundles byte by byte, all of them and nothing else, to be called without a user's token", async () => {
-    await using api = await startApi()
-    const profile = join(cli.directory, "profile.yaml")
-    const urls = ["api_url", "dashboard_url", "docs_url"].map((key) => `${key}: ${api.url}\n`).join("")
-    await writeFile(profile, `name: loopback\n${urls}project_host: 127.0.0.1\n`)
+    await using api = await startManagementApi(cli.directory)
     const { code, output } = await cli.run(
-      ["functions", "deploy", "--use-api", `--remote=${PROJECT}`, "--yes", "--profile", profile],
-      { SUPABASE_ACCESS_TOKEN: `sbp_${"0".repeat(40)}` }
+      ["functions", "deploy", "--use-api", `--remote=${PROJECT}`, "--yes"],
+      api.env
     )
     assert.strictEqual(code, 0, output)
     const uploaded = api.uploads.map(({ url }) => url.searchParams.get("slug") ?? "")

@@ -14,17 +14,21 @@ interface Ended {
   readonly output: string
 }
 
-/** A copy of the project's supabase folder, with the Supabase CLI, which finds nobody but this machine. */
+/** A folder with a project, and the Supabase CLI in it, which finds nobody but this machine. */
 export interface Cli extends AsyncDisposable {
   readonly directory: string
+  /** Of the Supabase CLI; a program that starts it needs the same. */
+  readonly environment: Readonly<Record<string, string>>
   readonly run: (args: ReadonlyArray<string>, env?: Readonly<Record<string, string>>) => Promise<Ended>
 }
 
-export const openCli = async (): Promise<Cli> => {
+/** The project is a copy of this one, or as `supabase init` makes it. */
+export const openCli = async (project: "ours" | "new" = "ours"): Promise<Cli> => {
   const directory = await mkdtemp(join(tmpdir(), "pause-status-cli-"))
   // But for what another test's build has not finished yet.
   const isFinished = (path: string) => !/\.mjs\.\d+$/.test(path)
-  await cp(join(root, "supabase"), join(directory, "supabase"), { recursive: true, filter: isFinished })
+  if (project === "ours")
+    await cp(join(root, "supabase"), join(directory, "supabase"), { recursive: true, filter: isFinished })
   await mkdir(join(directory, "home"))
   // It looks for a newer version of itself now and then.
   const outside = createServer((socket) => socket.destroy())
@@ -40,18 +44,21 @@ export const openCli = async (): Promise<Cli> => {
     HTTPS_PROXY: proxy,
     NO_PROXY: "127.0.0.1,localhost"
   }
+  const run: Cli["run"] = (args, env = {}) =>
+    new Promise((resolve) =>
+      execFile(
+        program,
+        ["--workdir", directory, ...args],
+        { cwd: directory, env: { ...environment, ...env } },
+        (error, stdout, stderr) =>
+          resolve({ code: error === null ? 0 : Number(error.code ?? -1), output: `${stdout}${stderr}` })
+      )
+    )
+  if (project === "new") await run(["init"])
   return {
     directory,
-    run: (args, env = {}) =>
-      new Promise((resolve) =>
-        execFile(
-          program,
-          ["--workdir", directory, ...args],
-          { cwd: directory, env: { ...environment, ...env } },
-          (error, stdout, stderr) =>
-            resolve({ code: error === null ? 0 : Number(error.code ?? -1), output: `${stdout}${stderr}` })
-        )
-      ),
+    environment,
+    run,
     [Symbol.asyncDispose]: async () => {
       const closed = once(outside, "close")
       outside.close()

@@ -1,0 +1,114 @@
+import * as Argument from "effect/cli/Argument"
+import * as Command from "effect/cli/Command"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { cannotRun, NeedsYou } from "../Failure.ts"
+import { Output } from "../Output.ts"
+import { Release } from "../Release.ts"
+import { confirm, dryRunFlag, switchFlag, yesFlag } from "../ask.ts"
+import { askWatched, flags } from "./ask.ts"
+import { apply, readProject } from "./files.ts"
+import { MANIFEST } from "./Manifest.ts"
+import { afterInstall, afterUninstall, type Command as NextCommand, describeNext } from "./next.ts"
+import { planInstall, planUninstall, type Project, type Step } from "./plan.ts"
+import { changes, describePlan, needYou, planJson } from "./show.ts"
+import { describe } from "./Watched.ts"
+
+const directory = Argument.String("dir").pipe(
+  Argument.withDefault("."),
+  Argument.withDescription("The project's folder, the one that has supabase in it")
+)
+
+const notPushed = switchFlag("not-pushed", "The migrations were never pushed: change them in place")
+
+interface Run {
+  readonly project: Project
+  readonly steps: ReadonlyArray<Step>
+  readonly intro: ReadonlyArray<string>
+  readonly next: readonly [heading: string, commands: ReadonlyArray<NextCommand>]
+  readonly dryRun: boolean
+  readonly yes: boolean
+}
+
+/** Shows the plan, asks, and carries it out. */
+const carryOut = Effect.fnUntraced(function* ({ dryRun, intro, next, project, steps, yes }: Run) {
+  const output = yield* Output
+  const isChange = changes(steps)
+  const plan = [`Project: ${project.directory.replace(/.supabase$/, "")}`, ...intro, "", ...describePlan(steps)]
+  const value = {
+    directory: project.directory,
+    dryRun,
+    steps: planJson(steps),
+    next: next[1].map(({ command }) => command)
+  }
+  const notes = needYou(steps) ? ["", 'Some files are not as they should be: see "keep" above.'] : []
+  if (dryRun || !isChange) {
+    const end = isChange
+      ? "This was a dry run: nothing was changed."
+      : "Everything is in place already: nothing was changed."
+    yield* output.report([...plan, ...notes, ...(isChange || describePlan(steps).length > 0 ? [""] : []), end], value)
+  } else {
+    yield* output.note(...plan)
+    if (!(yield* confirm(yes))) return yield* output.report(["Nothing was changed."], { ...value, steps: [] })
+    yield* apply(project, steps)
+    yield* output.report(["Done. Commit the folder supabase.", ...notes, ...describeNext(...next)], value)
+  }
+  if (needYou(steps)) return yield* new NeedsYou()
+})
+
+const inProject = "Next, in the project's folder:"
+
+export const install = Command.make(
+  "install",
+  { directory, ...flags, dryRun: dryRunFlag, notPushed, yes: yesFlag },
+  Effect.fn("install")(function* ({ directory, dryRun, notPushed, yes, ...given }) {
+    const project = yield* readProject(directory)
+    const known = Option.map(project.manifest, ({ watched }) => watched)
+    const watched = yield* askWatched(given, known, yes)
+    const now = yield* Clock.currentTimeMillis
+    const steps = planInstall(project, yield* Release, { now, watched, pushed: !notPushed })
+    const next = [inProject, afterInstall] as const
+    yield* carryOut({ project, steps, intro: describe(watched), next, dryRun, yes })
+  })
+).pipe(Command.withDescription("Adds migrations and functions to a Supabase project."), Command.provide(Release.layer))
+
+const known = Effect.fnUntraced(function* (project: Project) {
+  if (Option.isSome(project.manifest)) return project.manifest.value
+  return yield* cannotRun(
+    `Nothing is installed in ${project.directory}: there is no ${MANIFEST}.`,
+    "Run npx pause-status install first."
+  )
+})
+
+export const upgrade = Command.make(
+  "upgrade",
+  { directory, dryRun: dryRunFlag, yes: yesFlag },
+  Effect.fn("upgrade")(function* ({ directory, dryRun, yes }) {
+    const project = yield* readProject(directory)
+    const { version, watched } = yield* known(project)
+    const release = yield* Release
+    const steps = planInstall(project, release, { now: yield* Clock.currentTimeMillis, watched, pushed: true })
+    const next = [inProject, afterInstall.filter(({ command }) => /db push|deploy/.test(command))] as const
+    yield* carryOut({ project, steps, intro: [`  from ${version} to ${release.version}`], next, dryRun, yes })
+  })
+).pipe(Command.withDescription("Adds what a newer version of this package brings."), Command.provide(Release.layer))
+
+export const uninstall = Command.make(
+  "uninstall",
+  { directory, dryRun: dryRunFlag, notPushed, yes: yesFlag },
+  Effect.fn("uninstall")(function* ({ directory, dryRun, notPushed, yes }) {
+    const project = yield* readProject(directory)
+    const manifest = yield* known(project)
+    const pushed = !notPushed
+    const steps =
+      Object.keys(manifest.files).length === 0
+        ? []
+        : planUninstall(project, yield* Release, { manifest, now: yield* Clock.currentTimeMillis, pushed })
+    const next = [inProject, pushed ? afterUninstall : []] as const
+    yield* carryOut({ project, steps, intro: [], next, dryRun, yes })
+  })
+).pipe(
+  Command.withDescription("Removes it all again, with a migration. Your own tables stay."),
+  Command.provide(Release.layer)
+)

@@ -1,0 +1,63 @@
+import { functionNames } from "../Release.ts"
+
+type Name = (typeof functionNames)[number]
+
+const reasons: Record<Name, string> = {
+  "pause-status-webhook-handler":
+    "The sender is Postgres, which has no user's token: the function checks the webhook's signature.",
+  "pause-notification-orchestrator":
+    "The caller has the project's secret key, which is no token: the function compares it itself."
+}
+
+/** What the CLI must know of a function to deploy it. */
+const settingsOf = (name: Name): ReadonlyArray<string> => [
+  "verify_jwt = false",
+  `entrypoint = "./functions/${name}/index.mjs"`
+]
+
+const tableOf = (name: Name): string =>
+  [`[functions.${name}]`, `# ${reasons[name]}`, ...settingsOf(name), ""].join("\n")
+
+const header = (line: string): string => line.replaceAll(/\s|"|'|#.*$/g, "")
+
+/** The lines below a function's header, without comments; undefined if there is no such table. */
+const linesOf = (toml: string, name: Name): ReadonlyArray<string> | undefined => {
+  const lines = toml.split("\n")
+  const start = lines.findIndex((line) => header(line) === `[functions.${name}]`)
+  if (start < 0) return undefined
+  const rest = lines.slice(start + 1)
+  const end = rest.findIndex((line) => line.trimStart().startsWith("["))
+  return rest
+    .slice(0, end < 0 ? rest.length : end)
+    .map((line) =>
+      line
+        .replace(/\s*#.*$/, "")
+        .replaceAll(/\s*=\s*/g, " = ")
+        .trim()
+    )
+    .filter((line) => line !== "")
+}
+
+export interface Difference {
+  readonly name: Name
+  /** Lines that its table must have and does not. */
+  readonly lacks: ReadonlyArray<string>
+}
+
+/** The tables that are there already, and are not as the functions need them. */
+export const differences = (toml: string): ReadonlyArray<Difference> =>
+  functionNames.flatMap((name) => {
+    const lines = linesOf(toml, name)
+    const lacks = lines === undefined ? [] : settingsOf(name).filter((setting) => !lines.includes(setting))
+    return lacks.length === 0 ? [] : [{ name, lacks }]
+  })
+
+/** With a table for each function that has none. */
+export const withFunctions = (toml: string): string =>
+  functionNames
+    .filter((name) => linesOf(toml, name) === undefined)
+    .reduce((text, name) => `${text.replace(/\n*$/, "\n\n").replace(/^\n+/, "")}${tableOf(name)}`, toml)
+
+/** Without the tables that are as withFunctions() writes them. */
+export const withoutFunctions = (toml: string): string =>
+  functionNames.reduce((text, name) => text.replace(`\n${tableOf(name)}`, ""), toml)

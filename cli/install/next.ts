@@ -1,0 +1,36 @@
+import { functionNames } from "../Release.ts"
+
+export interface Command {
+  readonly command: string
+  readonly what: string
+}
+
+const push = { command: "npx supabase db push --remote", what: "apply the migrations" }
+
+/** What puts an installed project to work, in order. */
+export const afterInstall: ReadonlyArray<Command> = [
+  { command: "npx supabase login", what: "once per machine" },
+  { command: "npx supabase link <project-ref>", what: "once per project" },
+  push,
+  { command: "npx pause-status secrets", what: "one secret for Postgres and the function" },
+  ...functionNames.map((name) => ({
+    command: `npx supabase functions deploy ${name} --use-api`,
+    what: "no Docker needed"
+  }))
+]
+
+export const afterUninstall: ReadonlyArray<Command> = [
+  push,
+  ...functionNames.map((name) => ({ command: `npx supabase functions delete ${name}`, what: "after the migration" })),
+  { command: "npx supabase secrets unset WEBHOOK_SECRETS", what: "nothing reads it any more" }
+]
+
+/** A heading and the commands. Those that fit have their reason beside them. */
+export const describeNext = (heading: string, commands: ReadonlyArray<Command>): ReadonlyArray<string> => [
+  "",
+  heading,
+  ...commands.map(({ command, what }) => {
+    const line = `  ${command.padEnd(34)} # ${what}`
+    return line.length > 80 ? `  ${command}` : line
+  })
+]

@@ -1,0 +1,57 @@
+import * as CliConfig from "effect/cli/CliConfig"
+import * as CliOutput from "effect/cli/CliOutput"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as GlobalFlag from "effect/cli/GlobalFlag"
+import * as Effect from "effect/Effect"
+import { packageVersion } from "../src/schema/PackageVersion.ts"
+import { cannotRun } from "./Failure.ts"
+import { install, uninstall, upgrade } from "./install/command.ts"
+import { Output } from "./Output.ts"
+import { secrets } from "./secrets/command.ts"
+
+// Declared to be known and described. What decides is whether it is among the arguments at all, so that a command line
+// that cannot be read is answered in JSON too.
+const json = GlobalFlag.Setting("json")({
+  flag: Flag.Boolean("json").pipe(
+    Flag.withoutNegation,
+    Flag.withDefault(false),
+    Flag.withDescription("Print one line of JSON")
+  )
+})
+
+const root = Command.make("pause-status").pipe(
+  Command.withDescription("Installs the outbox of pause-status in a Supabase project, and looks after it."),
+  Command.withGlobalFlags([json]),
+  Command.withSubcommands([install, upgrade, uninstall, secrets])
+)
+
+const usageOf = (path: ReadonlyArray<string>) => `Run: npx ${path.join(" ")} --help`
+
+const presenter: CliOutput.Presenter = {
+  present: (event) => (event._tag === "InvalidInvocation" ? Effect.void : CliOutput.defaultPresenter.present(event))
+}
+
+/** Runs one command line, without the program's own name, and prints what comes of it. */
+export const run = Effect.fn("run")(
+  function* (args: ReadonlyArray<string>) {
+    yield* Command.runWith(root, { version: packageVersion })(args)
+  },
+  Effect.catchTag("ShowHelp", ({ commandPath, errors }) =>
+    errors.length === 0
+      ? Effect.void
+      : Effect.fail(cannotRun(errors.map(({ message }) => message).join("\n"), usageOf(commandPath)))
+  ),
+  Effect.catchTag("PlatformError", ({ message }) => Effect.fail(cannotRun(message))),
+  Effect.tapErrorTag("Failure", ({ hint, message }) =>
+    Effect.flatMap(Output, (output) =>
+      output.failure(hint === undefined ? [message] : [message, hint], { error: message, hint })
+    )
+  ),
+  (effect, args) =>
+    effect.pipe(
+      Effect.provideService(Output, args.includes("--json") ? Output.json : Output.text),
+      Effect.provideService(CliOutput.Presenter, presenter),
+      Effect.provideService(CliConfig.CliConfig, CliConfig.make({ builtIns: [GlobalFlag.Help, GlobalFlag.Version] }))
+    )
+)

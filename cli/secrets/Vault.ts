@@ -1,0 +1,69 @@
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import { Database } from "../Database.ts"
+import { cannotRun, type Failure } from "../Failure.ts"
+import { Supabase } from "./Supabase.ts"
+
+/** The names under which the outbox looks its settings up. */
+export const SECRET = "outbox_webhook_secret"
+export const URL_NAME = "outbox_function_url"
+
+const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`
+
+const READ = `select name, decrypted_secret as value from vault.decrypted_secrets where name in ('${SECRET}', '${URL_NAME}')`
+
+const Row = Schema.Struct({ name: Schema.String, value: Schema.String })
+
+// One statement for a name that is there and for one that is not: create_secret() alone fails the second time.
+const writeSql = (name: string, value: string): string => `with found as (
+  select id from vault.secrets where name = ${literal(name)}
+)
+select vault.update_secret(id, ${literal(value)})::text from found
+union all
+select vault.create_secret(${literal(value)}, ${literal(name)}, 'pause-status')::text where not exists (select from found)`
+
+/** The two settings of the outbox that Vault keeps. */
+export class Vault extends Context.Service<
+  Vault,
+  {
+    readonly read: Effect.Effect<ReadonlyMap<string, string>, Failure>
+    readonly write: (name: string, value: string) => Effect.Effect<void, Failure>
+  }
+>()("pause-status-webhook-handler/cli/Vault") {
+  /** By a connection of its own. */
+  static readonly layerDatabase = Layer.effect(
+    Vault,
+    Effect.gen(function* () {
+      const database = yield* Database
+      const query = <A, I>(row: Schema.Codec<A, I>, sql: string) =>
+        database.rows(row, sql).pipe(Effect.mapError(({ message }) => cannotRun(`Vault refuses: ${message}.`)))
+      return Vault.of({
+        read: Effect.map(query(Row, READ), (rows) => new Map(rows.map(({ name, value }) => [name, value]))),
+        write: (name, value) => Effect.asVoid(query(Schema.Unknown, writeSql(name, value)))
+      })
+    })
+  )
+
+  /** By Supabase's Management API, as whoever is logged in to the Supabase CLI. */
+  static readonly layerLinked = (ref: string) =>
+    Layer.effect(
+      Vault,
+      Effect.gen(function* () {
+        const supabase = yield* Supabase
+        const query = (text: string) =>
+          supabase.run(["db", "query", `--remote=${ref}`, "--output-format=json"], { flag: "--file", text })
+        const decode = Schema.decodeUnknownEffect(Schema.fromJsonString(Schema.Array(Row)))
+        return Vault.of({
+          read: query(READ).pipe(
+            Effect.flatMap((text) =>
+              decode(text).pipe(Effect.mapError(() => cannotRun("The Supabase CLI's answer cannot be read.")))
+            ),
+            Effect.map((rows) => new Map(rows.map(({ name, value }) => [name, value])))
+          ),
+          write: (name, value) => Effect.asVoid(query(writeSql(name, value)))
+        })
+      })
+    )
+}

@@ -1,0 +1,40 @@
+import { assert, describe, it } from "@effect/vitest"
+import { differences, withFunctions, withoutFunctions } from "../../../cli/install/configToml.ts"
+
+describe("config.toml", () => {
+  const both = withFunctions('project_id = "a"\n')
+
+  it("gets a table for each function, once", () => {
+    assert.lengthOf([...both.matchAll(/^\[functions\.pause-[a-z-]+\]$/gm)], 2)
+    assert.strictEqual(withFunctions(both), both)
+    assert.deepStrictEqual(differences(both), [])
+  })
+
+  it("loses exactly these tables again", () => {
+    assert.strictEqual(withoutFunctions(both), 'project_id = "a"\n')
+    assert.strictEqual(
+      withoutFunctions(`${both}\n[auth]\nenabled = true\n`),
+      'project_id = "a"\n\n[auth]\nenabled = true\n'
+    )
+    const changed = both.replaceAll("false", "true")
+    assert.strictEqual(withoutFunctions(changed), changed)
+  })
+
+  it("is right in other spellings as well", () => {
+    const spelled = both
+      .replaceAll("verify_jwt = false", "verify_jwt=false # Postgres calls it")
+      .replaceAll(/\[functions\.([a-z-]+)\]/g, '[ functions . "$1" ]')
+    assert.deepStrictEqual(differences(spelled), [])
+    assert.strictEqual(withFunctions(spelled), spelled)
+  })
+
+  it("differs where a table says something else, and not because of what comes after it", () => {
+    const toml = '[functions.pause-status-webhook-handler]\nentrypoint = "./x.ts"\n[other]\nverify_jwt = false\n'
+    assert.deepStrictEqual(differences(toml), [
+      {
+        name: "pause-status-webhook-handler",
+        lacks: ["verify_jwt = false", 'entrypoint = "./functions/pause-status-webhook-handler/index.mjs"']
+      }
+    ])
+  })
+})
