@@ -30,7 +30,7 @@ export const startOrderStage = async (options: OrderStageOptions): Promise<EdgeF
   await writeFile(bundle, outputFiles[0]?.text ?? "")
 
   const deno = await denoProgram("2.1.4")
-  const made = edgeFunction({ ...options, name: "order-stage", bundle, deno, home, reaper })
+  const made = edgeFunction({ ...options, name: "functions/order-stage", bundle, deno, home, reaper })
   started.defer(() => made.service.stop())
   await made.service.start()
   const kept = started.move()

@@ -11,7 +11,7 @@ import type { Reaper } from "./Reaper.ts"
 import { StackError } from "./StackError.ts"
 
 export interface EdgeFunctionOptions {
-  readonly name: "handler" | "orchestrator" | "order-stage"
+  readonly name: "handler" | "orchestrator" | `functions/${string}`
   /** The file that `npm run build` makes: one module with `export default { fetch }`. */
   readonly bundle: string
   readonly deno: string
@@ -76,7 +76,8 @@ export const edgeFunction = (options: EdgeFunctionOptions): EdgeFunction => {
 const entryOf = async ({ bundle, home, name, prelude }: EdgeFunctionOptions): Promise<string> => {
   const script = prelude?.()
   if (script === undefined) return bundle
-  const [first, entry] = [join(home, `${name}-prelude.mjs`), join(home, `${name}-entry.mjs`)]
+  const file = join(home, name.replace("/", "-"))
+  const [first, entry] = [`${file}-prelude.mjs`, `${file}-entry.mjs`]
   await writeFile(first, script)
   const both = [first, bundle].map((path) => JSON.stringify(pathToFileURL(path).href))
   await writeFile(entry, `import ${both[0]}\nexport { default } from ${both[1]}\n`)

@@ -17,6 +17,7 @@ export interface Keys {
   readonly serviceToken: string
   readonly anonToken: string
   readonly webhookSecret: string
+  readonly resendKey: string
   /** What users' tokens are signed with: a private JWK, for ES256, as on hosted Supabase. */
   readonly signingKey: SigningKey
 }
@@ -44,6 +45,7 @@ export const createKeys = (): Keys => {
     serviceToken: roleToken(jwtSecret, "service_role"),
     anonToken: roleToken(jwtSecret, "anon"),
     webhookSecret: `whsec_${randomBytes(32).toString("base64")}`,
+    resendKey: `re_${randomBytes(24).toString("hex")}`,
     signingKey: {
       ...generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey.export({ format: "jwk" }),
       kid: randomUUID()

@@ -6,10 +6,11 @@ export type LogSource =
   | "postgrest"
   | "handler"
   | "orchestrator"
-  | "order-stage"
+  | `functions/${string}`
   | "net"
   | "http"
   | "cron"
+  | "resend"
   | "stack"
 
 export interface StackLog {

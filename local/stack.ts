@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs"
 import { mkdtemp, rm } from "node:fs/promises"
 import { join } from "node:path"
 import { edgeFunction } from "./functions.ts"
@@ -15,10 +16,22 @@ import { startReaper } from "./Reaper.ts"
 import type { Service } from "./Service.ts"
 import { StackError } from "./StackError.ts"
 import { temporaryDirectory } from "./temporary.ts"
-import { cronTicker, httpWorker, netWorker } from "./workers.ts"
+import { cronTicker, httpWorker, netWorker, resendServer } from "./workers.ts"
 
 export { StackError }
 export type { Service, StackLog }
+
+/** An Edge Function besides the project's own. **Shape** It is served at /functions/v1/<name>. */
+export interface StackFunction {
+  readonly name: string
+  /** One module with `export default { fetch }`. */
+  readonly bundle: string
+  readonly env?: Readonly<Record<string, string>>
+  /** A script that runs before the bundle, asked for at each start. */
+  readonly prelude?: () => string | undefined
+  /** The topic that it takes, and the Vault secret that its `outbox.watch()` has as `function_url`. */
+  readonly receives?: { readonly topic: string; readonly functionUrl: string }
+}
 
 export interface StackOptions {
   /** The gateway's port; a free one when 0 or absent. */
@@ -37,8 +50,16 @@ export interface StackOptions {
   readonly handlerPrelude?: () => string | undefined
   /** The ORCHESTRATOR_URL that the handler gets, instead of the stack's own orchestrator. */
   readonly orchestratorUrl?: string
+  /** More environment for the function send-email. */
+  readonly sendEmailEnv?: Readonly<Record<string, string>>
+  /** How many requests per second the stand-in for Resend grants: 2 when absent, no limit when 0. */
+  readonly resendRequestsPerSecond?: number
+  /** Further Edge Functions. Each has WEBHOOK_SECRETS, the settings for mail, and what Supabase sets. */
+  readonly functions?: ReadonlyArray<StackFunction>
   /** Whether supabase/migrations is applied; true when absent. */
   readonly migrate?: boolean
+  /** Folders with further migrations, applied after the project's own. */
+  readonly migrations?: ReadonlyArray<string>
   /** The schemas that the Data API serves, the default one first; public when absent. */
   readonly schemas?: string
   readonly log?: Log
@@ -61,6 +82,9 @@ export interface Stack extends AsyncDisposable {
   readonly serviceKey: string
   readonly publishableKey: string
   readonly webhookSecret: string
+  /** Where the stand-in for Resend is, whose page at / lists the mails, and its key. */
+  readonly resendUrl: string
+  readonly resendKey: string
   readonly signingKey: SigningKey
   /** The access token of a user with that role, such as admin or coordinator, in their app_metadata. */
   readonly userToken: (user?: User) => string
@@ -72,13 +96,20 @@ export interface Stack extends AsyncDisposable {
     readonly net: Service
     readonly http: Service
     readonly cron: Service
+    readonly resend: Service
   }
+  /** The further functions, by name. */
+  readonly functions: ReadonlyMap<string, Service>
   /** Takes everything down and removes the data; may be called more than once. */
   stop(): Promise<void>
 }
 
 export const HANDLER = "pause-status-webhook-handler"
 export const ORCHESTRATOR = "pause-notification-orchestrator"
+export const SEND_EMAIL = "send-email"
+
+const MAIL_FROM = "Mentoring <mentoring@example.com>"
+const RESEND_REQUESTS_PER_SECOND = 2
 
 const project = join(import.meta.dirname, "..", "supabase")
 const projectPlaces: StackPlaces = { functions: join(project, "functions"), migrations: join(project, "migrations") }
@@ -102,6 +133,9 @@ export const startStack = async (options: StackOptions = {}, places: StackPlaces
   const functionUrl = `${apiUrl}/functions/v1/${HANDLER}/api/v1/webhooks/pause-status`
   const orchestratorUrl = `${apiUrl}/functions/v1/${ORCHESTRATOR}`
   const bundleOf = (name: string): string => join(places.functions, name, "dist", "index.mjs")
+  const heldResendPort = started.use(await holdPort(0, "resendPort"))
+  const resendUrl = `http://${LOOPBACK}:${heldResendPort.port}`
+  const mailEnv = { RESEND_BASE_URL: resendUrl, RESEND_API_KEY: keys.resendKey, MAIL_FROM }
   const platformEnv = {
     SUPABASE_URL: apiUrl,
     SUPABASE_SECRET_KEYS: JSON.stringify({ default: keys.serviceKey }),
@@ -135,9 +169,42 @@ export const startStack = async (options: StackOptions = {}, places: StackPlaces
     env: { ...platformEnv, ...options.orchestratorEnv }
   })
 
+  const sendEmail: StackFunction = {
+    name: SEND_EMAIL,
+    bundle: bundleOf(SEND_EMAIL),
+    env: options.sendEmailEnv ?? {},
+    receives: { topic: "notification-mail", functionUrl: "outbox_send_email_url" }
+  }
+  const functions = [
+    ...(existsSync(join(places.functions, SEND_EMAIL)) ? [sendEmail] : []),
+    ...(options.functions ?? [])
+  ]
+  const further = new Map(
+    functions.map(({ bundle, env, name, prelude }) => [
+      name,
+      edgeFunction({
+        ...common,
+        name: `functions/${name}`,
+        bundle,
+        prelude,
+        deno,
+        env: { ...platformEnv, ...mailEnv, WEBHOOK_SECRETS: keys.webhookSecret, ...env }
+      })
+    ])
+  )
+
+  const resend = resendServer({
+    ...common,
+    port: heldResendPort.port,
+    apiKey: keys.resendKey,
+    requestsPerSecond: options.resendRequestsPerSecond ?? RESEND_REQUESTS_PER_SECOND
+  })
+
   const bringUpFunctions = async () => {
-    started.defer(() => takeDown(handler.service, orchestrator.service))
-    await inParallel(handler.service.start(), orchestrator.service.start())
+    await heldResendPort.release()
+    const services = [resend, ...[handler, orchestrator, ...further.values()].map(({ service }) => service)]
+    started.defer(() => takeDown(...services))
+    await inParallel(...services.map((service) => service.start()))
   }
 
   const bringUpDatabase = async () => {
@@ -162,8 +229,14 @@ export const startStack = async (options: StackOptions = {}, places: StackPlaces
       http.start(),
       cron.start(),
       (async () => {
-        if (options.migrate !== false) await migrate(databaseUrl, places.migrations)
-        await seedVault(databaseUrl, { webhookSecret: keys.webhookSecret, functionUrl })
+        if (options.migrate !== false) {
+          for (const folder of [places.migrations, ...(options.migrations ?? [])]) await migrate(databaseUrl, folder)
+        }
+        await seedVault(databaseUrl, {
+          outbox_webhook_secret: keys.webhookSecret,
+          outbox_function_url: functionUrl,
+          ...functionUrls(apiUrl, functions)
+        })
         // After the migrations, so that it reads the schema once.
         await rest.service.start()
       })()
@@ -180,7 +253,8 @@ export const startStack = async (options: StackOptions = {}, places: StackPlaces
         rest: database.rest.upstream,
         functions: new Map([
           [HANDLER, handler.upstream],
-          [ORCHESTRATOR, orchestrator.upstream]
+          [ORCHESTRATOR, orchestrator.upstream],
+          ...[...further].map(([name, { upstream }]) => [name, upstream] as const)
         ])
       },
       keys
@@ -199,6 +273,8 @@ export const startStack = async (options: StackOptions = {}, places: StackPlaces
     serviceKey: keys.serviceKey,
     publishableKey: keys.publishableKey,
     webhookSecret: keys.webhookSecret,
+    resendUrl,
+    resendKey: keys.resendKey,
     signingKey: keys.signingKey,
     userToken: (user) => userToken({ apiUrl, signingKey: keys.signingKey }, user),
     services: {
@@ -208,12 +284,23 @@ export const startStack = async (options: StackOptions = {}, places: StackPlaces
       orchestrator: orchestrator.service,
       net: database.net,
       http: database.http,
-      cron: database.cron
+      cron: database.cron,
+      resend
     },
+    functions: new Map([...further].map(([name, { service }]) => [name, service])),
     stop,
     [Symbol.asyncDispose]: stop
   }
 }
+
+const functionUrls = (apiUrl: string, functions: ReadonlyArray<StackFunction>): Readonly<Record<string, string>> =>
+  Object.fromEntries(
+    functions.flatMap(({ name, receives }) =>
+      receives === undefined
+        ? []
+        : [[receives.functionUrl, `${apiUrl}/functions/v1/${name}/api/v1/webhooks/${receives.topic}`]]
+    )
+  )
 
 // Waits for all even when one has failed: what is still starting could not be taken down.
 const inParallel = async <const T extends ReadonlyArray<Promise<unknown>>>(

@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process"
+import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import type { Log } from "./log.ts"
 import { withClient } from "./postgres/connect.ts"
@@ -53,7 +54,29 @@ export const cronTicker = (options: WorkerOptions): Service =>
     ready: printsReady
   })
 
-const spawnNode = (options: WorkerOptions, script: URL, env: Readonly<Record<string, string>>) =>
+/** The stand-in for Resend, which keeps its mails in a folder. */
+export const resendServer = (
+  options: Omit<WorkerOptions, "databaseUrl"> & {
+    readonly port: number
+    readonly apiKey: string
+    readonly requestsPerSecond: number
+  }
+): Service =>
+  supervise({
+    name: "resend",
+    log: options.log,
+    reaper: options.reaper,
+    spawn: async () =>
+      spawnNode(options, new URL("./resend/worker.ts", import.meta.url), {
+        RESEND_API_KEY: options.apiKey,
+        RESEND_FOLDER: join(options.home, "mails"),
+        RESEND_PORT: `${options.port}`,
+        RESEND_REQUESTS_PER_SECOND: `${options.requestsPerSecond}`
+      }),
+    ready: printsReady
+  })
+
+const spawnNode = (options: Pick<WorkerOptions, "home">, script: URL, env: Readonly<Record<string, string>>) =>
   spawn(process.execPath, [fileURLToPath(script)], {
     detached: true,
     stdio: ["ignore", "pipe", "pipe"],

@@ -71,6 +71,14 @@ describe("a bundle", () => {
     )
   })
 
+  it("of the handler holds nothing of mail", () => {
+    assert.notMatch(handler.code, /RESEND_|MAIL_FROM|Mailer/)
+    assert.deepStrictEqual(
+      handler.modules.filter((path) => /Mail|Resend/.test(path)),
+      []
+    )
+  })
+
   it.each(bundles)("$name says its version in its log", ({ code }) => {
     assert.match(code, new RegExp(`["'\`]${packageVersion.replaceAll(".", "[.]")}["'\`]`))
   })

@@ -58,8 +58,8 @@ export const startDatabaseOn = async (
     if (name !== "postgres") await creator.query(`create database ${name} owner postgres template template1`)
     await migrate(inDatabase(owner, name), migrations)
     await seedVault(inDatabase(owner, name), {
-      webhookSecret: `whsec_${randomBytes(SECRET_BYTES).toString("base64")}`,
-      functionUrl: "http://127.0.0.1:9/functions/v1/pause-status-webhook-handler"
+      outbox_webhook_secret: `whsec_${randomBytes(SECRET_BYTES).toString("base64")}`,
+      outbox_function_url: "http://127.0.0.1:9/functions/v1/pause-status-webhook-handler"
     })
   }
   const kept = started.move()

@@ -107,6 +107,7 @@ const factsOf = (stack: Stack) => ({
   apiUrl: stack.apiUrl,
   functionUrl: stack.functionUrl,
   orchestratorUrl: stack.orchestratorUrl,
+  resendUrl: stack.resendUrl,
   serviceKey: stack.serviceKey,
   webhookSecret: stack.webhookSecret
 })

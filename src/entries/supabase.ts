@@ -11,6 +11,7 @@ export * as NotificationStoreSupabase from "../layers/NotificationStoreSupabase.
 export * as AccessSupabase from "../layers/AccessSupabase.ts"
 export * as SignatureVerifierWebCrypto from "../layers/SignatureVerifierWebCrypto.ts"
 export * as OrchestratorClientHttp from "../layers/OrchestratorClientHttp.ts"
+export * as MailerResend from "../layers/MailerResend.ts"
 export * as SurroundingsHttp from "../layers/SurroundingsHttp.ts"
 
 export { ProjectKey } from "../layers/ProjectKey.ts"

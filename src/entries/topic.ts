@@ -69,3 +69,13 @@ export {
   type Resolved
 } from "../services/EventStore.ts"
 export { Surroundings } from "../services/Surroundings.ts"
+
+export {
+  Mail,
+  MailAddress,
+  type MailError,
+  Mailer,
+  MailRejected,
+  MailSender,
+  MailUnavailable
+} from "../services/Mailer.ts"

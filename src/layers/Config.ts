@@ -223,6 +223,33 @@ export const circuitFailures = positive("CIRCUIT_FAILURES", 5, "failed calls")
 /** How long an open circuit keeps calls back before one probes. Milliseconds. */
 export const circuitOpen = positive("CIRCUIT_OPEN_MS", 10_000, "milliseconds")
 
+// Marked as pure, so that a function that sends no mail holds nothing of these.
+
+/** Where Resend's API is. */
+export const resendUrl = /* @__PURE__ */ Effect.map(
+  /* @__PURE__ */ optional(
+    "RESEND_BASE_URL",
+    readUrl,
+    "set an absolute URL, or leave it out for https://api.resend.com"
+  ),
+  /* @__PURE__ */ Option.getOrElse(() => new URL("https://api.resend.com"))
+)
+
+/** The key that mails are sent with; none are sent without it. */
+export const resendKey = /* @__PURE__ */ optionalSecret("RESEND_API_KEY")
+
+const sender = /^(?:[^<>\p{Cc}]+ <[^\s<>@",;]+@[^\s<>@",;]+\.[^\s<>@",;]+>|[^\s<>@",;]+@[^\s<>@",;]+\.[^\s<>@",;]+)$/u
+
+/** Who mails are from; none are sent without it. */
+export const mailFrom = /* @__PURE__ */ optional(
+  "MAIL_FROM",
+  (text) => (sender.test(text) ? text : undefined),
+  "set an address, or a name and an address such as Mentoring <mail@example.com>"
+)
+
+/** How long one call of Resend may take; below pg_net's 5 s and the lease. Milliseconds. */
+export const resendTimeout = /* @__PURE__ */ positive("RESEND_TIMEOUT_MS", 4_000, "milliseconds")
+
 /** How long one call of the claim store may take. Milliseconds. */
 export const storeTimeout = positive("STORE_TIMEOUT_MS", 3_000, "milliseconds")
 

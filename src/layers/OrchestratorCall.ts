@@ -25,7 +25,8 @@ export const failedStatus = (status: number, after: { readonly retryAfterSeconds
     ? { kind: "transient", failure: "status", status, detail: `status ${status}`, ...after }
     : { kind: "permanent", status }
 
-const retryAfter = (header: string | null, nowMillis: number): { readonly retryAfterSeconds?: number } => {
+/** What a Retry-After asks for: a number of seconds, or a date. */
+export const retryAfter = (header: string | null, nowMillis: number): { readonly retryAfterSeconds?: number } => {
   if (header === null) return {}
   const seconds = /^\d{1,9}$/.test(header) ? Number(header) : Math.ceil((Date.parse(header) - nowMillis) / 1000)
   return Number.isNaN(seconds) ? {} : { retryAfterSeconds: Math.max(0, seconds) }

@@ -95,6 +95,7 @@ describe("npm start", () => {
       "apiUrl",
       "functionUrl",
       "orchestratorUrl",
+      "resendUrl",
       "serviceKey",
       "webhookSecret"
     ])

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Redacted } from "effect"
+import { Effect, Option, Redacted } from "effect"
 import * as Config from "../../src/layers/Config.ts"
 import { config } from "../support/layers.ts"
 import { otherSecret, secret } from "../support/signing.ts"
@@ -162,6 +162,37 @@ const cases: ReadonlyArray<Case> = [
     legal: numbers(500),
     illegal: notPositive
   },
+  {
+    key: "RESEND_BASE_URL",
+    setting: Config.resendUrl,
+    fallback: new URL("https://api.resend.com"),
+    legal: [["http://127.0.0.1:9999", new URL("http://127.0.0.1:9999")]],
+    illegal: ["canary", "api.resend.com"]
+  },
+  {
+    key: "MAIL_FROM",
+    setting: Effect.map(Config.mailFrom, Option.getOrNull),
+    fallback: null,
+    legal: [
+      ["mail@example.com", "mail@example.com"],
+      ["Mentoring <mail@example.com>", "Mentoring <mail@example.com>"]
+    ],
+    illegal: [
+      "canary",
+      "canary@",
+      "canary@localhost",
+      "<canary@example.com",
+      "a@example.com, b@example.com",
+      "a\nb <a@b.c>"
+    ]
+  },
+  {
+    key: "RESEND_TIMEOUT_MS",
+    setting: Config.resendTimeout,
+    fallback: 4_000,
+    legal: numbers(500),
+    illegal: notPositive
+  },
   { key: "STORE_TIMEOUT_MS", setting: Config.storeTimeout, fallback: 3_000, legal: numbers(500), illegal: notPositive },
   {
     key: "LOG_LEVEL",
@@ -208,7 +239,8 @@ describe("Config", () => {
   it.effect.each([
     ["WEBHOOK_HEX_SECRET", Config.webhookHexSecret],
     ["WEBHOOK_STATIC_SECRET", Config.webhookStaticSecret],
-    ["ORCHESTRATOR_KEY", Config.orchestratorKey]
+    ["ORCHESTRATOR_KEY", Config.orchestratorKey],
+    ["RESEND_API_KEY", Config.resendKey]
   ] as const)("%s is off unless it is set, and never shows itself", ([key, setting]) =>
     Effect.gen(function* () {
       assert.strictEqual((yield* read(setting, {}))._tag, "None")

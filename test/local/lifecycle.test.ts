@@ -58,7 +58,7 @@ describe("a launcher", () => {
   it("leaves no process and no data behind when it is killed with SIGKILL", async () => {
     const directory = await openDirectory(join(own, "killed-"))
     const { child, pids } = await launch(directory)
-    expect(pids).toHaveLength(7)
+    expect(pids).toHaveLength(8)
     expect(pids.every(isAlive)).toBe(true)
     expect(await leftIn(directory)).toHaveLength(2)
     child.kill("SIGKILL")

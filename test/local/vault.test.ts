@@ -64,8 +64,9 @@ it("is given the webhook's secret and address once, and keeps what a person put 
       "select name, decrypted_secret from vault.decrypted_secrets where name like 'outbox\\_%' order by name"
     )
   await session.value("select vault.create_secret('mine', 'outbox_webhook_secret')")
-  await seedVault(stack.databaseUrl, { webhookSecret: stack.webhookSecret, functionUrl: stack.functionUrl })
-  await seedVault(stack.databaseUrl, { webhookSecret: "other", functionUrl: "other" })
+  const names = { outbox_webhook_secret: stack.webhookSecret, outbox_function_url: stack.functionUrl }
+  await seedVault(stack.databaseUrl, names)
+  await seedVault(stack.databaseUrl, { outbox_webhook_secret: "other", outbox_function_url: "other" })
   expect(await secrets()).toEqual([
     { name: "outbox_function_url", decrypted_secret: stack.functionUrl },
     { name: "outbox_webhook_secret", decrypted_secret: "mine" }

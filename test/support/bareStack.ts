@@ -16,9 +16,9 @@ const ECHO = `export default {
 }`
 
 /** The stack with functions that echo their request and with no migrations: the platform without the product. */
-export const bareStack = async (options: StackOptions = {}): Promise<Stack> => {
+export const bareStack = async (options: StackOptions = {}, more: ReadonlyArray<string> = []): Promise<Stack> => {
   const directory = await mkdtemp(join(tmpdir(), "pause-status-test-"))
-  for (const name of [HANDLER, ORCHESTRATOR]) {
+  for (const name of [HANDLER, ORCHESTRATOR, ...more]) {
     const dist = join(directory, "functions", name, "dist")
     await mkdir(dist, { recursive: true })
     await writeFile(join(dist, "index.mjs"), ECHO)

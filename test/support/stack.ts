@@ -15,6 +15,8 @@ export type StackFacts = Pick<
   | "serviceKey"
   | "publishableKey"
   | "webhookSecret"
+  | "resendUrl"
+  | "resendKey"
   | "signingKey"
 > & {
   /** A migrated database, to be copied. */
@@ -31,6 +33,8 @@ export const factsOf = (stack: Stack, template: string): StackFacts => ({
   serviceKey: stack.serviceKey,
   publishableKey: stack.publishableKey,
   webhookSecret: stack.webhookSecret,
+  resendUrl: stack.resendUrl,
+  resendKey: stack.resendKey,
   signingKey: stack.signingKey
 })
 
