@@ -1,0 +1,77 @@
+import { changeEvent, Refused } from "./api.ts"
+import type { Event, EventChangeReply } from "./types.ts"
+import { stateOf } from "./words.ts"
+
+/** What a person can do about an event. */
+export type Action = "redrive" | "resolve" | "cancel"
+
+export interface Choice {
+  /** Redrive although a newer event of the key was handled. */
+  readonly force: boolean
+  readonly notes: string
+}
+
+/** The body of the PUT that does it. */
+export const changeFor = (action: Action, { force, notes }: Choice, dryRun: boolean): object =>
+  action === "redrive"
+    ? { status: "pending", ...(force && { force }), ...(dryRun && { dryRun }) }
+    : { status: "resolved", ...(notes !== "" && { notes }), ...(dryRun && { dryRun }) }
+
+/** The actions that an event in that state allows. The server has the last word. */
+export const actionsFor = (event: Event): ReadonlyArray<Action> => {
+  const state = stateOf(event)
+  if (state === "dead letter" || state === "reached nobody") return ["redrive", "resolve"]
+  return state === "pending" ? ["cancel"] : []
+}
+
+/** What became of one event, or with a dry run would. `isDone` is false if nothing would be changed. */
+export interface Result {
+  readonly event: Event
+  readonly outcome: string
+  readonly detail?: string
+  readonly isDone: boolean
+}
+
+const OUTCOMES: Readonly<Record<EventChangeReply["outcome"] | "superseded" | "not_failed" | "in_flight", string>> = {
+  would_redrive: "Will be sent again",
+  would_resolve: "Will be resolved",
+  would_cancel: "Will be cancelled and never sent",
+  redriven: "Sent again",
+  resolved: "Resolved",
+  cancelled: "Cancelled",
+  already_pending: "Already waiting to be sent",
+  already_resolved: "Already resolved",
+  superseded: "A newer event of the key was handled",
+  not_failed: "Did not fail",
+  in_flight: "Is being processed at this moment"
+}
+
+export const outcomeInWords = (outcome: string): string =>
+  Object.entries(OUTCOMES).find(([name]) => name === outcome)?.[1] ?? outcome.replaceAll("_", " ")
+
+const DONE = /^would_|^redriven$|^resolved$|^cancelled$/
+
+const AT_ONCE = 4
+
+/** Asks the server about each event, a few at a time, and says after each one what came of it. */
+export const changeAll = async (
+  events: ReadonlyArray<Event>,
+  action: Action,
+  choice: Choice & { readonly dryRun: boolean },
+  seen: (result: Result) => void,
+  signal: AbortSignal
+): Promise<void> => {
+  const queue = [...events]
+  const work = async () => {
+    for (let event = queue.shift(); event !== undefined && !signal.aborted; event = queue.shift()) {
+      try {
+        const { outcome } = await changeEvent(event.topic, event.eventId, changeFor(action, choice, choice.dryRun))
+        seen({ event, outcome, isDone: DONE.test(outcome) })
+      } catch (cause) {
+        if (!(cause instanceof Refused)) throw cause
+        seen({ event, outcome: cause.code, detail: cause.message, isDone: false })
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: AT_ONCE }, work))
+}

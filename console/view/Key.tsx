@@ -1,0 +1,77 @@
+import { getEvent, listEvents } from "../model/api.ts"
+import { changes, recent, topic } from "../model/live.ts"
+import { here, route, to } from "../model/route.ts"
+import { changeOf, duration, millisBetween, plural, stateOf } from "../model/words.ts"
+import { AttemptItem } from "./EventPanel.tsx"
+import { At, Change, Copy, Empty, Loading, Problem, State } from "./parts.tsx"
+import { useLoad } from "./useLoad.ts"
+
+const SHOWN = 20
+
+/** What happened to one key, newest first, with the attempts at each event. */
+export const Key = () => {
+  const key = route.value.params.get("key") ?? ""
+  const name = topic.value
+  const newest = recent.value
+    ?.filter((event) => event.key === key)
+    .map(({ attemptCount, eventId, status }) => [eventId, status, attemptCount])
+    .join()
+  const { data, problem } = useLoad(async () => {
+    const { events, nextCursor } = await listEvents(name, { key, limit: String(SHOWN) })
+    return { key, histories: await Promise.all(events.map(({ eventId }) => getEvent(name, eventId))), nextCursor }
+  }, [name, key, changes.value, newest])
+  const found = data.value?.key === key ? data.value : undefined
+  return (
+    <>
+      <header class="head">
+        <div>
+          <h1 class="mono">{key}</h1>
+          <p>One key of {name}: its events in their order, and every attempt at them.</p>
+        </div>
+        <Copy label="Copy key" text={key} />
+      </header>
+      {problem.value && <Problem of={problem.value} />}
+      {found === undefined ? (
+        problem.value === undefined && <Loading />
+      ) : found.histories.length === 0 ? (
+        <div class="card">
+          <Empty title="No event has this id or key">It may be of another topic, or it was erased.</Empty>
+        </div>
+      ) : (
+        <ol class="timeline">
+          {found.histories.map((history) => (
+            <li key={history.eventId} class={stateOf(history).replace(" ", "-")}>
+              <div class="card">
+                <a class="line" href={here({ event: history.eventId })}>
+                  <Change of={changeOf(history)} />
+                  <State of={history.deadLetter?.resolution === "resolved" ? "resolved" : stateOf(history)} />
+                  <span class="spring" />
+                  {history.version !== null && <small>version {history.version}</small>}
+                  <At time={history.createdAt} />
+                </a>
+                <p>
+                  {history.completedAt === null
+                    ? `${plural(history.attemptCount, "attempt")} so far`
+                    : `Settled after ${duration(millisBetween(history.createdAt, history.completedAt))}, with ${plural(history.attemptCount, "attempt")}`}
+                  .
+                </p>
+                {history.attempts.some(({ outcome }) => outcome !== "completed") && (
+                  <ol class="attempts">
+                    {history.attempts.toReversed().map((attempt) => (
+                      <AttemptItem key={`${attempt.attempt} ${attempt.endedAt}`} of={attempt} />
+                    ))}
+                  </ol>
+                )}
+              </div>
+            </li>
+          ))}
+        </ol>
+      )}
+      {found?.nextCursor != null && (
+        <p class="foot">
+          <a href={to("events", { key })}>Look at the older ones in the list</a>
+        </p>
+      )}
+    </>
+  )
+}
