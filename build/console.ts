@@ -32,6 +32,8 @@ export const bundleConsole = async (): Promise<ReadonlyArray<Part>> => {
     outdir: place,
     write: false,
     bundle: true,
+    splitting: true,
+    chunkNames: "[name]",
     minify: true,
     format: "esm",
     target: "es2022",

@@ -65,7 +65,8 @@ const respond = Effect.fnUntraced(function* (served: Served, request: HttpServer
   const [path = "", query] = url.slice(1 + token.length).split("?")
   if (path.startsWith("/api/")) {
     const asked = path.slice("/api".length)
-    if (!isAllowed(method, asked, project.readOnly)) return problem(405, "method_not_allowed", "The console does not do this.")
+    if (!isAllowed(method, asked, project.readOnly))
+      return problem(405, "method_not_allowed", "The console does not do this.")
     const target = query === undefined ? asked : `${asked}?${query}`
     if (method === "GET") return yield* askProject(project, { method, path: target })
     return yield* askProject(project, { method: "PUT", path: target, body: yield* request.text })

@@ -54,13 +54,12 @@ export const askProject = (
     HttpClientRequest.make(request.method)(url + request.path).pipe(
       HttpClientRequest.setHeader("apikey", Redacted.value(key)),
       HttpClientRequest.acceptJson,
-      request.body === undefined
-        ? (same) => same
-        : HttpClientRequest.bodyText(request.body, "application/json")
+      request.body === undefined ? (same) => same : HttpClientRequest.bodyText(request.body, "application/json")
     )
   )
 
 /** A mail is somebody's HTML: it is shown in a frame that can do nothing, and loads nothing. */
-export const MAIL_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox; frame-ancestors 'self'"
+export const MAIL_POLICY =
+  "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox; frame-ancestors 'self'"
 
 export const askMails = (url: string, path: string) => ask(HttpClientRequest.get(url + path))

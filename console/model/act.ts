@@ -46,14 +46,26 @@ const OUTCOMES: Readonly<Record<EventChangeReply["outcome"] | "superseded" | "no
   in_flight: "Is being processed at this moment"
 }
 
-export const outcomeInWords = (outcome: string): string =>
-  Object.entries(OUTCOMES).find(([name]) => name === outcome)?.[1] ?? outcome.replaceAll("_", " ")
+/** What became of an event. A problem that is not about its state speaks for itself. */
+export const outcomeInWords = ({ detail, outcome }: Pick<Result, "detail" | "outcome">): string =>
+  Object.entries(OUTCOMES).find(([name]) => name === outcome)?.[1] ?? detail ?? outcome
 
 const DONE = /^would_|^redriven$|^resolved$|^cancelled$/
 
 const AT_ONCE = 4
 
-/** Asks the server about each event, a few at a time, and says after each one what came of it. */
+// The events of one key one after the other, the oldest first: a newer one that is sent first would supersede it.
+const byKey = (events: ReadonlyArray<Event>): Array<ReadonlyArray<Event>> => {
+  const keys = new Map<string, Array<Event>>()
+  for (const event of events.toSorted((one, other) => (one.createdAt < other.createdAt ? -1 : 1))) {
+    const same = keys.get(event.key)
+    if (same === undefined) keys.set(event.key, [event])
+    else same.push(event)
+  }
+  return [...keys.values()]
+}
+
+/** Asks the server about each event, a few keys at a time, and says after each one what came of it. */
 export const changeAll = async (
   events: ReadonlyArray<Event>,
   action: Action,
@@ -61,16 +73,19 @@ export const changeAll = async (
   seen: (result: Result) => void,
   signal: AbortSignal
 ): Promise<void> => {
-  const queue = [...events]
+  const queue = byKey(events)
+  const change = async (event: Event) => {
+    try {
+      const { outcome } = await changeEvent(event.topic, event.eventId, changeFor(action, choice, choice.dryRun))
+      seen({ event, outcome, isDone: DONE.test(outcome) })
+    } catch (cause) {
+      if (!(cause instanceof Refused)) throw cause
+      seen({ event, outcome: cause.code, detail: cause.message, isDone: false })
+    }
+  }
   const work = async () => {
-    for (let event = queue.shift(); event !== undefined && !signal.aborted; event = queue.shift()) {
-      try {
-        const { outcome } = await changeEvent(event.topic, event.eventId, changeFor(action, choice, choice.dryRun))
-        seen({ event, outcome, isDone: DONE.test(outcome) })
-      } catch (cause) {
-        if (!(cause instanceof Refused)) throw cause
-        seen({ event, outcome: cause.code, detail: cause.message, isDone: false })
-      }
+    for (let same = queue.shift(); same !== undefined; same = queue.shift()) {
+      for (const event of same) if (!signal.aborted) await change(event)
     }
   }
   await Promise.all(Array.from({ length: AT_ONCE }, work))

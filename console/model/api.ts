@@ -25,7 +25,11 @@ const ask = async <A>(path: string, init?: RequestInit): Promise<A> => {
   try {
     response = await fetch(path, { ...init, signal: AbortSignal.timeout(20_000) })
   } catch {
-    throw new Refused(0, "unreachable", "The console's own process does not answer. Start it again, then reload this page.")
+    throw new Refused(
+      0,
+      "unreachable",
+      "The console's own process does not answer. Start it again, then reload this page."
+    )
   }
   const body = await response.json().catch(() => undefined)
   // A 503 of /health is a report as well.

@@ -19,9 +19,11 @@ export const SHORTCUTS = [
 
 const PLACES: Readonly<Record<string, View>> = { l: "live", n: "letters", e: "events", h: "health", m: "mails" }
 
-const rows = () => [...document.querySelectorAll<HTMLAnchorElement>("main .row-link")].filter((row) => row.checkVisibility())
+const rows = () =>
+  [...document.querySelectorAll<HTMLAnchorElement>("main .row-link")].filter((row) => row.checkVisibility())
 
-const current = () => rows().findIndex((row) => row.closest("tr")?.ariaSelected === "true" || row === document.activeElement)
+const current = () =>
+  rows().findIndex((row) => row.closest("tr")?.ariaSelected === "true" || row === document.activeElement)
 
 const move = (by: number) => {
   const row = rows()[Math.max(0, current() + by)]
@@ -51,7 +53,8 @@ const KEYS: Readonly<Record<string, () => void>> = {
   Escape: () => (eventId.value === "" ? undefined : close())
 }
 
-const isTyping = ({ target }: KeyboardEvent) => target instanceof HTMLElement && target.matches("input[type=search], textarea, select")
+const isTyping = ({ target }: KeyboardEvent) =>
+  target instanceof HTMLElement && target.matches("input[type=search], textarea, select")
 
 export const listen = (): void =>
   addEventListener("keydown", (pressed) => {

@@ -95,7 +95,8 @@ const repeatedly = (work: () => Promise<void>, everyMs: () => number): (() => vo
   let turn = 0
   let mine: Refused | undefined
   const report = (found: Refused | undefined) => {
-    if (found !== mine) problems.value = [...problems.value.filter((other) => other !== mine), ...(found ? [found] : [])]
+    if (found !== mine)
+      problems.value = [...problems.value.filter((other) => other !== mine), ...(found ? [found] : [])]
     mine = found
   }
   const run = async (own: number) => {
@@ -119,9 +120,10 @@ const repeatedly = (work: () => Promise<void>, everyMs: () => number): (() => vo
   return again
 }
 
+const pace = (): number => config.value?.everyMs ?? 3_000
+
 /** Starts to read, and reads everything again when the topic is another, or somebody changed something. */
 export const start = (): void => {
-  const pace = () => config.value?.everyMs ?? 3_000
   const loops = [
     repeatedly(readRecent, pace),
     repeatedly(readCompleted, () => pace() * 5),

@@ -42,7 +42,8 @@ export const groupsOf = (
     const reason = isDead ? (history?.deadLetter?.reason ?? "failed") : "nobody"
     const id = [reason, isDead ? httpStatus : "", pattern(error)].join("\n")
     const group = groups.get(id)
-    if (group === undefined) groups.set(id, { id, reason, error, httpStatus: isDead ? httpStatus : null, events: [event] })
+    if (group === undefined)
+      groups.set(id, { id, reason, error, httpStatus: isDead ? httpStatus : null, events: [event] })
     else group.events.push(event)
   }
   return [...groups.values()].toSorted((one, other) => other.events.length - one.events.length)

@@ -18,15 +18,17 @@ const current = () => Object.fromEntries(route.value.params)
 /** The address of a view. The topic stays what it is. */
 export const to = (view: View, params: Readonly<Record<string, string>> = {}): string => {
   const { topic } = current()
-  const query = new URLSearchParams({ ...(topic !== undefined && { topic }), ...params })
-  for (const [name, value] of [...query]) if (value === "") query.delete(name)
+  const given = Object.entries({ ...(topic !== undefined && { topic }), ...params })
+  const query = new URLSearchParams(given.filter(([, value]) => value !== ""))
   return `#/${view}${query.size > 0 ? `?${query}` : ""}`
 }
 
-export const go = (view: View, params?: Readonly<Record<string, string>>): void => void (location.hash = to(view, params))
+export const go = (view: View, params?: Readonly<Record<string, string>>): void =>
+  void (location.hash = to(view, params))
 
 /** The address of this view with other parameters; an empty one is taken away. */
-export const here = (params: Readonly<Record<string, string>>): string => to(route.value.view, { ...current(), ...params })
+export const here = (params: Readonly<Record<string, string>>): string =>
+  to(route.value.view, { ...current(), ...params })
 
 export const adjust = (params: Readonly<Record<string, string>>): void => void (location.hash = here(params))
 

@@ -28,9 +28,12 @@ const known = (name: Stage["name"], state: Stage["state"], after?: number, peopl
 /** How far an event is. The times of the steps in between are in its attempts, if the history is there. */
 export const stagesOf = (event: Event, history?: History): ReadonlyArray<Stage> => {
   const { attemptCount, completedAt, createdAt, status } = event
+  const first = history?.attempts[0]
   const last = history?.attempts.at(-1)
-  const dispatched = last?.dispatchedAt ? millisBetween(createdAt, last.dispatchedAt) : undefined
-  const claimed = last === undefined ? undefined : claimedAfter(createdAt, last)
+  const dispatched = first?.dispatchedAt ? millisBetween(createdAt, first.dispatchedAt) : undefined
+  // A failed event is as old as its last attempt; what went well went well the first time.
+  const ended = status === "failed" ? first : last
+  const claimed = ended === undefined ? undefined : claimedAfter(createdAt, ended)
   const people = notifiedOf(event)
   const committed = known("Committed", "done", 0)
   if (status === "completed" && completedAt !== null)
@@ -43,13 +46,12 @@ export const stagesOf = (event: Event, history?: History): ReadonlyArray<Stage> 
     ]
   if (status === "failed") {
     const reached = attemptCount > 0 ? "done" : "waiting"
-    const ended = last === undefined ? undefined : millisBetween(createdAt, last.endedAt)
     return [
       committed,
       known("Dispatched", reached, dispatched),
       known("Claimed", claimed === undefined ? "waiting" : "done", claimed),
       known("Notified", "failed"),
-      known("Settled", "failed", ended)
+      known("Settled", "failed", last && millisBetween(createdAt, last.endedAt))
     ]
   }
   const isClaimed = status === "processing"

@@ -12,7 +12,7 @@ const rounded = (value: number): string => (value < 10 ? value.toFixed(1).replac
 export const duration = (millis: number): string => {
   if (millis < 999.5) return `${rounded(millis)} ms`
   const seconds = millis / 1_000
-  if (seconds < 60) return `${rounded(seconds)} s`
+  if (seconds < 120) return `${rounded(seconds)} s`
   if (seconds < 3_600) return `${Math.round(seconds / 60)} min`
   return seconds < 86_400 ? `${rounded(seconds / 3_600)} h` : `${rounded(seconds / 86_400)} d`
 }

@@ -6,7 +6,7 @@ import { asked } from "../model/dialog.ts"
 import { changes, config } from "../model/live.ts"
 import type { Event } from "../model/types.ts"
 import { plural, short } from "../model/words.ts"
-import { Copy } from "./parts.tsx"
+import { Copy } from "./details.tsx"
 
 const TITLES: Readonly<Record<Action, string>> = {
   redrive: "Send again",
@@ -20,23 +20,30 @@ const ABOUT: Readonly<Record<Action, string>> = {
   cancel: "The events are never sent. Nobody is notified of these changes."
 }
 
-const countsOf = (results: ReadonlyArray<Result>) => {
-  const counts = new Map<string, { readonly isDone: boolean; readonly keys: Array<string> }>()
-  for (const { event, isDone, outcome } of results) {
-    const count = counts.get(outcome) ?? { isDone, keys: [] }
-    count.keys.push(short(event.key))
-    counts.set(outcome, count)
+interface Count {
+  readonly words: string
+  readonly isDone: boolean
+  readonly keys: Array<string>
+}
+
+const countsOf = (results: ReadonlyArray<Result>): ReadonlyArray<Count> => {
+  const counts = new Map<string, Count>()
+  for (const result of results) {
+    const words = outcomeInWords(result)
+    const count = counts.get(words) ?? { words, isDone: result.isDone, keys: [] }
+    count.keys.push(short(result.event.key))
+    counts.set(words, count)
   }
-  return [...counts]
+  return [...counts.values()].toSorted((one, other) => Number(other.isDone) - Number(one.isDone))
 }
 
 const Results = ({ results }: { readonly results: ReadonlyArray<Result> }) => (
   <ul class="plan">
-    {countsOf(results).map(([outcome, { isDone, keys }]) => (
-      <li key={outcome} class={isDone ? "good" : "warn"}>
+    {countsOf(results).map(({ isDone, keys, words }) => (
+      <li key={words} class={isDone ? "good" : "warn"}>
         <b>{keys.length}</b>
         <span>
-          {outcomeInWords(outcome)}
+          {words}
           <small class="mono">
             {keys.slice(0, 4).join(", ")}
             {keys.length > 4 && ` and ${keys.length - 4} more`}

@@ -36,7 +36,7 @@ export const Bars = ({ minutes }: { readonly minutes: ReadonlyArray<Minute> }) =
   )
 }
 
-/** The middle and the slowest of each minute, on a scale of their own; minutes without events are left out. */
+/** The middle and the slowest of each minute, on one logarithmic scale; minutes without events are left out. */
 export const Lines = ({ minutes }: { readonly minutes: ReadonlyArray<Minute> }) => {
   const most = Math.max(1, ...minutes.map(({ p99 }) => p99))
   const path = (value: (minute: Minute) => number) =>
@@ -44,7 +44,7 @@ export const Lines = ({ minutes }: { readonly minutes: ReadonlyArray<Minute> }) 
       .flatMap((minute, place) => {
         if (minute.count === 0) return []
         const x = ((place + 0.5) * WIDTH) / minutes.length
-        return `${x.toFixed(1)} ${(HEIGHT - 2 - (value(minute) / most) * (HEIGHT - 4)).toFixed(1)}`
+        return `${x.toFixed(1)} ${(HEIGHT - 2 - (Math.log1p(value(minute)) / Math.log1p(most)) * (HEIGHT - 4)).toFixed(1)}`
       })
       // A single minute is a point, which only a round cap makes visible.
       .map((point, place, points) => (place === 0 ? `M${point}${points.length === 1 ? "h0" : ""}` : `L${point}`))

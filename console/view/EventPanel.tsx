@@ -6,16 +6,18 @@ import { reasonInWords } from "../model/reasons.ts"
 import { adjust, eventId, to } from "../model/route.ts"
 import { stagesOf } from "../model/stages.ts"
 import type { Attempt, History } from "../model/types.ts"
-import { changeOf, duration, millisBetween, plural, stateOf } from "../model/words.ts"
+import { changeOf, duration, millisBetween, plural, short, stateOf } from "../model/words.ts"
 import { Actions } from "./Letters.tsx"
-import { Ago, At, Change, Copy, Icon, Loading, Problem, State } from "./parts.tsx"
+import { Ago, At, Copy } from "./details.tsx"
+import { Change, Icon, Loading, State } from "./parts.tsx"
+import { Problem } from "./Problem.tsx"
 import { StageMark } from "./Stages.tsx"
 import { useLoad } from "./useLoad.ts"
 
 const OUTCOMES: Readonly<Record<string, string>> = {
   completed: "Completed",
   permanent: "Refused for good",
-  transient: "Failed, to be tried again",
+  transient: "Failed",
   parked: "Not tried: the circuit was open",
   lease: "Claimed, but nothing was heard of it",
   unacknowledged: "Sent, but nobody claimed it",
@@ -23,7 +25,7 @@ const OUTCOMES: Readonly<Record<string, string>> = {
   dispatch: "Could not be sent"
 }
 
-export const AttemptItem = ({ of }: { readonly of: Attempt }) => (
+const AttemptItem = ({ later, of }: { readonly later: Attempt | undefined; readonly of: Attempt }) => (
   <li class={of.outcome === "completed" ? "good" : of.outcome === "parked" ? "calm" : "bad"}>
     <span class="line">
       <b>{OUTCOMES[of.outcome] ?? of.outcome}</b>
@@ -35,8 +37,19 @@ export const AttemptItem = ({ of }: { readonly of: Attempt }) => (
       {of.why !== null && `, sent by ${of.why}`}
       {of.dispatchedAt !== null && `, took ${duration(millisBetween(of.dispatchedAt, of.endedAt))}`}
     </small>
-    {of.error !== null && <pre>{of.error}</pre>}
+    {of.error !== null && of.error !== later?.error && <pre>{of.error}</pre>}
   </li>
+)
+
+/** The newest first. An error that was the same again later is shown once. */
+export const Attempts = ({ of }: { readonly of: ReadonlyArray<Attempt> }) => (
+  <ol class="attempts">
+    {of
+      .map((attempt, place) => (
+        <AttemptItem key={`${attempt.attempt} ${attempt.endedAt}`} later={of[place + 1]} of={attempt} />
+      ))
+      .toReversed()}
+  </ol>
 )
 
 const Record = ({ of, was }: { readonly of: History["record"]; readonly was: History["oldRecord"] }) => (
@@ -90,11 +103,7 @@ const Details = ({ of }: { readonly of: History }) => {
       </section>
       <section>
         <h3>{attempts.length === 0 ? "No attempt has ended yet" : plural(attempts.length, "attempt")}</h3>
-        <ol class="attempts">
-          {attempts.toReversed().map((attempt) => (
-            <AttemptItem key={`${attempt.attempt} ${attempt.endedAt}`} of={attempt} />
-          ))}
-        </ol>
+        <Attempts of={attempts} />
       </section>
       {receipt !== null && (
         <section>
@@ -143,7 +152,8 @@ export const EventPanel = () => {
   return (
     <aside class="panel" ref={panel} tabIndex={-1} aria-label="Event">
       <header>
-        <h2>{event === undefined ? "Event" : <Change of={changeOf(event)} />}</h2>
+        <h2 class="mono">{event === undefined ? "Event" : short(event.key)}</h2>
+        {event && <Change of={changeOf(event)} />}
         {event && <State of={event.deadLetter?.resolution === "resolved" ? "resolved" : stateOf(event)} />}
         <span class="spring" />
         <button type="button" class="quiet" aria-label="Close" onClick={() => adjust({ event: "" })}>

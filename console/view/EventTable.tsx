@@ -2,13 +2,16 @@ import type { Signal } from "@preact/signals"
 import { adjust, eventId, here } from "../model/route.ts"
 import type { Event } from "../model/types.ts"
 import { changeOf, duration, millisBetween, short, stateOf } from "../model/words.ts"
-import { At, Change, State } from "./parts.tsx"
+import { At } from "./details.tsx"
+import { Change, State } from "./parts.tsx"
 
 interface Props {
   readonly label: string
   readonly events: ReadonlyArray<Event>
   /** The ids of the rows with a tick; without it rows have none. */
   readonly chosen?: Signal<ReadonlySet<string>>
+  /** All of them failed for one reason: their state says nothing more. */
+  readonly isFailed?: boolean
 }
 
 const toggled = (chosen: ReadonlySet<string>, id: string): ReadonlySet<string> =>
@@ -27,7 +30,7 @@ const Tick = ({ chosen, event }: { readonly chosen: Signal<ReadonlySet<string>>;
   </td>
 )
 
-export const EventTable = ({ chosen, events, label }: Props) => (
+export const EventTable = ({ chosen, events, isFailed = false, label }: Props) => (
   <div class="scroll">
     <table>
       <caption class="unseen">{label}</caption>
@@ -51,7 +54,7 @@ export const EventTable = ({ chosen, events, label }: Props) => (
           )}
           <th scope="col">Key</th>
           <th scope="col">Change</th>
-          <th scope="col">State</th>
+          {!isFailed && <th scope="col">State</th>}
           <th scope="col" class="number wide">
             Version
           </th>
@@ -61,9 +64,11 @@ export const EventTable = ({ chosen, events, label }: Props) => (
           <th scope="col" class="number">
             When
           </th>
-          <th scope="col" class="number wide">
-            Took
-          </th>
+          {!isFailed && (
+            <th scope="col" class="number wide">
+              Took
+            </th>
+          )}
         </tr>
       </thead>
       <tbody>
@@ -82,17 +87,21 @@ export const EventTable = ({ chosen, events, label }: Props) => (
             <td>
               <Change of={changeOf(event)} />
             </td>
-            <td>
-              <State of={stateOf(event)} />
-            </td>
+            {!isFailed && (
+              <td>
+                <State of={stateOf(event)} />
+              </td>
+            )}
             <td class="number wide">{event.version ?? "–"}</td>
             <td class="number wide">{event.attemptCount}</td>
             <td class="number">
               <At time={event.createdAt} />
             </td>
-            <td class="number wide">
-              {event.completedAt === null ? "–" : duration(millisBetween(event.createdAt, event.completedAt))}
-            </td>
+            {!isFailed && (
+              <td class="number wide">
+                {event.completedAt === null ? "–" : duration(millisBetween(event.createdAt, event.completedAt))}
+              </td>
+            )}
           </tr>
         ))}
       </tbody>

@@ -7,15 +7,27 @@ import { adjust, route } from "../model/route.ts"
 import type { Event } from "../model/types.ts"
 import { Actions } from "./Letters.tsx"
 import { EventTable } from "./EventTable.tsx"
-import { Copy, Empty, Loading, Problem } from "./parts.tsx"
+import { Copy } from "./details.tsx"
+import { Empty, Loading } from "./parts.tsx"
+import { Problem } from "./Problem.tsx"
 import { useLoad } from "./useLoad.ts"
 
 const STATES = ["pending", "processing", "completed", "failed"]
 
 const filtersOf = (params: URLSearchParams): Filters =>
-  Object.fromEntries(["status", "key", "transition"].flatMap((name) => (params.get(name) ? [[name, params.get(name)]] : [])))
+  Object.fromEntries(
+    ["status", "key", "transition"].flatMap((name) => (params.get(name) ? [[name, params.get(name)]] : []))
+  )
 
-const Choice = ({ label, name, of }: { readonly label: string; readonly name: string; readonly of: ReadonlyArray<string> }) => (
+const Choice = ({
+  label,
+  name,
+  of
+}: {
+  readonly label: string
+  readonly name: string
+  readonly of: ReadonlyArray<string>
+}) => (
   <label>
     <span class="unseen">{label}</span>
     <select
@@ -35,8 +47,13 @@ export const Events = () => {
   const filters = filtersOf(route.value.params)
   const asked = JSON.stringify([name, filters])
   const newest = recent.value?.map(({ attemptCount, eventId, status }) => [eventId, status, attemptCount]).join()
-  const { data, problem } = useLoad(async () => ({ asked, ...(await listEvents(name, filters)) }), [asked, changes.value, newest])
-  const more = useSignal<{ readonly events: ReadonlyArray<Event>; readonly cursor: string | null } | undefined>(undefined)
+  const { data, problem } = useLoad(
+    async () => ({ asked, ...(await listEvents(name, filters)) }),
+    [asked, changes.value, newest]
+  )
+  const more = useSignal<{ readonly events: ReadonlyArray<Event>; readonly cursor: string | null } | undefined>(
+    undefined
+  )
   const chosen = useSignal<ReadonlySet<string>>(new Set())
   useEffect(() => {
     more.value = undefined
@@ -45,8 +62,9 @@ export const Events = () => {
 
   const page = data.value?.asked === asked ? data.value : undefined
   // The first page moves on while events are added; what it pushed out must not be missing.
-  const events = [...new Map([...(more.value?.events ?? []), ...(page?.events ?? [])].map((event) => [event.eventId, event])).values()]
-    .toSorted((one, other) => (one.createdAt < other.createdAt ? 1 : -1))
+  const events = [
+    ...new Map([...(more.value?.events ?? []), ...(page?.events ?? [])].map((event) => [event.eventId, event])).values()
+  ].toSorted((one, other) => (one.createdAt < other.createdAt ? 1 : -1))
   const cursor = more.value === undefined ? page?.nextCursor : more.value.cursor
   const load = async () => {
     if (typeof cursor !== "string") return

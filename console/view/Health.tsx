@@ -1,6 +1,7 @@
 import { health, now, problem } from "../model/live.ts"
 import { ago } from "../model/words.ts"
-import { Ago, Empty, Loading } from "./parts.tsx"
+import { Ago } from "./details.tsx"
+import { Loading } from "./parts.tsx"
 
 const NAMES: Readonly<Record<string, string>> = {
   database: "The database answers",
@@ -51,7 +52,7 @@ export const Health = () => {
           <h2>Alerts</h2>
         </header>
         {queue === null || queue.alertsOpen.length === 0 ? (
-          <Empty title="No alert is open">They open and close by themselves, as long as their cause lasts.</Empty>
+          <p class="foot">No alert is open.</p>
         ) : (
           <ul class="list">
             {queue.alertsOpen.map(({ detail, kind, lastSeenAt, since }) => (
@@ -86,7 +87,16 @@ export const Health = () => {
             <li key={name}>
               <span>
                 {name}
-                <small>{problem ?? (lastRunAt === null ? "It has not run yet." : <>ran <Ago time={lastRunAt} /></>)}</small>
+                <small>
+                  {problem ??
+                    (lastRunAt === null ? (
+                      "It has not run yet."
+                    ) : (
+                      <>
+                        ran <Ago time={lastRunAt} />
+                      </>
+                    ))}
+                </small>
               </span>
               <Mark ok={scheduled && problem === undefined} />
             </li>

@@ -1,12 +1,24 @@
 import { getEvent, listEvents } from "../model/api.ts"
 import { changes, recent, topic } from "../model/live.ts"
 import { here, route, to } from "../model/route.ts"
-import { changeOf, duration, millisBetween, plural, stateOf } from "../model/words.ts"
-import { AttemptItem } from "./EventPanel.tsx"
-import { At, Change, Copy, Empty, Loading, Problem, State } from "./parts.tsx"
+import type { History } from "../model/types.ts"
+import { changeOf, duration, millisBetween, notifiedOf, plural, stateOf } from "../model/words.ts"
+import { Attempts } from "./EventPanel.tsx"
+import { At, Copy } from "./details.tsx"
+import { Change, Empty, Loading, State } from "./parts.tsx"
+import { Problem } from "./Problem.tsx"
 import { useLoad } from "./useLoad.ts"
 
 const SHOWN = 20
+
+const summaryOf = (history: History): string => {
+  const { attemptCount, completedAt, createdAt } = history
+  const attempts = plural(attemptCount, "attempt")
+  if (completedAt === null) return `${attempts} so far.`
+  const people = notifiedOf(history)
+  const notified = people === undefined ? "" : `${plural(people, "person", "people")} notified. `
+  return `${notified}Settled after ${duration(millisBetween(createdAt, completedAt))}, with ${attempts}.`
+}
 
 /** What happened to one key, newest first, with the attempts at each event. */
 export const Key = () => {
@@ -49,19 +61,8 @@ export const Key = () => {
                   {history.version !== null && <small>version {history.version}</small>}
                   <At time={history.createdAt} />
                 </a>
-                <p>
-                  {history.completedAt === null
-                    ? `${plural(history.attemptCount, "attempt")} so far`
-                    : `Settled after ${duration(millisBetween(history.createdAt, history.completedAt))}, with ${plural(history.attemptCount, "attempt")}`}
-                  .
-                </p>
-                {history.attempts.some(({ outcome }) => outcome !== "completed") && (
-                  <ol class="attempts">
-                    {history.attempts.toReversed().map((attempt) => (
-                      <AttemptItem key={`${attempt.attempt} ${attempt.endedAt}`} of={attempt} />
-                    ))}
-                  </ol>
-                )}
+                <p>{summaryOf(history)}</p>
+                {history.attempts.some(({ outcome }) => outcome !== "completed") && <Attempts of={history.attempts} />}
               </div>
             </li>
           ))}

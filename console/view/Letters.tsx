@@ -8,25 +8,39 @@ import { ask } from "../model/dialog.ts"
 import type { Event } from "../model/types.ts"
 import { plural } from "../model/words.ts"
 import { EventTable } from "./EventTable.tsx"
-import { Ago, Empty, Icon, Loading, Problem } from "./parts.tsx"
+import { Ago } from "./details.tsx"
+import { Empty, Icon, Loading } from "./parts.tsx"
+import { Problem } from "./Problem.tsx"
 import { useLoad } from "./useLoad.ts"
 
 const NAMES: Readonly<Record<Action, string>> = { redrive: "Redrive", resolve: "Resolve", cancel: "Cancel" }
 
 /** One button for each thing that all of these events allow. */
-export const Actions = ({ events }: { readonly events: ReadonlyArray<Event> }) => {
-  if (config.value?.readOnly !== false || events.length === 0) return null
+export const Actions = ({
+  events,
+  isMain = true
+}: {
+  readonly events: ReadonlyArray<Event>
+  readonly isMain?: boolean
+}) => {
+  if (config.value?.readOnly !== false) return null
   const possible = (["redrive", "resolve", "cancel"] as const).filter((action) =>
     events.some((event) => actionsFor(event).includes(action))
   )
+  if (possible.length === 0) return null
   return (
     <span class="actions">
       {possible.map((action) => (
         <button
           type="button"
           key={action}
-          class={action === "redrive" ? "primary" : ""}
-          onClick={() => ask(action, events.filter((event) => actionsFor(event).includes(action)))}
+          class={isMain && action === "redrive" ? "primary" : ""}
+          onClick={() =>
+            ask(
+              action,
+              events.filter((event) => actionsFor(event).includes(action))
+            )
+          }
         >
           {NAMES[action]}
           {events.length > 1 && ` ${events.length.toLocaleString("en")}`}
@@ -63,7 +77,7 @@ const Letter = ({ group, isFirst }: { readonly group: Group; readonly isFirst: b
         <span>{picked.length === 0 ? "All of this group" : `${picked.length} selected`}</span>
         <Actions events={picked.length === 0 ? events : picked} />
       </div>
-      <EventTable label={`Events: ${reasonInWords(reason)}`} events={events} chosen={chosen} />
+      <EventTable label={`Events: ${reasonInWords(reason)}`} events={events} chosen={chosen} isFailed />
     </details>
   )
 }
@@ -83,7 +97,7 @@ export const Letters = () => {
           <h1>Needs a person</h1>
           <p>Events that will not be tried again, and events that were completed but reached nobody.</p>
         </div>
-        {groups.length > 1 && <Actions events={data.value?.events ?? []} />}
+        {groups.length > 1 && <Actions isMain={false} events={data.value?.events ?? []} />}
       </header>
       {problem.value && <Problem of={problem.value} />}
       {data.value === undefined

@@ -1,11 +1,11 @@
 import { figures, health, historyOf, isCut, now, problem, recent, topic } from "../model/live.ts"
 import { MINUTES } from "../model/figures.ts"
-import { adjust, eventId, go, here, to } from "../model/route.ts"
+import { adjust, eventId, here, to } from "../model/route.ts"
 import { STAGES, stagesOf } from "../model/stages.ts"
 import type { Event } from "../model/types.ts"
-import { ago, at, changeOf, duration, plural, short, stateOf } from "../model/words.ts"
+import { at, changeOf, duration, short } from "../model/words.ts"
 import { Bars, Lines } from "./Chart.tsx"
-import { Change, Empty, Loading, State } from "./parts.tsx"
+import { Change, Empty, Loading } from "./parts.tsx"
 import { StageMark } from "./Stages.tsx"
 
 const Tiles = () => {
@@ -20,7 +20,7 @@ const Tiles = () => {
         <dd>
           <b>{waiting?.toLocaleString("en") ?? "–"}</b>
           <small>
-            {waiting ? `the oldest for ${duration((queue?.oldestUnnotifiedSeconds ?? 0) * 1_000)}` : "in the outbox"}
+            {queue && waiting ? `the oldest for ${duration(queue.oldestUnnotifiedSeconds * 1_000)}` : "in the outbox"}
           </small>
         </dd>
       </div>
@@ -35,7 +35,7 @@ const Tiles = () => {
         <dt>Settled in {MINUTES} minutes</dt>
         <dd>
           <b>
-            {count.toLocaleString("en")}
+            {recent.value === undefined ? "–" : count.toLocaleString("en")}
             {isCut.value && "+"}
           </b>
           <Bars minutes={minutes} />
@@ -43,7 +43,7 @@ const Tiles = () => {
       </div>
       <div class="with-chart">
         <dt>
-          Change to settled <span class="key p50">p50</span> <span class="key p99">p99</span>
+          Change to settled <span class="legend">p50</span> <span class="legend p99">p99</span>
         </dt>
         <dd>
           <b>
@@ -67,14 +67,14 @@ const Row = ({ event }: { readonly event: Event }) => (
         {short(event.key)}
       </a>
       <Change of={changeOf(event)} />
-      <span class="narrow">
-        <State of={stateOf(event)} />
-      </span>
     </th>
     {stagesOf(event, historyOf(event)).map((stage) => (
-      <td key={stage.name} class={`track ${stage.state} ${stage.name}`}>
-        <StageMark stage={stage} />
-        {stage.name === "Committed" && at(event.createdAt, now.value)}
+      <td key={stage.name} class={stage.name}>
+        {stage.name === "Committed" ? (
+          <StageMark stage={stage} text={at(event.createdAt, now.value)} />
+        ) : (
+          <StageMark stage={stage} />
+        )}
       </td>
     ))}
   </tr>
@@ -82,7 +82,7 @@ const Row = ({ event }: { readonly event: Event }) => (
 
 const Pipeline = () => {
   const events = recent.value
-  if (events === undefined) return problem.value === undefined ? <Loading rows={8} /> : null
+  if (events === undefined) return <Loading rows={8} />
   if (events.length === 0)
     return (
       <Empty title={`No event of ${topic.value} yet`}>
@@ -113,50 +113,20 @@ const Pipeline = () => {
   )
 }
 
-const Alerts = () => {
-  const report = health.value
-  if (report === undefined || report.status === "ready") {
-    const open = report?.queue?.alertsOpen ?? []
-    if (open.length === 0) return null
-  }
-  const alerts = report?.queue?.alertsOpen ?? []
-  const failing = Object.entries(report?.checks ?? {}).filter(([, { ok }]) => !ok)
-  return (
-    <section class="notice warn" aria-label="Alerts">
-      <strong>
-        {alerts.length > 0 ? `${plural(alerts.length, "alert")} open` : `${plural(failing.length, "check")} failing`}
-      </strong>
-      <ul>
-        {alerts.map(({ detail, kind, since }) => (
-          <li key={kind}>
-            <b>{kind.replaceAll("_", " ")}</b> {detail} <small>{ago(since, now.value)}</small>
-          </li>
-        ))}
-        {alerts.length === 0 &&
-          failing.map(([name, { detail }]) => (
-            <li key={name}>
-              <b>{name}</b> {detail}
-            </li>
-          ))}
-      </ul>
-      <button type="button" onClick={() => go("health")}>
-        Look at the checks
-      </button>
-    </section>
-  )
-}
-
 export const Live = () => (
   <>
     <h1 class="unseen">Live</h1>
-    <Alerts />
-    <Tiles />
-    <section class="card">
-      <header>
-        <h2>Pipeline</h2>
-        <small>The newest events of {topic.value}. Times count from the change.</small>
-      </header>
-      <Pipeline />
-    </section>
+    {(recent.value !== undefined || problem.value === undefined) && (
+      <>
+        <Tiles />
+        <section class="card">
+          <header>
+            <h2>Pipeline</h2>
+            <small>The newest events of {topic.value}. Times count from the change.</small>
+          </header>
+          <Pipeline />
+        </section>
+      </>
+    )}
   </>
 )

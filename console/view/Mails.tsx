@@ -2,7 +2,8 @@ import { useSignal } from "@preact/signals"
 import { getMails } from "../model/api.ts"
 import { now } from "../model/live.ts"
 import { ago } from "../model/words.ts"
-import { Empty, Loading, Problem } from "./parts.tsx"
+import { Empty, Loading } from "./parts.tsx"
+import { Problem } from "./Problem.tsx"
 import { useLoad } from "./useLoad.ts"
 
 const SHOWN = 200

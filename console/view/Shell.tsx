@@ -1,3 +1,4 @@
+import { signal } from "@preact/signals"
 import type { JSX } from "preact"
 import { useRef } from "preact/hooks"
 import { getEvent } from "../model/api.ts"
@@ -5,29 +6,32 @@ import { isHelpOpen } from "../model/dialog.ts"
 import { config, health, isPaused, problem, topic, topics } from "../model/live.ts"
 import { adjust, go, route, to, type View } from "../model/route.ts"
 import { isUuid } from "../model/words.ts"
-import { ChangeDialog } from "./ChangeDialog.tsx"
-import { EventPanel } from "./EventPanel.tsx"
-import { Events } from "./Events.tsx"
-import { Health } from "./Health.tsx"
-import { Help } from "./Help.tsx"
-import { Key } from "./Key.tsx"
-import { Letters } from "./Letters.tsx"
+import type * as Later from "./later.ts"
 import { Live } from "./Live.tsx"
-import { Mails } from "./Mails.tsx"
-import { Icon, type PATHS, Problem } from "./parts.tsx"
+import { Icon, Loading, type PATHS } from "./parts.tsx"
 
-const PAGES: Readonly<Record<View, () => JSX.Element | null>> = {
-  live: Live,
-  letters: Letters,
-  events: Events,
-  key: Key,
-  health: Health,
-  mails: Mails
+const later = signal<typeof Later | undefined>(undefined)
+void import("./later.ts").then((loaded) => {
+  later.value = loaded
+  loaded.listen()
+})
+
+const Waiting = () => <Loading />
+
+const pageOf = (view: View): (() => JSX.Element | null) => {
+  if (view === "live") return Live
+  const { Events, Health, Key, Letters, Mails } = later.value ?? {}
+  return { events: Events, health: Health, key: Key, letters: Letters, mails: Mails }[view] ?? Waiting
 }
 
 /** An event's id opens the event, and anything else is taken for a key. */
 const find = async (text: string) => {
-  const isEvent = isUuid(text) && (await getEvent(topic.value, text).then(() => true, () => false))
+  const isEvent =
+    isUuid(text) &&
+    (await getEvent(topic.value, text).then(
+      () => true,
+      () => false
+    ))
   if (isEvent) go("events", { event: text })
   else go("key", { key: text })
 }
@@ -45,13 +49,29 @@ const Search = () => {
       }}
     >
       <Icon name="search" />
-      <input ref={field} id="search" type="search" aria-label="Search by key or event id" placeholder="Key or event id" />
+      <input
+        ref={field}
+        id="search"
+        type="search"
+        aria-label="Search by key or event id"
+        placeholder="Key or event id"
+      />
       <kbd>/</kbd>
     </form>
   )
 }
 
-const Item = ({ count = 0, icon, label, view }: { count?: number; icon: keyof typeof PATHS; label: string; view: View }) => (
+const Item = ({
+  count = 0,
+  icon,
+  label,
+  view
+}: {
+  count?: number
+  icon: keyof typeof PATHS
+  label: string
+  view: View
+}) => (
   <a href={to(view)} aria-current={route.value.view === view ? "page" : undefined}>
     <Icon name={icon} />
     {label}
@@ -96,9 +116,14 @@ const Standing = () => {
     <div class="standing">
       <a class={`state ${tone}`} href={to("health")}>
         <i />
-        {word}
+        <span>{word}</span>
       </a>
-      <button type="button" class="quiet" aria-pressed={isPaused.value} onClick={() => (isPaused.value = !isPaused.value)}>
+      <button
+        type="button"
+        class="quiet"
+        aria-pressed={isPaused.value}
+        onClick={() => (isPaused.value = !isPaused.value)}
+      >
         <Icon name={isPaused.value ? "play" : "pause"} />
         {isPaused.value ? "Resume" : "Pause"}
       </button>
@@ -111,23 +136,32 @@ const Standing = () => {
 
 export const Shell = () => {
   const { view } = route.value
-  const Page = PAGES[view]
+  const Page = pageOf(view)
+  const { Alerts, ChangeDialog, EventPanel, Help, Problem } = later.value ?? {}
   return (
     <>
-      <a class="skip" href="#main" onClick={(click) => (click.preventDefault(), document.querySelector("main")?.focus())}>
+      <a
+        class="skip"
+        href="#main"
+        onClick={(click) => (click.preventDefault(), document.querySelector("main")?.focus())}
+      >
         Skip to the content
       </a>
       <header class="top">
         <a class="brand" href={to("live")}>
           <svg viewBox="0 0 20 20" aria-hidden="true">
-            <path d="M3 6.5h9.5a4.5 4.5 0 0 1 0 9H8M6.5 3 3 6.5 6.5 10" />
+            <rect width="20" height="20" rx="5" />
+            <path d="M10 14.5v-8M6.2 9.8 10 6l3.8 3.8" />
           </svg>
           Outbox
         </a>
         <span class="project">{config.value?.project}</span>
         <label>
           <span class="unseen">Topic</span>
-          <select value={topic.value} onChange={({ currentTarget }) => adjust({ topic: currentTarget.value, event: "" })}>
+          <select
+            value={topic.value}
+            onChange={({ currentTarget }) => adjust({ topic: currentTarget.value, event: "" })}
+          >
             {[...new Set([topic.value, ...topics.value])].map((name) => (
               <option key={name}>{name}</option>
             ))}
@@ -142,12 +176,13 @@ export const Shell = () => {
         <Standing />
       </div>
       <main id="main" tabIndex={-1}>
-        {problem.value && <Problem of={problem.value} />}
+        {Problem && problem.value && <Problem of={problem.value} />}
+        {Alerts && view !== "health" && <Alerts />}
         <Page key={`${view} ${topic.value}`} />
       </main>
-      <EventPanel />
-      <ChangeDialog />
-      <Help />
+      {EventPanel && <EventPanel />}
+      {ChangeDialog && <ChangeDialog />}
+      {Help && <Help />}
     </>
   )
 }

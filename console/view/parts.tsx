@@ -1,8 +1,4 @@
-import { useSignal } from "@preact/signals"
 import type { ComponentChildren } from "preact"
-import { now } from "../model/live.ts"
-import type { Refused } from "../model/api.ts"
-import { ago, at } from "../model/words.ts"
 
 export const PATHS = {
   live: "M1.5 8.5h3l2-6 3.5 11 2-5h2.5",
@@ -46,34 +42,6 @@ export const Change = ({ of }: { readonly of: string }) => (
   <span class={/^[A-Z]+$/.test(of) ? "change" : "words"}>{of}</span>
 )
 
-/** A time as how long ago it was, with the time itself for those who ask. */
-export const Ago = ({ time }: { readonly time: string }) => (
-  <time dateTime={time} title={time}>
-    {ago(time, now.value)}
-  </time>
-)
-
-export const At = ({ time }: { readonly time: string }) => (
-  <time dateTime={time} title={time}>
-    {at(time, now.value)}
-  </time>
-)
-
-export const Copy = ({ label, text }: { readonly label: string; readonly text: string }) => {
-  const isCopied = useSignal(false)
-  const copy = async () => {
-    await navigator.clipboard.writeText(text)
-    isCopied.value = true
-    setTimeout(() => (isCopied.value = false), 1_500)
-  }
-  return (
-    <button type="button" class="quiet" onClick={copy}>
-      <Icon name={isCopied.value ? "done" : "copy"} />
-      <span aria-live="polite">{isCopied.value ? "Copied" : label}</span>
-    </button>
-  )
-}
-
 export const Empty = ({ children, title }: { readonly title: string; readonly children?: ComponentChildren }) => (
   <div class="empty">
     <strong>{title}</strong>
@@ -86,19 +54,5 @@ export const Loading = ({ rows = 6 }: { readonly rows?: number }) => (
     {Array.from({ length: rows }, (_, row) => (
       <i key={row} style={{ width: `${90 - ((row * 17) % 40)}%` }} />
     ))}
-  </div>
-)
-
-const ADVICE: Readonly<Record<string, string>> = {
-  unauthorized: "The key is not one of the project's secret keys. Start the console again with another --key.",
-  forbidden: "The key may not do this. Use a secret key of the project.",
-  unreachable: "What you see is what was known before. It is tried again.",
-  not_found: "Nothing is served there. Check --url, and the topic."
-}
-
-export const Problem = ({ of }: { readonly of: Refused }) => (
-  <div class="notice bad" role="alert">
-    <strong>{of.message}</strong>
-    <p>{ADVICE[of.code] ?? "It is tried again. The function's log says more."}</p>
   </div>
 )

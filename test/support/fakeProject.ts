@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto"
 import { once } from "node:events"
 import { createServer } from "node:http"
-import type { EventHistory } from "../../../src/schema/Events.ts"
-import { EventId, Version } from "../../../src/schema/Identifiers.ts"
-import { managementWorld } from "../../layers/managementWorld.ts"
+import type { EventHistory } from "../../src/schema/Events.ts"
+import { EventId, Version } from "../../src/schema/Identifiers.ts"
+import { managementWorld } from "../layers/managementWorld.ts"
 
 const iso = (at: number): string => new Date(at).toISOString().replace("Z", "417Z")
 
