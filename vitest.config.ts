@@ -24,6 +24,14 @@ export default defineConfig({
       },
       {
         test: {
+          name: "console",
+          include: ["test/browser/**/*.test.ts"],
+          testTimeout: 120_000,
+          hookTimeout: 120_000
+        }
+      },
+      {
+        test: {
           name: "package",
           include: ["test/package.test.ts"],
           testTimeout: 300_000,

@@ -77,7 +77,7 @@ const Letter = ({ group, isFirst }: { readonly group: Group; readonly isFirst: b
         <span>{picked.length === 0 ? "All of this group" : `${picked.length} selected`}</span>
         <Actions events={picked.length === 0 ? events : picked} />
       </div>
-      <EventTable label={`Events: ${reasonInWords(reason)}`} events={events} chosen={chosen} isFailed />
+      <EventTable label="The events of this group" events={events} chosen={chosen} isFailed />
     </details>
   )
 }

@@ -171,10 +171,10 @@ export const Shell = () => {
         <span class="spring" />
         <Search />
       </header>
-      <div class="side">
+      <aside class="side" aria-label="Sidebar">
         <Nav />
         <Standing />
-      </div>
+      </aside>
       <main id="main" tabIndex={-1}>
         {Problem && problem.value && <Problem of={problem.value} />}
         {Alerts && view !== "health" && <Alerts />}

@@ -100,7 +100,7 @@ export interface FakeProject extends AsyncDisposable {
   readonly state: ReturnType<typeof managementWorld>["state"]
   readonly add: (...events: ReadonlyArray<EventHistory>) => void
   /** What it answers instead, while there is something. */
-  readonly instead: { answer?: (request: Request) => Response | Promise<Response> | undefined }
+  readonly instead: { answer?: (request: Request) => Response | undefined | Promise<Response | undefined> }
   /** Method and path of each request. */
   readonly asked: Array<string>
 }
