@@ -1,6 +1,6 @@
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { randomUUID } from "node:crypto"
-import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises"
+import { mkdir, mkdtemp, readdir, readFile, stat, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { type App, installApp, nodes, root, type Running } from "./package/app.ts"
 import { type Project, startProject } from "./package/project.ts"
@@ -35,9 +35,10 @@ const sizeOf = async (directories: ReadonlyArray<string>): Promise<number> => {
 }
 
 describe("the package", () => {
-  it("is what a consumer needs: built JavaScript with types, migrations, contract, and four texts", () => {
+  it("is what a consumer needs: built JavaScript with types, the command and what it installs, and four texts", () => {
     const paths = app.packed.files.map(({ path }) => path)
-    const needed = /^dist\/[\w/]+\.(?:js|d\.ts)$|^supabase\/migrations\/\d+_\w+\.sql$|^docs\/openapi\.json$/
+    const needed =
+      /^dist\/(?:[\w/]+\.(?:js|d\.ts)|cli\.mjs)$|^supabase\/(?:migrations\/\d+_\w+\.sql|functions\/[\w-]+\/dist\/\w+\.mjs)$|^docs\/openapi\.json$/
     assert.deepStrictEqual(paths.filter((path) => !needed.test(path)).toSorted(), [
       "CHANGELOG.md",
       "LICENSE",
@@ -45,21 +46,22 @@ describe("the package", () => {
       "package.json"
     ])
     assert.isAtMost(paths.length, 230)
-    assert.isAtMost(app.packed.size, 250_000)
-    assert.isAtMost(app.packed.unpackedSize, 1_200_000)
+    // Half of it is the command with all that it needs, and the functions that it installs: an app imports none of that.
+    assert.isAtMost(app.packed.size, 550_000)
+    assert.isAtMost(app.packed.unpackedSize, 2_000_000)
   })
 
-  it("brings two packages, effect aside, in less than 3 MB", async () => {
+  it("brings two packages, effect aside, in less than 4 MB", async () => {
     assert.sameMembers(Object.keys(manifest.dependencies), ["@supabase/postgrest-js", "jose"])
     assert.deepStrictEqual(Object.keys(manifest.peerDependencies), ["effect"])
     const modules = join(app.directory, "node_modules")
     const brought = [manifest.name, ...Object.keys(manifest.dependencies)].map((name) => join(modules, name))
-    assert.isAtMost(await sizeOf(brought), 3_000_000)
+    assert.isAtMost(await sizeOf(brought), 4_000_000)
   })
 
-  it("brings no program: no other node gets on the app's path", async () => {
+  it("brings one program, its command: no other node gets on the app's path", async () => {
     const installed = await readdir(join(app.directory, "node_modules"))
-    assert.notInclude(installed, ".bin")
+    assert.deepStrictEqual(await readdir(join(app.directory, "node_modules/.bin")), ["pause-status"])
     assert.deepStrictEqual(
       installed.filter((name) => /^(?:node|postgres|deno|embedded)/.test(name)),
       []
@@ -115,6 +117,27 @@ describe("the package", () => {
       const { items } = await Effect.runPromise(program)
       console.log("items: " + items.map(({ result }) => result._tag))`
     assert.include(await app.node(program, ["--input-type=module", "--eval", script]), "items: Success,Failure")
+  })
+})
+
+describe("the package's command", () => {
+  it.each(programs)("installs in a repository, on Node %s", async (_, program) => {
+    const repository = await mkdtemp(join(app.directory, "repository-"))
+    await mkdir(join(repository, "supabase"))
+    await writeFile(join(repository, "supabase/config.toml"), 'project_id = "a"\n')
+    const command = join(app.directory, "node_modules/.bin/pause-status")
+    assert.include(await app.node(program, [command, "install", repository, "--yes"]), "npx supabase db push --remote")
+    const copied = (path: string) => readFile(join(repository, "supabase", path), "utf8")
+    const handler = "functions/pause-status-webhook-handler"
+    assert.strictEqual(
+      await copied(`${handler}/index.mjs`),
+      await readFile(join(root, "supabase", handler, "dist/index.mjs"), "utf8")
+    )
+    assert.include(await copied("config.toml"), handler)
+    assert.lengthOf(
+      await readdir(join(repository, "supabase/migrations")),
+      (await readdir(join(root, "supabase/migrations"))).length
+    )
   })
 })
 

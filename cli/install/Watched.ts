@@ -42,7 +42,7 @@ const equivalence = Schema.toEquivalence(Watched)
 
 export const isSame = (one: Watched, other: Watched): boolean => equivalence(one, other)
 
-/** The words that mean both active and paused: no change could be told from another. */
+/** The words that would mean both active and paused. */
 export const ambiguous = ({ active, paused }: Watched): ReadonlyArray<string> =>
   active.filter((word) => paused.includes(word))
 

@@ -20,19 +20,21 @@ const directory = Argument.String("dir").pipe(
   Argument.withDescription("The project's folder, the one that has supabase in it")
 )
 
-const notPushed = switchFlag("not-pushed", "The migrations were never pushed: change them in place")
+const notPushed = (then: string) => switchFlag("not-pushed", `The migrations were never pushed: ${then}`)
 
 interface Run {
   readonly project: Project
   readonly steps: ReadonlyArray<Step>
   readonly intro: ReadonlyArray<string>
+  /** What to say if there is nothing to do. */
+  readonly settled: string
   readonly next: readonly [heading: string, commands: ReadonlyArray<NextCommand>]
   readonly dryRun: boolean
   readonly yes: boolean
 }
 
 /** Shows the plan, asks, and carries it out. */
-const carryOut = Effect.fnUntraced(function* ({ dryRun, intro, next, project, steps, yes }: Run) {
+const carryOut = Effect.fnUntraced(function* ({ dryRun, intro, next, project, settled, steps, yes }: Run) {
   const output = yield* Output
   const isChange = changes(steps)
   const plan = [`Project: ${project.directory.replace(/.supabase$/, "")}`, ...intro, "", ...describePlan(steps)]
@@ -44,9 +46,7 @@ const carryOut = Effect.fnUntraced(function* ({ dryRun, intro, next, project, st
   }
   const notes = needYou(steps) ? ["", 'Some files are not as they should be: see "keep" above.'] : []
   if (dryRun || !isChange) {
-    const end = isChange
-      ? "This was a dry run: nothing was changed."
-      : "Everything is in place already: nothing was changed."
+    const end = isChange ? "This was a dry run: nothing was changed." : `${settled} Nothing was changed.`
     yield* output.report([...plan, ...notes, ...(isChange || describePlan(steps).length > 0 ? [""] : []), end], value)
   } else {
     yield* output.note(...plan)
@@ -57,11 +57,12 @@ const carryOut = Effect.fnUntraced(function* ({ dryRun, intro, next, project, st
   if (needYou(steps)) return yield* new NeedsYou()
 })
 
+const inPlace = "Everything is in place already."
 const inProject = "Next, in the project's folder:"
 
 export const install = Command.make(
   "install",
-  { directory, ...flags, dryRun: dryRunFlag, notPushed, yes: yesFlag },
+  { directory, ...flags, dryRun: dryRunFlag, notPushed: notPushed("change them"), yes: yesFlag },
   Effect.fn("install")(function* ({ directory, dryRun, notPushed, yes, ...given }) {
     const project = yield* readProject(directory)
     const known = Option.map(project.manifest, ({ watched }) => watched)
@@ -69,7 +70,7 @@ export const install = Command.make(
     const now = yield* Clock.currentTimeMillis
     const steps = planInstall(project, yield* Release, { now, watched, pushed: !notPushed })
     const next = [inProject, afterInstall] as const
-    yield* carryOut({ project, steps, intro: describe(watched), next, dryRun, yes })
+    yield* carryOut({ project, steps, intro: describe(watched), settled: inPlace, next, dryRun, yes })
   })
 ).pipe(Command.withDescription("Adds migrations and functions to a Supabase project."), Command.provide(Release.layer))
 
@@ -90,13 +91,21 @@ export const upgrade = Command.make(
     const release = yield* Release
     const steps = planInstall(project, release, { now: yield* Clock.currentTimeMillis, watched, pushed: true })
     const next = [inProject, afterInstall.filter(({ command }) => /db push|deploy/.test(command))] as const
-    yield* carryOut({ project, steps, intro: [`  from ${version} to ${release.version}`], next, dryRun, yes })
+    yield* carryOut({
+      project,
+      steps,
+      intro: [`  from ${version} to ${release.version}`],
+      settled: inPlace,
+      next,
+      dryRun,
+      yes
+    })
   })
 ).pipe(Command.withDescription("Adds what a newer version of this package brings."), Command.provide(Release.layer))
 
 export const uninstall = Command.make(
   "uninstall",
-  { directory, dryRun: dryRunFlag, notPushed, yes: yesFlag },
+  { directory, dryRun: dryRunFlag, notPushed: notPushed("remove them"), yes: yesFlag },
   Effect.fn("uninstall")(function* ({ directory, dryRun, notPushed, yes }) {
     const project = yield* readProject(directory)
     const manifest = yield* known(project)
@@ -106,7 +115,7 @@ export const uninstall = Command.make(
         ? []
         : planUninstall(project, yield* Release, { manifest, now: yield* Clock.currentTimeMillis, pushed })
     const next = [inProject, pushed ? afterUninstall : []] as const
-    yield* carryOut({ project, steps, intro: [], next, dryRun, yes })
+    yield* carryOut({ project, steps, intro: [], settled: "It is uninstalled already.", next, dryRun, yes })
   })
 ).pipe(
   Command.withDescription("Removes it all again, with a migration. Your own tables stay."),

@@ -27,8 +27,7 @@ export const afterUninstall: ReadonlyArray<Command> = [
 
 /** A heading and the commands. Those that fit have their reason beside them. */
 export const describeNext = (heading: string, commands: ReadonlyArray<Command>): ReadonlyArray<string> => [
-  "",
-  heading,
+  ...(commands.length === 0 ? [] : ["", heading]),
   ...commands.map(({ command, what }) => {
     const line = `  ${command.padEnd(34)} # ${what}`
     return line.length > 80 ? `  ${command}` : line

@@ -4,7 +4,7 @@ import * as Config from "./configToml.ts"
 import { digestOf, encode, MANIFEST, type Manifest } from "./Manifest.ts"
 import { render, uninstallMigration, WATCH } from "./render.ts"
 import { stampsAfter } from "./stamps.ts"
-import { isSame, type Watched } from "./Watched.ts"
+import type { Watched } from "./Watched.ts"
 
 /** A project as it is. Paths are below its folder `supabase`. */
 export interface Project {
@@ -145,12 +145,14 @@ export const planInstall = (
   { functions, migrations, version }: Wanted,
   { now, pushed, watched }: { readonly now: number; readonly pushed: boolean; readonly watched: Watched }
 ): ReadonlyArray<Step> => {
-  const rendered = migrations.map((file) => ({ name: file.name, text: render(file, watched) }))
+  const rendered = render(migrations, watched)
   const present = new Set(Object.keys(filesOf(project)).filter(isMigration).map(sourceOf))
   const missing = rendered.filter(({ name }) => !present.has(name))
-  const isOther = present.size > 0 && Option.exists(project.manifest, (known) => !isSame(known.watched, watched))
-  const again = isOther && pushed ? rendered.filter(({ name }) => name === WATCH) : []
-  const inPlace = isOther && !pushed ? rewritten(project, rendered) : []
+  const known = Option.match(project.manifest, { onNone: () => watched, onSome: ({ watched }) => watched })
+  const before = new Map(render(migrations, known).map(({ name, text }) => [name, text]))
+  const other = rendered.filter(({ name, text }) => present.has(name) && before.get(name) !== text)
+  const again = pushed ? other.filter(({ name }) => name === WATCH) : []
+  const inPlace = pushed ? [] : rewritten(project, other)
   const replaced = new Set(inPlace.map(({ path }) => path))
   const steps = [
     ...installed(project).filter(({ path }) => !replaced.has(path)),

@@ -42,12 +42,61 @@ $$;
 // Where create_coordinators learns the type of a mentor's id.
 const idOf = ({ key, table }: Watched): string => `to_regclass(${literal(table)}) and a.attname = ${literal(key)}`
 
-/** A migration as it is installed in a project that watches this. */
-export const render = ({ name, text }: ReleaseFile, watched: Watched): string => {
-  if (isSame(watched, defaults)) return text
-  if (name === COORDINATORS) return text.replace(idOf(defaults), () => idOf(watched))
-  return name === WATCH ? watch(watched) : text
+/** Checked before anything is installed: a later migration that is refused would leave the first half of it. */
+const check = ({ active, column, key, paused, table }: Watched): string => {
+  const cure =
+    "Correct it: npx pause-status install with --table, --key, --column, --active, --paused, and --not-pushed"
+  return `-- Purpose: whether the table that pause-status is to watch is there, with its columns and words. Changes nothing.
+
+do $$
+declare
+  relation constant regclass := to_regclass(${literal(table)});
+  wanted constant text[] := array[${[...active, ...paused].map(literal).join(", ")}];
+  cure constant text := ${literal(cure)};
+  columns text[];
+  words text[];
+begin
+  if relation is null then
+    raise exception 'there is no table %', ${literal(table)} using errcode = 'undefined_table', hint = cure;
+  end if;
+  columns := array(
+    select a.attname::text
+    from pg_attribute a
+    where a.attrelid = relation and a.attnum > 0 and not a.attisdropped
+    order by a.attnum
+  );
+  if not columns @> array[${literal(key)}, ${literal(column)}] then
+    raise exception '% has no column % or no column %: its columns are %',
+      relation, ${literal(key)}, ${literal(column)}, array_to_string(columns, ', ')
+      using errcode = 'undefined_column', hint = cure;
+  end if;
+  words := array(
+    select e.enumlabel::text
+    from pg_attribute a
+    join pg_enum e on e.enumtypid = a.atttypid
+    where a.attrelid = relation and a.attname = ${literal(column)}
+    order by e.enumsortorder
+  );
+  if words <> '{}' and not words @> wanted then
+    raise exception '%.% is never %: its words are %', relation, ${literal(column)},
+      (select string_agg(w, ' or ') from unnest(wanted) w where w <> all(words)), array_to_string(words, ', ')
+      using errcode = 'invalid_parameter_value', hint = cure;
+  end if;
+end
+$$;
+`
 }
+
+const forOwnTable = ({ name, text }: ReleaseFile, watched: Watched): ReleaseFile => {
+  if (name === COORDINATORS) return { name, text: text.replace(idOf(defaults), () => idOf(watched)) }
+  return name === WATCH ? { name, text: watch(watched) } : { name, text }
+}
+
+/** The migrations of a release as they are installed in a project that watches this. */
+export const render = (migrations: ReadonlyArray<ReleaseFile>, watched: Watched): ReadonlyArray<ReleaseFile> =>
+  isSame(watched, defaults)
+    ? migrations
+    : [{ name: "check_mentors", text: check(watched) }, ...migrations.map((file) => forOwnTable(file, watched))]
 
 /** Undoes all migrations of a release. What waits for delivery would be lost, so it refuses while there is any. */
 export const uninstallMigration = (migrations: ReadonlyArray<ReleaseFile>): string => {

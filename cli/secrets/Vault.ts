@@ -16,20 +16,23 @@ const READ = `select name, decrypted_secret as value from vault.decrypted_secret
 
 const Row = Schema.Struct({ name: Schema.String, value: Schema.String })
 
-// One statement for a name that is there and for one that is not: create_secret() alone fails the second time.
-const writeSql = (name: string, value: string): string => `with found as (
-  select id from vault.secrets where name = ${literal(name)}
-)
-select vault.update_secret(id, ${literal(value)})::text from found
-union all
-select vault.create_secret(${literal(value)}, ${literal(name)}, 'pause-status')::text where not exists (select from found)`
+// For names that are there and for those that are not: create_secret() alone fails the second time.
+const writeSql = (values: Readonly<Record<string, string>>): string => {
+  const rows = Object.entries(values).map(([name, value]) => `(${literal(name)}, ${literal(value)})`)
+  return `select case
+  when s.id is null then vault.create_secret(w.value, w.name, 'pause-status')::text
+  else vault.update_secret(s.id, w.value)::text
+end
+from (values ${rows.join(", ")}) as w (name, value)
+left join vault.secrets s on s.name = w.name`
+}
 
 /** The two settings of the outbox that Vault keeps. */
 export class Vault extends Context.Service<
   Vault,
   {
     readonly read: Effect.Effect<ReadonlyMap<string, string>, Failure>
-    readonly write: (name: string, value: string) => Effect.Effect<void, Failure>
+    readonly write: (values: Readonly<Record<string, string>>) => Effect.Effect<void, Failure>
   }
 >()("pause-status-webhook-handler/cli/Vault") {
   /** By a connection of its own. */
@@ -41,7 +44,7 @@ export class Vault extends Context.Service<
         database.rows(row, sql).pipe(Effect.mapError(({ message }) => cannotRun(`Vault refuses: ${message}.`)))
       return Vault.of({
         read: Effect.map(query(Row, READ), (rows) => new Map(rows.map(({ name, value }) => [name, value]))),
-        write: (name, value) => Effect.asVoid(query(Schema.Unknown, writeSql(name, value)))
+        write: (values) => Effect.asVoid(query(Schema.Unknown, writeSql(values)))
       })
     })
   )
@@ -62,7 +65,7 @@ export class Vault extends Context.Service<
             ),
             Effect.map((rows) => new Map(rows.map(({ name, value }) => [name, value])))
           ),
-          write: (name, value) => Effect.asVoid(query(writeSql(name, value)))
+          write: (values) => Effect.asVoid(query(writeSql(values)))
         })
       })
     )

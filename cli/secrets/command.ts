@@ -29,7 +29,8 @@ const flags = {
     Flag.withDescription("Reach Vault directly, not by the Supabase CLI")
   ),
   functionUrl: text("function-url", "Where Postgres sends events"),
-  envFile: text("env-file", "Write the function's secret to this file"),
+  // Not --env-file: Node reads that flag itself, wherever it stands.
+  envFile: text("functions-env", "Write the functions' environment to this file"),
   rotate: switchFlag("rotate", "Add a new secret beside the old one"),
   retire: switchFlag("retire", "Remove the old secret, ten minutes later"),
   dryRun: dryRunFlag,
@@ -60,7 +61,7 @@ const sides = Effect.fnUntraced(function* ({ databaseUrl, directory, envFile, fu
   if (isHosted && Option.isNone(ref))
     return yield* cannotRun(
       "Which project? It is not linked, and there is no --project-ref.",
-      "Run npx supabase link first. For a project that is not hosted by Supabase, pass --database-url, --function-url and --env-file."
+      "Run npx supabase link first. For a project that is not hosted by Supabase, pass --database-url, --function-url and --functions-env."
     )
   const url = Option.orElse(functionUrl, () => Option.map(ref, (ref) => `https://${ref}.supabase.co${PATH}`))
   if (Option.isNone(url)) return yield* cannotRun("Where is the function?", `Pass --function-url https://<host>${PATH}`)
@@ -90,7 +91,10 @@ const agree = Effect.fnUntraced(function* (
   const before = kept.get(URL_NAME)
   const steps = {
     function: { line: `  WEBHOOK_SECRETS of ${functions.where}: ${what}`, write: functions.write(secrets) },
-    postgres: { line: `  ${SECRET} in Vault: ${what}`, write: vault.write(SECRET, secrets.join(" ")) }
+    postgres: {
+      line: `  ${SECRET} in Vault: ${what}`,
+      write: vault.write({ [SECRET]: secrets.join(" "), [URL_NAME]: url })
+    }
   }
   const order = first === "function" ? [steps.function, steps.postgres] : [steps.postgres, steps.function]
   const plan = [
@@ -103,7 +107,6 @@ const agree = Effect.fnUntraced(function* (
   yield* output.note(...plan)
   if (!(yield* confirm(yes))) return yield* output.report(["Nothing was changed."], { ...value, dryRun: true })
   for (const { write } of order) yield* write
-  if (before !== url) yield* vault.write(URL_NAME, url)
   const then =
     mode === "rotate"
       ? [

@@ -17,6 +17,13 @@ export const split = (text: string): ReadonlyArray<string> => text.split(/[\s,]+
 
 /** What both sides hold afterwards. `fresh` is used if a new secret is needed. */
 export const next = (mode: Mode, current: ReadonlyArray<string>, fresh: string): Result.Result<Rotation, Failure> => {
+  if (!current.every((secret) => /^whsec_[A-Za-z0-9+/]+=*$/.test(secret)))
+    return Result.fail(
+      refused(
+        "The secret in Vault is not of the form whsec_<base64>.",
+        "Delete it: delete from vault.secrets where name = 'outbox_webhook_secret'. Then run this again."
+      )
+    )
   const [newest, ...older] = current
   if (newest === undefined) {
     if (mode !== "agree")

@@ -8,6 +8,7 @@ const words = (count: number) => Array.from({ length: count }, () => "word").joi
 describe("output", () => {
   it("breaks a line at 80 columns, and indents what follows as its first part", () => {
     assert.strictEqual(layOut([words(16)]), words(16))
+    assert.strictEqual(layOut([words(17)]), `${words(16)}\nword`)
     assert.strictEqual(layOut([`  - ${words(20)}`]), `  - ${words(15)}\n    ${words(5)}`)
   })
 

@@ -4,11 +4,14 @@ import { randomUUID } from "node:crypto"
 import { existsSync, readFileSync } from "node:fs"
 import { mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises"
 import { join } from "node:path"
+import { render } from "../../cli/install/render.ts"
+import type { Watched } from "../../cli/install/Watched.ts"
 import { HANDLER, ORCHESTRATOR, type Stack, startStack } from "../../local/stack.ts"
 import { type Cli, openCli } from "../support/cli.ts"
 import { patientEnv, unhurried } from "../support/patience.ts"
 import { pauseStatus } from "../support/pauseStatus.ts"
 import { type Database, eventually, openDatabase } from "../support/pipeline.ts"
+import { openDatabase as openBare } from "../support/sql.ts"
 
 const OWN = "20261001090000_create_mentors.sql"
 const ownMigration = `
@@ -125,7 +128,7 @@ describe("an existing project with migrations, a bigint key and an enum of its o
       cli.directory,
       `--database-url=${stack.databaseUrl}`,
       `--function-url=${stack.functionUrl}`,
-      `--env-file=${inProject(".env")}`
+      `--functions-env=${inProject(".env")}`
     )
     await stack.services.handler.stop()
     await stack.services.handler.start()
@@ -190,5 +193,58 @@ describe("an existing project with migrations, a bigint key and an enum of its o
     const { mentor } = await newMentor()
     await setState(mentor, "SICK")
     assert.lengthOf(await database.rows("select from outbox.events where key = $1", [mentor]), 1)
+  })
+})
+
+describe("a table, a column or a word that is not there", () => {
+  it("is refused by the first migration of all", async () => {
+    await using bare = await openBare({ migrate: false })
+    await bare.rows(ownMigration)
+    const known = {
+      table: "public.mentors",
+      key: "mentor_no",
+      column: "state",
+      active: ["ACTIVE"],
+      paused: ["SICK"]
+    } as const
+    const refusalOf = async (wrong: Partial<Watched>) => {
+      const [check] = render([], { ...known, ...wrong })
+      return bare.rows(check?.text ?? "").then(
+        () => "nothing",
+        ({ message }: Error) => message
+      )
+    }
+    assert.strictEqual(await refusalOf({}), "nothing")
+    assert.strictEqual(await refusalOf({ table: "private.mentors" }), "there is no table private.mentors")
+    const columns = "its columns are mentor_no, state"
+    assert.strictEqual(await refusalOf({ key: "id" }), `mentors has no column id or no column state: ${columns}`)
+    assert.strictEqual(
+      await refusalOf({ column: "it's" }),
+      `mentors has no column mentor_no or no column it's: ${columns}`
+    )
+    assert.include(await refusalOf({ active: ["On", "ON"] }), "mentors.state is never On or ON: its words are ACTIVE,")
+  })
+
+  it.each([
+    [["--table=mentor"], "there is no table public.mentor"],
+    [["--paused=PAUSED,SICK"], "mentors.state is never PAUSED: its words are ACTIVE, ON_LEAVE, SICK, RETIRED"]
+  ])("%s is refused before anything is installed, and corrected in place", async (wrong, says) => {
+    await using other = await openCli("new")
+    await using bare = await openBare({ migrate: false })
+    const pushTo = () => other.run(["db", "push", "--yes", `--remote=${bare.url}?sslmode=disable`])
+    await mkdir(join(other.directory, "supabase/migrations"))
+    await writeFile(join(other.directory, "supabase/migrations", OWN), ownMigration)
+    const flags = words.filter((flag) => !wrong.some((other) => flag.startsWith(other.replace(/=.*/, "="))))
+    await succeed("install", other.directory, ...flags, ...wrong)
+    const refused = await pushTo()
+    assert.notStrictEqual(refused.code, 0)
+    assert.include(refused.output, says)
+    assert.include(refused.output, "--not-pushed")
+    assert.deepStrictEqual(await bare.rows("select from pg_namespace where nspname = 'outbox'"), [])
+    await succeed("install", other.directory, ...words, "--not-pushed")
+    const { code, output } = await pushTo()
+    assert.strictEqual(code, 0, output)
+    await bare.rows("insert into mentors default values; update mentors set state = 'SICK'")
+    assert.lengthOf(await bare.rows("select from outbox.events"), 1)
   })
 })

@@ -6,7 +6,7 @@ import { atTerminal } from "./pauseStatus.ts"
 const config = 'project_id = "somebodys"\n\n[db]\nmajor_version = 17\n'
 
 /** A release as small as one can be: names and texts of migrations, and three bundles. */
-export const release: Readonly<Record<string, string>> = {
+const release: Readonly<Record<string, string>> = {
   "supabase/migrations/20260101000100_create_outbox.sql": "create schema if not exists outbox;\n",
   "supabase/migrations/20260101000200_watch_mentors.sql": "-- the default table\n",
   "supabase/migrations/20260101000300_close_private_schema.sql": "-- last\n",

@@ -61,7 +61,9 @@ describe("upgrade", () => {
         yield* repository.write(management, text)
         yield* repository.unship(built(management))
         yield* repository.run("upgrade")
-        assert.strictEqual(management in (yield* repository.files), isKept)
+        const files = yield* repository.files
+        assert.strictEqual(management in files, isKept)
+        assert.strictEqual(management in JSON.parse(files[".pause-status.json"] ?? "").files, isKept)
       }
     })
   )
@@ -107,7 +109,7 @@ describe("uninstall", () => {
         [".pause-status.json", "config.toml"]
       )
       assert.strictEqual(files["config.toml"]?.trimEnd(), config.trimEnd())
-      assert.include((yield* repository.run("uninstall")).stdout, "nothing was changed")
+      assert.include((yield* repository.run("uninstall")).stdout, "uninstalled already")
     })
   )
 
@@ -125,10 +127,10 @@ describe("uninstall", () => {
     })
   )
 
-  it.effect("lets a later install begin anew, after the migration that undoes", () =>
+  it.effect("lets a later install start again, after the migration that undoes", () =>
     Effect.gen(function* () {
       const repository = yield* makeRepository()
-      yield* repository.run("install", "--table=mentors")
+      yield* repository.run("install", "--yes")
       yield* TestClock.adjust("1 day")
       yield* repository.run("uninstall")
       yield* TestClock.adjust("1 day")

@@ -20,6 +20,7 @@ describe("a rotation", () => {
   )
 
   it.effect.each<readonly [mode: Mode, before: string, says: string]>([
+    ["agree", "whsec_a hunter2", "The secret in Vault is not of the form whsec_<base64>."],
     ["rotate", "", "There is no secret yet."],
     ["retire", "", "There is no secret yet."],
     ["rotate", "whsec_b whsec_a", "There are two secrets already: a rotation is under way."],
