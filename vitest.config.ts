@@ -18,8 +18,16 @@ export default defineConfig({
           isolate: false,
           testTimeout: 120_000,
           hookTimeout: 120_000,
-          include: ["test/*.test.ts", "test/{schema,services,topics,layers,cli}/**/*.test.ts"],
+          include: ["test/*.test.ts", "test/{schema,services,topics,layers,cli,console}/**/*.test.ts"],
           exclude: ["test/package.test.ts"]
+        }
+      },
+      {
+        test: {
+          name: "console",
+          include: ["test/browser/**/*.test.ts"],
+          testTimeout: 120_000,
+          hookTimeout: 120_000
         }
       },
       {

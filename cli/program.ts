@@ -5,6 +5,7 @@ import * as Flag from "effect/cli/Flag"
 import * as GlobalFlag from "effect/cli/GlobalFlag"
 import * as Effect from "effect/Effect"
 import { packageVersion } from "../src/schema/PackageVersion.ts"
+import { console } from "./console/command.ts"
 import { doctor } from "./doctor/command.ts"
 import { cannotRun } from "./Failure.ts"
 import { install, uninstall, upgrade } from "./install/command.ts"
@@ -24,7 +25,7 @@ const json = GlobalFlag.Setting("json")({
 const root = Command.make("pause-status").pipe(
   Command.withDescription("Installs the outbox of pause-status in a Supabase project, and looks after it."),
   Command.withGlobalFlags([json]),
-  Command.withSubcommands([install, upgrade, uninstall, secrets, doctor])
+  Command.withSubcommands([install, upgrade, uninstall, secrets, doctor, console])
 )
 
 const usageOf = (path: ReadonlyArray<string>) => `Run: npx ${path.join(" ")} --help`

@@ -3,7 +3,7 @@ import { once } from "node:events"
 import type { Duplex } from "node:stream"
 import { type Keys, publishedKeys } from "./keys.ts"
 import { LOOPBACK, takenPort } from "./ports.ts"
-import { codeOf } from "./StackError.ts"
+import { codeOf, messageOf } from "./StackError.ts"
 
 export type Upstream = { readonly port: number } | { readonly socketPath: string }
 
@@ -12,6 +12,8 @@ export interface Routes {
   readonly rest: () => Upstream | undefined
   readonly storage: () => Upstream | undefined
   readonly functions: ReadonlyMap<string, () => Upstream | undefined>
+  /** The address of the console, which is started when somebody opens it. */
+  readonly console: () => Promise<string>
 }
 
 export interface Gateway extends AsyncDisposable {
@@ -43,6 +45,9 @@ export const startGateway = async (port: number, routes: Routes, keys: Keys): Pr
     if (request.method === "GET" && request.url === KEY_SET_PATH) {
       return void response.writeHead(200, { "content-type": "application/json" }).end(keySet)
     }
+    if (request.method === "GET" && request.url === "/" && isOwnName(request, port)) {
+      return void openConsole(response, routes.console)
+    }
     const destination = findDestination(request, routes, keys)
     if (destination === undefined) return answer(response, 404, "NOT_FOUND", `Nothing is served at ${request.url}`)
     if (destination.upstream === undefined) return answer(response, ...destination.down)
@@ -67,6 +72,18 @@ export const startGateway = async (port: number, routes: Routes, keys: Keys): Pr
       agent.destroy()
       await closed
     }
+  }
+}
+
+// The address of the console is a secret, so it is not for a page whose own name leads here.
+const isOwnName = ({ headers }: http.IncomingMessage, port: number): boolean =>
+  [`${LOOPBACK}:${port}`, `localhost:${port}`].includes(headers.host ?? "")
+
+const openConsole = async (response: http.ServerResponse, start: Routes["console"]): Promise<void> => {
+  try {
+    response.writeHead(302, { location: await start(), "cache-control": "no-store" }).end()
+  } catch (cause) {
+    answer(response, 500, "CONSOLE", messageOf(cause))
   }
 }
 

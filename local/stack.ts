@@ -2,6 +2,7 @@ import { existsSync } from "node:fs"
 import { mkdtemp, rm } from "node:fs/promises"
 import { join } from "node:path"
 import { edgeFunction } from "./functions.ts"
+import type { Console } from "./console.ts"
 import { startGateway } from "./gateway.ts"
 import { createKeys, type SigningKey, type User, userToken } from "./keys.ts"
 import type { Log, StackLog } from "./log.ts"
@@ -251,12 +252,23 @@ export const startStack = async (options: StackOptions = {}, places: StackPlaces
   }
 
   const storage = started.use(await startStorage(join(home, "storage"), keys))
+  let opened: Promise<Console> | undefined
+  // Loaded when somebody looks at it: a start should not wait for it.
+  const openConsole = async (): Promise<string> => {
+    opened ??= import("./console.ts").then(({ startConsole }) =>
+      startConsole({ apiUrl, resendUrl, serviceKey: keys.serviceKey })
+    )
+    return (await opened).url
+  }
+  started.defer(async () => (await opened)?.[Symbol.asyncDispose]())
+
   const [database] = await inParallel(bringUpDatabase(), bringUpFunctions())
   await heldPort.release()
   started.use(
     await startGateway(
       apiPort,
       {
+        console: openConsole,
         rest: database.rest.upstream,
         storage: storage.upstream,
         functions: new Map([

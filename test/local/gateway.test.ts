@@ -180,7 +180,7 @@ describe("functions", () => {
     expect(env).not.toHaveProperty("LAUNCHER_SECRET")
   })
 
-  it.each(["/", "/functions/v1/unknown", "/rest/v2/x", "/rest/v1x", "/auth/v1/token"])(
+  it.each(["/index.html", "/functions/v1/unknown", "/rest/v2/x", "/rest/v1x", "/auth/v1/token"])(
     "answers %s with 404",
     async (path) => {
       const answer = await fetch(`${stack.apiUrl}${path}`)
@@ -213,7 +213,11 @@ const between = async (serve: http.RequestListener) => {
   const port = typeof address === "object" ? (address?.port ?? 0) : 0
   const functions = new Map([["f", () => ({ port })]])
   const gateway = disposables.use(
-    await startGateway(await freePort(), { rest: () => undefined, storage: () => undefined, functions }, createKeys())
+    await startGateway(
+      await freePort(),
+      { rest: () => undefined, storage: () => undefined, functions, console: () => Promise.resolve("") },
+      createKeys()
+    )
   )
   const url = `http://127.0.0.1:${gateway.port}/functions/v1/f`
   return { server, url, [Symbol.asyncDispose]: () => disposables.disposeAsync() }

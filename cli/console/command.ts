@@ -1,0 +1,66 @@
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import { switchFlag } from "../ask.ts"
+import { cannotRun } from "../Failure.ts"
+import { Output } from "../Output.ts"
+import { askProject } from "./forward.ts"
+import { Page } from "./Page.ts"
+import { functionUrl, isLocal, type Project } from "./Project.ts"
+import { serve } from "./serve.ts"
+
+const flags = {
+  url: Flag.String("url").pipe(Flag.withDescription("The project, https://<ref>.supabase.co")),
+  key: Flag.Redacted("key").pipe(
+    Flag.withFallbackConfig(Config.Redacted("SUPABASE_SECRET_KEY")),
+    Flag.withDescription("A secret key of it; or SUPABASE_SECRET_KEY")
+  ),
+  port: Flag.Int("port").pipe(Flag.withDefault(0), Flag.withDescription("The port on 127.0.0.1; a free one for 0")),
+  readOnly: switchFlag("read-only", "Show everything, change nothing")
+}
+
+/** Says at once what the page would say later: that nobody answers, or that the key is not one. */
+const knock = Effect.fnUntraced(function* (project: Project) {
+  const { status } = yield* askProject(project, { method: "GET", path: "/health" })
+  if (status === 401 || status === 403)
+    return yield* cannotRun(
+      "The project does not accept the key.",
+      "In the dashboard it is under Settings, API Keys: sb_secret_…"
+    )
+  if (status !== 200 && status !== 503)
+    return yield* cannotRun(
+      `${project.url} does not answer as it should: status ${status}.`,
+      "Check --url, and that the function is deployed."
+    )
+})
+
+export const console = Command.make(
+  "console",
+  flags,
+  Effect.fn("console")(
+    function* ({ key, port, readOnly, url }) {
+      const project: Project = { url: yield* functionUrl(url), key, readOnly }
+      yield* knock(project)
+      const address = yield* serve(project, port)
+      const often = isLocal(project) ? "second" : "three seconds"
+      yield* Output.use((output) =>
+        output.report(
+          [
+            `The console is at ${address}`,
+            `It reads every ${often} while the page is in view, and nothing when it is not.`,
+            "The key stays in this process. Ctrl-C stops it."
+          ],
+          { url: address }
+        )
+      )
+      return yield* Effect.never
+    },
+    Effect.scoped,
+    Effect.provide(FetchHttpClient.layer)
+  )
+).pipe(
+  Command.withDescription("Serves a page to watch the outbox and to look after dead letters."),
+  Command.provide(Page.layer)
+)

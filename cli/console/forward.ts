@@ -1,0 +1,65 @@
+import * as Effect from "effect/Effect"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Redacted from "effect/Redacted"
+import type { Project } from "./Project.ts"
+
+/** An error of this process, in the form that the project's have. */
+export const problem = (status: number, code: string, detail: string): HttpServerResponse.HttpServerResponse =>
+  HttpServerResponse.jsonUnsafe({ status, code, detail }, { status, contentType: "application/problem+json" })
+
+const unreachable = (detail: string) => problem(502, "project_unreachable", detail)
+
+const LIMIT = "15 seconds"
+
+/** Asks somebody else, and answers what they did. A redirect is not followed: it would take the key elsewhere. */
+const ask = Effect.fnUntraced(
+  function* (request: HttpClientRequest.HttpClientRequest) {
+    const response = yield* HttpClient.execute(request)
+    if (response.status >= 300 && response.status < 400)
+      return unreachable("The project answered with a redirect, which is not followed. Check --url.")
+    const { "content-type": contentType = "application/json", "retry-after": retryAfter } = response.headers
+    return HttpServerResponse.text(yield* response.text, {
+      status: response.status,
+      contentType,
+      headers: retryAfter === undefined ? {} : { "retry-after": retryAfter }
+    })
+  },
+  (effect) =>
+    effect.pipe(
+      Effect.catchTag("HttpClientError", () => Effect.succeed(unreachable("The project does not answer."))),
+      Effect.timeoutOrElse({
+        duration: LIMIT,
+        orElse: () => Effect.succeed(unreachable(`The project did not answer within ${LIMIT}.`))
+      }),
+      Effect.provideService(FetchHttpClient.RequestInit, { redirect: "manual" })
+    )
+)
+
+const READS = /^\/(?:health|api\/v1\/webhooks\/[a-z0-9-]+(?:\/[\w-]+)?)$/
+const CHANGES = /^\/api\/v1\/webhooks\/[a-z0-9-]+\/[\w-]+$/
+
+/** What the page may ask of the project: to read, and to redrive, resolve or cancel one event. Nothing else. */
+export const isAllowed = (method: string, path: string, readOnly: boolean): boolean =>
+  method === "GET" ? READS.test(path) : method === "PUT" && !readOnly && CHANGES.test(path)
+
+/** Adds the key, which only this process has. */
+export const askProject = (
+  { key, url }: Project,
+  request: { readonly method: "GET" | "PUT"; readonly path: string; readonly body?: string }
+) =>
+  ask(
+    HttpClientRequest.make(request.method)(url + request.path).pipe(
+      HttpClientRequest.setHeader("apikey", Redacted.value(key)),
+      HttpClientRequest.acceptJson,
+      request.body === undefined ? (same) => same : HttpClientRequest.bodyText(request.body, "application/json")
+    )
+  )
+
+/** A mail is somebody's HTML: it is shown in a frame that can do nothing, and loads nothing. */
+export const MAIL_POLICY =
+  "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox; frame-ancestors 'self'"
+
+export const askMails = (url: string, path: string) => ask(HttpClientRequest.get(url + path))

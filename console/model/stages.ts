@@ -1,0 +1,65 @@
+import type { Event, History } from "./types.ts"
+import { millisBetween, notifiedOf } from "./words.ts"
+
+export const STAGES = ["Committed", "Dispatched", "Claimed", "Notified", "Settled"] as const
+
+/**
+ * One step of an event. `after` is milliseconds since the change; undefined where the outbox keeps no time of it.
+ * `people` is how many were notified.
+ */
+export interface Stage {
+  readonly name: (typeof STAGES)[number]
+  readonly state: "done" | "now" | "waiting" | "failed"
+  readonly after?: number
+  readonly people?: number
+}
+
+// Claimed, if at all, as long before its end as the handler worked on it.
+const claimedAfter = (createdAt: string, { durationMs, endedAt }: History["attempts"][number]) =>
+  durationMs === null ? undefined : Math.max(0, millisBetween(createdAt, endedAt) - durationMs)
+
+const known = (name: Stage["name"], state: Stage["state"], after?: number, people?: number): Stage => ({
+  name,
+  state,
+  ...(after !== undefined && { after }),
+  ...(people !== undefined && { people })
+})
+
+/** How far an event is. The times of the steps in between are in its attempts, if the history is there. */
+export const stagesOf = (event: Event, history?: History): ReadonlyArray<Stage> => {
+  const { attemptCount, completedAt, createdAt, status } = event
+  const first = history?.attempts[0]
+  const last = history?.attempts.at(-1)
+  const dispatched = first?.dispatchedAt ? millisBetween(createdAt, first.dispatchedAt) : undefined
+  // A failed event is as old as its last attempt; what went well went well the first time.
+  const ended = status === "failed" ? first : last
+  const claimed = ended === undefined ? undefined : claimedAfter(createdAt, ended)
+  const people = notifiedOf(event)
+  const committed = known("Committed", "done", 0)
+  if (status === "completed" && completedAt !== null)
+    return [
+      committed,
+      known("Dispatched", "done", dispatched),
+      known("Claimed", "done", claimed),
+      known("Notified", people === 0 ? "failed" : "done", undefined, people),
+      known("Settled", "done", millisBetween(createdAt, completedAt))
+    ]
+  if (status === "failed") {
+    const reached = attemptCount > 0 ? "done" : "waiting"
+    return [
+      committed,
+      known("Dispatched", reached, dispatched),
+      known("Claimed", claimed === undefined ? "waiting" : "done", claimed),
+      known("Notified", "failed"),
+      known("Settled", "failed", last && millisBetween(createdAt, last.endedAt))
+    ]
+  }
+  const isClaimed = status === "processing"
+  return [
+    committed,
+    known("Dispatched", isClaimed || attemptCount > 0 ? "done" : "now"),
+    known("Claimed", isClaimed ? "done" : attemptCount > 0 ? "now" : "waiting"),
+    known("Notified", isClaimed ? "now" : "waiting"),
+    known("Settled", "waiting")
+  ]
+}

@@ -1,0 +1,12 @@
+// What is not needed to show the pipeline. It is loaded once that is on the screen.
+export { listen } from "../model/keyboard.ts"
+export { Alerts } from "./Alerts.tsx"
+export { ChangeDialog } from "./ChangeDialog.tsx"
+export { EventPanel } from "./EventPanel.tsx"
+export { Events } from "./Events.tsx"
+export { Health } from "./Health.tsx"
+export { Help } from "./Help.tsx"
+export { Key } from "./Key.tsx"
+export { Letters } from "./Letters.tsx"
+export { Mails } from "./Mails.tsx"
+export { Problem } from "./Problem.tsx"
