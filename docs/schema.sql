@@ -1,7 +1,7 @@
 -- Written by npm run db:dump from supabase/migrations. Do not edit.
 
 create schema outbox;
-comment on schema outbox is 'The outbox. Private: other roles reach it only through the functions public.outbox_*.';
+comment on schema outbox is 'The outbox. Private: other roles use it only through the functions public.outbox_*.';
 
 create type outbox.pause_event as (
   place bigint,
@@ -13,7 +13,7 @@ create type outbox.pause_event as (
   forced boolean,
   fingerprint text
 );
-comment on type outbox.pause_event is 'What an element of an array of PauseEvents says, or what is wrong with it.';
+comment on type outbox.pause_event is 'An element of an array of PauseEvents, or what is wrong with it.';
 
 create table outbox.alerts (
   id uuid not null default gen_random_uuid(),
@@ -36,11 +36,11 @@ create table outbox.alerts (
 alter table outbox.alerts enable row level security;
 CREATE UNIQUE INDEX alerts_one_open_per_kind_idx ON outbox.alerts USING btree (kind) WHERE (closed_at IS NULL);
 CREATE TRIGGER alerts_replace_row BEFORE INSERT ON outbox.alerts FOR EACH ROW WHEN (new.closed_at IS NULL AND new.opened_at < now()) EXECUTE FUNCTION outbox.replace_row();
-comment on table outbox.alerts is 'One row from the moment something is wrong until it no longer is.';
-comment on column outbox.alerts.value is 'The last value while it was open; of unknown_event, clock_skew and capture_failed, how many there were.';
+comment on table outbox.alerts is 'One row for each problem, from its beginning to its end.';
+comment on column outbox.alerts.value is 'The last value while it was open; for unknown_event, clock_skew and capture_failed, how many there were.';
 comment on column outbox.alerts.detail is 'What to do about it.';
 comment on column outbox.alerts.last_notice is 'The last notice that was accepted at outbox_alert_url; null if none was.';
-comment on column outbox.alerts.notice_error is 'Why the next notice has not been accepted yet; null if it was.';
+comment on column outbox.alerts.notice_error is 'Why the next notice has not been accepted yet, or null.';
 
 create table outbox.attempts (
   id uuid not null default gen_random_uuid(),
@@ -65,9 +65,9 @@ alter table outbox.attempts enable row level security;
 CREATE INDEX attempts_ended_at_idx ON outbox.attempts USING btree (ended_at);
 CREATE INDEX attempts_event_id_idx ON outbox.attempts USING btree (event_id, ended_at);
 CREATE INDEX attempts_unauthorized_idx ON outbox.attempts USING btree (ended_at) WHERE ((http_status = 401) AND (claim_token IS NULL));
-comment on table outbox.attempts is 'History, only ever added to: one row when an attempt ends, whatever ended it.';
-comment on column outbox.attempts.outcome is 'completed; permanent, transient, parked (the handler gave it back); lease (ran out); unacknowledged (never claimed); rejected (the handler answered 400 or 422); dispatch (could not be sent: one row for each new reason).';
-comment on column outbox.attempts.duration_ms is 'Milliseconds the handler worked on it: as it says, else since its claim.';
+comment on table outbox.attempts is 'History, append-only: one row when an attempt ends.';
+comment on column outbox.attempts.outcome is 'completed; permanent, transient, parked (the handler released it); lease (expired); unacknowledged (never claimed); rejected (the handler answered 400 or 422); dispatch (could not be sent; one row for each new reason).';
+comment on column outbox.attempts.duration_ms is 'Milliseconds of the handler''s work: as reported, or since the claim.';
 
 create table outbox.dead_letters (
   id uuid not null default gen_random_uuid(),
@@ -98,8 +98,8 @@ CREATE INDEX dead_letters_created_at_idx ON outbox.dead_letters USING btree (cre
 CREATE INDEX dead_letters_event_id_idx ON outbox.dead_letters USING btree (event_id);
 CREATE UNIQUE INDEX dead_letters_one_open_per_event_idx ON outbox.dead_letters USING btree (event_id) WHERE (resolution IS NULL);
 CREATE INDEX dead_letters_resolved_at_idx ON outbox.dead_letters USING btree (resolved_at) WHERE (resolution = 'resolved'::text);
-comment on table outbox.dead_letters is 'Events that failed for good, until a person redrives or resolves them. They do not hold up their successors.';
-comment on column outbox.dead_letters.reason is 'rejected: the handler answered 400 or 422; refused: the topic will never accept it; exhausted: given up, for the reason that last_error ends with; cancelled: a person withdrew it.';
+comment on table outbox.dead_letters is 'Events that failed for good, until a person redrives or resolves them. They do not block later events.';
+comment on column outbox.dead_letters.reason is 'rejected: the handler answered 400 or 422; refused: the topic will never accept it; exhausted: given up, with the reason at the end of last_error; cancelled: by a person.';
 comment on column outbox.dead_letters.resolution is 'Null while open; redriven or resolved by a person.';
 
 create table outbox.deliveries (
@@ -115,7 +115,7 @@ alter table outbox.deliveries enable row level security;
 CREATE INDEX deliveries_dispatched_at_idx ON outbox.deliveries USING btree (dispatched_at);
 CREATE INDEX deliveries_failed_idx ON outbox.deliveries USING btree (dispatched_at) WHERE (error IS NOT NULL);
 CREATE TRIGGER deliveries_skip_restored BEFORE INSERT ON outbox.deliveries FOR EACH ROW WHEN (new.dispatched_at < now()) EXECUTE FUNCTION outbox.skip_row();
-comment on table outbox.deliveries is 'The requests that were handed to pg_net, and those that could not be.';
+comment on table outbox.deliveries is 'Requests that were handed to pg_net, and those that could not be.';
 comment on column outbox.deliveries.id is 'The webhook-id of the request.';
 comment on column outbox.deliveries.event_ids is 'The events of a request that could not be handed over.';
 
@@ -128,8 +128,8 @@ create table outbox.erased (
 );
 alter table outbox.erased enable row level security;
 CREATE INDEX erased_erased_at_idx ON outbox.erased USING btree (erased_at);
-comment on table outbox.erased is 'Tombstones: the identity of events that a person erased, so that a later delivery of one is a duplicate.';
-comment on column outbox.erased.fingerprint is 'Salted and hashed: it would name the key and the time.';
+comment on table outbox.erased is 'Tombstones of events that a person erased, so that a later delivery of one is a duplicate.';
+comment on column outbox.erased.fingerprint is 'Salted and hashed, because the plain text would name the key and the time.';
 
 create table outbox.events (
   event_id uuid not null default gen_random_uuid(),
@@ -196,26 +196,26 @@ CREATE INDEX events_unsettled_idx ON outbox.events USING btree (key, topic, vers
 CREATE INDEX events_untimely_idx ON outbox.events USING btree (topic, created_at, event_id) WHERE (GREATEST((created_at - occurred_at), (occurred_at - created_at)) > '01:00:00'::interval);
 CREATE CONSTRAINT TRIGGER events_dispatch_at_commit AFTER INSERT ON outbox.events DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (new.leads IS NOT NULL AND new.status = 'pending'::text) EXECUTE FUNCTION outbox.dispatch_at_commit();
 comment on table outbox.events is 'The outbox, the record of truth: one row per event, written by the transaction that made the change.';
-comment on column outbox.events.event_id is 'One key from end to end: webhook-id, Idempotency-Key, event_id of the notification.';
-comment on column outbox.events.key is 'What events are ordered by: the key of the watched row, as text.';
-comment on column outbox.events.version is 'Per-key counter given under the row lock. Null for a stock webhook.';
+comment on column outbox.events.event_id is 'The same id from end to end: webhook-id, Idempotency-Key, event_id of the notification.';
+comment on column outbox.events.key is 'The key of the watched row, as text. Events are ordered by key.';
+comment on column outbox.events.version is 'Counts per key, under the row lock. Null for a stock webhook.';
 comment on column outbox.events.record is 'The watched columns after the change, as they are sent.';
-comment on column outbox.events.occurred_at is 'Null if a stock webhook''s text is no time. It identifies, never orders.';
+comment on column outbox.events.occurred_at is 'Null if a stock webhook''s text is no time. Identifies events, never orders them.';
 comment on column outbox.events.occurred_as is 'The text of a stock webhook''s time. Null for what we captured.';
 comment on column outbox.events.source is 'outbox: captured and sent by us; webhook: sent, and sent again, by others.';
-comment on column outbox.events.forced is 'A person redrove it although a later event was settled.';
-comment on column outbox.events.redrives is 'How often it was redriven: part of the idempotency key of work that is started outside.';
-comment on column outbox.events.traceparent is 'That of the request which made the change, if PostgREST had one. Else the trace is named by the event id.';
-comment on column outbox.events.attempts is 'How often it was sent, or claimed without having been dispatched.';
+comment on column outbox.events.forced is 'A person redrove it although a later event is settled.';
+comment on column outbox.events.redrives is 'How often it was redriven. Part of the idempotency key of work that a topic starts elsewhere.';
+comment on column outbox.events.traceparent is 'From the request that made the change, if PostgREST received one. Otherwise the event id names the trace.';
+comment on column outbox.events.attempts is 'How often it was sent, or claimed without a dispatch.';
 comment on column outbox.events.failures is 'Failures since it was queued or redriven.';
-comment on column outbox.events.own_failures is 'Those before which others were completed since the last one: they are this event''s own.';
-comment on column outbox.events.claim_token is 'Fencing token, one more with each claim; an older one changes nothing.';
-comment on column outbox.events.next_attempt_at is 'When the sweep may send it, or while a delivery is under way, when that counts as unacknowledged. Infinity while it waits behind an earlier event of its key; null while claimed or settled, and for stock webhooks.';
+comment on column outbox.events.own_failures is 'Failures between which another event was completed, so that this event is to blame.';
+comment on column outbox.events.claim_token is 'Fencing token: grows with each claim. An older one changes nothing.';
+comment on column outbox.events.next_attempt_at is 'When the sweep may send it; during a delivery, when that counts as unacknowledged. Infinity while it waits behind an earlier event of its key. Null while claimed or settled, and for stock webhooks.';
 comment on column outbox.events.dispatch_reason is 'commit, settled, sweep, redrive or reconcile.';
-comment on column outbox.events.delivery_id is 'webhook-id of the request it travels in: its own id when alone.';
-comment on column outbox.events.leads is 'The bodies of the request that the commit posts, on the first event of the request. Null otherwise, and once claimed.';
-comment on column outbox.events.receipt is 'What the topic answered; duplicates get it too.';
-comment on trigger events_dispatch_at_commit on outbox.events is 'The fast path. What it misses, the sweep sends.';
+comment on column outbox.events.delivery_id is 'webhook-id of its request: the event id if it is alone.';
+comment on column outbox.events.leads is 'On the first event of a request: the bodies that the commit posts. Otherwise, and once claimed, null.';
+comment on column outbox.events.receipt is 'The topic''s answer, which duplicates get too.';
+comment on trigger events_dispatch_at_commit on outbox.events is 'The fast path. The sweep sends what it misses.';
 
 create table outbox.handled_keys (
   topic text not null,
@@ -224,7 +224,7 @@ create table outbox.handled_keys (
   constraint handled_keys_pkey PRIMARY KEY (key, topic)
 );
 alter table outbox.handled_keys enable row level security;
-comment on table outbox.handled_keys is 'The highest version of each key that such a topic has handled: who comes later with a lower one is refused.';
+comment on table outbox.handled_keys is 'The highest version of each key that such a topic has handled. Later requests with a lower one are refused.';
 
 create table outbox.heartbeats (
   job text not null,
@@ -236,7 +236,7 @@ create table outbox.heartbeats (
 ) with (fillfactor=50);
 alter table outbox.heartbeats enable row level security;
 CREATE TRIGGER heartbeats_replace_row BEFORE INSERT ON outbox.heartbeats FOR EACH ROW EXECUTE FUNCTION outbox.replace_row();
-comment on table outbox.heartbeats is 'When each job last ran to its end, and the last error that it met.';
+comment on table outbox.heartbeats is 'When each job last finished, and its last error.';
 
 create table outbox.keys (
   topic text not null,
@@ -248,8 +248,8 @@ create table outbox.keys (
   constraint keys_count_up CHECK (version >= 0)
 ) with (fillfactor=50);
 alter table outbox.keys enable row level security;
-comment on table outbox.keys is 'What was last queued for each key. Written only under the lock of its row in the watched table. Outlives that row, so that a version is never given twice.';
-comment on column outbox.keys.version is 'The last version given to the key; 0 before the first.';
+comment on table outbox.keys is 'What was last queued for each key. Written only under the lock of its row in the watched table. Outlives that row, so that no version is used twice.';
+comment on column outbox.keys.version is 'The key''s last version; 0 before the first.';
 comment on column outbox.keys.known is 'Known state: the watched columns as last queued or first seen. Capture and reconcile() compare with it.';
 comment on column outbox.keys.was is 'The known state before the last change, if that change made an event; JSON null for an insert.';
 
@@ -262,7 +262,7 @@ create table outbox.receipts (
 );
 alter table outbox.receipts enable row level security;
 CREATE INDEX receipts_created_at_idx ON outbox.receipts USING btree (created_at);
-comment on table outbox.receipts is 'The idempotency keys of topics whose work ends in this database: what was answered to each event, so that a repetition gets the same answer. Where nobody was notified, a repetition tries again.';
+comment on table outbox.receipts is 'The idempotency keys of topics whose work ends in this database: the answer to each event, so that a repetition gets the same one. If nobody was notified, a repetition tries again.';
 
 create table outbox.rechecks (
   id uuid not null default gen_random_uuid(),
@@ -274,9 +274,9 @@ create table outbox.rechecks (
 );
 alter table outbox.rechecks enable row level security;
 CREATE INDEX rechecks_created_at_idx ON outbox.rechecks USING btree (created_at);
-comment on table outbox.rechecks is 'Changes that capture could not compare and that must not fail for it. The sweep looks at them again.';
-comment on column outbox.rechecks.key is 'Null when the trigger could not even read the key.';
-comment on column outbox.rechecks.reason is 'The error to raise an alert for; null when it was only a conflict.';
+comment on table outbox.rechecks is 'Changes that capture could not compare, and that must not fail because of it. The sweep compares them again.';
+comment on column outbox.rechecks.key is 'Null if the trigger could not even read the key.';
+comment on column outbox.rechecks.reason is 'The error to raise an alert for; null for a mere conflict.';
 
 create table outbox.settings (
   singleton boolean not null default true,
@@ -321,24 +321,24 @@ create table outbox.settings (
 alter table outbox.settings enable row level security;
 CREATE TRIGGER settings_replace_row BEFORE INSERT ON outbox.settings FOR EACH ROW EXECUTE FUNCTION outbox.replace_row();
 comment on table outbox.settings is 'The one row of settings. Change it with update; it takes effect at once.';
-comment on column outbox.settings.lease_seconds is 'Seconds a claim is held. After that the event is given to another.';
+comment on column outbox.settings.lease_seconds is 'Seconds that a claim lasts. Then another delivery may claim.';
 comment on column outbox.settings.acknowledge_timeout_seconds is 'Seconds that a dispatched event may stay unclaimed.';
-comment on column outbox.settings.max_attempts is 'Failures until a dead letter, if others were completed meanwhile.';
-comment on column outbox.settings.retry_for_seconds is 'Seconds that an event is tried while no other is completed.';
-comment on column outbox.settings.hold_up_seconds is 'Seconds a failing event may hold up the next of its key.';
+comment on column outbox.settings.max_attempts is 'Failures after which an event is given up, if others complete.';
+comment on column outbox.settings.retry_for_seconds is 'Seconds that an event is retried while no other is completed.';
+comment on column outbox.settings.hold_up_seconds is 'Seconds that a failing event may delay the next of its key.';
 comment on column outbox.settings.retry_base_seconds is 'Seconds before the first retry; doubled by each failure.';
-comment on column outbox.settings.retry_cap_seconds is 'No retry waits longer, whatever Retry-After asks for.';
-comment on column outbox.settings.request_timeout_ms is 'Milliseconds pg_net waits for the handler.';
-comment on column outbox.settings.events_per_request is 'Most events of a request; fewer after an error.';
-comment on column outbox.settings.sweep_batch_size is 'Events that one sweep sends at most.';
-comment on column outbox.settings.reconcile_batch_size is 'Keys that one reconciliation queues at most.';
-comment on column outbox.settings.retention_days is 'Days that settled events and all that has ended are kept.';
+comment on column outbox.settings.retry_cap_seconds is 'The longest wait before a retry, even with Retry-After.';
+comment on column outbox.settings.request_timeout_ms is 'Milliseconds that pg_net waits for the handler.';
+comment on column outbox.settings.events_per_request is 'The most events in a request; fewer after an error.';
+comment on column outbox.settings.sweep_batch_size is 'The most events that one sweep sends.';
+comment on column outbox.settings.reconcile_batch_size is 'The most keys that one reconciliation queues.';
+comment on column outbox.settings.retention_days is 'Days that settled events and closed rows are kept.';
 comment on column outbox.settings.alert_unnotified_seconds is 'Alert oldest_unnotified: age of the oldest event.';
 comment on column outbox.settings.alert_dead_letters is 'Alert dead_letters: how many are open.';
-comment on column outbox.settings.alert_failure_percent is 'Alert failure_rate: percent of 15 minutes'' attempts.';
-comment on column outbox.settings.alert_failure_least_attempts is 'Alert failure_rate: silent below this.';
-comment on column outbox.settings.alert_expired_leases is 'Alert stuck_leases: how many no sweep took back.';
-comment on column outbox.settings.alert_unauthorized is 'Alert unauthorized: deliveries answered 401 in 15 minutes.';
+comment on column outbox.settings.alert_failure_percent is 'Alert failure_rate: percent of the last 15 minutes.';
+comment on column outbox.settings.alert_failure_least_attempts is 'Alert failure_rate: needs as many attempts.';
+comment on column outbox.settings.alert_expired_leases is 'Alert stuck_leases: expired leases not taken back.';
+comment on column outbox.settings.alert_unauthorized is 'Alert unauthorized: replies 401 in the last 15 minutes.';
 comment on column outbox.settings.alert_sweep_silent_seconds is 'Alert sweep_silent: seconds since the last sweep.';
 
 create table outbox.topics (
@@ -368,16 +368,16 @@ alter table outbox.topics enable row level security;
 CREATE TRIGGER topics_replace_row BEFORE INSERT ON outbox.topics FOR EACH ROW WHEN (new.created_at < now()) EXECUTE FUNCTION outbox.replace_row();
 comment on table outbox.topics is 'What is watched. Declared with outbox.watch(), removed with outbox.unwatch().';
 comment on column outbox.topics.relation is 'The watched table, as schema.table.';
-comment on column outbox.topics.key_type is 'The type of the key when it was declared. Under another type the same key would be another text.';
-comment on column outbox.topics.unique_key is 'False where a key may be there twice: then each inserted row is an event, and nothing is reconciled.';
-comment on column outbox.topics.words is 'Per column, the words that are sent and the values that mean them.';
-comment on column outbox.topics.condition is 'SQL over old and new; false makes no event.';
-comment on column outbox.topics.payload is 'SQL over new that makes the record. Null: the key and the columns.';
-comment on column outbox.topics.latest_only is 'Of a key''s waiting events only the last is sent.';
+comment on column outbox.topics.key_type is 'The type of the key when the topic was declared. As another type, the same key would be another text.';
+comment on column outbox.topics.unique_key is 'False if several rows may have the same key. Then each inserted row is an event, and nothing is reconciled.';
+comment on column outbox.topics.words is 'For a column, the words to send and the values that mean them.';
+comment on column outbox.topics.condition is 'SQL over old and new. If it is false, there is no event.';
+comment on column outbox.topics.payload is 'SQL over new that returns the record. Null: the key and the columns.';
+comment on column outbox.topics.latest_only is 'Only the last of a key''s waiting events is sent.';
 comment on column outbox.topics.fed_by is 'outbox: our triggers report changes; webhook: only stock database webhooks do, and nothing is reconciled.';
-comment on column outbox.topics.visible_to is 'A function of a user''s id: the keys whose events the user may look at.';
+comment on column outbox.topics.visible_to is 'A function of a user''s id: the keys whose events the user may see.';
 comment on column outbox.topics.function_url is 'The Vault secret with the URL of the Edge Function.';
-comment on column outbox.topics.max_attempts is 'In place of settings.max_attempts.';
+comment on column outbox.topics.max_attempts is 'Overrides settings.max_attempts.';
 
 create table public.coordinators (
   id uuid not null default gen_random_uuid(),
@@ -436,22 +436,22 @@ comment on trigger peer_mentor_profiles_touch on public.peer_mentor_profiles is 
 create function outbox.alert_advice(kind text)
   returns text
   language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function outbox.alert_advice(text) is 'What an alert means, in fixed words: its detail may name a person or quote an error, so it is never sent.';
+comment on function outbox.alert_advice(text) is 'What an alert means, in fixed words. Its detail is never sent, because it may name a person or quote an error.';
 
 create function outbox.alert_secrets()
   returns text
   language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.alert_secrets() is 'What notices are signed with: outbox_alert_secret, else the webhook''s.';
+comment on function outbox.alert_secrets() is 'The secrets that sign notices: outbox_alert_secret, or the webhook''s.';
 
 create function outbox.attach(t outbox.topics)
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.attach(outbox.topics) is 'Makes the functions and triggers of a topic, or makes them new.';
+comment on function outbox.attach(outbox.topics) is 'Creates or replaces the functions and triggers of a topic.';
 
 create function outbox.attempt(command text, OUT problem text)
   returns text
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.attempt(text) is 'Runs one part of a job and returns its error, or null: the job goes on.';
+comment on function outbox.attempt(text) is 'Runs one part of a job. Returns its error or null, so that the job goes on.';
 
 create function outbox.backoff(attempt integer)
   returns interval
@@ -461,62 +461,62 @@ comment on function outbox.backoff(integer) is 'The wait after this many failure
 create function outbox.beat(job text, error text DEFAULT NULL::text)
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.beat(text,text) is 'Notes that a job has run to its end, and the first error that it met.';
+comment on function outbox.beat(text,text) is 'Records that a job has finished, and its first error.';
 
 create function outbox.body(event outbox.events)
   returns jsonb
   language plpgsql stable set search_path=pg_catalog, pg_temp set jit=off;
-comment on function outbox.body(outbox.events) is 'What is sent for an event, the same until it is redriven: the shape of a Supabase database webhook.';
+comment on function outbox.body(outbox.events) is 'The body sent for an event, in the shape of a Supabase database webhook. The same until it is redriven.';
 
 create function outbox.call_handler(http text, batch outbox.events[], function_url text, secrets text, timeout_ms integer)
   returns jsonb
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.call_handler(text,outbox.events[],text,text,integer) is 'Sends events in one signed request; returns how the attempt at each ends if nobody has claimed it.';
+comment on function outbox.call_handler(text,outbox.events[],text,text,integer) is 'Sends events in one signed request; returns how each attempt ends if nobody has claimed it.';
 
 create function outbox.cancel(event outbox.events)
   returns uuid
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.cancel(outbox.events) is 'Makes a dead letter of a pending event, which the caller has locked, and dispatches the next event of its key.';
+comment on function outbox.cancel(outbox.events) is 'Turns a pending event, which the caller has locked, into a dead letter, and dispatches the key''s next event.';
 
 create function outbox.capture_sql(t outbox.topics)
   returns text
   language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.capture_sql(outbox.topics) is 'The function that queues an event, with its key''s next version, for each of these keys whose new state is not the known one. The first most_requests requests are posted at the commit; the rest is due.';
+comment on function outbox.capture_sql(outbox.topics) is 'The function that queues an event, with the key''s next version, for each key whose new state is not the known one. The commit posts the first most_requests requests; the rest is due.';
 
 create function outbox.capture_state(t outbox.topics, OUT topic text, OUT attached boolean, OUT enabled boolean, OUT problem text)
   returns record
   language plpgsql stable set search_path=pg_catalog, pg_temp set quote_all_identifiers=off;
-comment on function outbox.capture_state(outbox.topics) is 'Whether a topic''s triggers are on its table, unaltered and enabled, and why not all of its changes are captured.';
+comment on function outbox.capture_state(outbox.topics) is 'Whether a topic''s triggers are on its table, unaltered and enabled; if not, why changes are missed.';
 
 create function outbox.carry_over(topic text, old_key text, new_key text, state jsonb)
   returns jsonb
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.carry_over(text,text,text,jsonb) is 'Lets a row whose key changes be known under the new key as it was under the old one; returns that state.';
+comment on function outbox.carry_over(text,text,text,jsonb) is 'Moves the known state of a row to its new key; returns that state.';
 
 create function outbox.changed_keys_sql(t outbox.topics)
   returns text
   language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.changed_keys_sql(outbox.topics) is 'SQL that notes the new state of each key as known, and returns the old one of those whose change is an event.';
+comment on function outbox.changed_keys_sql(outbox.topics) is 'SQL that stores the new known state of each key, and returns the old one if the change is an event.';
 
 create function outbox.changed_sql(t outbox.topics)
   returns text
   language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.changed_sql(outbox.topics) is 'The function of the topic''s triggers. If the outbox cannot be written, the change of the table fails too: nothing goes unnoticed.';
+comment on function outbox.changed_sql(outbox.topics) is 'The function of the topic''s triggers. If it cannot write to the outbox, the change of the table fails too, so that no change is unnoticed.';
 
 create function outbox.claim_next(event_ids uuid[], topic text, most integer)
   returns jsonb
   language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set enable_bitmapscan=off set jit=off;
-comment on function outbox.claim_next(uuid[],text,integer) is 'Claims the next events of these events'' keys, then whatever else is due of the topic. Waits for no lock.';
+comment on function outbox.claim_next(uuid[],text,integer) is 'Claims the next events of these events'' keys, then other due events of the topic. Waits for no lock.';
 
 create function outbox.claim_problem(event jsonb)
   returns text
   language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function outbox.claim_problem(jsonb) is 'All that is wrong with an event that is to be claimed, or null.';
+comment on function outbox.claim_problem(jsonb) is 'Everything wrong with an event to claim, or null.';
 
 create function outbox.column_problem(t outbox.topics, name text, OUT problem text, OUT cure text)
   returns record
   language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.column_problem(outbox.topics,text) is 'What is wrong with a column, and what to do; or null.';
+comment on function outbox.column_problem(outbox.topics,text) is 'What is wrong with a column and what to do, or null.';
 
 create function outbox.columns_sql(t outbox.topics)
   returns text
@@ -526,17 +526,17 @@ comment on function outbox.columns_sql(outbox.topics) is 'The names and types of
 create function outbox.compared_sql(t outbox.topics, alias text)
   returns text
   language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function outbox.compared_sql(outbox.topics,text) is 'SQL for what of a row an update must change to be looked at.';
+comment on function outbox.compared_sql(outbox.topics,text) is 'SQL for the part of a row that an update must change.';
 
 create function outbox.conceal(fingerprint text)
   returns text
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.conceal(text) is 'A fingerprint that can no longer be read, only compared: sha256:<salt>:<hash>.';
+comment on function outbox.conceal(text) is 'A fingerprint that can only be compared, not read: sha256:<salt>:<hash>.';
 
 create function outbox.describe_event(event outbox.events)
   returns jsonb
   language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.describe_event(outbox.events) is 'An event as the REST contract has it.';
+comment on function outbox.describe_event(outbox.events) is 'An event as the REST contract shows it.';
 
 create function outbox.detach(t outbox.topics)
   returns void
@@ -546,22 +546,22 @@ comment on function outbox.detach(outbox.topics) is 'Drops the triggers of a top
 create function outbox.dispatch(event_ids uuid[], why text)
   returns integer
   language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
-comment on function outbox.dispatch(uuid[],text) is 'Hands those of the events to pg_net that are due and first in line; returns how many. Never raises. A topic that cannot be sent does not hold up the others.';
+comment on function outbox.dispatch(uuid[],text) is 'Hands the events that are due and first in line to pg_net; returns how many. Never raises. A topic that cannot be sent does not delay the others.';
 
 create function outbox.dispatch_at_commit()
   returns trigger
   language plpgsql volatile security definer set search_path=pg_catalog, pg_temp;
-comment on function outbox.dispatch_at_commit() is 'Posts the request that an event leads, with the rights of the outbox, not of the writer. Never raises.';
+comment on function outbox.dispatch_at_commit() is 'Posts the request that an event leads, with the rights of the outbox, not the writer''s. Never raises.';
 
 create function outbox.dispatch_due(why text, at_most integer)
   returns integer
   language plpgsql volatile set search_path=pg_catalog, pg_temp set enable_seqscan=off set enable_bitmapscan=off set jit=off;
-comment on function outbox.dispatch_due(text,integer) is 'Dispatches the heads of line that have been due for longest; returns how many.';
+comment on function outbox.dispatch_due(text,integer) is 'Dispatches the heads of line that have been due longest; returns how many.';
 
 create function outbox.dispatch_next(event_ids uuid[])
   returns integer
   language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
-comment on function outbox.dispatch_next(uuid[]) is 'Dispatches the event that is first in line of each of these events'' keys; returns how many.';
+comment on function outbox.dispatch_next(uuid[]) is 'Dispatches the first event in line for each of these events'' keys; returns how many.';
 
 create function outbox.end_attempts(endings jsonb)
   returns TABLE(event_id uuid, verdict text)
@@ -581,12 +581,12 @@ comment on function outbox.end_direct(jsonb) is 'Ends attempts that were sent di
 create function outbox.end_leases(at_most integer)
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.end_leases(integer) is 'Takes events back from claimants whose lease ran out.';
+comment on function outbox.end_leases(integer) is 'Takes back events whose lease has expired.';
 
 create function outbox.end_settled(settlements jsonb)
   returns jsonb
   language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
-comment on function outbox.end_settled(jsonb) is 'Ends the attempts whose claims these settlements still hold; returns what became of them, by event id.';
+comment on function outbox.end_settled(jsonb) is 'Ends the attempts whose claims these settlements still hold; returns the verdicts by event id.';
 
 create function outbox.end_unacknowledged(at_most integer)
   returns void
@@ -596,12 +596,12 @@ comment on function outbox.end_unacknowledged(integer) is 'Ends deliveries that 
 create function outbox.ending_of(event_id uuid, http_status integer, code text, message text)
   returns jsonb
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.ending_of(uuid,integer,text,text) is 'How an attempt ends that nobody claimed.';
+comment on function outbox.ending_of(uuid,integer,text,text) is 'How an unclaimed attempt ends.';
 
 create function outbox.erase(event_id uuid)
   returns jsonb
   language sql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.erase(uuid) is 'outbox_erase() of whatever topic.';
+comment on function outbox.erase(uuid) is 'outbox_erase() for any topic.';
 
 create function outbox.erase_from_net(event_id uuid, key text)
   returns bigint[]
@@ -611,12 +611,12 @@ comment on function outbox.erase_from_net(uuid,text) is 'Deletes pg_net''s answe
 create function outbox.erase_traces(event_id uuid, topic text, key text)
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.erase_traces(uuid,text,text) is 'Erases what names an event outside of its own rows, and what names its key unless that is null.';
+comment on function outbox.erase_traces(uuid,text,text) is 'Erases what names an event outside of its own rows, and what names its key if given.';
 
 create function outbox.erased_as(event_id uuid, fingerprint text)
   returns text
   language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.erased_as(uuid,text) is 'What a claim of an erased event is answered: completed, or payload_mismatch. Null for any other event.';
+comment on function outbox.erased_as(uuid,text) is 'The answer to a claim of an erased event: completed or payload_mismatch. Null for any other event.';
 
 create function outbox.event_history(event_id uuid)
   returns SETOF outbox.attempts
@@ -626,37 +626,37 @@ comment on function outbox.event_history(uuid) is 'Every attempt at an event tha
 create function outbox.export_traces()
   returns integer
   language plpgsql volatile set search_path=pg_catalog, pg_temp set jit=off;
-comment on function outbox.export_traces() is 'Sends the spans of the events that were settled since the last run to the Vault secret outbox_otlp_url, if there is one; returns how many. Until when that is done is last_at of the job traces in outbox.heartbeats.';
+comment on function outbox.export_traces() is 'Sends the spans of events settled since the last run to the URL in the Vault secret outbox_otlp_url, if there is one; returns how many. last_at of the job traces in outbox.heartbeats says up to when.';
 
 create function outbox.feed_by(topic text, source text)
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.feed_by(text,text) is 'Declares what reports the changes of a topic: outbox, our triggers; or webhook, stock database webhooks only. Back at outbox, keys start with the state they have then.';
+comment on function outbox.feed_by(text,text) is 'Declares what reports the changes of a topic: outbox (our triggers) or webhook (only stock database webhooks). When it returns to outbox, the current state becomes the known state.';
 
 create function outbox.fill(template text, parts jsonb)
   returns text
   language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function outbox.fill(text,jsonb) is 'A template with its {parts} filled in.';
+comment on function outbox.fill(text,jsonb) is 'Fills in the {parts} of a template.';
 
 create function outbox.find_events(query jsonb, only_untimely boolean)
   returns SETOF outbox.events
   language plpgsql stable set search_path=pg_catalog, pg_temp set plan_cache_mode=force_custom_plan set jit=off;
-comment on function outbox.find_events(jsonb,boolean) is 'What a query asks for, newest first, and one more. Between times of occurrence, by when events were created, within an hour; or only those created at another time.';
+comment on function outbox.find_events(jsonb,boolean) is 'The events of a query, newest first, and one more. A range of event times uses the time of creation, within an hour; or finds only the events created at another time.';
 
 create function outbox.fingerprint(event jsonb)
   returns text
   language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function outbox.fingerprint(jsonb) is 'What identifies an event besides its id, in one text.';
+comment on function outbox.fingerprint(jsonb) is 'What identifies an event besides its id, as one text.';
 
 create function outbox.fingerprint(event outbox.events)
   returns text
   language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.fingerprint(outbox.events) is 'The same of an event that is stored.';
+comment on function outbox.fingerprint(outbox.events) is 'The same for a stored event.';
 
 create function outbox.fold(topic text, key text)
   returns uuid
   language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
-comment on function outbox.fold(text,text) is 'Of the waiting events of a key only the last is sent, as a change from the state before the first. If nothing is left of the change, none is. Returns the last, if there was anything to fold.';
+comment on function outbox.fold(text,text) is 'Settles all waiting events of a key but the last, which becomes a change from the state before the first. If they cancel out, settles the last too. Returns the last if there was anything to fold.';
 
 create function outbox.fold_latest(event_ids uuid[])
   returns uuid[]
@@ -671,17 +671,17 @@ comment on function outbox.forget(text,text,text,timestamp with time zone,intege
 create function outbox.forget_keys(topic text, only_key text, at_most integer DEFAULT 1)
   returns integer
   language plpgsql volatile set search_path=pg_catalog, pg_temp set lock_timeout=100ms set jit=off;
-comment on function outbox.forget_keys(text,text,integer) is 'Forgets keys that have neither a row nor an event any more, all or only this one; returns how many.';
+comment on function outbox.forget_keys(text,text,integer) is 'Deletes keys that have no row and no event left, all or only this one; returns how many.';
 
 create function outbox.forget_settled()
   returns integer
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.forget_settled() is 'Deletes a batch of what was settled longer than settings.retention_days ago; returns how many rows.';
+comment on function outbox.forget_settled() is 'Deletes a batch of rows settled more than settings.retention_days ago; returns how many.';
 
 create function outbox.handler_address(topic text, OUT function_url text, OUT secrets text)
   returns record
   language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.handler_address(text) is 'Where a topic''s events are sent, and the secrets to sign them with; or an error that says what is missing.';
+comment on function outbox.handler_address(text) is 'Where a topic''s events are sent and the secrets that sign them, or an error that says what is missing.';
 
 create function outbox.happens_sql(t outbox.topics, old text, new text)
   returns text
@@ -691,12 +691,12 @@ comment on function outbox.happens_sql(outbox.topics,text,text) is 'SQL for whet
 create function outbox.has_unique_key(relation regclass, columns text[])
   returns boolean
   language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.has_unique_key(regclass,text[]) is 'Whether exactly these columns are unique, in all rows and at every moment.';
+comment on function outbox.has_unique_key(regclass,text[]) is 'Whether exactly these columns are unique, in all rows and at all times.';
 
 create function outbox.hold(event_ids uuid[])
   returns SETOF outbox.events
   language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
-comment on function outbox.hold(uuid[]) is 'Claims those of the events, which the caller has locked, that can be claimed: pending, or claimed by somebody whose lease has run out, and first in line.';
+comment on function outbox.hold(uuid[]) is 'Claims those of the locked events that are first in line, and pending or claimed under an expired lease.';
 
 create function outbox.incoming_traceparent()
   returns text
@@ -706,7 +706,7 @@ comment on function outbox.incoming_traceparent() is 'The traceparent of the req
 create function outbox.insert_stock(events jsonb)
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp set jit=off;
-comment on function outbox.insert_stock(jsonb) is 'Puts stock webhooks into the outbox, which keeps them apart by their event id. A claim inserts nothing else.';
+comment on function outbox.insert_stock(jsonb) is 'Inserts stock webhooks into the outbox, by event id. A claim inserts nothing else.';
 
 create function outbox.is_concealed_as(fingerprint text, concealed text)
   returns boolean
@@ -716,7 +716,7 @@ comment on function outbox.is_concealed_as(text,text) is 'Whether this is the fi
 create function outbox.is_first_in_line(topic text, key text, candidate bigint)
   returns boolean
   language plpgsql stable set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set jit=off;
-comment on function outbox.is_first_in_line(text,text,bigint) is 'Whether no lower version of the key is unsettled. An event without a version waits for nobody.';
+comment on function outbox.is_first_in_line(text,text,bigint) is 'Whether all lower versions of the key are settled. An event without a version never waits.';
 
 create function outbox.is_same(known outbox.events, event jsonb)
   returns boolean
@@ -726,7 +726,7 @@ comment on function outbox.is_same(outbox.events,jsonb) is 'Whether a delivery i
 create function outbox.is_superseded(event outbox.events)
   returns boolean
   language sql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.is_superseded(outbox.events) is 'Whether a later event of the key is settled, or was and is forgotten since: sending this one would undo it.';
+comment on function outbox.is_superseded(outbox.events) is 'Whether a later event of the key is settled, or was before retention deleted it. Sending this one would undo it.';
 
 create function outbox.is_uuid(value text)
   returns boolean
@@ -736,7 +736,7 @@ comment on function outbox.is_uuid(text) is 'Whether the text can be cast to uui
 create function outbox.iso(moment timestamp with time zone)
   returns text
   language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function outbox.iso(timestamp with time zone) is 'ISO 8601 in UTC with microseconds, whatever the session''s settings are.';
+comment on function outbox.iso(timestamp with time zone) is 'ISO 8601 in UTC with microseconds, whatever the session''s settings.';
 
 create function outbox.job_states()
   returns TABLE(job text, is_scheduled boolean, last_run_at timestamp with time zone, missing text, failing text, silent text)
@@ -746,7 +746,7 @@ comment on function outbox.job_states() is 'The scheduled jobs, and what is wron
 create function outbox.judge(outcome text, retry_after_seconds numeric, INOUT event outbox.events, OUT verdict text, OUT why text)
   returns record
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.judge(text,numeric,outbox.events) is 'Counts the failure, decides what becomes of the event (completed, released or dead), and sets its next attempt.';
+comment on function outbox.judge(text,numeric,outbox.events) is 'Counts the failure, decides the verdict (completed, released or dead), and sets the next attempt.';
 
 create function outbox.key_sql(t outbox.topics, alias text)
   returns text
@@ -756,12 +756,12 @@ comment on function outbox.key_sql(outbox.topics,text) is 'SQL for the key of a 
 create function outbox.list_problem(query jsonb)
   returns text
   language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.list_problem(jsonb) is 'All that is wrong with a query of events, or null.';
+comment on function outbox.list_problem(jsonb) is 'Everything wrong with a query of events, or null.';
 
 create function outbox.mail_notifications(enabled boolean)
   returns text
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.mail_notifications(boolean) is 'Switches the mails to coordinators on or off; an error says what is missing. Says what is so from now on.';
+comment on function outbox.mail_notifications(boolean) is 'Turns mail to coordinators on or off, and says so. If something is missing, the error says what.';
 
 create function outbox.measure_capture()
   returns TABLE(kind text, value numeric, threshold integer, is_over boolean, detail text)
@@ -776,32 +776,32 @@ comment on function outbox.measure_jobs() is 'The same for the scheduled jobs.';
 create function outbox.measure_queue()
   returns TABLE(kind text, value numeric, threshold integer, is_over boolean, detail text)
   language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.measure_queue() is 'What the queue says for each alert: open from its threshold on, until the value is below it and what was is over.';
+comment on function outbox.measure_queue() is 'The value of each alert about the queue. It opens at its threshold, and closes below it once the cause is over.';
 
 create function outbox.mentor_id(value text)
   returns uuid
   language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function outbox.mentor_id(text) is 'A key of the topic pause-status as an id of a mentor; null if it is none.';
+comment on function outbox.mentor_id(text) is 'A key of the topic pause-status as a mentor id; null if it is none.';
 
 create function outbox.mentor_name(mentor_id text)
   returns text
   language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.mentor_name(text) is 'What a mail calls a mentor; null if their table has no name of them. Replace it if the name is elsewhere.';
+comment on function outbox.mentor_name(text) is 'The mentor''s name in mails; null if their table has none. Replace this function if the name is elsewhere.';
 
 create function outbox.mentors_of(user_id uuid)
   returns SETOF text
   language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.mentors_of(uuid) is 'The mentors of a coordinator: whose events they may look at.';
+comment on function outbox.mentors_of(uuid) is 'The mentors of a coordinator, whose events they may see.';
 
 create function outbox.milliseconds_held(event outbox.events, outcome text)
   returns integer
   language plpgsql stable set search_path=pg_catalog, pg_temp set jit=off;
-comment on function outbox.milliseconds_held(outbox.events,text) is 'How long an event has been claimed. The time of the claim is not stored: it is one lease before the lease ends.';
+comment on function outbox.milliseconds_held(outbox.events,text) is 'How long an event has been claimed. The claim began one lease before the lease ends.';
 
 create function outbox.net_answers(silent uuid[])
   returns TABLE(event_id uuid, created timestamp with time zone, http_status integer, code text, message text)
   language plpgsql volatile set search_path=pg_catalog, pg_temp set lock_timeout=100ms;
-comment on function outbox.net_answers(uuid[]) is 'What pg_net was answered to the deliveries of these events.';
+comment on function outbox.net_answers(uuid[]) is 'The answers that pg_net got to the deliveries of these events.';
 
 create function outbox.net_queue(at_most integer DEFAULT NULL::integer)
   returns SETOF bigint
@@ -816,12 +816,12 @@ comment on function outbox.net_refuses() is 'Whether pg_net is missing, not load
 create function outbox.next_of(event_ids uuid[])
   returns TABLE(event_id uuid)
   language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
-comment on function outbox.next_of(uuid[]) is 'The event that is first in line of each of these events'' keys, unless it waits for a retry.';
+comment on function outbox.next_of(uuid[]) is 'The first event in line for each of these events'' keys, unless it waits for a retry.';
 
 create function outbox.not_sent(refuses boolean, patience interval, tried uuid[], at_most integer)
   returns SETOF outbox.events
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.not_sent(boolean,interval,uuid[],integer) is 'Heads of line that pg_net has refused, or keeps without sending. Locks nothing.';
+comment on function outbox.not_sent(boolean,interval,uuid[],integer) is 'Heads of line that pg_net has refused or does not send. Locks nothing.';
 
 create function outbox.notice(alert outbox.alerts, state text, host text)
   returns jsonb
@@ -831,27 +831,27 @@ comment on function outbox.notice(outbox.alerts,text,text) is 'The body of a not
 create function outbox.notice_headers(id text, body jsonb, secrets text)
   returns jsonb
   language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.notice_headers(text,jsonb,text) is 'The headers of Standard Webhooks; without a signature when there is no secret that can sign.';
+comment on function outbox.notice_headers(text,jsonb,text) is 'The headers of Standard Webhooks; unsigned if no secret can sign.';
 
 create function outbox.notices_due(OUT alert outbox.alerts, OUT state text)
   returns SETOF record
   language sql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.notices_due() is 'The alerts that a person is to hear of now, and what.';
+comment on function outbox.notices_due() is 'The notices to send now, and their alerts.';
 
 create function outbox.notification_id(event_id uuid, coordinator_id uuid)
   returns uuid
   language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function outbox.notification_id(uuid,uuid) is 'The same each time, so that a receipt can name it beforehand.';
+comment on function outbox.notification_id(uuid,uuid) is 'Always the same, so that a receipt can name it in advance.';
 
 create function outbox.notify(readings outbox.pause_event[])
   returns uuid[]
   language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
-comment on function outbox.notify(outbox.pause_event[]) is 'Notifies the coordinators of each event that nobody was notified of, unless it is superseded; returns these events.';
+comment on function outbox.notify(outbox.pause_event[]) is 'Notifies the coordinators of each event that has notified nobody, unless it is superseded; returns these events.';
 
 create function outbox.old_rows(OUT relation text, OUT key text, OUT keep interval, OUT batches integer, OUT query text)
   returns SETOF record
   language sql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.old_rows() is 'What retention deletes of a relation: keys from the query, older than $1, which is keep or settings.retention_days.';
+comment on function outbox.old_rows() is 'What retention deletes: the keys that each query finds, older than $1, which is keep or settings.retention_days.';
 
 create function outbox.otlp_attributes(attributes jsonb)
   returns jsonb
@@ -861,27 +861,27 @@ comment on function outbox.otlp_attributes(jsonb) is 'An object''s texts and who
 create function outbox.otlp_headers()
   returns jsonb
   language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.otlp_headers() is 'The headers that the receiver of traces wants, such as Authorization.';
+comment on function outbox.otlp_headers() is 'The headers for the receiver of traces, such as Authorization.';
 
 create function outbox.pace(job text, command text, idle text)
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.pace(text,text,text) is 'Schedules a job, less often while nothing is unsettled: pg_cron keeps a row for each run.';
+comment on function outbox.pace(text,text,text) is 'Schedules a job, less often while everything is settled, because pg_cron keeps a row for each run.';
 
 create function outbox.park(event_ids uuid[])
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
-comment on function outbox.park(uuid[]) is 'Takes events that wait behind an earlier one of their key out of what is due, until release_next() puts them back.';
+comment on function outbox.park(uuid[]) is 'Parks events that wait behind an earlier one of their key, until release_next() makes them due again.';
 
 create function outbox.parse_object(value text)
   returns jsonb
   language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function outbox.parse_object(text) is 'The JSON object; null for anything else, also with a key twice.';
+comment on function outbox.parse_object(text) is 'The JSON object; null for anything else, also if a key is repeated.';
 
 create function outbox.parse_timestamp(value text)
   returns timestamp with time zone
   language plpgsql stable set search_path=pg_catalog, pg_temp set TimeZone=UTC set DateStyle=ISO, MDY;
-comment on function outbox.parse_timestamp(text) is 'The point in time, in UTC without an offset; null if it is none.';
+comment on function outbox.parse_timestamp(text) is 'The point in time, in UTC if it has no offset; null if it is none.';
 
 create function outbox.pause_status_capture(keys text[], olds jsonb[], news jsonb[], is_insert boolean, why text, most_requests integer)
   returns integer
@@ -896,17 +896,17 @@ comment on function outbox.pause_status_changed() is 'Generated by outbox.watch(
 create function outbox.post(topic text, delivery_id uuid, bodies jsonb)
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp set lock_timeout=100ms;
-comment on function outbox.post(text,uuid,jsonb) is 'Hands pg_net one signed request with the bodies of these events, to be sent once the transaction has committed.';
+comment on function outbox.post(text,uuid,jsonb) is 'Hands pg_net one signed request with these bodies. pg_net sends it once the transaction has committed.';
 
 create function outbox.post_json(url text, headers jsonb, body jsonb, OUT http_status integer, OUT problem text)
   returns record
   language plpgsql volatile set search_path=pg_catalog, pg_temp set lock_timeout=100ms;
-comment on function outbox.post_json(text,jsonb,jsonb) is 'Posts JSON with the extension http, which says what was answered; without it with pg_net, and then the status is 202.';
+comment on function outbox.post_json(text,jsonb,jsonb) is 'Posts JSON with the extension http and returns the status. Without the extension, uses pg_net and returns 202.';
 
 create function outbox.postpone(event_ids uuid[], why text, reason text)
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.postpone(uuid[],text,text) is 'Keeps events that could not be sent at all, which counts as no failure of theirs. Never raises.';
+comment on function outbox.postpone(uuid[],text,text) is 'Postpones events that could not be sent, which is not a failure of theirs. Never raises.';
 
 create function outbox.postpone_refused(at_most integer)
   returns void
@@ -916,12 +916,12 @@ comment on function outbox.postpone_refused(integer) is 'Postpones what commits 
 create function outbox.project_host()
   returns text
   language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.project_host() is 'Says whose notices and traces these are: the host of outbox_function_url.';
+comment on function outbox.project_host() is 'The host of outbox_function_url, which identifies the project in notices and traces.';
 
 create function outbox.raise_alert(kind text, amount numeric, detail text)
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp set lock_timeout=100ms;
-comment on function outbox.raise_alert(text,numeric,text) is 'Opens an alert of this kind, or adds to the open one. Never raises an error, and waits for nobody.';
+comment on function outbox.raise_alert(text,numeric,text) is 'Opens an alert of this kind, or adds to the open one. Never raises an error and never waits.';
 
 create function outbox.reached_nobody(event outbox.events)
   returns boolean
@@ -931,32 +931,32 @@ comment on function outbox.reached_nobody(outbox.events) is 'Whether it was comp
 create function outbox.read_answer(http_status integer, content text, event_id uuid, alone boolean, OUT refused_with integer, OUT code text, OUT message text)
   returns record
   language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function outbox.read_answer(integer,text,uuid,boolean) is 'What an answer says of one event.';
+comment on function outbox.read_answer(integer,text,uuid,boolean) is 'What an answer says about one event.';
 
 create function outbox.read_pause_event(event jsonb, place bigint)
   returns outbox.pause_event
   language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function outbox.read_pause_event(jsonb,bigint) is 'What a PauseEvent says, or all that is wrong with it.';
+comment on function outbox.read_pause_event(jsonb,bigint) is 'A PauseEvent, or everything wrong with it.';
 
 create function outbox.recall_versions(topic text, keys text[], states jsonb[])
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.recall_versions(text,text[],jsonb[]) is 'Raises versions to those of the events, after a restore of one without the other. A key that is not there is known by the state that is given.';
+comment on function outbox.recall_versions(text,text[],jsonb[]) is 'Raises versions to those of the events, after a restore of only one of them. A missing key gets the given state as its known state.';
 
 create function outbox.recheck(topic text, keys text[], reason text)
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.recheck(text,text[],text) is 'Leaves keys whose change could not be compared to the sweep; null when not even the keys could be read.';
+comment on function outbox.recheck(text,text[],text) is 'Leaves keys that could not be compared to the sweep; null if not even the keys could be read.';
 
 create function outbox.recheck_keys(at_most integer)
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.recheck_keys(integer) is 'Looks again at what capture left to the sweep.';
+comment on function outbox.recheck_keys(integer) is 'Compares again the keys that capture left to the sweep.';
 
 create function outbox.reconcile()
   returns integer
   language plpgsql volatile set search_path=pg_catalog, pg_temp set jit=off;
-comment on function outbox.reconcile() is 'Queues what no trigger saw; returns how many events.';
+comment on function outbox.reconcile() is 'Queues changes that the triggers missed; returns how many.';
 
 create function outbox.reconcile_each(topic text, keys text[])
   returns integer
@@ -966,17 +966,17 @@ comment on function outbox.reconcile_each(text,text[]) is 'reconcile_keys(), one
 create function outbox.reconcile_keys(topic text, keys text[])
   returns integer
   language plpgsql volatile set search_path=pg_catalog, pg_temp set jit=off;
-comment on function outbox.reconcile_keys(text,text[]) is 'Queues what no trigger saw of these; returns how many.';
+comment on function outbox.reconcile_keys(text,text[]) is 'Queues missed changes of these keys; returns how many.';
 
 create function outbox.record_sql(t outbox.topics, key text, state text)
   returns text
   language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.record_sql(outbox.topics,text,text) is 'SQL for the record that is sent of a state.';
+comment on function outbox.record_sql(outbox.topics,text,text) is 'SQL for the record that is sent for a state.';
 
 create function outbox.redrive(event_id uuid, force boolean DEFAULT false, dry_run boolean DEFAULT false)
   returns jsonb
   language sql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.redrive(uuid,boolean,boolean) is 'outbox_redrive() of whatever topic.';
+comment on function outbox.redrive(uuid,boolean,boolean) is 'outbox_redrive() for any topic.';
 
 create function outbox.refusal(event jsonb)
   returns jsonb
@@ -986,72 +986,72 @@ comment on function outbox.refusal(jsonb) is 'Why an event could not be claimed.
 create function outbox.release_forgotten(at_most integer)
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.release_forgotten(integer) is 'Releases parked events that wait behind nobody.';
+comment on function outbox.release_forgotten(integer) is 'Releases parked events that wait behind no other event.';
 
 create function outbox.release_next(event_ids uuid[])
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
-comment on function outbox.release_next(uuid[]) is 'Makes parked events due that are first in line now.';
+comment on function outbox.release_next(uuid[]) is 'Makes parked events due that are now first in line.';
 
 create function outbox.replace_row()
   returns trigger
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.replace_row() is 'Lets an inserted row take the place of the one with its key.';
+comment on function outbox.replace_row() is 'Makes an inserted row replace the one with the same key.';
 
 create function outbox.request_size(event_id uuid, failures integer, largest integer)
   returns integer
   language plpgsql stable set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set jit=off;
-comment on function outbox.request_size(uuid,integer,integer) is 'How many events may travel with this one. Halved by every request that was answered with an error of its own, so that an event that spoils requests soon travels alone. An outage (no answer, 429, 502, 503) changes nothing.';
+comment on function outbox.request_size(uuid,integer,integer) is 'How many events may share a request with this one. Halved by every request that failed with its own error, so that an event that breaks requests is soon alone. An outage (no answer, 429, 502, 503) changes nothing.';
 
 create function outbox.requests_left()
   returns integer
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.requests_left() is 'How many requests this statement may post at the commit. The handler that settles these is given the rest.';
+comment on function outbox.requests_left() is 'How many requests this statement may post at the commit. The handler that settles them gets the rest.';
 
 create function outbox.requests_of(due_ids uuid[])
   returns TABLE(topic text, event_ids uuid[], bodies jsonb)
   language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
-comment on function outbox.requests_of(uuid[]) is 'The requests that those of the events make which are due and first in line, with the bodies as an array. Locks them.';
+comment on function outbox.requests_of(uuid[]) is 'Groups the events that are due and first in line into requests, with their bodies as an array. Locks the events.';
 
 create function outbox.require_array(elements jsonb, name text)
   returns void
   language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function outbox.require_array(jsonb,text) is 'Refuses what is no array, or too long to be locked at once.';
+comment on function outbox.require_array(jsonb,text) is 'Refuses anything but an array that is short enough to lock.';
 
 create function outbox.resolve(event_id uuid, notes text DEFAULT NULL::text, dry_run boolean DEFAULT false)
   returns jsonb
   language sql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.resolve(uuid,text,boolean) is 'outbox_resolve() of whatever topic.';
+comment on function outbox.resolve(uuid,text,boolean) is 'outbox_resolve() for any topic.';
 
 create function outbox.result_of(content text, event_id uuid)
   returns jsonb
   language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function outbox.result_of(text,uuid) is 'The handler''s result for one of several events.';
+comment on function outbox.result_of(text,uuid) is 'The handler''s result for one event of a batch.';
 
 create function outbox.routine(topic text, part text)
   returns text
   language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function outbox.routine(text,text) is 'The name of a function that is generated for a topic.';
+comment on function outbox.routine(text,text) is 'The name of a function generated for a topic.';
 
 create function outbox.seconds_until(moment timestamp with time zone)
   returns integer
   language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.seconds_until(timestamp with time zone) is 'Whole seconds from 1 to 60, although the clock was set back.';
+comment on function outbox.seconds_until(timestamp with time zone) is 'Whole seconds, from 1 to 60 even if the clock was set back.';
 
 create function outbox.seed(t outbox.topics)
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.seed(outbox.topics) is 'Makes the states of a table''s rows the known ones.';
+comment on function outbox.seed(outbox.topics) is 'Stores the current states of a table''s rows as known.';
 
 create function outbox.send_alerts()
   returns integer
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.send_alerts() is 'Sends the notices that are due to the Vault secret outbox_alert_url, if there is one; returns how many were accepted.';
+comment on function outbox.send_alerts() is 'Sends due notices to the URL in the Vault secret outbox_alert_url, if there is one; returns how many were accepted.';
 
 create function outbox.send_directly()
   returns integer
   language plpgsql volatile set search_path=pg_catalog, pg_temp set enable_seqscan=off set jit=off;
-comment on function outbox.send_directly() is 'Sends what pg_net does not send; returns how many events.';
+comment on function outbox.send_directly() is 'Sends the events that pg_net does not send; returns how many.';
 
 create function outbox.settled_between(after timestamp with time zone, until timestamp with time zone, at_most integer)
   returns TABLE(event_id uuid, settled_at timestamp with time zone, failed boolean)
@@ -1061,17 +1061,17 @@ comment on function outbox.settled_between(timestamp with time zone,timestamp wi
 create function outbox.settlement_problem(settlement jsonb)
   returns text
   language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function outbox.settlement_problem(jsonb) is 'All that is wrong with a settlement, or null.';
+comment on function outbox.settlement_problem(jsonb) is 'Everything wrong with a settlement, or null.';
 
 create function outbox.shape_problem(value jsonb, shape json)
   returns text
   language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function outbox.shape_problem(jsonb,json) is 'All that is wrong with the fields of a JSON object, or null. The shape names a word for each, or {"enum": [..]}.';
+comment on function outbox.shape_problem(jsonb,json) is 'Everything wrong with the fields of a JSON object, or null. The shape has a word for each field, or {"enum": [..]}.';
 
 create function outbox.shorten(message text)
   returns text
   language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function outbox.shorten(text) is 'Makes a message fit last_error: 512 characters are at most 2 KB.';
+comment on function outbox.shorten(text) is 'Shortens a message to fit last_error: 512 characters are at most 2 KB.';
 
 create function outbox.sign(id text, unix_seconds bigint, body text, secrets text)
   returns text
@@ -1081,7 +1081,7 @@ comment on function outbox.sign(text,bigint,text,text) is 'The webhook-signature
 create function outbox.skip_row()
   returns trigger
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.skip_row() is 'Leaves out a row that a restore brings and that means nothing here.';
+comment on function outbox.skip_row() is 'Skips a restored row that means nothing in this database.';
 
 create function outbox.span(trace_id text, span_id text, parent_id text, name text, kind integer, started_at timestamp with time zone, ended_at timestamp with time zone, failed boolean, attributes jsonb)
   returns jsonb
@@ -1091,32 +1091,32 @@ comment on function outbox.span(text,text,text,text,integer,timestamp with time 
 create function outbox.spans_of(event outbox.events, settled_at timestamp with time zone, failed boolean)
   returns jsonb
   language plpgsql stable set search_path=pg_catalog, pg_temp set jit=off;
-comment on function outbox.spans_of(outbox.events,timestamp with time zone,boolean) is 'The spans of an event: its own from the change to the settlement; below it one for each attempt, from the dispatch to its end; below that one for the time that the handler worked. The same ids each time.';
+comment on function outbox.spans_of(outbox.events,timestamp with time zone,boolean) is 'The spans of an event: one from the change to the settlement; below it one for each attempt, from the dispatch to its end; below that one for the handler''s work. The ids are always the same.';
 
 create function outbox.state_sql(t outbox.topics, alias text)
   returns text
   language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.state_sql(outbox.topics,text) is 'SQL for the watched columns of a row, in the words that are sent; null if a value means none of them.';
+comment on function outbox.state_sql(outbox.topics,text) is 'SQL for the watched columns of a row, in the words that are sent; null if a value has no word.';
 
 create function outbox.sweep()
   returns integer
   language plpgsql volatile set search_path=pg_catalog, pg_temp set enable_seqscan=off set jit=off;
-comment on function outbox.sweep() is 'Ends what nobody ended, then dispatches what is due; returns how many.';
+comment on function outbox.sweep() is 'Ends attempts that nobody ended, then dispatches due events; returns how many.';
 
 create function outbox.take_back(silent uuid[])
   returns SETOF bigint
   language plpgsql volatile set search_path=pg_catalog, pg_temp set lock_timeout=100ms;
-comment on function outbox.take_back(uuid[]) is 'Takes requests out of pg_net''s queue whose signature is old.';
+comment on function outbox.take_back(uuid[]) is 'Removes requests with expired signatures from pg_net''s queue.';
 
 create function outbox.take_turns(readings outbox.pause_event[])
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
-comment on function outbox.take_turns(outbox.pause_event[]) is 'Lets one caller at a time notify about a mentor; otherwise two could write in either order.';
+comment on function outbox.take_turns(outbox.pause_event[]) is 'Lets only one caller at a time notify about a mentor, because two could write in either order.';
 
 create function outbox.topic_problem(t outbox.topics, OUT problem text, OUT cure text)
   returns record
   language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.topic_problem(outbox.topics) is 'Why the table cannot be watched so, and what to do; or null.';
+comment on function outbox.topic_problem(outbox.topics) is 'Why the table cannot be watched and what to do, or null.';
 
 create function outbox.touch()
   returns trigger
@@ -1126,7 +1126,7 @@ comment on function outbox.touch() is 'Keeps updated_at current, unless the upda
 create function outbox.traceparent(event_id uuid, incoming text)
   returns text
   language plpgsql immutable set search_path=pg_catalog, pg_temp;
-comment on function outbox.traceparent(uuid,text) is 'The traceparent that travels with an event: of the incoming trace, or of one that has the event''s id.';
+comment on function outbox.traceparent(uuid,text) is 'The traceparent that travels with an event: in the incoming trace, or in one named by the event id.';
 
 create function outbox.trigger_of(topic text, part text)
   returns text
@@ -1136,12 +1136,12 @@ comment on function outbox.trigger_of(text,text) is 'The name of a topic''s trig
 create function outbox.trigger_states(t outbox.topics)
   returns TABLE(relation text, name text, is_original boolean, is_enabled boolean)
   language sql stable set search_path=pg_catalog, pg_temp set quote_all_identifiers=off;
-comment on function outbox.trigger_states(outbox.topics) is 'Whether the triggers that capture and dispatch are as they were created, to the word, and enabled.';
+comment on function outbox.trigger_states(outbox.topics) is 'Whether the triggers that capture and dispatch are exactly as created, and enabled.';
 
 create function outbox.triggers_of(t outbox.topics)
   returns TABLE(name text, definition text)
   language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.triggers_of(outbox.topics) is 'The triggers of a topic, and how they are created.';
+comment on function outbox.triggers_of(outbox.topics) is 'The triggers of a topic and their definitions.';
 
 create function outbox.undo_future(at_most integer)
   returns void
@@ -1151,7 +1151,7 @@ comment on function outbox.undo_future(integer) is 'Ends waits that began before
 create function outbox.unwatch(topic text)
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.unwatch(text) is 'Undoes watch(). What is queued is still delivered, for which a topic with a function of its own has to wait; and versions go on where they were if the topic comes back.';
+comment on function outbox.unwatch(text) is 'Undoes watch(). Queued events are still delivered; a topic with its own function must be drained first. If the topic is declared again, versions continue where they were.';
 
 create function outbox.usable_secrets()
   returns jsonb
@@ -1161,22 +1161,22 @@ comment on function outbox.usable_secrets() is 'Whether each secret that a dispa
 create function outbox.vault_secret(name text)
   returns text
   language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.vault_secret(text) is 'A secret by name, or an error that says how to store it.';
+comment on function outbox.vault_secret(text) is 'The secret of this name, or an error that says how to store it.';
 
 create function outbox.visible_keys(topic text, user_id uuid)
   returns text[]
   language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.visible_keys(text,uuid) is 'The keys whose events a user may look at, by the function that the topic names; none if it names none.';
+comment on function outbox.visible_keys(text,uuid) is 'The keys whose events a user may see, from the topic''s visible_to function; none without one.';
 
 create function outbox.watch()
   returns integer
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.watch() is 'Opens, updates and closes alerts; returns how many are open. A measure that fails does not stop the others.';
+comment on function outbox.watch() is 'Opens, updates and closes alerts; returns how many are open. A failed measurement does not stop the others.';
 
 create function outbox.watch(topic text, relation text, key text DEFAULT 'id'::text, columns text[] DEFAULT NULL::text[], operations text[] DEFAULT '{UPDATE}'::text[], words jsonb DEFAULT '{}'::jsonb, condition text DEFAULT NULL::text, payload text DEFAULT NULL::text, latest_only boolean DEFAULT false, fed_by text DEFAULT 'outbox'::text, visible_to text DEFAULT NULL::text, function_url text DEFAULT 'outbox_function_url'::text, max_attempts integer DEFAULT NULL::integer)
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
-comment on function outbox.watch(text,text,text,text[],text[],jsonb,text,text,boolean,text,text,text,integer) is 'Declares a topic: from now on, each change of these columns is an event. Checks everything at once, and may be called again to change a topic. Arguments: docs/topics.md.';
+comment on function outbox.watch(text,text,text,text[],text[],jsonb,text,text,boolean,text,text,text,integer) is 'Declares a topic: from now on, each change of these columns is an event. Checks everything first. Call it again to change a topic. Arguments: docs/topics.md.';
 
 create function outbox.watch_for(alert text, measured numeric, tolerated integer, is_over boolean, advice text)
   returns void
@@ -1186,40 +1186,40 @@ comment on function outbox.watch_for(text,numeric,integer,boolean,text) is 'Open
 create function outbox.why_given_up(event outbox.events)
   returns text
   language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.why_given_up(outbox.events) is 'Why an event is given up; null while it is tried again.';
+comment on function outbox.why_given_up(outbox.events) is 'Why an event is given up; null while it is retried.';
 
 create function outbox.withdraw(event_ids uuid[])
   returns void
   language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
-comment on function outbox.withdraw(uuid[]) is 'Makes events due again without counting their delivery.';
+comment on function outbox.withdraw(uuid[]) is 'Makes events due again and does not count their delivery.';
 
 create function outbox.written_as(value text, type text)
   returns text
   language plpgsql stable set search_path=pg_catalog, pg_temp;
-comment on function outbox.written_as(text,text) is 'How a value of this type is written; null if there is no such value.';
+comment on function outbox.written_as(text,text) is 'How this type spells a value; null if it has no such value.';
 
 create function public.outbox_claim(events jsonb)
   returns jsonb
   language plpgsql volatile security definer set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off set lock_timeout=2s;
-comment on function outbox_claim(jsonb) is 'Claims an array of events ({eventId, topic, key, version?, occurredAt, source, record, oldRecord}), each for one lease; answers in the same order, each with its eventId: claimed (token, attempt, leaseSeconds), in_flight (retryAfterSeconds), completed (receipt; also of an erased event), payload_mismatch (same id, other event), failed (a dead letter), out_of_order (retryAfterSeconds), unknown_event (this outbox never queued it) or invalid (message).';
+comment on function outbox_claim(jsonb) is 'Claims an array of events ({eventId, topic, key, version?, occurredAt, source, record, oldRecord}), each for one lease. Answers in the same order, each with its eventId: claimed (token, attempt, leaseSeconds), in_flight (retryAfterSeconds), completed (receipt; also of an erased event), payload_mismatch (same id, other event), failed (a dead letter), out_of_order (retryAfterSeconds), unknown_event (this outbox never queued it) or invalid (message).';
 grant execute on function outbox_claim(jsonb) to service_role;
 
 create function public.outbox_erase(topic text, event_id uuid)
   returns jsonb
   language plpgsql volatile security definer set search_path=pg_catalog, pg_temp set lock_timeout=2s;
-comment on function outbox_erase(text,uuid) is 'Erases a settled event with its history and leaves a tombstone: erased, not_settled or unknown.';
+comment on function outbox_erase(text,uuid) is 'Erases a settled event and its history, and leaves a tombstone. Returns erased, not_settled or unknown.';
 grant execute on function outbox_erase(text,uuid) to service_role;
 
 create function public.outbox_fail(topic text, event_id uuid, message text, receipt jsonb DEFAULT '{}'::jsonb)
   returns jsonb
   language plpgsql volatile security definer set search_path=pg_catalog, pg_temp;
-comment on function outbox_fail(text,uuid,text,jsonb) is 'Makes a completed event a dead letter, because the work that was started for it has failed: failed, already_failed, in_flight (it is not settled yet: ask again after retryAfterSeconds), stale (its receipt does not contain the one given: other work was started for it since) or unknown.';
+comment on function outbox_fail(text,uuid,text,jsonb) is 'Turns a completed event into a dead letter, because the work started for it has failed. Returns failed, already_failed, in_flight (not settled yet: call again after retryAfterSeconds), stale (its receipt does not contain the given one: other work was started since) or unknown.';
 grant execute on function outbox_fail(text,uuid,text,jsonb) to service_role;
 
 create function public.outbox_get_event(topic text, event_id uuid, user_id uuid DEFAULT NULL::uuid)
   returns jsonb
   language sql stable security definer set search_path=pg_catalog, pg_temp;
-comment on function outbox_get_event(text,uuid,uuid) is 'An event with its last attempts and its newest dead letter; null when there is none that the user may see.';
+comment on function outbox_get_event(text,uuid,uuid) is 'An event with its last attempts and its newest dead letter; null if the user may see no such event.';
 grant execute on function outbox_get_event(text,uuid,uuid) to service_role;
 
 create function public.outbox_health()
@@ -1231,7 +1231,7 @@ grant execute on function outbox_health() to service_role;
 create function public.outbox_list_events(query jsonb)
   returns jsonb
   language plpgsql stable security definer set search_path=pg_catalog, pg_temp;
-comment on function outbox_list_events(jsonb) is 'A page of events, newest first, and next (to be given as after) when there are more.';
+comment on function outbox_list_events(jsonb) is 'A page of events, newest first, and next (pass it as after) if there are more.';
 grant execute on function outbox_list_events(jsonb) to service_role;
 
 create function public.outbox_metrics()
@@ -1243,13 +1243,13 @@ grant execute on function outbox_metrics() to service_role;
 create function public.outbox_redrive(topic text, event_id uuid, force boolean DEFAULT false, dry_run boolean DEFAULT false)
   returns jsonb
   language plpgsql volatile security definer set search_path=pg_catalog, pg_temp;
-comment on function outbox_redrive(text,uuid,boolean,boolean) is 'Sends an event again that failed or reached nobody, like a new one; with force although a later one is settled.';
+comment on function outbox_redrive(text,uuid,boolean,boolean) is 'Sends an event that failed or reached nobody again, like a new one; with force even if a later one is settled.';
 grant execute on function outbox_redrive(text,uuid,boolean,boolean) to service_role;
 
 create function public.outbox_resolve(topic text, event_id uuid, notes text DEFAULT NULL::text, dry_run boolean DEFAULT false)
   returns jsonb
   language plpgsql volatile security definer set search_path=pg_catalog, pg_temp;
-comment on function outbox_resolve(text,uuid,text,boolean) is 'Closes an event without sending it, because a person has dealt with it; cancels it if it is pending.';
+comment on function outbox_resolve(text,uuid,text,boolean) is 'Closes an event without sending it, because a person has dealt with it. Cancels it if it is pending.';
 grant execute on function outbox_resolve(text,uuid,text,boolean) to service_role;
 
 create function public.outbox_settle(settlements jsonb, topic text DEFAULT NULL::text, take integer DEFAULT 0)
@@ -1261,7 +1261,7 @@ grant execute on function outbox_settle(jsonb,text,integer) to service_role;
 create function public.pause_status_notify(events jsonb)
   returns jsonb
   language plpgsql volatile security definer set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
-comment on function pause_status_notify(jsonb) is 'Tells the coordinators about an array of PauseEvents, in one transaction and once per event id; answers in the same order, each with its eventId: notified (receipt, replayed), payload_mismatch (same key, other payload), superseded (they were told about a later version of the key, and the event has no force) or invalid (message). A receipt that says notified 0 is replaced once there is somebody to notify.';
+comment on function pause_status_notify(jsonb) is 'Notifies the coordinators of an array of PauseEvents, in one transaction and once per event id. Answers in the same order, each with its eventId: notified (receipt, replayed), payload_mismatch (same key, other payload), superseded (a later version of the key was notified, and the event has no force) or invalid (message). A receipt with notified 0 is replaced once there is somebody to notify.';
 grant execute on function pause_status_notify(jsonb) to service_role;
 
 create view outbox.health with (security_invoker=true) as
@@ -1315,7 +1315,7 @@ create view outbox.health with (security_invoker=true) as
             count(*) FILTER (WHERE a.outcome <> 'completed'::text) AS failures
            FROM outbox.latest_attempts a
           WHERE a.ended_at > (statement_timestamp() - '00:15:00'::interval)) recent;
-comment on view outbox.health is 'How things stand: ages in seconds, the failure rate in percent. Counts end at 10,000, attempts at 1,000.';
+comment on view outbox.health is 'The current state: ages in seconds, the failure rate in percent. Counts stop at 10,000, attempts at 1,000.';
 
 create view outbox.latest_attempts with (security_invoker=true) as
  SELECT id,
@@ -1334,7 +1334,7 @@ create view outbox.latest_attempts with (security_invoker=true) as
   WHERE ended_at < (statement_timestamp() + '00:01:00'::interval)
   ORDER BY ended_at DESC
  LIMIT 1000;
-comment on view outbox.latest_attempts is 'The last 1,000 attempts that ended.';
+comment on view outbox.latest_attempts is 'The last 1,000 attempts that have ended.';
 
 select cron.schedule('outbox-alert', '* * * * *', 'select outbox.send_alerts()');
 

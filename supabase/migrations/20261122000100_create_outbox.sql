@@ -1,6 +1,6 @@
--- Purpose: the private schema of the outbox, its settings, the signs of life of its jobs, and small helpers.
+-- Purpose: the private schema of the outbox, its settings, the heartbeats of its jobs, and small helpers.
 
--- Before anything is installed: the first half without the second would capture and send nothing.
+-- Checked first, because half an installation would capture changes and send nothing.
 do $$
 begin
   if current_setting('server_version_num')::integer < 150000 then
@@ -31,7 +31,7 @@ $$;
 
 create schema if not exists outbox;
 revoke all on schema outbox from public, anon, authenticated, service_role;
-comment on schema outbox is 'The outbox. Private: other roles reach it only through the functions public.outbox_*.';
+comment on schema outbox is 'The outbox. Private: other roles use it only through the functions public.outbox_*.';
 
 create table if not exists outbox.settings (
   singleton boolean not null default true
@@ -78,24 +78,24 @@ create table if not exists outbox.settings (
   )
 );
 comment on table outbox.settings is 'The one row of settings. Change it with update; it takes effect at once.';
-comment on column outbox.settings.lease_seconds is 'Seconds a claim is held. After that the event is given to another.';
+comment on column outbox.settings.lease_seconds is 'Seconds that a claim lasts. Then another delivery may claim.';
 comment on column outbox.settings.acknowledge_timeout_seconds is 'Seconds that a dispatched event may stay unclaimed.';
-comment on column outbox.settings.max_attempts is 'Failures until a dead letter, if others were completed meanwhile.';
-comment on column outbox.settings.retry_for_seconds is 'Seconds that an event is tried while no other is completed.';
-comment on column outbox.settings.hold_up_seconds is 'Seconds a failing event may hold up the next of its key.';
+comment on column outbox.settings.max_attempts is 'Failures after which an event is given up, if others complete.';
+comment on column outbox.settings.retry_for_seconds is 'Seconds that an event is retried while no other is completed.';
+comment on column outbox.settings.hold_up_seconds is 'Seconds that a failing event may delay the next of its key.';
 comment on column outbox.settings.retry_base_seconds is 'Seconds before the first retry; doubled by each failure.';
-comment on column outbox.settings.retry_cap_seconds is 'No retry waits longer, whatever Retry-After asks for.';
-comment on column outbox.settings.request_timeout_ms is 'Milliseconds pg_net waits for the handler.';
-comment on column outbox.settings.events_per_request is 'Most events of a request; fewer after an error.';
-comment on column outbox.settings.sweep_batch_size is 'Events that one sweep sends at most.';
-comment on column outbox.settings.reconcile_batch_size is 'Keys that one reconciliation queues at most.';
-comment on column outbox.settings.retention_days is 'Days that settled events and all that has ended are kept.';
+comment on column outbox.settings.retry_cap_seconds is 'The longest wait before a retry, even with Retry-After.';
+comment on column outbox.settings.request_timeout_ms is 'Milliseconds that pg_net waits for the handler.';
+comment on column outbox.settings.events_per_request is 'The most events in a request; fewer after an error.';
+comment on column outbox.settings.sweep_batch_size is 'The most events that one sweep sends.';
+comment on column outbox.settings.reconcile_batch_size is 'The most keys that one reconciliation queues.';
+comment on column outbox.settings.retention_days is 'Days that settled events and closed rows are kept.';
 comment on column outbox.settings.alert_unnotified_seconds is 'Alert oldest_unnotified: age of the oldest event.';
 comment on column outbox.settings.alert_dead_letters is 'Alert dead_letters: how many are open.';
-comment on column outbox.settings.alert_failure_percent is 'Alert failure_rate: percent of 15 minutes'' attempts.';
-comment on column outbox.settings.alert_failure_least_attempts is 'Alert failure_rate: silent below this.';
-comment on column outbox.settings.alert_expired_leases is 'Alert stuck_leases: how many no sweep took back.';
-comment on column outbox.settings.alert_unauthorized is 'Alert unauthorized: deliveries answered 401 in 15 minutes.';
+comment on column outbox.settings.alert_failure_percent is 'Alert failure_rate: percent of the last 15 minutes.';
+comment on column outbox.settings.alert_failure_least_attempts is 'Alert failure_rate: needs as many attempts.';
+comment on column outbox.settings.alert_expired_leases is 'Alert stuck_leases: expired leases not taken back.';
+comment on column outbox.settings.alert_unauthorized is 'Alert unauthorized: replies 401 in the last 15 minutes.';
 comment on column outbox.settings.alert_sweep_silent_seconds is 'Alert sweep_silent: seconds since the last sweep.';
 
 create table if not exists outbox.heartbeats (
@@ -105,9 +105,9 @@ create table if not exists outbox.heartbeats (
   last_error text,
   constraint heartbeats_failure_has_error check ((failed_at is null) = (last_error is null))
 ) with (fillfactor = 50);
-comment on table outbox.heartbeats is 'When each job last ran to its end, and the last error that it met.';
+comment on table outbox.heartbeats is 'When each job last finished, and its last error.';
 
--- A data-only restore brings the rows that the migrations have made.
+-- A data-only restore inserts rows that the migrations have already inserted.
 create or replace function outbox.replace_row() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
@@ -120,18 +120,18 @@ begin
   return new;
 end
 $$;
-comment on function outbox.replace_row() is 'Lets an inserted row take the place of the one with its key.';
+comment on function outbox.replace_row() is 'Makes an inserted row replace the one with the same key.';
 
 create or replace trigger settings_replace_row before insert on outbox.settings
   for each row execute function outbox.replace_row();
 create or replace trigger heartbeats_replace_row before insert on outbox.heartbeats
   for each row execute function outbox.replace_row();
--- Also for session_replication_role = replica, with which "supabase db dump --data-only" begins.
+-- "supabase db dump --data-only" starts with session_replication_role = replica, which skips ordinary triggers.
 alter table outbox.settings enable always trigger settings_replace_row;
 alter table outbox.heartbeats enable always trigger heartbeats_replace_row;
 
 insert into outbox.settings (singleton) select true where not exists (select from outbox.settings);
--- A job that never runs is silent from now on.
+-- So that a job that never runs counts as silent from now on.
 insert into outbox.heartbeats (job)
 select wanted.job
 from unnest(array['sweep', 'direct', 'watch', 'reconcile', 'retention']) as wanted (job)
@@ -154,7 +154,7 @@ exception when unique_violation then
   null;
 end
 $$;
-comment on function outbox.beat(text, text) is 'Notes that a job has run to its end, and the first error that it met.';
+comment on function outbox.beat(text, text) is 'Records that a job has finished, and its first error.';
 
 create or replace function outbox.attempt(command text, out problem text)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -165,16 +165,16 @@ exception when others then
   problem := command || ': ' || sqlerrm;
 end
 $$;
-comment on function outbox.attempt(text) is 'Runs one part of a job and returns its error, or null: the job goes on.';
+comment on function outbox.attempt(text) is 'Runs one part of a job. Returns its error or null, so that the job goes on.';
 
--- In plpgsql, as all small functions here: a SQL function with a search_path of its own is planned at each call.
+-- In plpgsql, like all small functions here: a SQL function that sets its search_path is planned at every call.
 create or replace function outbox.iso(moment timestamptz) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   return to_char(moment at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"');
 end
 $$;
-comment on function outbox.iso(timestamptz) is 'ISO 8601 in UTC with microseconds, whatever the session''s settings are.';
+comment on function outbox.iso(timestamptz) is 'ISO 8601 in UTC with microseconds, whatever the session''s settings.';
 
 create or replace function outbox.shorten(message text) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
@@ -182,7 +182,7 @@ begin
   return case when octet_length(message) <= 2048 then message else left(message, 512) end;
 end
 $$;
-comment on function outbox.shorten(text) is 'Makes a message fit last_error: 512 characters are at most 2 KB.';
+comment on function outbox.shorten(text) is 'Shortens a message to fit last_error: 512 characters are at most 2 KB.';
 
 create or replace function outbox.seconds_until(moment timestamptz) returns integer
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -190,9 +190,9 @@ begin
   return least(60, greatest(1, ceil(extract(epoch from moment - clock_timestamp()))));
 end
 $$;
-comment on function outbox.seconds_until(timestamptz) is 'Whole seconds from 1 to 60, although the clock was set back.';
+comment on function outbox.seconds_until(timestamptz) is 'Whole seconds, from 1 to 60 even if the clock was set back.';
 
--- What a cast would take, because pg_input_is_valid() came with PostgreSQL 16.
+-- By hand, because PostgreSQL 15 has no pg_input_is_valid().
 create or replace function outbox.is_uuid(value text) returns boolean
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
@@ -201,7 +201,7 @@ end
 $$;
 comment on function outbox.is_uuid(text) is 'Whether the text can be cast to uuid.';
 
--- json, not jsonb: the problems are listed in the order of the shape's fields.
+-- json, not jsonb, so that problems are listed in the order of the shape's fields.
 create or replace function outbox.shape_problem(value jsonb, shape json) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -245,12 +245,12 @@ begin
 end
 $$;
 comment on function outbox.shape_problem(jsonb, json) is
-  'All that is wrong with the fields of a JSON object, or null. The shape names a word for each, or {"enum": [..]}.';
+  'Everything wrong with the fields of a JSON object, or null. The shape has a word for each field, or {"enum": [..]}.';
 
 create or replace function outbox.parse_timestamp(value text) returns timestamptz
 language plpgsql stable set search_path = pg_catalog, pg_temp set timezone = 'UTC' set datestyle = 'ISO, MDY' as $$
 begin
-  -- The pattern keeps out words such as now and infinity.
+  -- The pattern excludes words such as now and infinity.
   if value ~ '^[0-9]{4,6}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}' then
     return value::timestamptz;
   end if;
@@ -259,7 +259,7 @@ exception when data_exception then
   return null;
 end
 $$;
-comment on function outbox.parse_timestamp(text) is 'The point in time, in UTC without an offset; null if it is none.';
+comment on function outbox.parse_timestamp(text) is 'The point in time, in UTC if it has no offset; null if it is none.';
 
 create or replace function outbox.require_array(elements jsonb, name text) returns void
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
@@ -273,7 +273,7 @@ begin
   end if;
 end
 $$;
-comment on function outbox.require_array(jsonb, text) is 'Refuses what is no array, or too long to be locked at once.';
+comment on function outbox.require_array(jsonb, text) is 'Refuses anything but an array that is short enough to lock.';
 
 alter table outbox.settings enable row level security;
 alter table outbox.heartbeats enable row level security;

@@ -22,7 +22,7 @@ create table if not exists outbox.topics (
   max_attempts integer,
   created_at timestamptz not null default clock_timestamp(),
   constraint topics_pkey primary key (topic),
-  -- 40 characters, so that with a suffix it is a name in PostgreSQL.
+  -- 40 characters leave room for a suffix in a PostgreSQL name.
   constraint topics_are_words_with_hyphens check (topic ~ '^[a-z][a-z0-9]*(-[a-z0-9]+)*$' and length(topic) <= 40),
   constraint topics_watch_insert_or_update check (
     operations <@ array['INSERT', 'UPDATE'] and cardinality(operations) > 0
@@ -33,18 +33,18 @@ create table if not exists outbox.topics (
 comment on table outbox.topics is 'What is watched. Declared with outbox.watch(), removed with outbox.unwatch().';
 comment on column outbox.topics.relation is 'The watched table, as schema.table.';
 comment on column outbox.topics.key_type is
-  'The type of the key when it was declared. Under another type the same key would be another text.';
+  'The type of the key when the topic was declared. As another type, the same key would be another text.';
 comment on column outbox.topics.unique_key is
-  'False where a key may be there twice: then each inserted row is an event, and nothing is reconciled.';
-comment on column outbox.topics.words is 'Per column, the words that are sent and the values that mean them.';
-comment on column outbox.topics.condition is 'SQL over old and new; false makes no event.';
-comment on column outbox.topics.payload is 'SQL over new that makes the record. Null: the key and the columns.';
-comment on column outbox.topics.latest_only is 'Of a key''s waiting events only the last is sent.';
+  'False if several rows may have the same key. Then each inserted row is an event, and nothing is reconciled.';
+comment on column outbox.topics.words is 'For a column, the words to send and the values that mean them.';
+comment on column outbox.topics.condition is 'SQL over old and new. If it is false, there is no event.';
+comment on column outbox.topics.payload is 'SQL over new that returns the record. Null: the key and the columns.';
+comment on column outbox.topics.latest_only is 'Only the last of a key''s waiting events is sent.';
 comment on column outbox.topics.fed_by is
   'outbox: our triggers report changes; webhook: only stock database webhooks do, and nothing is reconciled.';
-comment on column outbox.topics.visible_to is 'A function of a user''s id: the keys whose events the user may look at.';
+comment on column outbox.topics.visible_to is 'A function of a user''s id: the keys whose events the user may see.';
 comment on column outbox.topics.function_url is 'The Vault secret with the URL of the Edge Function.';
-comment on column outbox.topics.max_attempts is 'In place of settings.max_attempts.';
+comment on column outbox.topics.max_attempts is 'Overrides settings.max_attempts.';
 
 create or replace trigger topics_replace_row before insert on outbox.topics
   for each row when (new.created_at < now()) execute function outbox.replace_row();
@@ -56,16 +56,16 @@ create table if not exists outbox.keys (
   version bigint not null default 0,
   known jsonb,
   was jsonb,
-  -- By key first, here and below: asked for some keys of a topic, the planner may go through all of the topic's.
+  -- Key first, here and below: otherwise the planner may scan all of a topic to find some of its keys.
   constraint keys_pkey primary key (key, topic),
   constraint keys_count_up check (version >= 0)
 )
--- Room for a row's next version on its own page: then the index stays as it is.
+-- Leaves room for a row's next version on its page, so that updates do not touch the index.
 with (fillfactor = 50);
 comment on table outbox.keys is
   'What was last queued for each key. Written only under the lock of its row in the watched table. Outlives that row, so '
-  'that a version is never given twice.';
-comment on column outbox.keys.version is 'The last version given to the key; 0 before the first.';
+  'that no version is used twice.';
+comment on column outbox.keys.version is 'The key''s last version; 0 before the first.';
 comment on column outbox.keys.known is
   'Known state: the watched columns as last queued or first seen. Capture and reconcile() compare with it.';
 comment on column outbox.keys.was is
@@ -105,7 +105,7 @@ create table if not exists outbox.events (
   dead_letter_id uuid,
   constraint events_pkey primary key (event_id),
   constraint events_give_a_version_once unique (topic, key, version),
-  -- Few, because every statement that writes here compiles all of them.
+  -- Few constraints, because every statement that writes here compiles all of them.
   constraint events_of_the_outbox_have_a_version check (
     case source when 'outbox' then version >= 1 and occurred_at is not null when 'webhook' then version is null end
   ),
@@ -135,46 +135,47 @@ create table if not exists outbox.events (
   ),
   constraint events_last_error_is_at_most_2_kb check (octet_length(last_error) <= 2048)
 )
--- Settled rows stay, so a share of the whole table would let the dead versions of the few live rows pile up.
+-- A fixed threshold: settled rows stay, so a share of the table would let dead versions of the few live rows pile up.
 with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 comment on table outbox.events is
   'The outbox, the record of truth: one row per event, written by the transaction that made the change.';
 comment on column outbox.events.event_id is
-  'One key from end to end: webhook-id, Idempotency-Key, event_id of the notification.';
-comment on column outbox.events.key is 'What events are ordered by: the key of the watched row, as text.';
-comment on column outbox.events.version is 'Per-key counter given under the row lock. Null for a stock webhook.';
+  'The same id from end to end: webhook-id, Idempotency-Key, event_id of the notification.';
+comment on column outbox.events.key is 'The key of the watched row, as text. Events are ordered by key.';
+comment on column outbox.events.version is 'Counts per key, under the row lock. Null for a stock webhook.';
 comment on column outbox.events.record is 'The watched columns after the change, as they are sent.';
-comment on column outbox.events.occurred_at is 'Null if a stock webhook''s text is no time. It identifies, never orders.';
+comment on column outbox.events.occurred_at is
+  'Null if a stock webhook''s text is no time. Identifies events, never orders them.';
 comment on column outbox.events.occurred_as is 'The text of a stock webhook''s time. Null for what we captured.';
 comment on column outbox.events.source is 'outbox: captured and sent by us; webhook: sent, and sent again, by others.';
-comment on column outbox.events.forced is 'A person redrove it although a later event was settled.';
+comment on column outbox.events.forced is 'A person redrove it although a later event is settled.';
 comment on column outbox.events.redrives is
-  'How often it was redriven: part of the idempotency key of work that is started outside.';
+  'How often it was redriven. Part of the idempotency key of work that a topic starts elsewhere.';
 comment on column outbox.events.traceparent is
-  'That of the request which made the change, if PostgREST had one. Else the trace is named by the event id.';
-comment on column outbox.events.attempts is 'How often it was sent, or claimed without having been dispatched.';
+  'From the request that made the change, if PostgREST received one. Otherwise the event id names the trace.';
+comment on column outbox.events.attempts is 'How often it was sent, or claimed without a dispatch.';
 comment on column outbox.events.failures is 'Failures since it was queued or redriven.';
 comment on column outbox.events.own_failures is
-  'Those before which others were completed since the last one: they are this event''s own.';
-comment on column outbox.events.claim_token is 'Fencing token, one more with each claim; an older one changes nothing.';
+  'Failures between which another event was completed, so that this event is to blame.';
+comment on column outbox.events.claim_token is 'Fencing token: grows with each claim. An older one changes nothing.';
 comment on column outbox.events.next_attempt_at is
-  'When the sweep may send it, or while a delivery is under way, when that counts as unacknowledged. Infinity while it '
-  'waits behind an earlier event of its key; null while claimed or settled, and for stock webhooks.';
+  'When the sweep may send it; during a delivery, when that counts as unacknowledged. Infinity while it waits behind an '
+  'earlier event of its key. Null while claimed or settled, and for stock webhooks.';
 comment on column outbox.events.dispatch_reason is 'commit, settled, sweep, redrive or reconcile.';
-comment on column outbox.events.delivery_id is 'webhook-id of the request it travels in: its own id when alone.';
+comment on column outbox.events.delivery_id is 'webhook-id of its request: the event id if it is alone.';
 comment on column outbox.events.leads is
-  'The bodies of the request that the commit posts, on the first event of the request. Null otherwise, and once claimed.';
--- Compressing what is read once, at the commit, would take a third of the time that the request costs.
+  'On the first event of a request: the bodies that the commit posts. Otherwise, and once claimed, null.';
+-- Not compressed: it is read once, at the commit, and compressing it would take a third of the request's cost.
 alter table outbox.events alter column leads set storage external;
-comment on column outbox.events.receipt is 'What the topic answered; duplicates get it too.';
+comment on column outbox.events.receipt is 'The topic''s answer, which duplicates get too.';
 
--- Two, so that the sweep finds what is under way without reading all that waits, and the other way round.
+-- Two indexes, so that the sweep finds events under way without reading those that wait, and the reverse.
 create index if not exists events_due_idx on outbox.events (next_attempt_at)
   where status = 'pending' and delivery_id is null;
 create index if not exists events_under_way_idx on outbox.events (next_attempt_at)
   where status = 'pending' and delivery_id is not null;
 create index if not exists events_leases_idx on outbox.events (lease_expires_at) where status = 'processing';
--- By key first, too: the rows of one topic seem to lie in order.
+-- Key first here too: to the planner, the rows of one topic seem to be in order.
 create index if not exists events_unsettled_idx on outbox.events (key, topic, version)
   where status in ('pending', 'processing');
 create index if not exists events_oldest_idx on outbox.events (created_at)
@@ -184,12 +185,12 @@ create index if not exists events_completed_idx on outbox.events (topic, complet
 create index if not exists events_reached_nobody_idx on outbox.events (completed_at)
   where status = 'completed' and receipt -> 'notified' = '0' and not receipt ? 'acknowledged';
 create index if not exists events_dead_letter_id_idx on outbox.events (dead_letter_id) where dead_letter_id is not null;
--- Ascending, although it is read from its end: a btree is filled cheaply and densely only at its right edge.
+-- Ascending, although it is read from its end: inserts at the right edge of a btree are cheap and dense.
 create index if not exists events_created_at_idx on outbox.events (topic, created_at, event_id);
 
--- No foreign keys: history may outlive its event, and a dump restores its tables in any order.
+-- No foreign keys: history may outlive its event, and a dump restores tables in any order.
 create table if not exists outbox.attempts (
-  -- No sequence: logical replication does not copy its position, and every settle would fail.
+  -- No sequence: logical replication does not copy its position, and then every settlement would fail.
   id uuid default gen_random_uuid(),
   event_id uuid not null,
   attempt integer not null,
@@ -214,11 +215,11 @@ create index if not exists attempts_event_id_idx on outbox.attempts (event_id, e
 create index if not exists attempts_ended_at_idx on outbox.attempts (ended_at);
 create index if not exists attempts_unauthorized_idx on outbox.attempts (ended_at)
   where http_status = 401 and claim_token is null;
-comment on table outbox.attempts is 'History, only ever added to: one row when an attempt ends, whatever ended it.';
+comment on table outbox.attempts is 'History, append-only: one row when an attempt ends.';
 comment on column outbox.attempts.outcome is
-  'completed; permanent, transient, parked (the handler gave it back); lease (ran out); unacknowledged (never claimed); '
-  'rejected (the handler answered 400 or 422); dispatch (could not be sent: one row for each new reason).';
-comment on column outbox.attempts.duration_ms is 'Milliseconds the handler worked on it: as it says, else since its claim.';
+  'completed; permanent, transient, parked (the handler released it); lease (expired); unacknowledged (never claimed); '
+  'rejected (the handler answered 400 or 422); dispatch (could not be sent; one row for each new reason).';
+comment on column outbox.attempts.duration_ms is 'Milliseconds of the handler''s work: as reported, or since the claim.';
 
 create table if not exists outbox.dead_letters (
   id uuid default gen_random_uuid(),
@@ -251,10 +252,10 @@ create index if not exists dead_letters_created_at_idx on outbox.dead_letters (c
 create index if not exists dead_letters_resolved_at_idx on outbox.dead_letters (resolved_at)
   where resolution = 'resolved';
 comment on table outbox.dead_letters is
-  'Events that failed for good, until a person redrives or resolves them. They do not hold up their successors.';
+  'Events that failed for good, until a person redrives or resolves them. They do not block later events.';
 comment on column outbox.dead_letters.reason is
-  'rejected: the handler answered 400 or 422; refused: the topic will never accept it; exhausted: given up, for the '
-  'reason that last_error ends with; cancelled: a person withdrew it.';
+  'rejected: the handler answered 400 or 422; refused: the topic will never accept it; exhausted: given up, with the '
+  'reason at the end of last_error; cancelled: by a person.';
 comment on column outbox.dead_letters.resolution is 'Null while open; redriven or resolved by a person.';
 
 -- Unlogged like pg_net's own tables: after a crash pg_net counts its request ids from 1 again, and nothing here may name
@@ -270,7 +271,7 @@ create unlogged table if not exists outbox.deliveries (
 );
 create index if not exists deliveries_dispatched_at_idx on outbox.deliveries (dispatched_at);
 create index if not exists deliveries_failed_idx on outbox.deliveries (dispatched_at) where error is not null;
-comment on table outbox.deliveries is 'The requests that were handed to pg_net, and those that could not be.';
+comment on table outbox.deliveries is 'Requests that were handed to pg_net, and those that could not be.';
 comment on column outbox.deliveries.id is 'The webhook-id of the request.';
 comment on column outbox.deliveries.event_ids is 'The events of a request that could not be handed over.';
 
@@ -280,9 +281,9 @@ begin
   return null;
 end
 $$;
-comment on function outbox.skip_row() is 'Leaves out a row that a restore brings and that means nothing here.';
+comment on function outbox.skip_row() is 'Skips a restored row that means nothing in this database.';
 
--- Under that number pg_net has somebody else's request here.
+-- In this database, pg_net uses that number for another request.
 create or replace trigger deliveries_skip_restored before insert on outbox.deliveries
   for each row when (new.dispatched_at < now()) execute function outbox.skip_row();
 alter table outbox.deliveries enable always trigger deliveries_skip_restored;
@@ -297,9 +298,9 @@ create table if not exists outbox.rechecks (
 );
 create index if not exists rechecks_created_at_idx on outbox.rechecks (created_at);
 comment on table outbox.rechecks is
-  'Changes that capture could not compare and that must not fail for it. The sweep looks at them again.';
-comment on column outbox.rechecks.key is 'Null when the trigger could not even read the key.';
-comment on column outbox.rechecks.reason is 'The error to raise an alert for; null when it was only a conflict.';
+  'Changes that capture could not compare, and that must not fail because of it. The sweep compares them again.';
+comment on column outbox.rechecks.key is 'Null if the trigger could not even read the key.';
+comment on column outbox.rechecks.reason is 'The error to raise an alert for; null for a mere conflict.';
 
 create table if not exists outbox.erased (
   event_id uuid,
@@ -310,8 +311,8 @@ create table if not exists outbox.erased (
 );
 create index if not exists erased_erased_at_idx on outbox.erased (erased_at);
 comment on table outbox.erased is
-  'Tombstones: the identity of events that a person erased, so that a later delivery of one is a duplicate.';
-comment on column outbox.erased.fingerprint is 'Salted and hashed: it would name the key and the time.';
+  'Tombstones of events that a person erased, so that a later delivery of one is a duplicate.';
+comment on column outbox.erased.fingerprint is 'Salted and hashed, because the plain text would name the key and the time.';
 
 create table if not exists outbox.receipts (
   event_id uuid,
@@ -322,8 +323,8 @@ create table if not exists outbox.receipts (
 );
 create index if not exists receipts_created_at_idx on outbox.receipts (created_at);
 comment on table outbox.receipts is
-  'The idempotency keys of topics whose work ends in this database: what was answered to each event, so that a repetition '
-  'gets the same answer. Where nobody was notified, a repetition tries again.';
+  'The idempotency keys of topics whose work ends in this database: the answer to each event, so that a repetition gets '
+  'the same one. If nobody was notified, a repetition tries again.';
 
 create table if not exists outbox.handled_keys (
   topic text,
@@ -332,7 +333,7 @@ create table if not exists outbox.handled_keys (
   constraint handled_keys_pkey primary key (key, topic)
 );
 comment on table outbox.handled_keys is
-  'The highest version of each key that such a topic has handled: who comes later with a lower one is refused.';
+  'The highest version of each key that such a topic has handled. Later requests with a lower one are refused.';
 
 create table if not exists outbox.alerts (
   id uuid default gen_random_uuid(),
@@ -353,12 +354,12 @@ create table if not exists outbox.alerts (
   constraint alerts_close_after_they_open check (closed_at >= opened_at)
 );
 create unique index if not exists alerts_one_open_per_kind_idx on outbox.alerts (kind) where closed_at is null;
-comment on table outbox.alerts is 'One row from the moment something is wrong until it no longer is.';
+comment on table outbox.alerts is 'One row for each problem, from its beginning to its end.';
 comment on column outbox.alerts.value is
-  'The last value while it was open; of unknown_event, clock_skew and capture_failed, how many there were.';
+  'The last value while it was open; for unknown_event, clock_skew and capture_failed, how many there were.';
 comment on column outbox.alerts.detail is 'What to do about it.';
 
--- A restored alert takes the place of the one that is open here.
+-- A restored alert replaces the open one of its kind.
 create or replace trigger alerts_replace_row before insert on outbox.alerts
   for each row when (new.closed_at is null and new.opened_at < now()) execute function outbox.replace_row();
 alter table outbox.alerts enable always trigger alerts_replace_row;
@@ -366,7 +367,7 @@ alter table outbox.alerts enable always trigger alerts_replace_row;
 create or replace function outbox.raise_alert(kind text, amount numeric, detail text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '100ms' as $$
 begin
-  -- Skips a row that somebody else is raising: nobody who delivers waits for a count.
+  -- Skips a row that another session is raising: no delivery waits for a counter.
   perform from outbox.alerts a where a.kind = raise_alert.kind and a.closed_at is null for update skip locked;
   if found then
     update outbox.alerts a
@@ -381,7 +382,7 @@ exception when others then
 end
 $$;
 comment on function outbox.raise_alert(text, numeric, text) is
-  'Opens an alert of this kind, or adds to the open one. Never raises an error, and waits for nobody.';
+  'Opens an alert of this kind, or adds to the open one. Never raises an error and never waits.';
 
 do $$
 declare

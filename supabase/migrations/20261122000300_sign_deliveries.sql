@@ -2,7 +2,7 @@
 
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
--- The trace and the event's own span in it. Both are known from the event id, so that nothing has to be stored.
+-- The trace and the event's span in it. Both follow from the event id, so nothing has to be stored.
 create or replace function outbox.traceparent(event_id uuid, incoming text) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -14,12 +14,12 @@ begin
 end
 $$;
 comment on function outbox.traceparent(uuid, text) is
-  'The traceparent that travels with an event: of the incoming trace, or of one that has the event''s id.';
+  'The traceparent that travels with an event: in the incoming trace, or in one named by the event id.';
 
 create or replace function outbox.body(event outbox.events) returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp set jit = off as $$
 declare
-  -- Null when nobody watches it any more.
+  -- Null once the topic is no longer watched.
   relation constant text[] := (select parse_ident(t.relation) from outbox.topics t where t.topic = event.topic);
 begin
   return jsonb_build_object(
@@ -34,7 +34,7 @@ begin
 end
 $$;
 comment on function outbox.body(outbox.events) is
-  'What is sent for an event, the same until it is redriven: the shape of a Supabase database webhook.';
+  'The body sent for an event, in the shape of a Supabase database webhook. The same until it is redriven.';
 
 create or replace function outbox.sign(id text, unix_seconds bigint, body text, secrets text) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
@@ -42,7 +42,7 @@ declare
   parts constant text[] := regexp_split_to_array(secrets, '[[:space:],]+');
   content constant bytea := convert_to(id || '.' || unix_seconds || '.' || body, 'UTF8');
 begin
-  -- Checked before any is decoded: the error of decode() would quote the secret.
+  -- Checked before decoding, because an error of decode() would quote the secret.
   if exists (
     select from unnest(parts) as secret
     where secret !~ '^whsec_([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{2}==)$'
@@ -64,7 +64,7 @@ comment on function outbox.sign(text, bigint, text, text) is
 create or replace function outbox.backoff(attempt integer) returns interval
 language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 begin
-  -- Between half and all of the doubled delay: what failed together must not come back together.
+  -- Between half and all of the doubled delay, so that events that failed together do not come back together.
   return (
     select make_interval(
       secs => least(s.retry_cap_seconds, s.retry_base_seconds * 2.0 ^ (least(greatest(attempt, 1), 31) - 1))
@@ -95,7 +95,7 @@ begin
   return found_secret;
 end
 $$;
-comment on function outbox.vault_secret(text) is 'A secret by name, or an error that says how to store it.';
+comment on function outbox.vault_secret(text) is 'The secret of this name, or an error that says how to store it.';
 
 create or replace function outbox.handler_address(topic text, out function_url text, out secrets text)
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -113,4 +113,4 @@ begin
 end
 $$;
 comment on function outbox.handler_address(text) is
-  'Where a topic''s events are sent, and the secrets to sign them with; or an error that says what is missing.';
+  'Where a topic''s events are sent and the secrets that sign them, or an error that says what is missing.';

@@ -1,4 +1,4 @@
--- Purpose: dispatch: hands events to pg_net, several in one signed request; those of a commit, when it commits.
+-- Purpose: dispatch: hands events to pg_net, several in one signed request, when their transaction commits.
 -- Locks:   outbox.events, access exclusive, for an instant.
 
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
@@ -17,7 +17,7 @@ begin
     order by q.event_id
     for update skip locked
   ), noted as (
-    -- Only what is new: a week without pg_net would fill the table with one sentence.
+    -- Only a new error: a week without pg_net would otherwise fill the table with one sentence.
     insert into outbox.attempts (event_id, attempt, why, outcome, error)
     select w.event_id, w.attempts, why, 'dispatch', error
     from waiting w
@@ -28,7 +28,7 @@ begin
     last_error = error,
     attempts = q.attempts - (q.delivery_id is not null)::integer,
     delivery_id = null,
-    -- As long again as it has waited already: exponential without a counter, because this is no failure of the event.
+    -- Waits as long again as it has waited: exponential without a counter, because the event has not failed.
     next_attempt_at = clock_timestamp() + (0.5 + random() / 2) * least(
       greatest(clock_timestamp() - coalesce(w.last_failed_at, w.created_at), base), cap
     )
@@ -39,9 +39,9 @@ exception when others then
 end
 $$;
 comment on function outbox.postpone(uuid[], text, text) is
-  'Keeps events that could not be sent at all, which counts as no failure of theirs. Never raises.';
+  'Postpones events that could not be sent, which is not a failure of theirs. Never raises.';
 
--- With a plan of its own: inside a statement over many events the planner compares each event with each.
+-- A function, so that it has its own plan: inlined over many events, the planner would compare each with each.
 create or replace function outbox.is_first_in_line(topic text, key text, candidate bigint) returns boolean
 language plpgsql stable set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set jit = off
 as $$
@@ -55,7 +55,7 @@ begin
 end
 $$;
 comment on function outbox.is_first_in_line(text, text, bigint) is
-  'Whether no lower version of the key is unsettled. An event without a version waits for nobody.';
+  'Whether all lower versions of the key are settled. An event without a version never waits.';
 
 create or replace function outbox.request_size(event_id uuid, failures integer, largest integer) returns integer
 language plpgsql stable set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set jit = off
@@ -75,12 +75,12 @@ begin
 end
 $$;
 comment on function outbox.request_size(uuid, integer, integer) is
-  'How many events may travel with this one. Halved by every request that was answered with an error of its own, so '
-  'that an event that spoils requests soon travels alone. An outage (no answer, 429, 502, 503) changes nothing.';
+  'How many events may share a request with this one. Halved by every request that failed with its own error, so that '
+  'an event that breaks requests is soon alone. An outage (no answer, 429, 502, 503) changes nothing.';
 
 create or replace function outbox.post(topic text, delivery_id uuid, bodies jsonb) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
--- Any role may lock pg_net's queue, and nobody waits for that.
+-- Any role can lock pg_net's queue, and a writer must not wait for that.
 set lock_timeout = '100ms'
 as $$
 declare
@@ -88,7 +88,7 @@ declare
   function_url text;
   secrets text;
   timeout_ms integer := (select s.request_timeout_ms from outbox.settings s);
-  -- clock_timestamp(): now() is the start of a transaction that may have taken longer than a signature is good for.
+  -- Not now(): the transaction may have started longer ago than a signature is valid.
   unix_seconds bigint := floor(extract(epoch from clock_timestamp()));
 begin
   if to_regproc('net.http_post') is null then
@@ -109,7 +109,7 @@ begin
       'webhook-id', delivery_id,
       'webhook-timestamp', unix_seconds::text,
       'webhook-signature', outbox.sign(delivery_id::text, unix_seconds, body::text, secrets),
-      -- Null for several events, and then pg_net leaves it out: each body has its own.
+      -- Null for several events, so that pg_net leaves it out: each body has its own.
       'traceparent', body ->> 'traceparent'
     ),
     timeout_milliseconds := timeout_ms
@@ -117,16 +117,16 @@ begin
   on conflict (id) do update
   set request_id = excluded.request_id, error = null, dispatched_at = clock_timestamp();
 exception when others then
-  -- An error of pg_net quotes the URL, which may hold a key.
+  -- pg_net's errors quote the URL, which may contain a key.
   raise exception '%', replace(sqlerrm, coalesce(function_url, ''), '<function_url>') using errcode = sqlstate;
 end
 $$;
 comment on function outbox.post(text, uuid, jsonb) is
-  'Hands pg_net one signed request with the bodies of these events, to be sent once the transaction has committed.';
+  'Hands pg_net one signed request with these bodies. pg_net sends it once the transaction has committed.';
 
 create or replace function outbox.requests_of(due_ids uuid[]) returns table (topic text, event_ids uuid[], bodies jsonb)
 language plpgsql set search_path = pg_catalog, pg_temp
--- A plan that is kept may be from when the tables were empty: it must not be one that reads them from end to end.
+-- A cached plan may date from when the tables were empty, so sequential scans are off.
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 declare
@@ -139,7 +139,7 @@ begin
       outbox.request_size(q.event_id, q.failures, most) as size
     from outbox.events q
     where q.event_id = any(due_ids)
-      -- Only pending events have one. To name their status would offer the planner an index of all that is due.
+      -- Only pending events have one. Naming the status would tempt the planner to read the index of everything due.
       and q.next_attempt_at <= clock_timestamp()
       and q.delivery_id is null
       and outbox.is_first_in_line(q.topic, q.key, q.version)
@@ -157,14 +157,14 @@ begin
 end
 $$;
 comment on function outbox.requests_of(uuid[]) is
-  'The requests that those of the events make which are due and first in line, with the bodies as an array. Locks them.';
+  'Groups the events that are due and first in line into requests, with their bodies as an array. Locks the events.';
 
 create or replace function outbox.dispatch(event_ids uuid[], why text) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
 set jit = off as $$
 declare
   request record;
-  -- By topic. After the first refusal its other requests are not tried: each might wait for the same lock.
+  -- By topic. After the first refusal, its other requests are skipped: each might wait for the same lock.
   refused jsonb := '{}';
   sent integer := 0;
   delivery uuid;
@@ -205,8 +205,8 @@ exception when others then
 end
 $$;
 comment on function outbox.dispatch(uuid[], text) is
-  'Hands those of the events to pg_net that are due and first in line; returns how many. Never raises. A topic that cannot '
-  'be sent does not hold up the others.';
+  'Hands the events that are due and first in line to pg_net; returns how many. Never raises. A topic that cannot be '
+  'sent does not delay the others.';
 
 create or replace function outbox.park(event_ids uuid[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -216,7 +216,7 @@ begin
   set next_attempt_at = 'infinity'
   from unnest(event_ids) as blocked (event_id)
   join outbox.events b on b.event_id = blocked.event_id
-  -- Held until the commit. Whoever settles it afterwards sees what was parked behind it, and releases it.
+  -- Locked until the commit, so that whoever settles it afterwards releases what was parked behind it.
   cross join lateral (
     select
     from outbox.events earlier
@@ -226,30 +226,30 @@ begin
     limit 1
     for share skip locked
   ) as held
-  -- In a case, or else the planner may go through all that is due.
+  -- In a case, so that the planner does not scan everything that is due.
   where q.event_id = blocked.event_id and case q.status when 'pending' then q.delivery_id is null end;
 end
 $$;
 comment on function outbox.park(uuid[]) is
-  'Takes events that wait behind an earlier one of their key out of what is due, until release_next() puts them back.';
+  'Parks events that wait behind an earlier one of their key, until release_next() makes them due again.';
 
 create or replace function outbox.dispatch_due(why text, at_most integer)
 returns integer
 language plpgsql
 set search_path = pg_catalog, pg_temp
--- What is due comes in order out of its index, up to the limit; else all of it would be sorted first.
+-- Reads the index in order, up to the limit. Otherwise everything due would be sorted first.
 set enable_seqscan = off
 set enable_bitmapscan = off
 set jit = off
 as $$
 declare
-  -- Taken once: an index is searched for a time that is given, not for one that may differ from row to row.
+  -- A variable, because an index cannot be searched with a volatile function.
   moment timestamptz := clock_timestamp();
   heads uuid[] := '{}';
   blocked uuid[];
   found_heads uuid[];
 begin
-  -- Each round parks what waits behind others, so the next one sees further. Ten keep a sweep short.
+  -- Each round parks events that wait behind others, so the next one gets further. Ten rounds keep a sweep short.
   for round in 1 .. 10 loop
     with due as materialized (
       select q.event_id, q.topic, q.key, q.version
@@ -275,20 +275,20 @@ begin
 end
 $$;
 comment on function outbox.dispatch_due(text, integer) is
-  'Dispatches the heads of line that have been due for longest; returns how many.';
+  'Dispatches the heads of line that have been due longest; returns how many.';
 
 create or replace function outbox.dispatch_at_commit() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   reason text := 'another request of the same transaction was refused';
 begin
-  -- A restored row: whoever restores decides what is sent.
+  -- A restored row is not posted: the person who restores decides what is sent.
   if new.created_at < now() then
     return null;
   end if;
 
-  -- Nothing is read from the outbox here: a serializable transaction would conflict with those of other keys.
-  -- One wait for a lock is enough for a transaction.
+  -- Reads nothing from the outbox: serializable transactions of different keys would conflict.
+  -- A transaction waits for a lock at most once.
   if current_setting('outbox.refused', true) is distinct from 'yes' then
     begin
       perform outbox.post(new.topic, new.delivery_id, new.leads);
@@ -311,9 +311,9 @@ begin
 end
 $$;
 comment on function outbox.dispatch_at_commit() is
-  'Posts the request that an event leads, with the rights of the outbox, not of the writer. Never raises.';
+  'Posts the request that an event leads, with the rights of the outbox, not the writer''s. Never raises.';
 
--- At the commit, so that the signature is fresh however long the transaction was.
+-- Deferred to the commit, so that the signature is fresh however long the transaction took.
 drop trigger if exists events_dispatch_at_commit on outbox.events;
 create constraint trigger events_dispatch_at_commit
   after insert on outbox.events
@@ -321,4 +321,4 @@ create constraint trigger events_dispatch_at_commit
   for each row
   when (new.leads is not null and new.status = 'pending')
   execute function outbox.dispatch_at_commit();
-comment on trigger events_dispatch_at_commit on outbox.events is 'The fast path. What it misses, the sweep sends.';
+comment on trigger events_dispatch_at_commit on outbox.events is 'The fast path. The sweep sends what it misses.';

@@ -1,4 +1,4 @@
--- Purpose: what a declared topic means: whether its table fits, and the SQL expressions that its triggers are made of.
+-- Purpose: checks that a topic fits its table, and writes the SQL expressions of its triggers.
 
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
@@ -8,7 +8,7 @@ begin
   return replace(topic, '-', '_') || '_' || part;
 end
 $$;
-comment on function outbox.routine(text, text) is 'The name of a function that is generated for a topic.';
+comment on function outbox.routine(text, text) is 'The name of a function generated for a topic.';
 
 create or replace function outbox.has_unique_key(relation regclass, columns text[]) returns boolean
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -16,7 +16,7 @@ begin
   return exists (
     select
     from pg_index i
-    -- A deferred key lets a value be there twice until the commit.
+    -- A deferrable constraint allows duplicates until the commit.
     where i.indrelid = relation and i.indisunique and i.indisvalid and i.indimmediate
       and i.indpred is null and i.indexprs is null
       and array(
@@ -30,7 +30,7 @@ begin
 end
 $$;
 comment on function outbox.has_unique_key(regclass, text[]) is
-  'Whether exactly these columns are unique, in all rows and at every moment.';
+  'Whether exactly these columns are unique, in all rows and at all times.';
 
 create or replace function outbox.written_as(value text, type text) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -41,7 +41,7 @@ exception when others then
   return null;
 end
 $$;
-comment on function outbox.written_as(text, text) is 'How a value of this type is written; null if there is no such value.';
+comment on function outbox.written_as(text, text) is 'How this type spells a value; null if it has no such value.';
 
 create or replace function outbox.column_problem(t outbox.topics, name text, out problem text, out cure text)
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -70,14 +70,14 @@ begin
     cure := 'Generate it as stored.';
   elsif name = t.key_column and col.typname not in ('uuid', 'int2', 'int4', 'int8', 'text', 'varchar') then
     problem := format('the key %s must be uuid, a whole number or text, but it is %s', name, col.type);
-  -- A topic of nothing but inserted rows may have a key that is there twice.
+  -- If only INSERT is watched, several rows may have the same key.
   elsif name = t.key_column and not (
     col.attnotnull and (t.operations = '{INSERT}' or outbox.has_unique_key(table_id, array[name]))
   ) then
     problem := format('the key %s may be null, or may be there twice', name);
     cure := format('Run: alter table %s alter %I set not null, add unique (%2$I)', t.relation, name);
   else
-    -- A value that is written otherwise, such as t of a boolean, would never be met.
+    -- A value in another spelling, such as t for a boolean, would never match.
     select string_agg(v, ', ') into never
     from jsonb_each(t.words -> name) as w (word, meant), jsonb_array_elements_text(w.meant) as v
     where outbox.written_as(v, col.type) is distinct from v;
@@ -88,7 +88,7 @@ begin
   end if;
 end
 $$;
-comment on function outbox.column_problem(outbox.topics, text) is 'What is wrong with a column, and what to do; or null.';
+comment on function outbox.column_problem(outbox.topics, text) is 'What is wrong with a column and what to do, or null.';
 
 create or replace function outbox.topic_problem(t outbox.topics, out problem text, out cure text)
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -124,12 +124,12 @@ begin
   end if;
 end
 $$;
-comment on function outbox.topic_problem(outbox.topics) is 'Why the table cannot be watched so, and what to do; or null.';
+comment on function outbox.topic_problem(outbox.topics) is 'Why the table cannot be watched and what to do, or null.';
 
 create or replace function outbox.key_sql(t outbox.topics, alias text) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
-  -- The cast fails if the column was replaced by one of another type, whose keys would be other texts.
+  -- The cast fails if the column now has another type, under which the same key would be another text.
   return format('%s.%I::%s::text', alias, t.key_column, t.key_type);
 end
 $$;
@@ -161,18 +161,18 @@ begin
 end
 $$;
 comment on function outbox.state_sql(outbox.topics, text) is
-  'SQL for the watched columns of a row, in the words that are sent; null if a value means none of them.';
+  'SQL for the watched columns of a row, in the words that are sent; null if a value has no word.';
 
 create or replace function outbox.compared_sql(t outbox.topics, alias text) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
-  -- As text where there are words: not every type that has them can be compared.
+  -- As text if it has words: not every such type can be compared.
   return format('row(%s)', (
     select string_agg(format('%s.%I%s', alias, c, case when t.words ? c then '::text' end), ', ') from unnest(t.columns) c
   ));
 end
 $$;
-comment on function outbox.compared_sql(outbox.topics, text) is 'SQL for what of a row an update must change to be looked at.';
+comment on function outbox.compared_sql(outbox.topics, text) is 'SQL for the part of a row that an update must change.';
 
 create or replace function outbox.columns_sql(t outbox.topics) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -198,7 +198,7 @@ begin
   ) end;
 end
 $$;
-comment on function outbox.record_sql(outbox.topics, text, text) is 'SQL for the record that is sent of a state.';
+comment on function outbox.record_sql(outbox.topics, text, text) is 'SQL for the record that is sent for a state.';
 
 create or replace function outbox.happens_sql(t outbox.topics, old text, new text) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$

@@ -11,7 +11,7 @@ begin
 end
 $$;
 comment on function outbox.recheck(text, text[], text) is
-  'Leaves keys whose change could not be compared to the sweep; null when not even the keys could be read.';
+  'Leaves keys that could not be compared to the sweep; null if not even the keys could be read.';
 
 create or replace function outbox.recall_versions(topic text, keys text[], states jsonb[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -29,14 +29,14 @@ begin
 end
 $$;
 comment on function outbox.recall_versions(text, text[], jsonb[]) is
-  'Raises versions to those of the events, after a restore of one without the other. A key that is not there is known by '
-  'the state that is given.';
+  'Raises versions to those of the events, after a restore of only one of them. A missing key gets the given state as '
+  'its known state.';
 
 create or replace function outbox.carry_over(topic text, old_key text, new_key text, state jsonb) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if state is null then
-    -- Written to be read: serializable transactions conflict over what they read.
+    -- Written instead of read: serializable transactions conflict over what they read.
     insert into outbox.keys as k (topic, key)
     values (topic, old_key)
     on conflict on constraint keys_pkey do update
@@ -52,19 +52,19 @@ begin
 end
 $$;
 comment on function outbox.carry_over(text, text, text, jsonb) is
-  'Lets a row whose key changes be known under the new key as it was under the old one; returns that state.';
+  'Moves the known state of a row to its new key; returns that state.';
 
 create or replace function outbox.fill(template text, parts jsonb) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
-  -- In one pass: a part may itself have braces.
+  -- In one pass, because a part may itself contain braces.
   return (
     select string_agg(case when g.place % 2 = 0 then parts ->> g.piece else g.piece end, '' order by g.place)
     from regexp_split_to_table(template, '[{}]') with ordinality as g (piece, place)
   );
 end
 $$;
-comment on function outbox.fill(text, jsonb) is 'A template with its {parts} filled in.';
+comment on function outbox.fill(text, jsonb) is 'Fills in the {parts} of a template.';
 
 create or replace function outbox.requests_left() returns integer
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -74,13 +74,13 @@ begin
   if length(statements) >= 5 then
     return 0;
   end if;
-  -- One stroke for each: a count would have to be cast, and any role may write to this setting.
+  -- A tally, not a number: any role can write to this setting, and a cast could fail.
   perform set_config('outbox.statements', statements || '|', true);
   return 2;
 end
 $$;
 comment on function outbox.requests_left() is
-  'How many requests this statement may post at the commit. The handler that settles these is given the rest.';
+  'How many requests this statement may post at the commit. The handler that settles them gets the rest.';
 
 create or replace function outbox.incoming_traceparent() returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -95,7 +95,7 @@ begin
       headers::json ->> 'traceparent' from '^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$'
     );
   exception when others then
-    -- Any role may write to this setting.
+    -- Any role can write to this setting.
     return null;
   end;
 end
@@ -147,7 +147,7 @@ begin
 end
 $$;
 comment on function outbox.changed_keys_sql(outbox.topics) is
-  'SQL that notes the new state of each key as known, and returns the old one of those whose change is an event.';
+  'SQL that stores the new known state of each key, and returns the old one if the change is an event.';
 
 create or replace function outbox.capture_sql(t outbox.topics) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -164,7 +164,7 @@ declare
   moment_as_text constant text := outbox.iso(moment);
   incoming constant text := outbox.incoming_traceparent();
   operation constant text := case when is_insert then 'INSERT' else 'UPDATE' end;
-  -- Signing and queueing a request costs the writer 12 µs an event. Whoever settles these is given the others.
+  -- Signing and queueing a request costs the writer 12 µs an event. The handler that settles these gets the others.
   size constant integer := least((select s.events_per_request from outbox.settings s), 25);
   patience constant integer := coalesce((select s.acknowledge_timeout_seconds from outbox.settings s), 15);
   queued integer;
@@ -214,15 +214,15 @@ $sql$, jsonb_build_object(
 end
 $$;
 comment on function outbox.capture_sql(outbox.topics) is
-  'The function that queues an event, with its key''s next version, for each of these keys whose new state is not the '
-  'known one. The first most_requests requests are posted at the commit; the rest is due.';
+  'The function that queues an event, with the key''s next version, for each key whose new state is not the known one. '
+  'The commit posts the first most_requests requests; the rest is due.';
 
 create or replace function outbox.changed_sql(t outbox.topics) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return outbox.fill($sql$
 create or replace function outbox.{changed}() returns trigger
--- The plan is made once in a session, perhaps for an update of one row: it must do for one of a hundred thousand.
+-- A session plans this once, perhaps for one row; the plan must also work for a hundred thousand.
 language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_nestloop = off set jit = off as $changed$
 declare
   keys text[];
@@ -254,11 +254,11 @@ exception
     perform outbox.{capture}(keys, olds, news, tg_op = 'INSERT', 'commit', 0);
     return null;
   when serialization_failure then
-    -- reconcile() has written a key since this transaction began, and its snapshot hides that.
+    -- reconcile() has written a key that this transaction's snapshot cannot see.
     {left_to_sweep}
     return null;
   when data_exception or syntax_error_or_access_rule_violation then
-    -- Somebody renamed or retyped a column. Better late than refused: what is known still tells what was missed.
+    -- A column was renamed or retyped. The write succeeds, and reconcile() finds the change later by the known state.
     perform outbox.recheck({topic}, null, sqlerrm);
     raise warning 'topic % misses changes of %: %', {topic}, tg_relid::regclass, sqlerrm;
     return null;
@@ -272,12 +272,12 @@ $sql$, jsonb_build_object(
     'state_n', outbox.state_sql(t, 'n'), 'state_o', outbox.state_sql(t, 'o'),
     'state_new', outbox.state_sql(t, 'new'), 'state_old', outbox.state_sql(t, 'old'),
     'compared_n', outbox.compared_sql(t, 'n'), 'compared_o', outbox.compared_sql(t, 'o'),
-    -- A row whose key may be there twice cannot be found again by it: then the writer tries again.
+    -- If keys are not unique, reconcile() could not find this row later, so the write fails and its author retries.
     'left_to_sweep', case when t.unique_key then format('perform outbox.recheck(%L, keys, null);', t.topic) else 'raise;' end
   ));
 end
 $$;
 comment on function outbox.changed_sql(outbox.topics) is
-  'The function of the topic''s triggers. If the outbox cannot be written, the change of the table fails too: nothing goes '
-  'unnoticed.';
+  'The function of the topic''s triggers. If it cannot write to the outbox, the change of the table fails too, so that '
+  'no change is unnoticed.';
 

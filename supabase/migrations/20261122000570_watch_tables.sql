@@ -15,7 +15,7 @@ create or replace function outbox.triggers_of(t outbox.topics) returns table (na
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   run constant text := format('EXECUTE FUNCTION outbox.%I()', outbox.routine(t.topic, 'changed'));
-  -- As pg_get_triggerdef() writes them, so that the two can be compared.
+  -- Spelled as pg_get_triggerdef() spells them, so that the two can be compared.
   cast_to constant text := case (
     select a.atttypid from pg_attribute a where a.attrelid = to_regclass(t.relation) and a.attname = t.key_column
   ) when 'varchar'::regtype then '(%s.%I)::text' else '%s.%I' end;
@@ -25,7 +25,7 @@ begin
   from (
     values
       ('insert', format('AFTER INSERT ON %s REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT', t.relation)),
-      -- No column list: PostgreSQL allows none here, and it would miss what a BEFORE trigger changed.
+      -- No column list: it would miss changes by a BEFORE trigger, and PostgreSQL does not allow one here.
       ('update', format(
         'AFTER UPDATE ON %s REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT', t.relation
       )),
@@ -34,11 +34,11 @@ begin
         format(cast_to, 'old', t.key_column), format(cast_to, 'new', t.key_column)
       ))
   ) as x (part, rest)
-  -- Where a key may be there twice, only inserted rows are events.
+  -- If keys are not unique, only inserted rows are events.
   where t.unique_key or x.part = 'insert';
 end
 $$;
-comment on function outbox.triggers_of(outbox.topics) is 'The triggers of a topic, and how they are created.';
+comment on function outbox.triggers_of(outbox.topics) is 'The triggers of a topic and their definitions.';
 
 create or replace function outbox.attach(t outbox.topics) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -60,7 +60,7 @@ begin
     );
   end loop;
 
-  -- Planned now, so that what does not fit fails here and not at a user's first UPDATE.
+  -- Planned now, so that a mistake fails here and not at a user's first UPDATE.
   execute format('select outbox.%I(''{}'', ''{}'', ''{}'', false, ''commit'', 0)', outbox.routine(t.topic, 'capture'));
   execute format(
     'select %s, %s is distinct from %s from %s n, %4$s o where false', outbox.state_sql(t, 'n'),
@@ -68,7 +68,7 @@ begin
   );
 end
 $$;
-comment on function outbox.attach(outbox.topics) is 'Makes the functions and triggers of a topic, or makes them new.';
+comment on function outbox.attach(outbox.topics) is 'Creates or replaces the functions and triggers of a topic.';
 
 create or replace function outbox.seed(t outbox.topics) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -82,7 +82,7 @@ begin
   );
 end
 $$;
-comment on function outbox.seed(outbox.topics) is 'Makes the states of a table''s rows the known ones.';
+comment on function outbox.seed(outbox.topics) is 'Stores the current states of a table''s rows as known.';
 
 create or replace function outbox.detach(t outbox.topics) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -143,7 +143,7 @@ begin
   delete from outbox.topics x where x.topic = watch.topic;
   insert into outbox.topics values (t.*);
 
-  -- Nobody writes between the triggers and the states that they compare with.
+  -- Locked, so that nobody writes between the creation of the triggers and that of the known state.
   execute format('lock table %s in share row exclusive mode', t.relation);
   if before.relation <> t.relation then
     perform outbox.detach(before);
@@ -154,7 +154,7 @@ begin
     raise exception 'topic % cannot watch %: its columns, condition or payload do not fit: %', topic, relation, sqlerrm
       using errcode = sqlstate, hint = 'A condition is SQL over old and new, a payload over new: the watched columns.';
   end;
-  -- Declared as before, it keeps what is known: reconcile() then finds what was missed.
+  -- If the declaration has not changed, the known state stays, so that reconcile() finds what was missed.
   if t.unique_key and (before.relation, before.key_column, before.columns, before.words, before.fed_by)
     is distinct from (t.relation, t.key_column, t.columns, t.words, t.fed_by)
   then
@@ -163,8 +163,8 @@ begin
 end
 $$;
 comment on function outbox.watch(text, text, text, text[], text[], jsonb, text, text, boolean, text, text, text, integer) is
-  'Declares a topic: from now on, each change of these columns is an event. Checks everything at once, and may be called '
-  'again to change a topic. Arguments: docs/topics.md.';
+  'Declares a topic: from now on, each change of these columns is an event. Checks everything first. Call it again to '
+  'change a topic. Arguments: docs/topics.md.';
 
 create or replace function outbox.unwatch(topic text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -190,8 +190,8 @@ begin
 end
 $$;
 comment on function outbox.unwatch(text) is
-  'Undoes watch(). What is queued is still delivered, for which a topic with a function of its own has to wait; and '
-  'versions go on where they were if the topic comes back.';
+  'Undoes watch(). Queued events are still delivered; a topic with its own function must be drained first. If the topic '
+  'is declared again, versions continue where they were.';
 
 create or replace function outbox.feed_by(topic text, source text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -206,5 +206,5 @@ begin
 end
 $$;
 comment on function outbox.feed_by(text, text) is
-  'Declares what reports the changes of a topic: outbox, our triggers; or webhook, stock database webhooks only. Back at '
-  'outbox, keys start with the state they have then.';
+  'Declares what reports the changes of a topic: outbox (our triggers) or webhook (only stock database webhooks). When '
+  'it returns to outbox, the current state becomes the known state.';

@@ -1,4 +1,4 @@
--- Purpose: the end of an attempt, whoever ended it: the one place where an event is completed, retried or given up.
+-- Purpose: ends attempts. The only place where an event is completed, retried or given up.
 
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
@@ -21,12 +21,12 @@ begin
     ) as head
     join outbox.events parked on parked.event_id = head.event_id and parked.next_attempt_at = 'infinity'
     where settled.event_id = any(event_ids)
-    -- A claim that holds one waits for us, and takes it then.
+    -- A claim that has locked one of them waits for us, and then takes it.
     for update of parked skip locked
   ));
 end
 $$;
-comment on function outbox.release_next(uuid[]) is 'Makes parked events due that are first in line now.';
+comment on function outbox.release_next(uuid[]) is 'Makes parked events due that are now first in line.';
 
 create or replace function outbox.why_given_up(event outbox.events) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -59,7 +59,7 @@ begin
   end;
 end
 $$;
-comment on function outbox.why_given_up(outbox.events) is 'Why an event is given up; null while it is tried again.';
+comment on function outbox.why_given_up(outbox.events) is 'Why an event is given up; null while it is retried.';
 
 create or replace function outbox.judge(
   outcome text, retry_after_seconds numeric, inout event outbox.events, out verdict text, out why text
@@ -71,7 +71,7 @@ declare
   asked interval := make_interval(secs => least(coalesce(retry_after_seconds, 0), settings.retry_cap_seconds)::float8);
   outage interval := '0';
 begin
-  -- A parked event waits for a failure that is not its own.
+  -- A parked event waits because of a failure that is not its own.
   if outcome not in ('completed', 'parked') then
     event.own_failures := event.own_failures + exists (
       select
@@ -91,14 +91,14 @@ begin
     else 'released'
   end;
 
-  -- In proportion, so that a long outage costs few attempts; at most an hour, so that all is soon sent after it.
+  -- Proportional, so that a long outage costs few attempts; at most an hour, so that everything is sent soon after it.
   if event.failures >= settings.max_attempts then
     outage := (0.5 + random() / 2) * least((moment - event.first_failed_at) / 4, interval '1 hour');
   end if;
   event.next_attempt_at := case
-    -- Stock webhooks are sent again by their sender, unless we have sent one since.
+    -- The sender of a stock webhook retries it, unless we have sent it since.
     when verdict <> 'released' or event.source = 'webhook' and event.last_dispatched_at is null then null
-    -- A lease that ran out was wait enough, and so is the time since an unacknowledged dispatch.
+    -- The lease was already a wait, and so was the time since an unacknowledged dispatch.
     when outcome = 'lease' then moment + outage
     when outcome = 'unacknowledged'
       then greatest(moment + outage, event.last_dispatched_at + outbox.backoff(event.failures))
@@ -108,7 +108,7 @@ begin
 end
 $$;
 comment on function outbox.judge(text, numeric, outbox.events) is
-  'Counts the failure, decides what becomes of the event (completed, released or dead), and sets its next attempt.';
+  'Counts the failure, decides the verdict (completed, released or dead), and sets the next attempt.';
 
 create or replace function outbox.milliseconds_held(event outbox.events, outcome text) returns integer
 language plpgsql stable set search_path = pg_catalog, pg_temp set jit = off as $$
@@ -123,11 +123,11 @@ begin
 end
 $$;
 comment on function outbox.milliseconds_held(outbox.events, text) is
-  'How long an event has been claimed. The time of the claim is not stored: it is one lease before the lease ends.';
+  'How long an event has been claimed. The claim began one lease before the lease ends.';
 
 create or replace function outbox.end_attempts(endings jsonb) returns table (event_id uuid, verdict text)
 language plpgsql set search_path = pg_catalog, pg_temp
--- Looks each event up, whatever size the tables had when the session made its plans.
+-- Looks up each event, whatever size the tables had when the session planned this.
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
 begin
   return query

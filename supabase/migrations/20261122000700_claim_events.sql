@@ -1,4 +1,4 @@
--- Purpose: the handler's first call: claims events. And what is left of an erased one, which a claim must know.
+-- Purpose: the handler's first call, which claims events; and the tombstones of erased events, which a claim must know.
 
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
@@ -8,7 +8,7 @@ begin
   return concat_ws(' ', event ->> 'topic', event ->> 'key', event ->> 'occurredAt', coalesce(event ->> 'version', '-'));
 end
 $$;
-comment on function outbox.fingerprint(jsonb) is 'What identifies an event besides its id, in one text.';
+comment on function outbox.fingerprint(jsonb) is 'What identifies an event besides its id, as one text.';
 
 create or replace function outbox.fingerprint(event outbox.events) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -19,19 +19,19 @@ begin
   ));
 end
 $$;
-comment on function outbox.fingerprint(outbox.events) is 'The same of an event that is stored.';
+comment on function outbox.fingerprint(outbox.events) is 'The same for a stored event.';
 
 create or replace function outbox.conceal(fingerprint text) returns text
 language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 declare
-  -- From the strong generator of random numbers: no table of hashes helps, and no two rows can be told to be alike.
+  -- A strong random salt, against precomputed hashes, and so that equal fingerprints do not look equal.
   salt constant text := encode(uuid_send(gen_random_uuid()), 'hex');
 begin
   return 'sha256:' || salt || ':' || encode(sha256(convert_to(salt || fingerprint, 'UTF8')), 'hex');
 end
 $$;
 comment on function outbox.conceal(text) is
-  'A fingerprint that can no longer be read, only compared: sha256:<salt>:<hash>.';
+  'A fingerprint that can only be compared, not read: sha256:<salt>:<hash>.';
 
 create or replace function outbox.is_concealed_as(fingerprint text, concealed text) returns boolean
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
@@ -56,7 +56,7 @@ begin
 end
 $$;
 comment on function outbox.erased_as(uuid, text) is
-  'What a claim of an erased event is answered: completed, or payload_mismatch. Null for any other event.';
+  'The answer to a claim of an erased event: completed or payload_mismatch. Null for any other event.';
 
 create or replace function outbox.is_same(known outbox.events, event jsonb) returns boolean
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -67,7 +67,7 @@ begin
     and known.version is not distinct from
       case event ->> 'source' when 'outbox' then (event ->> 'version')::bigint end
     and known.record @> (event -> 'record')
-    -- Of ours, a later event may have taken the place of earlier ones since it was sent.
+    -- fold() may have put a later event of ours in the place of earlier ones since it was sent.
     and (known.source = 'outbox' or known.old_record is not distinct from nullif(event -> 'oldRecord', 'null'));
 end
 $$;
@@ -87,7 +87,7 @@ begin
   ), '');
 end
 $$;
-comment on function outbox.claim_problem(jsonb) is 'All that is wrong with an event that is to be claimed, or null.';
+comment on function outbox.claim_problem(jsonb) is 'Everything wrong with an event to claim, or null.';
 
 create or replace function outbox.hold(event_ids uuid[]) returns setof outbox.events
 language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -111,7 +111,7 @@ begin
   update outbox.events q
   set
     status = 'processing',
-    -- Dispatches are counted when they are made; what came otherwise is counted here.
+    -- A dispatch was counted when it was made; any other delivery is counted here.
     attempts = q.attempts + (q.delivery_id is null)::integer,
     failures = q.failures + (q.status = 'processing')::integer,
     first_failed_at = case q.status when 'processing' then coalesce(q.first_failed_at, moment) else q.first_failed_at end,
@@ -121,7 +121,7 @@ begin
     next_attempt_at = null,
     leads = null
   where q.event_id = any(event_ids)
-    -- In a case, or else the planner may go through all that is pending.
+    -- In a case, so that the planner does not scan everything that is pending.
     and case
       when q.status = 'pending' or q.status = 'processing' and q.lease_expires_at <= moment
         then outbox.is_first_in_line(q.topic, q.key, q.version)
@@ -130,8 +130,7 @@ begin
 end
 $$;
 comment on function outbox.hold(uuid[]) is
-  'Claims those of the events, which the caller has locked, that can be claimed: pending, or claimed by somebody whose '
-  'lease has run out, and first in line.';
+  'Claims those of the locked events that are first in line, and pending or claimed under an expired lease.';
 
 create or replace function outbox.fold(topic text, key text) returns uuid
 language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -150,7 +149,7 @@ begin
   );
   first := waiting[1];
   last := waiting[cardinality(waiting)];
-  -- What was claimed has perhaps been handled. In a gap, somebody holds an event.
+  -- A claimed event may have been handled. A gap means that another session has locked an event.
   if cardinality(waiting) < 2 or last.version - first.version <> cardinality(waiting) - 1
     or exists (select from unnest(waiting) w where w.status <> 'pending' or w.claim_token > 0) then
     return null;
@@ -168,8 +167,8 @@ begin
 end
 $$;
 comment on function outbox.fold(text, text) is
-  'Of the waiting events of a key only the last is sent, as a change from the state before the first. If nothing is left '
-  'of the change, none is. Returns the last, if there was anything to fold.';
+  'Settles all waiting events of a key but the last, which becomes a change from the state before the first. If they '
+  'cancel out, settles the last too. Returns the last if there was anything to fold.';
 
 create or replace function outbox.fold_latest(event_ids uuid[]) returns uuid[]
 language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -204,7 +203,7 @@ begin
   order by 1, given.place
   on conflict (event_id) do nothing;
 
-  -- It may have been erased in this moment: then its row was gone before the tombstone could be seen.
+  -- It may have just been erased: its row was gone before the tombstone became visible.
   delete from outbox.events q
   using outbox.erased e
   where q.event_id = e.event_id and q.source = 'webhook' and q.claim_token = 0
@@ -214,7 +213,7 @@ begin
 end
 $$;
 comment on function outbox.insert_stock(jsonb) is
-  'Puts stock webhooks into the outbox, which keeps them apart by their event id. A claim inserts nothing else.';
+  'Inserts stock webhooks into the outbox, by event id. A claim inserts nothing else.';
 
 create or replace function outbox.refusal(event jsonb) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -256,7 +255,7 @@ begin
     when found then jsonb_build_object('outcome', 'out_of_order', 'retryAfterSeconds', greatest(
       outbox.seconds_until(earlier_lease_ends), (select s.retry_base_seconds from outbox.settings s)
     ))
-    -- It was released since: then it can be claimed in a moment.
+    -- It has been released since, so it can be claimed in a moment.
     else jsonb '{"outcome": "in_flight", "retryAfterSeconds": 1}'
   end;
 end
@@ -268,7 +267,7 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp set plan
 set enable_seqscan = off set jit = off set lock_timeout = '2s' as $$
 declare
   lease_seconds constant integer := (select s.lease_seconds from outbox.settings s);
-  -- In the order of the events; an id is null where the event has a problem.
+  -- In the order of the events; the id is null if the event has a problem.
   problems text[];
   ids uuid[];
   known outbox.events[];
@@ -295,7 +294,7 @@ begin
 
   -- Locked in one order, so that overlapping batches wait for each other instead of deadlocking.
   known := array(select q from outbox.events q where q.event_id = any(ids) order by q.event_id for update);
-  -- Of two equal ones in a batch, the first has it.
+  -- If a batch has two equal events, the first one gets the claim.
   held := array(
     select h
     from outbox.hold(array(
@@ -321,8 +320,8 @@ begin
 end
 $$;
 comment on function public.outbox_claim(jsonb) is
-  'Claims an array of events ({eventId, topic, key, version?, occurredAt, source, record, oldRecord}), each for one lease; '
-  'answers in the same order, each with its eventId: claimed (token, attempt, leaseSeconds), in_flight '
+  'Claims an array of events ({eventId, topic, key, version?, occurredAt, source, record, oldRecord}), each for one '
+  'lease. Answers in the same order, each with its eventId: claimed (token, attempt, leaseSeconds), in_flight '
   '(retryAfterSeconds), completed (receipt; also of an erased event), payload_mismatch (same id, other event), failed '
   '(a dead letter), out_of_order (retryAfterSeconds), unknown_event (this outbox never queued it) or invalid (message).';
 

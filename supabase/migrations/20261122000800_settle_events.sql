@@ -15,7 +15,7 @@ begin
   end);
 end
 $$;
-comment on function outbox.settlement_problem(jsonb) is 'All that is wrong with a settlement, or null.';
+comment on function outbox.settlement_problem(jsonb) is 'Everything wrong with a settlement, or null.';
 
 create or replace function outbox.next_of(event_ids uuid[]) returns table (event_id uuid)
 language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -35,12 +35,12 @@ begin
   ) as head
   where settled.event_id = any(event_ids)
     and head.status = 'pending'
-    -- One that has failed before keeps its wait.
+    -- An event that has failed before keeps its wait.
     and (head.next_attempt_at <= clock_timestamp() or head.delivery_id is not null and head.failures = 0);
 end
 $$;
 comment on function outbox.next_of(uuid[]) is
-  'The event that is first in line of each of these events'' keys, unless it waits for a retry.';
+  'The first event in line for each of these events'' keys, unless it waits for a retry.';
 
 create or replace function outbox.claim_next(event_ids uuid[], topic text, most integer) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -71,7 +71,7 @@ begin
 
   held := array(select h from outbox.hold(ids) h);
   if cardinality(held) < cardinality(ids) then
-    -- What waits behind others would be found again and again.
+    -- Parks events that wait behind others, which would otherwise be found again and again.
     perform outbox.park(array(select unnest(ids) except select h.event_id from unnest(held) h));
   end if;
   return coalesce((
@@ -83,7 +83,7 @@ begin
 end
 $$;
 comment on function outbox.claim_next(uuid[], text, integer) is
-  'Claims the next events of these events'' keys, then whatever else is due of the topic. Waits for no lock.';
+  'Claims the next events of these events'' keys, then other due events of the topic. Waits for no lock.';
 
 create or replace function outbox.dispatch_next(event_ids uuid[]) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -94,7 +94,7 @@ begin
   if cardinality(ids) = 0 then
     return 0;
   end if;
-  -- One that was posted at its commit has been answered that it comes too early.
+  -- If it was posted at its commit, that delivery was refused because it came too early.
   with early as (
     select q.event_id
     from outbox.events q
@@ -109,7 +109,7 @@ begin
 end
 $$;
 comment on function outbox.dispatch_next(uuid[]) is
-  'Dispatches the event that is first in line of each of these events'' keys; returns how many.';
+  'Dispatches the first event in line for each of these events'' keys; returns how many.';
 
 create or replace function outbox.end_settled(settlements jsonb) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -117,7 +117,7 @@ set jit = off as $$
 declare
   endings jsonb;
 begin
-  -- Locked in one order, like claims. With an old token, or after the lease was taken back, there is nothing to settle.
+  -- Locked in one order, like claims. With an old token, or once the lease was taken back, there is nothing to settle.
   with given as materialized (
     select distinct on (1) s."eventId" as event_id, s.*
     from rows from (jsonb_to_recordset(settlements) as (
@@ -150,7 +150,7 @@ begin
 end
 $$;
 comment on function outbox.end_settled(jsonb) is
-  'Ends the attempts whose claims these settlements still hold; returns what became of them, by event id.';
+  'Ends the attempts whose claims these settlements still hold; returns the verdicts by event id.';
 
 create or replace function public.outbox_settle(settlements jsonb, topic text default null, take integer default 0)
 returns jsonb
@@ -182,7 +182,7 @@ begin
     )
     else jsonb_build_object('eventId', (g.s ->> 'eventId')::uuid, 'outcome', case
       when known.claim_token is distinct from (g.s ->> 'token')::bigint then 'stale'
-      -- The same claimant asks again when the answer was lost on its way.
+      -- The same claimant repeats the call if it did not get the answer.
       else coalesce(
         verdicts ->> known.event_id::text,
         case known.status when 'completed' then 'completed' when 'failed' then 'dead' else 'stale' end
@@ -203,7 +203,7 @@ begin
     next := outbox.claim_next(settled_ids, topic, least(take, 200));
   else
     perform outbox.dispatch_next(settled_ids);
-    -- While the handler succeeds, each request that ends brings another one along.
+    -- While the handler succeeds, each request that ends starts another one.
     if verdicts @? '$.* ? (@ == "completed")' then
       perform outbox.dispatch_due('settled', (select s.events_per_request from outbox.settings s));
     end if;

@@ -1,17 +1,17 @@
--- Purpose: ends the attempts that nobody ended: leases that ran out, deliveries that nobody claimed.
+-- Purpose: ends attempts that nobody ended: expired leases, and deliveries that nobody claimed.
 
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
 create or replace function outbox.parse_object(value text) returns jsonb
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
-  -- Of a key that is there twice jsonb would keep the last. Objects inside are not searched.
+  -- jsonb would keep the last of two equal keys. Nested objects are not checked.
   return case when (select count(*) = count(distinct key) from json_object_keys(value::json) key) then value::jsonb end;
 exception when others then
   return null;
 end
 $$;
-comment on function outbox.parse_object(text) is 'The JSON object; null for anything else, also with a key twice.';
+comment on function outbox.parse_object(text) is 'The JSON object; null for anything else, also if a key is repeated.';
 
 create or replace function outbox.result_of(content text, event_id uuid) returns jsonb
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
@@ -31,7 +31,7 @@ begin
   return outbox.parse_object(result::text);
 end
 $$;
-comment on function outbox.result_of(text, uuid) is 'The handler''s result for one of several events.';
+comment on function outbox.result_of(text, uuid) is 'The handler''s result for one event of a batch.';
 
 create or replace function outbox.read_answer(
   http_status integer, content text, event_id uuid, alone boolean,
@@ -44,7 +44,7 @@ declare
 begin
   refused_with := case when status in ('400', '422') then status::integer end;
   code := coalesce(result -> 'problem' ->> 'code', outbox.parse_object(content) ->> 'code');
-  -- What is said of one event stays when another one is erased, so it must not name that one.
+  -- The text stays when another event is erased, so it must not name that event.
   message := case
     when result is not null then 'the handler answered for this event: ' || left(result::text, 400)
     else 'the handler answered ' || http_status || coalesce(
@@ -53,7 +53,7 @@ begin
   end;
 end
 $$;
-comment on function outbox.read_answer(integer, text, uuid, boolean) is 'What an answer says of one event.';
+comment on function outbox.read_answer(integer, text, uuid, boolean) is 'What an answer says about one event.';
 
 create or replace function outbox.end_leases(at_most integer) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -73,13 +73,13 @@ begin
   ));
 end
 $$;
-comment on function outbox.end_leases(integer) is 'Takes events back from claimants whose lease ran out.';
+comment on function outbox.end_leases(integer) is 'Takes back events whose lease has expired.';
 
 create or replace function outbox.undo_future(at_most integer) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   moment timestamptz := clock_timestamp();
-  -- No wait of ours is longer.
+  -- The longest wait that we ever set.
   longest interval := greatest('1 hour', (select make_interval(secs => s.retry_cap_seconds) from outbox.settings s));
   latest timestamptz := moment + longest + interval '1 minute';
 begin
@@ -88,7 +88,7 @@ begin
     next_attempt_at = case q.status when 'pending' then moment end,
     lease_expires_at = case q.status when 'processing' then moment end
   where q.event_id = any(
-    -- One look into each of three indexes.
+    -- One lookup in each of three indexes.
     array(
       select due.event_id
       from outbox.events due
@@ -146,14 +146,14 @@ begin
   where q.event_id = any(event_ids);
 end
 $$;
-comment on function outbox.withdraw(uuid[]) is 'Makes events due again without counting their delivery.';
+comment on function outbox.withdraw(uuid[]) is 'Makes events due again and does not count their delivery.';
 
 create or replace function outbox.net_queue(at_most integer default null) returns setof bigint
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '100ms' as $$
 begin
   return query select r.id from net.http_request_queue r limit at_most;
 exception when others then
-  -- Not installed, not granted, or locked, which any role can do. dispatch() says so.
+  -- Not installed, not granted, or locked, which any role can do. dispatch() reports it.
   return;
 end
 $$;
@@ -169,17 +169,17 @@ begin
     from net.http_request_queue idle
     join outbox.deliveries d on d.request_id = idle.id
     join outbox.events q on q.delivery_id = d.id
-    -- A signature is good for five minutes.
+    -- A signature is valid for five minutes.
     where q.event_id = any(silent) and d.dispatched_at < clock_timestamp() - interval '4 minutes'
     for update of idle skip locked
   ))
   returning r.id;
 exception when others then
-  -- As for net_queue().
+  -- As in net_queue().
   return;
 end
 $$;
-comment on function outbox.take_back(uuid[]) is 'Takes requests out of pg_net''s queue whose signature is old.';
+comment on function outbox.take_back(uuid[]) is 'Removes requests with expired signatures from pg_net''s queue.';
 
 create or replace function outbox.net_answers(silent uuid[])
 returns table (event_id uuid, created timestamptz, http_status integer, code text, message text)
@@ -190,11 +190,11 @@ begin
     q.event_id, r.created, coalesce(a.refused_with, r.status_code), a.code, coalesce(a.message, r.error_msg)
   from outbox.events q
   join outbox.deliveries d on d.id = q.delivery_id
-  -- The request ids of pg_net start again after a crash, so the answer must be younger and name no other delivery.
+  -- pg_net's request ids start again after a crash, so the answer must be newer and name no other delivery.
   join net._http_response r on r.id = d.request_id and r.created >= d.dispatched_at - interval '1 second'
   cross join lateral outbox.read_answer(r.status_code, r.content, q.event_id, q.delivery_id = q.event_id) as a
   where q.event_id = any(silent)
-    -- Any role may write anything here.
+    -- Any role can write anything here.
     and isfinite(r.created)
     and not exists (
       select
@@ -203,11 +203,11 @@ begin
     )
   order by q.event_id, r.created desc;
 exception when others then
-  -- As for net_queue().
+  -- As in net_queue().
   return;
 end
 $$;
-comment on function outbox.net_answers(uuid[]) is 'What pg_net was answered to the deliveries of these events.';
+comment on function outbox.net_answers(uuid[]) is 'The answers that pg_net got to the deliveries of these events.';
 
 create or replace function outbox.ending_of(event_id uuid, http_status integer, code text, message text) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -226,19 +226,19 @@ begin
   end if;
   return jsonb_build_object(
     'event_id', event_id,
-    -- Never rejected, which is final: any role can write pg_net's answers.
+    -- Never rejected, which is final: any role can forge pg_net's answers.
     'outcome', case when unauthorized then 'transient' else 'unacknowledged' end,
     'message', concat(cause, coalesce(message, 'pg_net has no answer: the request or the answer was lost')),
     'http_status', http_status
   );
 end
 $$;
-comment on function outbox.ending_of(uuid, integer, text, text) is 'How an attempt ends that nobody claimed.';
+comment on function outbox.ending_of(uuid, integer, text, text) is 'How an unclaimed attempt ends.';
 
 create or replace function outbox.end_unacknowledged(at_most integer) returns void
 language plpgsql set search_path = pg_catalog, pg_temp set jit = off as $$
 declare
-  -- Taken once: an index is searched for a time that is given, not for one that may differ from row to row.
+  -- A variable, because an index cannot be searched with a volatile function.
   moment timestamptz := clock_timestamp();
   patience interval := (select make_interval(secs => s.acknowledge_timeout_seconds) from outbox.settings s);
   silent uuid[] := array(
@@ -261,10 +261,10 @@ begin
 
   with delivery as materialized (
     select q.event_id, a.http_status, a.code, a.message, case
-      -- Sent before its turn, or kept by pg_net until its signature was old.
+      -- Sent too early, or kept by pg_net until its signature had expired.
       when d.request_id = any(taken) or a.code = 'out_of_order'
         or a.code = 'stale_signature' and a.created - d.dispatched_at > interval '4 minutes' then 'is withdrawn'
-      -- Posted by the commit of a long transaction, later than its statement said.
+      -- Posted at the commit of a long transaction, later than the statement recorded.
       when d.dispatched_at > greatest(moment - patience, q.last_dispatched_at + interval '1 second') then 'waits'
       when not outbox.is_first_in_line(q.topic, q.key, q.version) then 'is withdrawn'
       -- Slow, not lost.

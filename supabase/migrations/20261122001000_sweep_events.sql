@@ -1,4 +1,4 @@
--- Purpose: the sweep: ends what nobody ended, and sends everything that is due.
+-- Purpose: the sweep: ends attempts that nobody ended, and sends everything that is due.
 
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
@@ -8,7 +8,7 @@ declare
   busy boolean := exists (select from outbox.events q where q.status in ('pending', 'processing'));
   wanted text := case when busy then '5 seconds' else idle end;
 begin
-  -- A schedule that is none of ours is somebody's choice.
+  -- Leaves a schedule that a person has set.
   if exists (
     select
     from cron.job j
@@ -18,14 +18,14 @@ begin
   end if;
   perform cron.schedule(job, wanted, command);
 exception when others then
-  -- pg_cron before 1.5 knows no seconds.
+  -- pg_cron before 1.5 cannot schedule by seconds.
   if not exists (select from cron.job j where j.jobname = job) then
     perform cron.schedule(job, '* * * * *', command);
   end if;
 end
 $$;
 comment on function outbox.pace(text, text, text) is
-  'Schedules a job, less often while nothing is unsettled: pg_cron keeps a row for each run.';
+  'Schedules a job, less often while everything is settled, because pg_cron keeps a row for each run.';
 
 create or replace function outbox.recheck_keys(at_most integer) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -60,7 +60,7 @@ begin
   end loop;
 end
 $$;
-comment on function outbox.recheck_keys(integer) is 'Looks again at what capture left to the sweep.';
+comment on function outbox.recheck_keys(integer) is 'Compares again the keys that capture left to the sweep.';
 
 create or replace function outbox.sweep() returns integer
 language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
@@ -75,12 +75,12 @@ begin
     $part$pace('outbox-sweep', 'select outbox.sweep()', '10 seconds')$part$,
     $part$pace('outbox-direct', 'select outbox.send_directly()', '* * * * *')$part$
   ] loop
-    -- One that fails does not stop the others.
+    -- A key that fails does not stop the others.
     problem := coalesce(outbox.attempt('select outbox.' || format(part, batch)), problem);
   end loop;
 
   begin
-    -- One is always sent, so that other users of pg_net cannot silence the sweep.
+    -- Always sends at least one event, so that other users of pg_net cannot silence the sweep.
     sent := outbox.dispatch_due('sweep', greatest(1, batch - (select count(*)::integer from outbox.net_queue(batch))));
   exception when others then
     problem := 'outbox.dispatch_due(): ' || sqlerrm;
@@ -89,6 +89,6 @@ begin
   return sent;
 end
 $$;
-comment on function outbox.sweep() is 'Ends what nobody ended, then dispatches what is due; returns how many.';
+comment on function outbox.sweep() is 'Ends attempts that nobody ended, then dispatches due events; returns how many.';
 
 select outbox.pace('outbox-sweep', 'select outbox.sweep()', '5 seconds');

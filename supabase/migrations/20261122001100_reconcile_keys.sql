@@ -1,4 +1,4 @@
--- Purpose: finds changes that no trigger saw: a disabled trigger, session_replication_role = replica, a restore.
+-- Purpose: finds changes that the triggers missed: a disabled trigger, session_replication_role = replica, a restore.
 
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
@@ -9,7 +9,7 @@ declare
   present record;
   queued integer;
 begin
-  -- Whoever is changing a row right now explains it in a moment: skipped, never waited for.
+  -- Skips a row that is being changed: its trigger queues that change in a moment.
   execute format(
     'with held as materialized (
        select %5$s as key, %2$s as state from %3$s n where n.%1$I = any($1::text[]::%4$s[]) order by n.%1$I
@@ -22,7 +22,7 @@ begin
 
   -- After a restore of keys without events, or the other way round.
   perform outbox.recall_versions(topic, keys, null);
-  -- Read only now: what was committed before the locks were taken is known. A key that no trigger saw is an insert.
+  -- Read after the locks were taken, so that nothing committed is missed. A key without a known state is an insert.
   execute format(
     'select coalesce(sum(n), 0) from (
        select outbox.%I(array_agg(h.key), array_agg(k.known), array_agg(h.state), k.key is null, ''reconcile'', 5) as n
@@ -37,7 +37,7 @@ begin
   return queued;
 end
 $$;
-comment on function outbox.reconcile_keys(text, text[]) is 'Queues what no trigger saw of these; returns how many.';
+comment on function outbox.reconcile_keys(text, text[]) is 'Queues missed changes of these keys; returns how many.';
 
 create or replace function outbox.reconcile_each(topic text, keys text[]) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -62,7 +62,7 @@ begin
       select q.event_id, q.topic, q.key, q.version
       from outbox.events q
       where q.status = 'pending' and q.delivery_id is null and q.next_attempt_at = 'infinity'
-      -- Each is one look into an index; a million would take seconds.
+      -- Each is one index lookup; a million would take seconds.
       limit 10000
     ) as parked
     where outbox.is_first_in_line(parked.topic, parked.key, parked.version)
@@ -70,7 +70,7 @@ begin
   ));
 end
 $$;
-comment on function outbox.release_forgotten(integer) is 'Releases parked events that wait behind nobody.';
+comment on function outbox.release_forgotten(integer) is 'Releases parked events that wait behind no other event.';
 
 create or replace function outbox.reconcile() returns integer
 language plpgsql set search_path = pg_catalog, pg_temp set jit = off as $$
@@ -102,6 +102,6 @@ begin
   return queued;
 end
 $$;
-comment on function outbox.reconcile() is 'Queues what no trigger saw; returns how many events.';
+comment on function outbox.reconcile() is 'Queues changes that the triggers missed; returns how many.';
 
 select cron.schedule('outbox-reconcile', '*/5 * * * *', 'select outbox.reconcile()');

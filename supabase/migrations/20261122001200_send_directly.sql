@@ -1,4 +1,4 @@
--- Purpose: the fallback for a pg_net that does not send: Postgres itself calls the handler, with the extension http.
+-- Purpose: the fallback if pg_net does not send: Postgres calls the handler itself, with the extension http.
 
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
@@ -14,7 +14,7 @@ create or replace function outbox.net_refuses() returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '100ms' as $$
 begin
   perform net.http_post(url := 'http://127.0.0.1:9/', body := '{}'::jsonb, timeout_milliseconds := 1000);
-  -- Undoes the request: it was only a question.
+  -- Undoes the request, which was only a test.
   raise exception using errcode = 'PS000';
 exception
   when sqlstate 'PS000' then
@@ -37,7 +37,7 @@ begin
     where q.status = 'pending' and q.event_id <> all(tried) and q.next_attempt_at < 'infinity'
       and case
         when q.delivery_id is not null then d.error is not null
-        -- dispatch() postpones what pg_net refuses, with these words. What waits for another reason waits.
+        -- The words with which dispatch() postpones what pg_net refuses. Other events keep waiting.
         else q.next_attempt_at <= clock_timestamp() or q.last_error like 'could not be sent: %'
       end
       and outbox.is_first_in_line(q.topic, q.key, q.version)
@@ -53,7 +53,7 @@ begin
     join outbox.deliveries d on d.request_id = r.id
   ) as kept
   join outbox.events q on q.delivery_id = kept.id
-  -- pg_net takes the oldest first: while that is overdue, the others need not become so.
+  -- pg_net takes the oldest first: once that one is overdue, the others need not be.
   where kept.oldest <= clock_timestamp() - patience
     and q.status = 'pending' and q.event_id <> all(tried) and outbox.is_first_in_line(q.topic, q.key, q.version)
   order by q.next_attempt_at
@@ -61,7 +61,7 @@ begin
 end
 $$;
 comment on function outbox.not_sent(boolean, interval, uuid[], integer) is
-  'Heads of line that pg_net has refused, or keeps without sending. Locks nothing.';
+  'Heads of line that pg_net has refused or does not send. Locks nothing.';
 
 create or replace function outbox.call_handler(
   http text, batch outbox.events[], function_url text, secrets text, timeout_ms integer
@@ -79,10 +79,10 @@ declare
   problem text;
 begin
   begin
-    -- This setting, where somebody has made it, would override the option.
+    -- If this is set, it overrides the option.
     perform set_config('http.timeout_msec', timeout_ms::text, true);
     execute format('select %s.http_set_curlopt(''CURLOPT_TIMEOUT_MS'', $1)', http) using timeout_ms::text;
-    -- Dynamic, because the extension may be absent.
+    -- Dynamic SQL, because the extension may be missing.
     execute format(
       'select r.status, r.content from %1$s.http(row(''POST'', $1, array[row(''webhook-id'', $2), '
         'row(''webhook-timestamp'', $3), row(''webhook-signature'', $4)]::%1$s.http_header[], ''application/json'', $5'
@@ -90,7 +90,7 @@ begin
     )
     into http_status, content
     using function_url, delivery, unix_seconds::text, outbox.sign(delivery, unix_seconds, body, secrets), body;
-    -- Undoes the setting: the session is somebody else's afterwards.
+    -- Resets the option: others use the session afterwards.
     raise exception using errcode = 'PS000';
   exception
     when sqlstate 'PS000' then
@@ -113,7 +113,7 @@ begin
 end
 $$;
 comment on function outbox.call_handler(text, outbox.events[], text, text, integer) is
-  'Sends events in one signed request; returns how the attempt at each ends if nobody has claimed it.';
+  'Sends events in one signed request; returns how each attempt ends if nobody has claimed it.';
 
 create or replace function outbox.end_direct(calls jsonb) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -124,7 +124,7 @@ begin
     select q.event_id, c.call
     from jsonb_array_elements(calls) as c (call)
     join outbox.events q on q.event_id = (c.call ->> 'event_id')::uuid
-    -- As it was when it was sent: nobody has claimed it, or ended that attempt, since.
+    -- Unchanged since it was sent: nobody has claimed it or ended that attempt.
     where q.status = 'pending' and q.claim_token = (c.call ->> 'claim_token')::bigint
       and q.delivery_id is not distinct from (c.call ->> 'delivery_id')::uuid
     order by q.event_id
@@ -132,7 +132,7 @@ begin
   ), counted as (
     update outbox.events q
     set
-      -- What pg_net was never given has not been counted by a dispatch.
+      -- If pg_net never got it, no dispatch has counted it.
       attempts = q.attempts + (q.delivery_id is null)::integer,
       last_dispatched_at = (s.call ->> 'sent_at')::timestamptz,
       dispatch_reason = coalesce(q.dispatch_reason, 'sweep')
@@ -162,13 +162,13 @@ declare
   ended jsonb := '[]';
 begin
   perform outbox.beat('direct');
-  -- One run at a time. Any role may take an advisory lock; this row is ours.
+  -- One run at a time. Any role can take an advisory lock, but only we can lock this row.
   perform from outbox.heartbeats h where h.job = 'direct' for update skip locked;
   if not found or http is null then
     return 0;
   end if;
 
-  -- Locks no event, and writes none before the last call: the handler claims them meanwhile.
+  -- Locks and writes no event before the last call, because the handler claims them meanwhile.
   while clock_timestamp() < deadline loop
     batch := array(select n from outbox.not_sent(refuses, patience, tried, settings.events_per_request) n);
     exit when cardinality(batch) = 0;
@@ -182,7 +182,7 @@ begin
     tried := tried || array(select b.event_id from unnest(batch) b);
     begin
       select a.* into handler from outbox.handler_address(batch[1].topic) a;
-      -- What makes every event fail is no failure of the events, so it must show before they are called.
+      -- Found out before the calls, because a fault that affects every event is no event's failure.
       perform outbox.sign('check', 0, '', handler.secrets);
     exception when others then
       problem := sqlerrm;
@@ -190,7 +190,7 @@ begin
     end;
     calls := outbox.call_handler(http, batch, handler.function_url, handler.secrets, settings.request_timeout_ms);
     ended := ended || calls;
-    -- A handler that is away would use up the time limit of each request: the others keep their turn for the next run.
+    -- If the handler is unreachable, each request would use up its time limit, so the others wait for the next run.
     exit when calls -> 0 ->> 'http_status' is null;
   end loop;
 
@@ -199,6 +199,6 @@ begin
   return jsonb_array_length(ended);
 end
 $$;
-comment on function outbox.send_directly() is 'Sends what pg_net does not send; returns how many events.';
+comment on function outbox.send_directly() is 'Sends the events that pg_net does not send; returns how many.';
 
 select outbox.pace('outbox-direct', 'select outbox.send_directly()', '5 seconds');

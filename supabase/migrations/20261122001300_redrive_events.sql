@@ -1,11 +1,11 @@
--- Purpose: what a person does about an event: send it again, close it, or cancel it.
+-- Purpose: what a person can do with an event: send it again, close it, or cancel it.
 
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
 create or replace function outbox.reached_nobody(event outbox.events) returns boolean
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
-  -- A receipt without a figure says nothing.
+  -- A receipt without a number says nothing.
   return event.status = 'completed' and coalesce(event.receipt -> 'notified' = '0', false);
 end
 $$;
@@ -14,7 +14,7 @@ comment on function outbox.reached_nobody(outbox.events) is 'Whether it was comp
 create or replace function outbox.is_superseded(event outbox.events) returns boolean
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select exists (
-    -- Handled, although the answer was lost and the event may be a dead letter itself.
+    -- Handled, even if the answer was lost and the event became a dead letter.
     select from outbox.handled_keys h where h.topic = event.topic and h.key = event.key and h.version > event.version
   ) or exists (
     select
@@ -24,7 +24,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
       and (later.version > event.version or event.version is null and later.created_at > event.created_at)
       and (later.status = 'completed' or d.resolution is not null)
   ) or exists (
-    -- Only what is settled is ever forgotten or erased.
+    -- Only settled events are ever deleted or erased.
     select
     from outbox.keys k
     where k.topic = event.topic and k.key = event.key and k.version - event.version > (
@@ -33,7 +33,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
   )
 $$;
 comment on function outbox.is_superseded(outbox.events) is
-  'Whether a later event of the key is settled, or was and is forgotten since: sending this one would undo it.';
+  'Whether a later event of the key is settled, or was before retention deleted it. Sending this one would undo it.';
 
 create or replace function public.outbox_redrive(
   topic text, event_id uuid, force boolean default false, dry_run boolean default false
@@ -43,7 +43,7 @@ declare
   event outbox.events;
   outcome text;
 begin
-  -- As a condition null is neither: a dry run would become a real one.
+  -- Null would be treated as false, and a dry run would become a real one.
   if force is null or dry_run is null then
     raise exception 'force and dry_run must be true or false, not null' using errcode = 'invalid_parameter_value';
   end if;
@@ -61,14 +61,14 @@ begin
   if outcome = 'redriven' then
     update outbox.dead_letters d set resolution = 'redriven', resolved_at = clock_timestamp()
     where d.event_id = event.event_id and d.resolution is null;
-    -- The topic would repeat its receipt for nobody.
+    -- Otherwise the topic would return its receipt for nobody again.
     delete from outbox.receipts r where r.event_id = event.event_id and event.status = 'completed';
     update outbox.events q
     set
       status = 'pending', next_attempt_at = clock_timestamp(), forced = force, redrives = q.redrives + 1,
       failures = 0, own_failures = 0, first_failed_at = null, last_failed_at = null,
       dead_letter_id = null, receipt = null, completed_at = null, delivery_id = null,
-      -- It is ours to send from now on, even if somebody else sent it first.
+      -- We send it from now on, even if it came from another sender.
       last_dispatched_at = coalesce(q.last_dispatched_at, clock_timestamp())
     where q.event_id = event.event_id;
     perform outbox.dispatch(array[event.event_id], 'redrive');
@@ -79,7 +79,7 @@ begin
 end
 $$;
 comment on function public.outbox_redrive(text, uuid, boolean, boolean) is
-  'Sends an event again that failed or reached nobody, like a new one; with force although a later one is settled.';
+  'Sends an event that failed or reached nobody again, like a new one; with force even if a later one is settled.';
 
 create or replace function outbox.cancel(event outbox.events) returns uuid
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -106,7 +106,7 @@ begin
 end
 $$;
 comment on function outbox.cancel(outbox.events) is
-  'Makes a dead letter of a pending event, which the caller has locked, and dispatches the next event of its key.';
+  'Turns a pending event, which the caller has locked, into a dead letter, and dispatches the key''s next event.';
 
 create or replace function public.outbox_resolve(
   topic text, event_id uuid, notes text default null, dry_run boolean default false
@@ -154,7 +154,7 @@ begin
 end
 $$;
 comment on function public.outbox_resolve(text, uuid, text, boolean) is
-  'Closes an event without sending it, because a person has dealt with it; cancels it if it is pending.';
+  'Closes an event without sending it, because a person has dealt with it. Cancels it if it is pending.';
 
 create or replace function outbox.redrive(event_id uuid, force boolean default false, dry_run boolean default false)
 returns jsonb language sql set search_path = pg_catalog, pg_temp as $$
@@ -162,7 +162,7 @@ returns jsonb language sql set search_path = pg_catalog, pg_temp as $$
     (select q.topic from outbox.events q where q.event_id = redrive.event_id), event_id, force, dry_run
   ) - 'event'
 $$;
-comment on function outbox.redrive(uuid, boolean, boolean) is 'outbox_redrive() of whatever topic.';
+comment on function outbox.redrive(uuid, boolean, boolean) is 'outbox_redrive() for any topic.';
 
 create or replace function outbox.resolve(event_id uuid, notes text default null, dry_run boolean default false)
 returns jsonb language sql set search_path = pg_catalog, pg_temp as $$
@@ -170,7 +170,7 @@ returns jsonb language sql set search_path = pg_catalog, pg_temp as $$
     (select q.topic from outbox.events q where q.event_id = resolve.event_id), event_id, notes, dry_run
   ) - 'event'
 $$;
-comment on function outbox.resolve(uuid, text, boolean) is 'outbox_resolve() of whatever topic.';
+comment on function outbox.resolve(uuid, text, boolean) is 'outbox_resolve() for any topic.';
 
 create or replace function outbox.event_history(event_id uuid) returns setof outbox.attempts
 language sql stable set search_path = pg_catalog, pg_temp as $$

@@ -1,9 +1,9 @@
--- Purpose: erases a settled event with all that was kept about it, but for what keeps it from being notified again.
+-- Purpose: erases a settled event and everything kept about it, except what prevents a second notification.
 
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
 create or replace function outbox.erase_from_net(event_id uuid, key text) returns bigint[]
--- Any role may lock pg_net's tables, and nobody waits for that.
+-- Any role can lock pg_net's tables, and erasing must not wait for that.
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '100ms' set jit = off as $$
 declare
   answered bigint[];
@@ -13,14 +13,14 @@ begin
     select r.id
     from net._http_response r
     where strpos(concat(r.content, r.headers), event_id::text) > 0
-      -- As the topic's replies name it, or the engine's.
+      -- By the name in the topic's replies, or in the engine's.
       or strpos(r.content, 'Id":' || to_json(key)) > 0 or strpos(r.content, '"key":' || to_json(key)) > 0
     for update skip locked
   );
   waiting := array(
     select r.id
     from net.http_request_queue r
-    -- Not those of the project's other webhooks: nobody would send them again.
+    -- Keeps those of the project's other webhooks, which nobody would send again.
     join outbox.deliveries d on d.request_id = r.id
     where position(convert_to(event_id::text, 'UTF8') in r.body) > 0
     -- Skips what pg_net is sending.
@@ -50,7 +50,7 @@ begin
   end loop;
 
   requests := outbox.erase_from_net(event, key);
-  -- Other events that travelled in these requests go again, without counting a failure.
+  -- Other events in these requests are sent again, which does not count as a failure.
   perform outbox.withdraw(array(
     select q.event_id
     from outbox.deliveries d
@@ -58,7 +58,7 @@ begin
     where d.request_id = any(requests)
     for update of q skip locked
   ));
-  -- Nor is the body of a request needed that its commit has posted, which another event leads.
+  -- The commit has posted this body, which belongs to another event, so it is no longer needed.
   update outbox.events q
   set leads = null
   where q.event_id = any(array(
@@ -73,13 +73,13 @@ begin
   where error is not null and event = any(event_ids);
 
   if key is not null then
-    -- Fails if the table has another shape by now: that must not keep the event.
+    -- Fails if pg_cron's table has changed, which must not prevent the erasing.
     perform outbox.attempt(format('select outbox.forget_keys(%L, %L)', topic, key));
   end if;
 end
 $$;
 comment on function outbox.erase_traces(uuid, text, text) is
-  'Erases what names an event outside of its own rows, and what names its key unless that is null.';
+  'Erases what names an event outside of its own rows, and what names its key if given.';
 
 create or replace function public.outbox_erase(topic text, event_id uuid) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '2s' as $$
@@ -99,7 +99,7 @@ begin
 
   insert into outbox.erased (event_id, fingerprint)
   values (event.event_id, outbox.conceal(outbox.fingerprint(event)));
-  -- The idempotency key stays, even where there was none: a function that was only slow must not notify anybody now.
+  -- The idempotency key stays, or is added: a function that was only slow must not notify anybody now.
   insert into outbox.receipts (event_id, fingerprint, receipt)
   values (event.event_id, outbox.conceal(outbox.fingerprint(event)), '{"erased": true}')
   on conflict on constraint receipts_pkey do update
@@ -114,13 +114,13 @@ begin
 end
 $$;
 comment on function public.outbox_erase(text, uuid) is
-  'Erases a settled event with its history and leaves a tombstone: erased, not_settled or unknown.';
+  'Erases a settled event and its history, and leaves a tombstone. Returns erased, not_settled or unknown.';
 
 create or replace function outbox.erase(event_id uuid) returns jsonb
 language sql set search_path = pg_catalog, pg_temp as $$
   select public.outbox_erase((select q.topic from outbox.events q where q.event_id = erase.event_id), event_id)
 $$;
-comment on function outbox.erase(uuid) is 'outbox_erase() of whatever topic.';
+comment on function outbox.erase(uuid) is 'outbox_erase() for any topic.';
 
 revoke all on function public.outbox_erase(text, uuid) from public, anon, authenticated;
 grant execute on function public.outbox_erase(text, uuid) to service_role;

@@ -1,4 +1,4 @@
--- Purpose: deletes what is settled and older than the retention.
+-- Purpose: deletes settled rows that are older than the retention.
 
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
@@ -7,7 +7,7 @@ create or replace function outbox.old_rows(
 ) returns setof record
 language sql stable set search_path = pg_catalog, pg_temp as $$
   values
-    -- What reached nobody waits for a person, as an open dead letter does.
+    -- An event that reached nobody waits for a person, like an open dead letter.
     ('outbox.events', 'event_id', null::interval, 1, $query$
       select q.event_id from outbox.events q where q.status = 'completed' and q.completed_at < $1
         and not coalesce(q.receipt -> 'notified' = '0' and not q.receipt ? 'acknowledged', false)
@@ -17,12 +17,12 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
       select q.event_id from outbox.dead_letters d join outbox.events q on q.dead_letter_id = d.id
       where d.resolution = 'resolved' and d.resolved_at < $1
       order by d.resolved_at for update of q skip locked $query$),
-    -- The history of what is still open is what a person needs to close it.
+    -- A person needs the history of an open event to close it.
     ('outbox.attempts', 'id', null, 1, $query$
       select a.id from outbox.attempts a where a.ended_at < $1
         and not exists (select from outbox.events q where q.event_id = a.event_id and q.status <> 'completed')
       order by a.ended_at $query$),
-    -- An idempotency key must be known as long as its event may come again.
+    -- An idempotency key is needed as long as its event may come again.
     ('outbox.receipts', 'event_id', null, 1, $query$
       select o.event_id from outbox.receipts o where o.created_at < $1
         and not exists (select from outbox.events q where q.event_id = o.event_id)
@@ -30,7 +30,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     ('outbox.erased', 'event_id', null, 1,
       'select event_id from outbox.erased where erased_at < $1 order by erased_at'),
     ('outbox.alerts', 'id', null, 1, 'select id from outbox.alerts where closed_at < $1 order by closed_at'),
-    -- pg_net keeps an answer for six hours. What the sweep still asks for stays.
+    -- pg_net keeps answers for six hours. Keeps what the sweep still needs.
     ('outbox.deliveries', 'id', '1 day', 1, $query$
       select d.id from outbox.deliveries d where d.dispatched_at < $1 and d.error is null and d.id <> all(array(
         select q.delivery_id from outbox.events q where q.status = 'pending' and q.delivery_id is not null
@@ -46,7 +46,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
         ) $query$)
 $$;
 comment on function outbox.old_rows() is
-  'What retention deletes of a relation: keys from the query, older than $1, which is keep or settings.retention_days.';
+  'What retention deletes: the keys that each query finds, older than $1, which is keep or settings.retention_days.';
 
 create or replace function outbox.forget(
   relation text, key text, query text, older_than timestamptz, at_most integer, out deleted integer, out problem text
@@ -64,7 +64,7 @@ exception
   when lock_not_available then
     raise;
   when others then
-    -- One row that cannot go must not keep the others.
+    -- One row that cannot be deleted must not keep the others.
     deleted := 0;
     for found_key in execute format('select c.key::text from (%s) c (key)', query) using older_than loop
       begin
@@ -96,18 +96,18 @@ begin
          from (
            select $2 as key
            union select k.key from outbox.keys k where $2 is null and k.topic = $1
-           -- A late call for an erased event leaves a zero.
+           -- A late call for an erased event leaves version 0.
            union select h.key from outbox.handled_keys h where $2 is null and h.topic = $1 and h.version = 0
          ) as m
          where m.key is not null and not exists (select from %1$s n where %2$s = m.key)
-           -- An empty table is perhaps about to be loaded again.
+           -- An empty table may be about to be loaded again.
            and ($2 is not null or exists (select from %1$s))
            and not exists (select from outbox.events q where q.topic = $1 and q.key = m.key)
          limit $3
        )', t.relation, outbox.key_sql(t, 'n')
     ) into gone using topic, only_key, at_most;
   end if;
-  -- As long as it is locked, nobody queues an event for a key.
+  -- While the table is locked, nobody can queue an event for a key.
   held := array(
     select k.key from outbox.keys k where k.topic = forget_keys.topic and k.key = any(gone)
     order by k.key for update skip locked
@@ -120,14 +120,14 @@ begin
       and not exists (select from outbox.events q where q.topic = forget_keys.topic and q.key = m.key)
   );
   delete from outbox.keys k where k.topic = forget_keys.topic and k.key = any(gone);
-  -- With the versions: whoever gets the key again starts at 1, and must not count as superseded.
+  -- Deletes the versions too: if the key is used again, it starts at 1 and must not count as superseded.
   delete from outbox.handled_keys h where h.topic = forget_keys.topic and h.key = any(gone);
   delete from outbox.rechecks r where r.topic = forget_keys.topic and r.key = any(gone);
   return cardinality(gone);
 end
 $$;
 comment on function outbox.forget_keys(text, text, integer) is
-  'Forgets keys that have neither a row nor an event any more, all or only this one; returns how many.';
+  'Deletes keys that have no row and no event left, all or only this one; returns how many.';
 
 create or replace function outbox.forget_settled() returns integer
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -165,6 +165,6 @@ begin
 end
 $$;
 comment on function outbox.forget_settled() is
-  'Deletes a batch of what was settled longer than settings.retention_days ago; returns how many rows.';
+  'Deletes a batch of rows settled more than settings.retention_days ago; returns how many.';
 
 select cron.schedule('outbox-retention', '*/10 * * * *', 'select outbox.forget_settled()');

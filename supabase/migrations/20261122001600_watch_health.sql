@@ -1,24 +1,24 @@
--- Purpose: the watchdog, outside of the handler: how things stand, and an alert for each thing that is wrong.
+-- Purpose: the watchdog, outside of the handler: the current state, and an alert for each problem.
 
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
--- Dropped first, because replacing a view can only add columns to it.
+-- Dropped first, because replacing a view can only add columns.
 drop view if exists outbox.health, outbox.latest_attempts;
 
 create view outbox.latest_attempts with (security_invoker = true) as
 select a.*
 from outbox.attempts a
--- What is later was written before the clock was set back.
+-- Later times were written before the clock was set back.
 where a.ended_at < statement_timestamp() + interval '1 minute'
 order by a.ended_at desc
 limit 1000;
-comment on view outbox.latest_attempts is 'The last 1,000 attempts that ended.';
+comment on view outbox.latest_attempts is 'The last 1,000 attempts that have ended.';
 
--- No count goes beyond 10,000, so that the view costs the same in an outage, when it is read most.
+-- Counts stop at 10,000, so that the view is no slower in an outage, when it is read most.
 create view outbox.health with (security_invoker = true) as
 select
   (
-    -- What somebody else sends waits for them, not for us.
+    -- Stock webhooks wait for their sender, not for us.
     select coalesce(greatest(ceil(extract(epoch from clock_timestamp() - min(q.created_at))), 0), 0)::integer
     from outbox.events q
     where q.status in ('pending', 'processing') and (q.source = 'outbox' or q.last_dispatched_at is not null)
@@ -52,7 +52,7 @@ from (
   where a.ended_at > statement_timestamp() - interval '15 minutes'
 ) as recent;
 comment on view outbox.health is
-  'How things stand: ages in seconds, the failure rate in percent. Counts end at 10,000, attempts at 1,000.';
+  'The current state: ages in seconds, the failure rate in percent. Counts stop at 10,000, attempts at 1,000.';
 
 create or replace function outbox.measure_queue()
 returns table (kind text, value numeric, threshold integer, is_over boolean, detail text)
@@ -61,7 +61,7 @@ begin
   return query
   select m.*
   from outbox.settings s
-  -- Offset 0: each figure is counted once, however often it is used.
+  -- Offset 0, so that each figure is computed once, however often it is used.
   cross join (select * from outbox.health offset 0) h
   cross join (select max(a.ended_at) as ended_at from outbox.latest_attempts a where a.claim_token is not null) last_claim
   cross join lateral (
@@ -73,7 +73,7 @@ begin
       ('no_recipients', h.without_recipients, 1, true,
         'events reached nobody: name somebody to notify (for pause-status in public.mentor_coordinators) and redrive '
         'each, or resolve it'),
-      -- Silence is no recovery.
+      -- No attempts do not mean recovery.
       ('failure_rate',
         case when h.attempts_last_15_min >= s.alert_failure_least_attempts then h.failure_rate_last_15_min end,
         s.alert_failure_percent,
@@ -95,7 +95,7 @@ begin
 end
 $$;
 comment on function outbox.measure_queue() is
-  'What the queue says for each alert: open from its threshold on, until the value is below it and what was is over.';
+  'The value of each alert about the queue. It opens at its threshold, and closes below it once the cause is over.';
 
 create or replace function outbox.measure_capture()
 returns table (kind text, value numeric, threshold integer, is_over boolean, detail text)
@@ -125,7 +125,7 @@ begin
       and abs(extract(epoch from clock_timestamp() - a.last_seen_at)) < 300
   ), string_agg(p.problem, '; ')
   from outbox.job_states() j
-  -- That the sweep is silent has an alert of its own.
+  -- A silent sweep has its own alert.
   cross join lateral concat_ws('; ', j.failing, case when j.job <> 'sweep' then j.silent end) as p (problem)
   where p.problem <> '';
 end
@@ -164,7 +164,7 @@ declare
   watch constant text := 'select outbox.watch_for(m.kind, m.value, m.threshold, m.is_over, m.detail) from outbox.';
   problem text;
 begin
-  -- Nothing can tell that these are over. While their cause lasts, they are raised with the next event or change.
+  -- Nothing shows that these are over. While the cause lasts, the next event or change raises them again.
   update outbox.alerts a
   set closed_at = greatest(clock_timestamp(), a.opened_at)
   where a.closed_at is null
@@ -176,7 +176,7 @@ begin
   );
   perform outbox.beat('watch', nullif(problem, ''));
 
-  -- After its beat, so that what failed just now is seen at once.
+  -- After the heartbeat, so that a failure of this run is reported at once.
   problem := outbox.attempt(watch || 'measure_jobs() m');
   if problem is not null then
     perform outbox.raise_alert('job_failing', 1, problem);
@@ -185,6 +185,6 @@ begin
 end
 $$;
 comment on function outbox.watch() is
-  'Opens, updates and closes alerts; returns how many are open. A measure that fails does not stop the others.';
+  'Opens, updates and closes alerts; returns how many are open. A failed measurement does not stop the others.';
 
 select cron.schedule('outbox-watch', '* * * * *', 'select outbox.watch()');

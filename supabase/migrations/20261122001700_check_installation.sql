@@ -1,4 +1,4 @@
--- Purpose: whether what the outbox lives on is in place: the triggers, the scheduled jobs and their signs of life.
+-- Purpose: checks what the outbox depends on: the triggers, the scheduled jobs and their heartbeats.
 
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
@@ -20,7 +20,7 @@ language sql stable set search_path = pg_catalog, pg_temp set quote_all_identifi
   cross join lateral (select coalesce(pg_get_triggerdef(x.oid) = wanted.definition, false)) as found (is_original)
 $$;
 comment on function outbox.trigger_states(outbox.topics) is
-  'Whether the triggers that capture and dispatch are as they were created, to the word, and enabled.';
+  'Whether the triggers that capture and dispatch are exactly as created, and enabled.';
 
 create or replace function outbox.capture_state(
   t outbox.topics, out topic text, out attached boolean, out enabled boolean, out problem text
@@ -38,7 +38,7 @@ begin
     return;
   end if;
 
-  -- A write by the name of another table fires no statement triggers of this one.
+  -- A write through another table does not fire this table's statement triggers.
   select 'changes by the name of another table are not captured: ' || string_agg(format(
     case
       when c.relispartition then 'alter table %2$s detach partition %1$s' else 'alter table %1$s no inherit %2$s'
@@ -72,7 +72,7 @@ exception when others then
 end
 $$;
 comment on function outbox.capture_state(outbox.topics) is
-  'Whether a topic''s triggers are on its table, unaltered and enabled, and why not all of its changes are captured.';
+  'Whether a topic''s triggers are on its table, unaltered and enabled; if not, why changes are missed.';
 
 create or replace function outbox.job_states()
 returns table (job text, is_scheduled boolean, last_run_at timestamptz, missing text, failing text, silent text)
@@ -103,11 +103,11 @@ begin
       )
       else wanted.name || ' is not scheduled: apply its migration again'
     end,
-    -- What is later was written before the clock was set back.
+    -- Later times were written before the clock was set back.
     case when beat.failed_at between beat.last_at and clock_timestamp() then wanted.name || ': ' || beat.last_error end,
     case
       when beat.last_at is null then wanted.name || ' has never run to its end'
-      -- While the server was down nobody was silent. abs(): a beat far in the future is no sign of life either.
+      -- Time while the server was down does not count. abs(): a beat in the far future is no sign of life either.
       when wanted.patience <= abs(extract(epoch from clock_timestamp() - greatest(beat.last_at, pg_postmaster_start_time())))
         then format('%s ran to its end at %s and not since', wanted.name, outbox.iso(beat.last_at))
     end

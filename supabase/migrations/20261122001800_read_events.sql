@@ -1,9 +1,9 @@
--- Purpose: events as the REST contract has them: lists of them, newest first, and one with all about it.
+-- Purpose: events as the REST contract shows them: a list, newest first, and one event with its details.
 -- Locks:   outbox.events, share: writers wait while an index is built.
 
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
--- Hardly any row is in it: what we capture is created as it occurs.
+-- Has hardly any rows: captured events are created when they occur.
 create index if not exists events_untimely_idx on outbox.events (topic, created_at, event_id)
   where greatest(created_at - occurred_at, occurred_at - created_at) > interval '1 hour';
 
@@ -17,12 +17,12 @@ begin
     'receipt', event.receipt, 'reachedNobody', outbox.reached_nobody(event),
     'occurredAt', outbox.iso(event.occurred_at), 'createdAt', outbox.iso(event.created_at),
     'completedAt', outbox.iso(event.completed_at),
-    -- Infinity, while it waits behind another event, is no time.
+    -- While it waits behind another event, this is infinity, which is no time.
     'nextAttemptAt', outbox.iso(nullif(event.next_attempt_at, 'infinity'))
   );
 end
 $$;
-comment on function outbox.describe_event(outbox.events) is 'An event as the REST contract has it.';
+comment on function outbox.describe_event(outbox.events) is 'An event as the REST contract shows it.';
 
 create or replace function outbox.visible_keys(topic text, user_id uuid) returns text[]
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -37,7 +37,7 @@ begin
 end
 $$;
 comment on function outbox.visible_keys(text, uuid) is
-  'The keys whose events a user may look at, by the function that the topic names; none if it names none.';
+  'The keys whose events a user may see, from the topic''s visible_to function; none without one.';
 
 create or replace function outbox.list_problem(query jsonb) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -66,7 +66,7 @@ begin
           and (query -> 'after') - array['createdAt', 'eventId'] = '{}',
         'after must be the next of an earlier answer: createdAt and eventId'),
       ((query -> 'limit')::text ~ '^([1-9][0-9]?|100)([.]0+)?$', 'limit must be a whole number from 1 to 100'),
-      -- Null for a user would show everything to somebody who may see little.
+      -- Null as a user would show everything to somebody with few rights.
       (not query ? 'userId' or jsonb_typeof(query -> 'userId') = 'string' and outbox.is_uuid(query ->> 'userId'),
         'userId must be a uuid'),
       (query - array[
@@ -77,10 +77,10 @@ begin
   );
 end
 $$;
-comment on function outbox.list_problem(jsonb) is 'All that is wrong with a query of events, or null.';
+comment on function outbox.list_problem(jsonb) is 'Everything wrong with a query of events, or null.';
 
 create or replace function outbox.find_events(query jsonb, only_untimely boolean) returns setof outbox.events
--- Filters that are not given are null: only a plan for these values leaves them out and picks the index of the others.
+-- Missing filters are null: only a plan for these values drops them and picks the right index.
 language plpgsql stable set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan set jit = off
 as $$
 declare
@@ -91,7 +91,7 @@ declare
   after_event_id uuid := query #>> '{after,eventId}';
   visible text[];
 begin
-  -- An array, not a subquery: the plan must know how many they are.
+  -- An array, not a subquery, so that the planner knows how many there are.
   if query ? 'userId' then
     visible := outbox.visible_keys(query ->> 'topic', (query ->> 'userId')::uuid);
   end if;
@@ -101,7 +101,7 @@ begin
   from outbox.events q
   where q.topic = query ->> 'topic'
     and (wanted_status is null or q.status = wanted_status)
-    -- The same in the words of an index.
+    -- The same condition, as the index spells it.
     and (wanted_status is distinct from 'failed' or q.dead_letter_id is not null)
     and (query ->> 'key' is null or q.key = query ->> 'key')
     and (query ->> 'record' is null or q.record @> (query -> 'record'))
@@ -118,13 +118,13 @@ begin
   -- that is newer. An expression is in no index, so it has to take the few and sort them.
   order by
     case when wanted_status <> 'completed' then q.created_at + interval '0' else q.created_at end desc, q.event_id desc
-  -- One more than asked for, which tells whether there is another page.
+  -- One more than the limit, to know whether there is another page.
   limit (query ->> 'limit')::numeric + 1;
 end
 $$;
 comment on function outbox.find_events(jsonb, boolean) is
-  'What a query asks for, newest first, and one more. Between times of occurrence, by when events were created, within '
-  'an hour; or only those created at another time.';
+  'The events of a query, newest first, and one more. A range of event times uses the time of creation, within an hour; '
+  'or finds only the events created at another time.';
 
 create or replace function public.outbox_list_events(query jsonb) returns jsonb
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
@@ -157,7 +157,7 @@ begin
 end
 $$;
 comment on function public.outbox_list_events(jsonb) is
-  'A page of events, newest first, and next (to be given as after) when there are more.';
+  'A page of events, newest first, and next (pass it as after) if there are more.';
 
 create or replace function public.outbox_get_event(topic text, event_id uuid, user_id uuid default null) returns jsonb
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
@@ -171,7 +171,7 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
       ), '[]')
       from (
         select * from outbox.attempts l where l.event_id = q.event_id order by l.ended_at desc, l.id desc
-        -- An outage that is not the event's fault adds attempts without end.
+        -- A long outage adds attempts without limit.
         limit 1000
       ) as a
     ),
@@ -183,7 +183,7 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
       )
       from outbox.dead_letters d
       where d.event_id = q.event_id
-      -- That of a failed event is known, even if the clock was set back.
+      -- A failed event names its dead letter, even if the clock was set back.
       order by d.id is not distinct from q.dead_letter_id desc, d.created_at desc
       limit 1
     )
@@ -193,7 +193,7 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
     and (user_id is null or q.key = any(outbox.visible_keys(q.topic, user_id)))
 $$;
 comment on function public.outbox_get_event(text, uuid, uuid) is
-  'An event with its last attempts and its newest dead letter; null when there is none that the user may see.';
+  'An event with its last attempts and its newest dead letter; null if the user may see no such event.';
 
 revoke all on function public.outbox_list_events(jsonb) from public, anon, authenticated;
 revoke all on function public.outbox_get_event(text, uuid, uuid) from public, anon, authenticated;

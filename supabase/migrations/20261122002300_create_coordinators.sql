@@ -5,7 +5,7 @@ select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
 do $$
 declare
-  -- Of the type that the mentors have in this project.
+  -- Has the type of the mentors' key in this project.
   mentor_type constant text := coalesce((
     select format_type(a.atttypid, null)
     from pg_attribute a
@@ -43,7 +43,7 @@ begin
 end
 $$;
 
--- The columns that are read.
+-- Checks the columns that are read.
 do $$
 declare
   wanted record;
@@ -78,14 +78,14 @@ language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
   id public.mentor_coordinators.mentor_id%type;
 begin
-  -- What is returned is cast only after the block that catches the error.
+  -- The result is cast only after the block that catches the error.
   id := value;
   return id;
 exception when data_exception then
   return null;
 end
 $$;
-comment on function outbox.mentor_id(text) is 'A key of the topic pause-status as an id of a mentor; null if it is none.';
+comment on function outbox.mentor_id(text) is 'A key of the topic pause-status as a mentor id; null if it is none.';
 
 do $$
 declare

@@ -2,7 +2,7 @@
 
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
 
--- With the functions that take it, which are created again below.
+-- Also drops the functions that use it; they are created again below.
 drop type if exists outbox.pause_event cascade;
 create type outbox.pause_event as (
   place bigint,
@@ -14,7 +14,7 @@ create type outbox.pause_event as (
   forced boolean,
   fingerprint text
 );
-comment on type outbox.pause_event is 'What an element of an array of PauseEvents says, or what is wrong with it.';
+comment on type outbox.pause_event is 'An element of an array of PauseEvents, or what is wrong with it.';
 
 create or replace function outbox.read_pause_event(event jsonb, place bigint) returns outbox.pause_event
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
@@ -42,7 +42,7 @@ begin
 
   reading.event_id := event ->> 'eventId';
   reading.transition := event ->> 'transition';
-  -- Only the outbox gives versions; a number from elsewhere would take a place in the mentor's line.
+  -- Only the outbox assigns versions; any other number would disturb the mentor's order.
   reading.version := case event ->> 'source' when 'outbox' then event ->> 'version' end;
   reading.forced := event @> '{"force": true}';
   reading.fingerprint := outbox.fingerprint(event || jsonb_build_object(
@@ -51,7 +51,7 @@ begin
   return reading;
 end
 $$;
-comment on function outbox.read_pause_event(jsonb, bigint) is 'What a PauseEvent says, or all that is wrong with it.';
+comment on function outbox.read_pause_event(jsonb, bigint) is 'A PauseEvent, or everything wrong with it.';
 
 create or replace function outbox.mentors_of(user_id uuid) returns setof text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -62,7 +62,7 @@ begin
   where c.coordinator_id = user_id and c.mentor_id is not null;
 end
 $$;
-comment on function outbox.mentors_of(uuid) is 'The mentors of a coordinator: whose events they may look at.';
+comment on function outbox.mentors_of(uuid) is 'The mentors of a coordinator, whose events they may see.';
 
 create or replace function outbox.notification_id(event_id uuid, coordinator_id uuid) returns uuid
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
@@ -70,7 +70,7 @@ begin
   return encode(substr(sha256(uuid_send(event_id) || uuid_send(coordinator_id)), 1, 16), 'hex')::uuid;
 end
 $$;
-comment on function outbox.notification_id(uuid, uuid) is 'The same each time, so that a receipt can name it beforehand.';
+comment on function outbox.notification_id(uuid, uuid) is 'Always the same, so that a receipt can name it in advance.';
 
 create or replace function outbox.take_turns(readings outbox.pause_event[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
@@ -92,7 +92,7 @@ begin
 end
 $$;
 comment on function outbox.take_turns(outbox.pause_event[]) is
-  'Lets one caller at a time notify about a mentor; otherwise two could write in either order.';
+  'Lets only one caller at a time notify about a mentor, because two could write in either order.';
 
 create or replace function outbox.notify(readings outbox.pause_event[]) returns uuid[]
 language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
@@ -100,7 +100,7 @@ set enable_seqscan = off set jit = off as $$
 declare
   told_event_ids uuid[];
 begin
-  -- One statement, so that a receipt names exactly those who are told: coordinators may come and go between two.
+  -- One statement, so that a receipt names exactly those notified: coordinators may change between two statements.
   with given as materialized (
     select distinct on (r.event_id) r.*, array(
       select distinct c.id
@@ -153,7 +153,7 @@ begin
 end
 $$;
 comment on function outbox.notify(outbox.pause_event[]) is
-  'Notifies the coordinators of each event that nobody was notified of, unless it is superseded; returns these events.';
+  'Notifies the coordinators of each event that has notified nobody, unless it is superseded; returns these events.';
 
 create or replace function public.pause_status_notify(events jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
@@ -176,7 +176,7 @@ begin
         when o.event_id is null then jsonb_build_object('outcome', 'superseded')
         when o.fingerprint = r.fingerprint and o.receipt ->> 'transition' = r.transition then
           jsonb_build_object('outcome', 'notified', 'receipt', o.receipt, 'replayed', r.is_told is not true)
-        -- An erased event's key is kept, but says nothing by itself.
+        -- An erased event's key is kept without its contents.
         when outbox.is_concealed_as(r.fingerprint, o.fingerprint) then
           jsonb_build_object('outcome', 'notified', 'receipt', o.receipt, 'replayed', true)
         else jsonb_build_object('outcome', 'payload_mismatch')
@@ -184,19 +184,19 @@ begin
       order by r.place
     ), '[]')
     from (
-      -- Of two equal ones, the first was told about.
+      -- Of two equal ones, the first was notified.
       select g.*, g.event_id = any(told_event_ids) and g.place = min(g.place) over (partition by g.event_id) as is_told
       from unnest(readings) g
     ) r
-    -- The limit keeps the planner from reading the table from end to end.
+    -- The limit keeps the planner from reading the whole table.
     left join lateral (select * from outbox.receipts known where known.event_id = r.event_id limit 1) as o on true
   );
 end
 $$;
 comment on function public.pause_status_notify(jsonb) is
-  'Tells the coordinators about an array of PauseEvents, in one transaction and once per event id; answers in the same '
+  'Notifies the coordinators of an array of PauseEvents, in one transaction and once per event id. Answers in the same '
   'order, each with its eventId: notified (receipt, replayed), payload_mismatch (same key, other payload), superseded '
-  '(they were told about a later version of the key, and the event has no force) or invalid (message). A receipt that '
-  'says notified 0 is replaced once there is somebody to notify.';
+  '(a later version of the key was notified, and the event has no force) or invalid (message). A receipt with notified '
+  '0 is replaced once there is somebody to notify.';
 revoke all on function public.pause_status_notify(jsonb) from public, anon, authenticated;
 grant execute on function public.pause_status_notify(jsonb) to service_role;

@@ -6,13 +6,13 @@ select pg_advisory_xact_lock(hashtext('outbox migrations'));
 create or replace function outbox.touch() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
-  -- clock_timestamp(): two changes of one transaction have two times.
+  -- Not now(): two changes in one transaction need two times.
   if new.updated_at is not distinct from old.updated_at then
     new.updated_at := clock_timestamp();
   end if;
   return new;
 exception when others then
-  -- Somebody renamed or retyped the column. Their updates must not fail for it.
+  -- The column was renamed or retyped, which must not make updates fail.
   return new;
 end
 $$;
@@ -20,7 +20,7 @@ comment on function outbox.touch() is 'Keeps updated_at current, unless the upda
 
 do $$
 declare
-  -- Your own table, key, column and words go here: see docs/topics.md. If you name a table, none is created.
+  -- Put your own table, key, column and words here: see docs/topics.md. If you name a table, none is created.
   mentors constant text := 'public.peer_mentor_profiles';
 begin
   if mentors = 'public.peer_mentor_profiles' and to_regclass(mentors) is null then
@@ -30,7 +30,7 @@ begin
       full_name text,
       updated_at timestamptz not null default now()
     );
-    -- A stock webhook is told apart from the next one by it.
+    -- Distinguishes one stock webhook from the next.
     create trigger peer_mentor_profiles_touch before update on public.peer_mentor_profiles
       for each row execute function outbox.touch();
     comment on trigger peer_mentor_profiles_touch on public.peer_mentor_profiles is 'Keeps updated_at current.';

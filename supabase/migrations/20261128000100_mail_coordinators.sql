@@ -1,4 +1,4 @@
--- Purpose: mails notifications to coordinators: the topic notification-mail, off until a person switches it on.
+-- Purpose: mails notifications to coordinators: the topic notification-mail, off until you turn it on.
 -- Locks:   none on existing tables, until outbox.mail_notifications(true) watches public.notifications.
 
 select pg_advisory_xact_lock(hashtext('outbox migrations'));
@@ -26,14 +26,14 @@ begin
     key => 'coordinator_id',
     columns => '{id,event_id,mentor_id,transition,version}',
     operations => '{INSERT}',
-    -- No name and no address: they are read when the mail is sent.
+    -- Without name and address, which are read when the mail is sent.
     payload => $payload$jsonb_build_object(
       'id', new.id, 'event_id', new.event_id, 'mentor_id', new.mentor_id::text, 'coordinator_id', new.coordinator_id,
       'transition', new.transition, 'version', new.version
     )$payload$,
     function_url => 'outbox_send_email_url'
   );
-  -- Raises what is missing from Vault, and how to store it.
+  -- Raises an error if Vault lacks something, and says how to store it.
   perform outbox.handler_address('notification-mail');
 
   select count(*) into unreachable from public.coordinators c where coalesce(to_jsonb(c) ->> 'email', '') = '';
@@ -43,7 +43,7 @@ begin
 end
 $$;
 comment on function outbox.mail_notifications(boolean) is
-  'Switches the mails to coordinators on or off; an error says what is missing. Says what is so from now on.';
+  'Turns mail to coordinators on or off, and says so. If something is missing, the error says what.';
 
 create or replace function outbox.mentor_name(mentor_id text) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -61,12 +61,12 @@ exception when others then
 end
 $$;
 comment on function outbox.mentor_name(text) is
-  'What a mail calls a mentor; null if their table has no name of them. Replace it if the name is elsewhere.';
+  'The mentor''s name in mails; null if their table has none. Replace this function if the name is elsewhere.';
 
 create or replace function public.notification_mail_prepare(mails jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '2s' set jit = off as $$
 declare
-  -- An hour less than Resend remembers a key.
+  -- An hour less than Resend keeps an idempotency key.
   safe_since constant timestamptz := clock_timestamp() - interval '23 hours';
   first_tried uuid[];
 begin
@@ -75,7 +75,7 @@ begin
   using jsonb_to_recordset(mails) as m ("eventId" uuid, force boolean)
   where r.event_id = m."eventId" and m.force and r.receipt ? 'intent' and r.created_at < safe_since;
 
-  -- What is stored now is mailed, however often it is tried: Resend refuses a second text under one key.
+  -- Every try sends what is stored now, because Resend refuses a second text with the same key.
   with noted as (
     insert into outbox.receipts (event_id, fingerprint, receipt)
     select m."eventId", 'notification-mail', jsonb_build_object('intent', jsonb_build_object(
@@ -119,9 +119,9 @@ begin
 end
 $$;
 comment on function public.notification_mail_prepare(jsonb) is
-  'Notes that these notifications are about to be mailed, and answers each in its place: ready (facts: to whom, and what '
-  'about; isFirst when no earlier try may have sent it), mailed (receipt), perhaps_mailed (first tried more than 23 hours ago, and not forced), missing (no '
-  'address) or no_coordinator.';
+  'Records that these notifications are about to be mailed. Answers in the same order: ready (facts: address, names and '
+  'time; isFirst if no earlier try may have sent it), mailed (receipt), perhaps_mailed (first tried more than 23 hours '
+  'ago, and not forced), missing (no address) or no_coordinator.';
 
 create or replace function public.notification_mail_record(results jsonb) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '2s' set jit = off as $$
@@ -142,8 +142,8 @@ begin
 end
 $$;
 comment on function public.notification_mail_record(jsonb) is
-  'Keeps the message ids of notifications that were mailed. Forgets the attempt at those that have none: they were '
-  'certainly not mailed, so the next try reads address and names again.';
+  'Stores the message ids of mailed notifications. Deletes the record of a try without one: that mail was certainly not '
+  'sent, so the next try reads address and names again.';
 
 revoke all on all functions in schema outbox from public, anon, authenticated, service_role;
 revoke all on function public.notification_mail_prepare(jsonb), public.notification_mail_record(jsonb)

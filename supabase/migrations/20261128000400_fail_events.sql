@@ -17,7 +17,7 @@ begin
   elsif event.status = 'failed' then
     return jsonb_build_object('outcome', 'already_failed');
   elsif event.status in ('pending', 'processing') then
-    -- The work ended before its receipt arrived here, or it was started twice.
+    -- The work ended before its receipt arrived, or it was started twice.
     return jsonb_build_object(
       'outcome', 'in_flight',
       'retryAfterSeconds', outbox.seconds_until(coalesce(event.lease_expires_at, clock_timestamp()))
@@ -33,9 +33,9 @@ begin
 end
 $$;
 comment on function public.outbox_fail(text, uuid, text, jsonb) is
-  'Makes a completed event a dead letter, because the work that was started for it has failed: failed, already_failed, '
-  'in_flight (it is not settled yet: ask again after retryAfterSeconds), stale (its receipt does not contain the one '
-  'given: other work was started for it since) or unknown.';
+  'Turns a completed event into a dead letter, because the work started for it has failed. Returns failed, '
+  'already_failed, in_flight (not settled yet: call again after retryAfterSeconds), stale (its receipt does not contain '
+  'the given one: other work was started since) or unknown.';
 
 revoke all on function public.outbox_fail(text, uuid, text, jsonb) from public, anon, authenticated;
 grant execute on function public.outbox_fail(text, uuid, text, jsonb) to service_role;

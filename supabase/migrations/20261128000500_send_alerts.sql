@@ -14,7 +14,7 @@ alter table outbox.alerts
   add column if not exists notice_error text constraint alerts_notice_error_is_at_most_2_kb
     check (octet_length(notice_error) <= 2048);
 comment on column outbox.alerts.last_notice is 'The last notice that was accepted at outbox_alert_url; null if none was.';
-comment on column outbox.alerts.notice_error is 'Why the next notice has not been accepted yet; null if it was.';
+comment on column outbox.alerts.notice_error is 'Why the next notice has not been accepted yet, or null.';
 
 insert into outbox.heartbeats (job)
 select 'alert' where not exists (select from outbox.heartbeats h where h.job = 'alert');
@@ -41,7 +41,7 @@ begin
 end
 $$;
 comment on function outbox.alert_advice(text) is
-  'What an alert means, in fixed words: its detail may name a person or quote an error, so it is never sent.';
+  'What an alert means, in fixed words. Its detail is never sent, because it may name a person or quote an error.';
 
 create or replace function outbox.notice(alert outbox.alerts, state text, host text) returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -71,7 +71,7 @@ comment on function outbox.notice(outbox.alerts, text, text) is
 create or replace function outbox.project_host() returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
-  -- Without what stands before an @, which may be a password.
+  -- Without the part before an @, which may contain a password.
   return coalesce(
     substring(outbox.vault_secret('outbox_function_url') from '^https?://(?:[^/?#]*@)?([^/?#@[:space:]]+)'),
     current_database()
@@ -80,7 +80,8 @@ exception when undefined_object then
   return current_database();
 end
 $$;
-comment on function outbox.project_host() is 'Says whose notices and traces these are: the host of outbox_function_url.';
+comment on function outbox.project_host() is
+  'The host of outbox_function_url, which identifies the project in notices and traces.';
 
 create or replace function outbox.alert_secrets() returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -94,7 +95,7 @@ exception when undefined_object then
   return null;
 end
 $$;
-comment on function outbox.alert_secrets() is 'What notices are signed with: outbox_alert_secret, else the webhook''s.';
+comment on function outbox.alert_secrets() is 'The secrets that sign notices: outbox_alert_secret, or the webhook''s.';
 
 create or replace function outbox.notice_headers(id text, body jsonb, secrets text) returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -107,12 +108,12 @@ begin
   end if;
   return headers || jsonb_build_object('webhook-signature', outbox.sign(id, unix_seconds, body::text, secrets));
 exception when others then
-  -- A secret that cannot sign may be what the alert is about.
+  -- The alert may be about a secret that cannot sign.
   return headers;
 end
 $$;
 comment on function outbox.notice_headers(text, jsonb, text) is
-  'The headers of Standard Webhooks; without a signature when there is no secret that can sign.';
+  'The headers of Standard Webhooks; unsigned if no secret can sign.';
 
 create or replace function outbox.post_json(
   url text, headers jsonb, body jsonb, out http_status integer, out problem text
@@ -132,10 +133,10 @@ begin
   end if;
 
   begin
-    -- This setting, where somebody has made it, would override the option.
+    -- If this is set, it overrides the option.
     perform set_config('http.timeout_msec', timeout_ms::text, true);
     execute format('select %s.http_set_curlopt(''CURLOPT_TIMEOUT_MS'', $1)', http) using timeout_ms::text;
-    -- Dynamic, because the extension may be absent.
+    -- Dynamic SQL, because the extension may be missing.
     execute format(
       'select r.status from %1$s.http(row(''POST'', $1, '
         'array(select row(h.key, h.value)::%1$s.http_header from jsonb_each_text($2) h), ''application/json'', $3'
@@ -143,19 +144,19 @@ begin
     )
     into http_status
     using url, headers, body::text;
-    -- Undoes the setting: the session is somebody else's afterwards.
+    -- Resets the option: others use the session afterwards.
     raise exception using errcode = 'PS000';
   exception when sqlstate 'PS000' then
     null;
   end;
   execute format('select %s.http_reset_curlopt()', http);
 exception when others then
-  -- The error quotes the URL, which may hold a key.
+  -- The error quotes the URL, which may contain a key.
   problem := replace(sqlerrm, url, '<url>');
 end
 $$;
 comment on function outbox.post_json(text, jsonb, jsonb) is
-  'Posts JSON with the extension http, which says what was answered; without it with pg_net, and then the status is 202.';
+  'Posts JSON with the extension http and returns the status. Without the extension, uses pg_net and returns 202.';
 
 create or replace function outbox.notices_due(out alert outbox.alerts, out state text) returns setof record
 language sql stable set search_path = pg_catalog, pg_temp as $$
@@ -166,12 +167,12 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
       a.last_notice_at is null
       -- not between: the clock may have been set back.
       or a.last_notice_at not between clock_timestamp() - interval '1 day' and clock_timestamp()
-    -- Nobody needs to know of the end who could not know of the beginning.
+    -- If the opening was never sent, the closing is not sent either.
     else a.last_notice <> 'closed' or a.last_notice is null and a.notice_error is not null
   end
   order by a.opened_at, a.kind
 $$;
-comment on function outbox.notices_due() is 'The alerts that a person is to hear of now, and what.';
+comment on function outbox.notices_due() is 'The notices to send now, and their alerts.';
 
 create or replace function outbox.send_alerts() returns integer
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -186,7 +187,7 @@ declare
   problem text;
 begin
   perform outbox.beat('alert');
-  -- One run at a time. Any role may take an advisory lock; this row is ours.
+  -- One run at a time. Any role can take an advisory lock, but only we can lock this row.
   perform from outbox.heartbeats h where h.job = 'alert' for update skip locked;
   if not found then
     return 0;
@@ -202,7 +203,7 @@ begin
   end if;
   secrets := outbox.alert_secrets();
 
-  -- Locks no alert before the last call: the watch job writes to them meanwhile.
+  -- Locks no alert before the last call, because the watch job writes to them meanwhile.
   for due in select * from outbox.notices_due() loop
     body := outbox.notice(due.alert, due.state, outbox.project_host());
     select p.* into answer
@@ -215,7 +216,7 @@ begin
       problem := coalesce(answer.problem, 'the answer was ' || answer.http_status);
       results := results || jsonb_build_object('id', (due.alert).id, 'error', problem);
     end if;
-    -- A receiver that is away would use up the time limit of each call.
+    -- An unreachable receiver would use up the time limit of each call.
     exit when answer.http_status is null or clock_timestamp() > deadline;
   end loop;
 
@@ -231,9 +232,9 @@ begin
 end
 $$;
 comment on function outbox.send_alerts() is
-  'Sends the notices that are due to the Vault secret outbox_alert_url, if there is one; returns how many were accepted.';
+  'Sends due notices to the URL in the Vault secret outbox_alert_url, if there is one; returns how many were accepted.';
 
--- A job of its own, so that a slow receiver holds up no other.
+-- A separate job, so that a slow receiver delays no other.
 select cron.schedule('outbox-alert', '* * * * *', 'select outbox.send_alerts()');
 
 create or replace function public.outbox_metrics() returns jsonb

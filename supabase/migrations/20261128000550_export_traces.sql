@@ -1,4 +1,4 @@
--- Purpose: exports the events that were settled as traces, beside the hot path: OTLP as JSON, straight from Postgres.
+-- Purpose: exports settled events as traces, off the hot path: OTLP as JSON, straight from Postgres.
 -- Undo:    select cron.unschedule('outbox-traces'); delete from outbox.heartbeats where job = 'traces'; drop the functions
 --          that this file creates.
 
@@ -54,7 +54,7 @@ begin
       'outbox.redrives', event.redrives
     )
   )) || (
-    -- No error of an attempt, which may quote what it was about.
+    -- Without the error, which may quote personal data.
     select coalesce(jsonb_agg(s.span order by s.started_at), '[]')
     from (
       select
@@ -82,8 +82,8 @@ begin
 end
 $$;
 comment on function outbox.spans_of(outbox.events, timestamptz, boolean) is
-  'The spans of an event: its own from the change to the settlement; below it one for each attempt, from the dispatch to '
-  'its end; below that one for the time that the handler worked. The same ids each time.';
+  'The spans of an event: one from the change to the settlement; below it one for each attempt, from the dispatch to its '
+  'end; below that one for the handler''s work. The ids are always the same.';
 
 create or replace function outbox.settled_between(after timestamptz, until timestamptz, at_most integer)
 returns table (event_id uuid, settled_at timestamptz, failed boolean)
@@ -133,14 +133,14 @@ begin
   return headers;
 end
 $$;
-comment on function outbox.otlp_headers() is 'The headers that the receiver of traces wants, such as Authorization.';
+comment on function outbox.otlp_headers() is 'The headers for the receiver of traces, such as Authorization.';
 
 create or replace function outbox.export_traces() returns integer
 language plpgsql set search_path = pg_catalog, pg_temp set jit = off as $$
 declare
   moment constant timestamptz := clock_timestamp();
   deadline constant timestamptz := moment + interval '20 seconds';
-  -- A settlement that has not committed yet has an earlier time.
+  -- A settlement that has not committed yet may have an earlier time.
   until constant timestamptz := moment - interval '10 seconds';
   url text;
   exported_until timestamptz;
@@ -156,7 +156,7 @@ begin
   exception when undefined_object then
     return 0;
   end;
-  -- After an outage of the receiver, or a clock that was set back, what is older than an hour is not sent.
+  -- After an outage of the receiver, or if the clock was set back, events older than an hour are not sent.
   select least(greatest(h.last_at, moment - interval '1 hour'), until) into exported_until
   from outbox.heartbeats h
   where h.job = 'traces'
@@ -174,7 +174,7 @@ begin
       from outbox.settled_between(exported_until, until, 200) s
       join outbox.events q on q.event_id = s.event_id
       cross join lateral (select outbox.spans_of(q, s.settled_at, s.failed) as spans) own
-      -- Whoever began the trace may have decided that it is not kept: the last bit of its flags.
+      -- The caller may have decided not to sample this trace: the last bit of its flags.
       left join lateral jsonb_array_elements(own.spans) as e (span)
         on q.traceparent is null or right(q.traceparent, 1) ~ '[13579bdf]';
       exit when settled = 0;
@@ -205,7 +205,7 @@ begin
     problem := replace(sqlerrm, url, '<url>');
   end;
 
-  -- Not by beat(): until is not now, and nobody is to be woken up because a trace is missing.
+  -- Not with beat(): until is not now, and a missing trace must not open an alert.
   update outbox.heartbeats h
   set
     last_at = case when problem is null and settled = 0 then until else exported_until end,
@@ -216,8 +216,8 @@ begin
 end
 $$;
 comment on function outbox.export_traces() is
-  'Sends the spans of the events that were settled since the last run to the Vault secret outbox_otlp_url, if there is one; '
-  'returns how many. Until when that is done is last_at of the job traces in outbox.heartbeats.';
+  'Sends the spans of events settled since the last run to the URL in the Vault secret outbox_otlp_url, if there is one; '
+  'returns how many. last_at of the job traces in outbox.heartbeats says up to when.';
 
 select cron.schedule('outbox-traces', '* * * * *', 'select outbox.export_traces()');
 

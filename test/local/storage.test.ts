@@ -24,7 +24,12 @@ const ours = () => clientOf(keys.serviceKey)
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), "pause-status-test-"))
   storage = await startStorage(directory, keys)
-  const routes = { console: () => Promise.resolve(""), rest: () => undefined, storage: storage.upstream, functions: new Map() }
+  const routes = {
+    console: () => Promise.resolve(""),
+    rest: () => undefined,
+    storage: storage.upstream,
+    functions: new Map()
+  }
   gateway = await startGateway(await freePort(), routes, keys)
   url = `http://127.0.0.1:${gateway.port}`
   assert.isNull((await ours().createBucket("invoices", { public: false })).error)
