@@ -7,7 +7,7 @@ import type { Random } from "./random.ts"
 import { claimFaults, settleFaults } from "./storeFaults.ts"
 import { Tally } from "./Tally.ts"
 
-type Kinds = Readonly<Record<string, Treatment>>
+export type Kinds = Readonly<Record<string, Treatment>>
 
 interface Danger {
   readonly faults: Kinds
@@ -17,7 +17,7 @@ interface Danger {
 }
 
 // By this name in orderFaults.
-const REFUSAL = "one event refused"
+export const REFUSAL = "one event refused"
 const pass: Treatment = (call, forward) => forward(call)
 
 /** Decides what becomes of each call that comes by. */
@@ -33,12 +33,17 @@ export class Faults {
   readonly #dangers = new Map<CallKind, Danger>()
   readonly copiesUnderWay: () => number
 
+  /** Says what may become of calls of a kind, and how often. */
+  put(kind: CallKind, probability: number, faults: Kinds, otherwise = pass): void {
+    const draw = this.#random.drawing(Object.keys(faults))
+    this.#dangers.set(kind, { faults, otherwise, probability, draw })
+  }
+
   constructor(random: Random, kinds: ChaosOptions["faults"], fence: Fence) {
     this.#random = random
     const delivery = deliveryFaults(random.fork("deliveries"), () => this.secret)
     this.copiesUnderWay = delivery.copiesUnderWay
-    const put = (kind: CallKind, probability: number, faults: Kinds, otherwise = pass) =>
-      void this.#dangers.set(kind, { faults, otherwise, probability, draw: random.drawing(Object.keys(faults)) })
+    const put = this.put.bind(this)
     if (kinds.includes("delivery")) put("delivery", 0.1, delivery.faults, delivery.otherwise)
     if (kinds.includes("order")) {
       put("order", 0.08, orderFaults(random.fork("orders"), this.refused))
@@ -55,7 +60,7 @@ export class Faults {
     const danger = this.#dangers.get(call.kind)
     if (danger === undefined) return pass
     if (this.active === "none" || !this.#random.chance(danger.probability)) return danger.otherwise
-    if (this.active === "refusals" && call.kind !== "order" && call.kind !== "tell") return danger.otherwise
+    if (this.active === "refusals" && !(REFUSAL in danger.faults)) return danger.otherwise
     const name = this.active === "refusals" ? REFUSAL : danger.draw()
     this.injected.add(name)
     return danger.faults[name] ?? danger.otherwise

@@ -1,45 +1,31 @@
 import { once } from "node:events"
 import { setTimeout as wait } from "node:timers/promises"
 import type { Service } from "../local/stack.ts"
-import { type Call, topicOf } from "./calls.ts"
+import type { Call } from "./calls.ts"
 import type { Random } from "./random.ts"
 import { ChaosError } from "./Session.ts"
-import { type Step, STEPS } from "./steps.ts"
+import type { Step } from "./steps.ts"
 import type { System } from "./system.ts"
 import { Tally } from "./Tally.ts"
 
-type Victim = keyof System["services"]
+type Victim = string
 
-interface Attack {
+export interface Attack {
   readonly step: Step | undefined
+  /** A service by its name, or "handler" for the one whose call it is. */
   readonly victim: Victim
 }
 
-// Before the reply the handler has done its work; whoever waits for the answer has not. The handler is the one whose call it
-// is, of either topic.
-const AT_STEPS = STEPS.map((step): Attack => ({ step, victim: step === "before reply" ? "net" : "handler" }))
-const OTHERS: ReadonlyArray<Attack> = [
-  { step: "orchestrator called", victim: "orchestrator" },
-  { step: undefined, victim: "order-stage" },
-  { step: undefined, victim: "postgres" },
-  { step: undefined, victim: "net" }
-]
-const RARE: ReadonlyArray<Attack> = [
-  { step: "before claim", victim: "postgrest" },
-  { step: "before settle", victim: "postgres" },
-  { step: "after claim", victim: "postgres" },
-  { step: "before settle", victim: "postgrest" },
-  { step: "orchestrator called", victim: "net" },
-  { step: "after orchestrator accepted", victim: "postgres" },
-  { step: undefined, victim: "cron" },
-  { step: undefined, victim: "handler" },
-  { step: undefined, victim: "postgrest" }
-]
-
-// Without pg_net nothing is delivered, so no step is ever reached.
-const WITHOUT_NET: ReadonlyArray<Attack> = (
-  ["postgres", "postgrest", "cron", "handler", "order-stage", "orchestrator"] as const
-).map((victim) => ({ step: undefined, victim }))
+/** Who may be killed, and when. */
+export interface KillPlan {
+  readonly steps: ReadonlyArray<Step>
+  readonly others: ReadonlyArray<Attack>
+  readonly rare: ReadonlyArray<Attack>
+  /** Without pg_net nothing is delivered, so no step is ever reached. */
+  readonly withoutNet: ReadonlyArray<Attack>
+  /** The handler whose call it is. */
+  readonly handlerOf: (call: Call) => Victim
+}
 
 const LOOK_AGAIN_MILLISECONDS = 10
 const STEP_PATIENCE_MILLISECONDS = 10_000
@@ -53,14 +39,16 @@ export class Killer {
   rounds = 0
   readonly #random: Random
   readonly #services: System["services"]
+  readonly #plan: KillPlan
   readonly #noNet: boolean
   #bag: Array<Attack> = []
   #armed: (Attack & { readonly struck: () => void }) | undefined
 
-  constructor(random: Random, services: System["services"], noNet: boolean) {
+  constructor(random: Random, services: System["services"], plan: KillPlan, noNet: boolean) {
     this.#random = random
     this.#noNet = noNet
     this.#services = services
+    this.#plan = plan
   }
 
   /** Kills whoever is to die at this step. Resolves when that process is gone. */
@@ -68,7 +56,7 @@ export class Killer {
     const armed = this.#armed
     if (step === undefined || armed?.step !== step) return
     this.#armed = undefined
-    const victim = armed.victim === "handler" && topicOf(call) === "order-stage" ? "order-stage" : armed.victim
+    const victim = armed.victim === "handler" ? this.#plan.handlerOf(call) : armed.victim
     if (await this.#kill(victim)) this.steps.add(step)
     armed.struck()
   }
@@ -82,14 +70,17 @@ export class Killer {
   }
 
   #next(): Attack {
-    if (this.#bag.length === 0 && this.#noNet) this.#bag = [...this.#random.shuffled(WITHOUT_NET)]
+    const { others, rare: rareOnes, steps, withoutNet } = this.#plan
+    // Before the reply the handler has done its work; whoever waits for the answer has not.
+    const atSteps = steps.map((step): Attack => ({ step, victim: step === "before reply" ? "net" : "handler" }))
+    if (this.#bag.length === 0 && this.#noNet) this.#bag = [...this.#random.shuffled(withoutNet)]
     if (this.#bag.length === 0) {
-      const rare = this.#random.sample(RARE, 3)
+      const rare = this.#random.sample(rareOnes, 3)
       // The first round takes each step first, so that a short run is at all of them too.
       this.#bag =
         this.rounds === 0
-          ? [...this.#random.shuffled(AT_STEPS), ...this.#random.shuffled(OTHERS)]
-          : [...this.#random.shuffled([...AT_STEPS, ...OTHERS, ...rare])]
+          ? [...this.#random.shuffled(atSteps), ...this.#random.shuffled(others)]
+          : [...this.#random.shuffled([...atSteps, ...others, ...rare])]
     }
     return this.#bag.shift() ?? { step: undefined, victim: "handler" }
   }
@@ -113,7 +104,8 @@ export class Killer {
   }
 
   async #kill(victim: Victim): Promise<boolean> {
-    const service: Service = this.#services[victim]
+    const service: Service | undefined = this.#services[victim]
+    if (service === undefined) throw new ChaosError(`there is no service ${victim} to kill`)
     if (!service.running) return false
     // Postgres either dies alone, as of a defect, or is told to crash at once with all its processes.
     const signal = victim === "postgres" && this.#random.chance(0.5) ? "SIGQUIT" : "SIGKILL"

@@ -44,6 +44,8 @@ export interface Evidence {
   readonly deadLetters: ReadonlyArray<DeadLetter>
   /** Versions that the reconciliation gave, by key. */
   readonly reconciled: ReadonlyMap<string, ReadonlySet<number>>
+  /** Events that were redriven by force, although a later one had been handled. */
+  readonly forced?: ReadonlySet<string>
   /** Who has to be told about a key. */
   readonly listenersOf: (key: string) => ReadonlySet<string>
 }
@@ -53,7 +55,7 @@ export const installAudit = async (session: Session): Promise<void> => {
   await session.retrying((client) => client.query(text))
 }
 
-const millis = (column: string): string => `(extract(epoch from ${column}) * 1000)::float8`
+export const millis = (column: string): string => `(extract(epoch from ${column}) * 1000)::float8`
 
 const CHANGES = `
   select mentor_id as "mentorId", is_insert as "isInsert", old_mentor_id as "oldMentorId", old_status as "oldStatus", new_status as "newStatus", transaction, ${millis("at")} as at
@@ -111,25 +113,30 @@ const setsOf = async <Member>(
   return new Map(rows.map(({ id, members }) => [id, new Set(members)]))
 }
 
-const readTopic = async (session: Session, topic: TopicName) => ({
+export const readTopic = async (session: Session, topic: TopicName) => ({
   topic,
   deadLetters: await rowsOf<DeadLetter>(session, DEAD_LETTERS, [topic]),
   reconciled: await setsOf<number>(session, RECONCILED, [topic])
 })
 
 const nobody: ReadonlySet<string> = new Set()
-const everybody: ReadonlySet<string> = new Set(["everybody"])
+export const everybody: ReadonlySet<string> = new Set(["everybody"])
+
+/** What is known of pause-status. */
+export const readPauseStatus = async (session: Session): Promise<Evidence> => {
+  const coordinators = await setsOf<string>(session, COORDINATORS)
+  return {
+    ...(await readTopic(session, "pause-status")),
+    transitions: transitionsIn(await rowsOf<Change>(session, CHANGES)),
+    told: await rowsOf<Told>(session, TOLD),
+    listenersOf: (mentorId) => coordinators.get(mentorId) ?? nobody
+  }
+}
 
 /** All that the verdict is made from, by topic. */
 export const readEvidence = async (session: Session): Promise<ReadonlyArray<Evidence>> => {
-  const coordinators = await setsOf<string>(session, COORDINATORS)
   return [
-    {
-      ...(await readTopic(session, "pause-status")),
-      transitions: transitionsIn(await rowsOf<Change>(session, CHANGES)),
-      told: await rowsOf<Told>(session, TOLD),
-      listenersOf: (mentorId) => coordinators.get(mentorId) ?? nobody
-    },
+    await readPauseStatus(session),
     {
       ...(await readTopic(session, "order-stage")),
       transitions: await rowsOf<Transition>(session, ORDER_CHANGES),

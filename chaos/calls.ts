@@ -1,14 +1,29 @@
-import { HANDLER, ORCHESTRATOR } from "../local/stack.ts"
+import { HANDLER, ORCHESTRATOR, SEND_EMAIL } from "../local/stack.ts"
 
 /**
  * What a request that comes by is: pg_net's delivery, what a handler does about it (an order to the orchestrator, or the
- * telling of an order's stage), or its two RPCs to the outbox.
+ * telling of an order's stage), or its two RPCs to the outbox. Of the examples there are the effects in the database, the
+ * mails, the invoices and their files too.
  */
-export type CallKind = "delivery" | "order" | "tell" | "claim" | "settle" | "other"
+export type CallKind =
+  | "delivery"
+  | "order"
+  | "tell"
+  | "claim"
+  | "settle"
+  | "effect"
+  | "mail"
+  | "invoice"
+  | "storage"
+  | "other"
 
-/** The topics of a run. */
+/** The examples that a run can have. */
+export const EXAMPLES = ["order-created", "inventory-low", "opportunity-stage"] as const
+
+/** The topics of a run without the examples, and of one with them. */
 export const TOPICS = ["pause-status", "order-stage"] as const
-export type TopicName = (typeof TOPICS)[number]
+export const EXAMPLE_TOPICS = ["pause-status", "notification-mail", ...EXAMPLES] as const
+export type TopicName = (typeof TOPICS | typeof EXAMPLE_TOPICS)[number]
 
 /** Where the handler of order-stage is served. */
 export const ORDER_STAGE_PATH = "/functions/v1/order-stage"
@@ -34,6 +49,9 @@ export type Forward = (call: Call, signal?: AbortSignal) => Promise<Reply>
 /** What becomes of a call: the reply its caller gets, or undefined to hang up on it. */
 export type Treatment = (call: Call, forward: Forward) => Promise<Reply | undefined>
 
+const EFFECT =
+  /^\/rest\/v1\/rpc\/(order_to_confirm|confirm_order|reorder_item|move_opportunity|notification_mail_(prepare|record))\b/
+
 export const kindOf = (path: string): CallKind => {
   if (path.startsWith(`/functions/v1/${HANDLER}`)) return "delivery"
   if (path === ORDER_STAGE_PATH) return "delivery"
@@ -41,6 +59,11 @@ export const kindOf = (path: string): CallKind => {
   if (path.startsWith("/rest/v1/rpc/tell_order")) return "tell"
   if (path.startsWith("/rest/v1/rpc/outbox_claim")) return "claim"
   if (path.startsWith("/rest/v1/rpc/outbox_settle")) return "settle"
+  if ([SEND_EMAIL, ...EXAMPLES].some((name) => path.startsWith(`/functions/v1/${name}`))) return "delivery"
+  if (path.startsWith("/functions/v1/generate-pdf")) return "invoice"
+  if (path === "/emails") return "mail"
+  if (path.startsWith("/storage/v1/")) return "storage"
+  if (EFFECT.test(path)) return "effect"
   return "other"
 }
 

@@ -1,25 +1,25 @@
 import type { Log } from "../local/log.ts"
 import { messageOf } from "../local/StackError.ts"
 import { wrongClocks } from "./clocks.ts"
-import { installAudit, readEndings, readEvidence } from "./audit.ts"
+import { readEndings } from "./audit.ts"
 import type { Call, Forward, Reply } from "./calls.ts"
 import { redriveAll } from "./deadLetters.ts"
+import { withExamples } from "./examples/scenario.ts"
 import { Faults } from "./Faults.ts"
 import { Fence } from "./Fence.ts"
 import { Killer } from "./Killer.ts"
 import { runLoad } from "./load.ts"
 import type { ChaosOptions } from "./options.ts"
-import { watchOrders } from "./orders.ts"
-import { planWorld, type World } from "./plan.ts"
 import { type Backlog, quiescent } from "./quiescence.ts"
 import { makeRandom } from "./random.ts"
 import { makeReport, type Report } from "./report.ts"
+import { product, type Scenario } from "./scenario.ts"
 import { ChaosError, openSession, rowsOf, type Session } from "./Session.ts"
 import { stepAfter, stepBefore } from "./steps.ts"
-import { SETTINGS, startSystem } from "./system.ts"
+import { SETTINGS, type System } from "./system.ts"
 import { Tally } from "./Tally.ts"
 import { verify } from "./verify.ts"
-import { INSERT_MENTORS, type Load } from "./writers.ts"
+import type { Load } from "./writers.ts"
 
 export interface Progress extends Backlog {
   readonly phase: "load" | "drain" | "redrive"
@@ -38,15 +38,15 @@ const SHORTEST_PATIENCE_SECONDS = 300
 const EVENTS_PER_SECOND = 50
 const MOST_RECONCILIATIONS = 100
 
-const insertWorld = (session: Session, world: World) =>
-  session.retrying(async (client) => {
-    const coordinators = "insert into public.coordinators (id) select unnest($1::uuid[]) on conflict do nothing"
-    await client.query(coordinators, [world.coordinators])
-    await client.query(INSERT_MENTORS, [JSON.stringify(world.mentors)])
-  })
-
 /** One whole run: load with faults, quiet, redrive, verdict. Fails only when there can be no verdict. */
-export const runChaos = async (options: ChaosOptions, observer: Observer): Promise<Report> => {
+export const runChaos = (options: ChaosOptions, observer: Observer): Promise<Report> =>
+  options.examples === true ? play(withExamples, options, observer) : play(product, options, observer)
+
+const play = async <Op extends { readonly kind: string }, Started extends System>(
+  scenario: Scenario<Op, Started>,
+  options: ChaosOptions,
+  observer: Observer
+): Promise<Report> => {
   const startedAt = performance.now()
   const random = makeRandom(String(options.seed))
   const fence = new Fence()
@@ -66,15 +66,12 @@ export const runChaos = async (options: ChaosOptions, observer: Observer): Promi
   const prelude = () => (options.faults.includes("clock") && faults.active === "all" ? wrongClock() : undefined)
 
   await using started = new AsyncDisposableStack()
-  const system = started.use(await startSystem(random.fork("system"), treat, prelude, observer.log))
+  const system = started.use(await scenario.start(random.fork("system"), treat, prelude, observer.log))
   const { services } = system
   faults.secret = system.secret
+  scenario.endanger(faults, random.fork("dangers"), system, options.faults)
   const session = started.use(openSession(system.stack.databaseUrl, "chaos"))
-  await installAudit(session)
-  await system.configure(session)
-  const world = planWorld(random.fork("world"), options.mentors)
-  await insertWorld(session, world)
-  await watchOrders(session, system.orderStageUrl, Math.ceil(options.mentors / 2))
+  const work = await scenario.prepare(session, system, random.fork("world"), options)
 
   const load: Load = { commits: new Map(), changes: 0, operations: new Map() }
   let phase: Progress["phase"] = "load"
@@ -90,8 +87,9 @@ export const runChaos = async (options: ChaosOptions, observer: Observer): Promi
 
   const loadStartedAt = performance.now()
   if (options.noNet) await services.net.stop()
-  if (options.faults.includes("kill")) killer = new Killer(random.fork("kills"), services, options.noNet)
-  await runLoad({ options, random, system, session, world, load, killer, look, injected: faults.injected })
+  if (options.faults.includes("kill"))
+    killer = new Killer(random.fork("kills"), services, scenario.killPlan, options.noNet)
+  await runLoad({ options, random, system, session, work, load, killer, look, injected: faults.injected })
   const loadSeconds = (performance.now() - loadStartedAt) / 1_000
 
   phase = "drain"
@@ -105,10 +103,11 @@ export const runChaos = async (options: ChaosOptions, observer: Observer): Promi
   await quiet()
   phase = "redrive"
   faults.active = "none"
-  const deadLetters = await redriveAll(session, quiet)
+  const forced = new Set<string>()
+  const deadLetters = await redriveAll(session, { topics: scenario.lateTopics, forced }, quiet)
   await reconcileAll(session, quiet)
 
-  const evidence = await readEvidence(session)
+  const { topics: evidence, violations } = await scenario.evidence(session, system, forced)
   fence.checkEndings(await readEndings(session))
   const toldWithoutNet = options.noNet
     ? (await rowsOf(session, "select from chaos.told union all select from chaos.told_orders")).length
@@ -121,10 +120,15 @@ export const runChaos = async (options: ChaosOptions, observer: Observer): Promi
   return makeReport({
     options,
     system,
-    verdicts: evidence.map((topic) => verify(topic, expectation)),
+    verdicts: evidence.map((topic) => {
+      const verdict = verify(topic, expectation)
+      const more = violations.filter((each) => each.topic === topic.topic)
+      return { ...verdict, violations: [...verdict.violations, ...more] }
+    }),
     fence,
     faults: faults.injected,
     killer,
+    steps: scenario.killPlan.steps,
     calls,
     load,
     evidence,

@@ -2,20 +2,19 @@ import { setTimeout as wait } from "node:timers/promises"
 import { refuseRequests, setClockBack } from "./databaseFaults.ts"
 import type { Killer } from "./Killer.ts"
 import type { ChaosOptions } from "./options.ts"
-import { planOperations, type World } from "./plan.ts"
 import { type Backlog, readBacklog } from "./quiescence.ts"
 import type { Random } from "./random.ts"
 import { openSession, type Session } from "./Session.ts"
 import type { System } from "./system.ts"
 import type { Tally } from "./Tally.ts"
-import { type Load, write } from "./writers.ts"
+import { type Load, type Work, write } from "./writers.ts"
 
-export interface LoadOptions {
+export interface LoadOptions<Op extends { readonly kind: string }> {
   readonly options: ChaosOptions
   readonly random: Random
   readonly system: System
   readonly session: Session
-  readonly world: World
+  readonly work: Work<Op>
   readonly load: Load
   readonly killer: Killer | undefined
   readonly look: (backlog: Backlog) => void
@@ -35,8 +34,8 @@ const MOST_UNSETTLED = 1_500
 const UPSETS = 6
 
 /** Changes profiles from several connections at once while processes are killed, until enough is committed. */
-export const runLoad = async (given: LoadOptions): Promise<void> => {
-  const { injected, killer, load, look, options, random, session, system, world } = given
+export const runLoad = async <Op extends { readonly kind: string }>(given: LoadOptions<Op>): Promise<void> => {
+  const { injected, killer, load, look, options, random, session, system, work } = given
   const { events, mentors } = options
   const ended = new AbortController()
   const kills = Math.min(MOST_KILLS, Math.max(FEWEST_KILLS, Math.floor(events / EVENTS_PER_KILL)))
@@ -52,8 +51,8 @@ export const runLoad = async (given: LoadOptions): Promise<void> => {
   const writer = async (name: string): Promise<void> => {
     await using own = openSession(system.stack.databaseUrl, name)
     const largestBulk = Math.max(2, Math.min(mentors, Math.floor(events / 20), LARGEST_BULK))
-    const operations = planOperations(random.fork(name), world, largestBulk)
-    await write({ session: own, operations, load, events, mayWrite, signal: ended.signal })
+    const operations = work.operations(random.fork(name), largestBulk)
+    await write({ ...work, session: own, operations, load, events, mayWrite, signal: ended.signal })
   }
 
   const writing = async (): Promise<void> => {

@@ -12,6 +12,8 @@ export interface ChaosOptions {
   readonly mentors: number
   readonly seed: number
   readonly faults: ReadonlyArray<FaultKind>
+  /** With mails to coordinators and the three examples, in place of the second topic. */
+  readonly examples?: boolean
   /** pg_net's worker stays down from the first change to the verdict. */
   readonly noNet: boolean
 }
@@ -26,8 +28,10 @@ export interface CommandLine extends ChaosOptions {
 export const USAGE = `npm run chaos                 random changes and injected faults; exits with 0 only if nothing is lost,
                               doubled or out of order
 
-  --events <n>                committed transitions of both topics, about (2000)
-  --mentors <n>               mentors whose status changes, and as many orders (100)
+  --examples                  mails to coordinators and the examples order-created, inventory-low and opportunity-stage
+                              in place of the second topic
+  --events <n>                committed changes of all topics, about (2000)
+  --mentors <n>               mentors whose status changes, and as many orders, items or opportunities (100)
   --seed <n>                  repeats every decision of an earlier run; a new one when absent
   --faults <kinds>            all, none, or a list of ${FAULTS.join(",")} (all)
   --no-net                    keeps pg_net's worker down to the end
@@ -44,6 +48,7 @@ export const parseOptions = (args: ReadonlyArray<string>): CommandLine => {
     mentors: wholeNumber("--mentors", values.mentors ?? "100", 1, 100_000),
     seed: values.seed === undefined ? randomSeed() : wholeNumber("--seed", values.seed, 1, HIGHEST_SEED),
     faults: kinds(values.faults ?? "all"),
+    examples: values.examples,
     noNet: values["no-net"],
     output: values.help ? "help" : values.json ? "json" : "text",
     write: values.write,
@@ -52,9 +57,9 @@ export const parseOptions = (args: ReadonlyArray<string>): CommandLine => {
 }
 
 /** The command that makes the same decisions again. */
-export const replayCommand = ({ events, faults, mentors, noNet, seed }: ChaosOptions): string => {
+export const replayCommand = ({ events, examples, faults, mentors, noNet, seed }: ChaosOptions): string => {
   const which = faults.length === FAULTS.length ? "" : ` --faults ${faults.length === 0 ? "none" : faults.join(",")}`
-  return `npm run chaos -- --events ${events} --mentors ${mentors} --seed ${seed}${which}${noNet ? " --no-net" : ""}`
+  return `npm run chaos --${examples ? " --examples" : ""} --events ${events} --mentors ${mentors} --seed ${seed}${which}${noNet ? " --no-net" : ""}`
 }
 
 const parse = (args: ReadonlyArray<string>) => {
@@ -66,6 +71,7 @@ const parse = (args: ReadonlyArray<string>) => {
         mentors: { type: "string" },
         seed: { type: "string" },
         faults: { type: "string" },
+        examples: { type: "boolean", default: false },
         "no-net": { type: "boolean", default: false },
         write: { type: "boolean", default: false },
         json: { type: "boolean", default: false },

@@ -4,7 +4,7 @@ import type { Evidence } from "./audit.ts"
 import type { Fence, Trespass } from "./Fence.ts"
 import type { Killer } from "./Killer.ts"
 import { type ChaosOptions, replayCommand } from "./options.ts"
-import { STEPS } from "./steps.ts"
+import type { Step } from "./steps.ts"
 import { SETTINGS, type System } from "./system.ts"
 import type { Tally } from "./Tally.ts"
 import type { Load } from "./writers.ts"
@@ -42,6 +42,7 @@ export interface Findings {
   readonly fence: Fence
   readonly faults: Tally
   readonly killer: Killer | undefined
+  readonly steps: ReadonlyArray<Step>
   readonly calls: Tally
   readonly load: Load
   readonly evidence: ReadonlyArray<Evidence>
@@ -98,7 +99,7 @@ export const makeReport = (found: Findings): Report => {
     operations: Object.fromEntries(found.load.operations),
     faults: found.faults.toJSON(),
     kills: killer?.kills.toJSON() ?? {},
-    steps: killer === undefined ? {} : Object.fromEntries(STEPS.map((step) => [step, killer.steps.of(step)])),
+    steps: killer === undefined ? {} : Object.fromEntries(found.steps.map((step) => [step, killer.steps.of(step)])),
     staleSettlements: fence.turnedAway,
     calls: found.calls.toJSON(),
     attempts: found.attempts,
@@ -165,7 +166,7 @@ export const printable = (report: Report): string => {
   const verdict = report.passed
     ? "Nothing is lost, doubled or out of order."
     : ["The guarantee is broken:", ...examples, `Replay: ${report.command}`].join("\n")
-  return `${table(["", ""], rowsOf(report), { widths: [36, 82] })}\n\n${verdict}`
+  return `${table(["", ""], rowsOf(report), { widths: [27, 51] })}\n\n${verdict}`
 }
 
 /** The report as docs/benchmarks.md keeps it. */

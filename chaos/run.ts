@@ -16,7 +16,7 @@ const progressLine = (isTerminal: boolean) => {
   return ({ changes, deadLetters, faults, kills, phase, seconds, unsettled }: Progress): void => {
     if (seconds < due) return
     due = seconds + everySeconds
-    const counts = `${changes} committed, ${unsettled} unsettled, ${deadLetters} dead, ${faults} faults, ${kills} kills`
+    const counts = `${changes.toFixed(0)} committed, ${unsettled} unsettled, ${deadLetters} dead, ${faults} faults, ${kills} kills`
     process.stderr.write(`${seconds.toFixed(0).padStart(4)} s  ${phase.padEnd(7)}  ${counts}\n`)
   }
 }

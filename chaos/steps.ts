@@ -10,7 +10,20 @@ export const STEPS = [
   "after settle",
   "before reply"
 ] as const
-export type Step = (typeof STEPS)[number]
+
+/** The same with what the examples do. */
+export const EXAMPLE_STEPS = [
+  ...STEPS,
+  "before effect",
+  "after effect",
+  "mail called",
+  "after mail accepted",
+  "invoice asked",
+  "after invoice made",
+  "before upload or link",
+  "after upload or link"
+] as const
+export type Step = (typeof EXAMPLE_STEPS)[number]
 
 /** The step that a request is at when it is about to be passed on. */
 export const stepBefore = (call: Call): Step | undefined => {
@@ -19,6 +32,14 @@ export const stepBefore = (call: Call): Step | undefined => {
       return "before claim"
     case "order":
       return "orchestrator called"
+    case "effect":
+      return "before effect"
+    case "mail":
+      return "mail called"
+    case "invoice":
+      return "invoice asked"
+    case "storage":
+      return "before upload or link"
     case "settle":
       return "before settle"
     default:
@@ -33,6 +54,14 @@ export const stepAfter = (call: Call): Step | undefined => {
       return "after claim"
     case "order":
       return "after orchestrator accepted"
+    case "effect":
+      return "after effect"
+    case "mail":
+      return "after mail accepted"
+    case "invoice":
+      return "after invoice made"
+    case "storage":
+      return "after upload or link"
     case "settle":
       return "after settle"
     case "delivery":

@@ -21,7 +21,7 @@ export const SETTINGS = {
   request_timeout_ms: 3_000
 } as const
 
-const HANDLER_ENV = {
+export const HANDLER_ENV = {
   ORCHESTRATOR_TIMEOUT_MS: "800",
   ORCHESTRATOR_BUDGET_MS: "1500",
   ORCHESTRATOR_RETRIES: "1",
@@ -35,9 +35,8 @@ const SECRET_BYTES = 32
 export interface System extends AsyncDisposable {
   readonly stack: Stack
   readonly proxy: Proxy
-  /** The stack's, and the handler of the second topic. */
-  readonly services: Stack["services"] & { readonly "order-stage": Service }
-  readonly orderStageUrl: string
+  /** The stack's, and the handlers of further topics. */
+  readonly services: Stack["services"] & Readonly<Record<string, Service>>
   readonly orchestratorTakesArrays: boolean
   readonly eventsPerRequest: number
   /** A secret that the handler accepts all the time. */
@@ -47,8 +46,19 @@ export interface System extends AsyncDisposable {
   readonly configure: (session: Session) => Promise<void>
 }
 
-const setSecret = (session: Session, name: string, value: string) =>
+export const setSecret = (session: Session, name: string, value: string) =>
   rowsOf(session, "select vault.update_secret(id, $2) from vault.secrets where name = $1", [name, value])
+
+/** Makes the outbox quick. */
+export const hasten = async (session: Session, eventsPerRequest: number): Promise<void> => {
+  const settings = Object.entries({ ...SETTINGS, events_per_request: eventsPerRequest })
+  await rowsOf(
+    session,
+    `update outbox.settings set ${settings.map(([name, value]) => `${name} = ${value}`).join(", ")}`
+  )
+  await rowsOf(session, "select cron.schedule('outbox-sweep', '1 seconds', 'select outbox.sweep()')")
+  await rowsOf(session, "select cron.schedule('outbox-reconcile', '3 seconds', 'select outbox.reconcile()')")
+}
 
 /** The whole stack, with a proxy in front of both handlers and between them and all that they call. */
 export const startSystem = async (
@@ -56,7 +66,7 @@ export const startSystem = async (
   treat: Treatment,
   prelude: () => string | undefined,
   log: Log
-): Promise<System> => {
+): Promise<System & { readonly orderStageUrl: string }> => {
   await using started = new AsyncDisposableStack()
   const newSecret = (): string => `whsec_${random.bytes(SECRET_BYTES).toString("base64")}`
   const [oldest, newest] = [newSecret(), newSecret()]
@@ -113,13 +123,7 @@ export const startSystem = async (
       await setSecret(session, "outbox_webhook_secret", oldest)
       const { pathname } = new URL(stack.functionUrl)
       await setSecret(session, "outbox_function_url", `${proxy.url}${pathname}`)
-      const settings = Object.entries({ ...SETTINGS, events_per_request: eventsPerRequest })
-      await rowsOf(
-        session,
-        `update outbox.settings set ${settings.map(([name, value]) => `${name} = ${value}`).join(", ")}`
-      )
-      await rowsOf(session, "select cron.schedule('outbox-sweep', '1 seconds', 'select outbox.sweep()')")
-      await rowsOf(session, "select cron.schedule('outbox-reconcile', '3 seconds', 'select outbox.reconcile()')")
+      await hasten(session, eventsPerRequest)
     },
     [Symbol.asyncDispose]: () => kept.disposeAsync()
   }

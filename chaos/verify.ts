@@ -66,7 +66,9 @@ const verifyKey = (
   commits: Expectation["commits"]
 ) => {
   const { topic } = evidence
-  const violations = [...disorders(topic, told)]
+  // What was sent by force came late by intent.
+  const inTurn = told.filter(({ eventId }) => evidence.forced?.has(eventId) !== true)
+  const violations = [...disorders(topic, inTurn)]
   const say = (kind: ViolationKind, version: number, detail: string) =>
     void violations.push({ kind, topic, key, version, detail })
   const reconciled = evidence.reconciled.get(key) ?? new Set()
@@ -115,7 +117,7 @@ const WHILE_OTHERS_WORKED = "failures others were completed"
 
 const explain = (letter: DeadLetter, { maxAttempts, refused }: Expectation): boolean =>
   letter.reason === "refused"
-    ? refused.has(letter.eventId)
+    ? refused.has(letter.eventId) || refused.has(letter.key)
     : letter.reason === "exhausted" && letter.failures >= maxAttempts && letter.lastError.includes(WHILE_OTHERS_WORKED)
 
 /** The verdict over a topic in a whole run, from the database's own records and from what the harness did to it. */

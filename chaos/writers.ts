@@ -1,6 +1,7 @@
 import { setTimeout as wait } from "node:timers/promises"
 import type { Client } from "pg"
-import { changesOf, firstHalf, type Move, type NewMentor, type Operation } from "./plan.ts"
+import { changesOf, firstHalf, type Move, type NewMentor, type Operation, planOperations, type World } from "./plan.ts"
+import type { Random } from "./random.ts"
 import type { Session } from "./Session.ts"
 
 /** When the writer saw a transaction committed, by the transaction's id. Milliseconds since 1970. */
@@ -10,7 +11,7 @@ export interface Load {
   readonly commits: Commits
   /** Transitions that were committed, as far as the writers know. */
   changes: number
-  readonly operations: Map<Operation["kind"], number>
+  readonly operations: Map<string, number>
 }
 
 const FLIP = `
@@ -81,12 +82,12 @@ const transactionOf = async (
   values: ReadonlyArray<unknown>
 ): Promise<string | undefined> => (await client.query<{ transaction: string }>(text, [...values])).rows[0]?.transaction
 
-const flip = async (client: Client, mentor: string): Promise<string | undefined> => {
+export const flip = async (client: Client, mentor: string): Promise<string | undefined> => {
   const { rows } = await client.query<{ transaction: string }>({ name: "flip", text: FLIP, values: [mentor] })
   return rows[0]?.transaction
 }
 
-const within = async <A>(
+export const within = async <A>(
   client: Client,
   end: "commit" | "rollback",
   work: () => Promise<A>,
@@ -136,7 +137,16 @@ const rekey = (client: Client, mentor: NewMentor, newId: string): Promise<string
     return transactionOf(client, REKEY, [mentor.id, newId])
   })
 
-/** Does one operation; the id of its transaction when that changed something. */
+/** What writers do, and how. */
+export interface Work<Op extends { readonly kind: string }> {
+  /** A writer's operations, without end. */
+  readonly operations: (random: Random, largestBulk: number) => Iterable<Op>
+  /** Does one of them; the id of its transaction when that changed something. */
+  readonly perform: (client: Client, operation: Op) => Promise<string | undefined>
+  /** The changes that one is meant to commit. */
+  readonly changesOf: (operation: Op) => number
+}
+
 const perform = async (client: Client, operation: Operation): Promise<string | undefined> => {
   switch (operation.kind) {
     case "flip":
@@ -195,9 +205,16 @@ const perform = async (client: Client, operation: Operation): Promise<string | u
 
 const LOOK_AGAIN_MILLISECONDS = 20
 
-export interface WriterOptions {
+/** The work of a run without the examples. */
+export const productWork = (world: World): Work<Operation> => ({
+  operations: (random, largestBulk) => planOperations(random, world, largestBulk),
+  perform,
+  changesOf
+})
+
+export interface WriterOptions<Op extends { readonly kind: string }> extends Omit<Work<Op>, "operations"> {
   readonly session: Session
-  readonly operations: Iterable<Operation>
+  readonly operations: Iterable<Op>
   readonly load: Load
   readonly events: number
   /** Whether the system has caught up far enough for another change. */
@@ -206,7 +223,16 @@ export interface WriterOptions {
 }
 
 /** Writes until enough transitions are committed. */
-export const write = async ({ events, load, mayWrite, operations, session, signal }: WriterOptions): Promise<void> => {
+export const write = async <Op extends { readonly kind: string }>({
+  changesOf,
+  events,
+  load,
+  mayWrite,
+  operations,
+  perform,
+  session,
+  signal
+}: WriterOptions<Op>): Promise<void> => {
   for (const operation of operations) {
     while (!mayWrite() && load.changes < events && !signal.aborted) await wait(LOOK_AGAIN_MILLISECONDS)
     if (load.changes >= events || signal.aborted) return
