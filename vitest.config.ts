@@ -26,8 +26,8 @@ export default defineConfig({
         test: {
           name: "console",
           include: ["test/browser/**/*.test.ts"],
-          testTimeout: 120_000,
-          hookTimeout: 120_000
+          testTimeout: 300_000,
+          hookTimeout: 300_000
         }
       },
       {

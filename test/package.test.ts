@@ -40,17 +40,18 @@ describe("the package", () => {
   it("is what a consumer needs: built JavaScript with types, the command and what it installs, and four texts", () => {
     const paths = app.packed.files.map(({ path }) => path)
     const needed =
-      /^dist\/(?:[\w/]+\.(?:js|d\.ts)|cli\.mjs)$|^supabase\/(?:migrations\/\d+_\w+\.sql|functions\/[\w-]+\/dist\/\w+\.mjs)$|^docs\/openapi\.json$/
+      /^dist\/(?:[\w/]+\.(?:js|d\.ts)|cli\.mjs|console\/\w+\.(?:html|css))$|^supabase\/(?:migrations\/\d+_\w+\.sql|functions\/[\w-]+\/dist\/\w+\.mjs)$|^docs\/openapi\.json$/
     assert.deepStrictEqual(paths.filter((path) => !needed.test(path)).toSorted(), [
       "CHANGELOG.md",
       "LICENSE",
       "README.md",
       "package.json"
     ])
-    assert.isAtMost(paths.length, 300)
-    // Half of it is the command with all that it needs, and the functions that it installs: an app imports none of that.
-    assert.isAtMost(app.packed.size, 650_000)
-    assert.isAtMost(app.packed.unpackedSize, 2_400_000)
+    assert.isAtMost(paths.length, 320)
+    // Half of it is the command with all that it needs, among them an HTTP server and the page that it serves, and the
+    // functions that it installs: an app imports none of that.
+    assert.isAtMost(app.packed.size, 760_000)
+    assert.isAtMost(app.packed.unpackedSize, 2_800_000)
   })
 
   it("brings two packages, effect aside, in less than 4 MB", async () => {
@@ -140,6 +141,11 @@ describe("the package's command", () => {
       await readdir(join(repository, "supabase/migrations")),
       (await readdir(join(root, "supabase/migrations"))).length
     )
+  })
+
+  it("brings the console's page", async () => {
+    const page = join(app.directory, "node_modules", manifest.name, "dist/console")
+    assert.includeMembers(await readdir(page), ["index.html", "main.css", "main.js"])
   })
 })
 

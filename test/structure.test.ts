@@ -23,7 +23,7 @@ const codeOf = (text: string): string =>
 
 const filesIn = (folder: string): ReadonlyArray<File> =>
   readdirSync(root + folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && entry.name.endsWith(".ts"))
+    .filter((entry) => entry.isFile() && /\.tsx?$/.test(entry.name))
     .map((entry) => posix.join(entry.parentPath, entry.name).slice(root.length))
     .filter((path) => !path.includes("/node_modules/"))
     .map((path) => {
@@ -36,12 +36,13 @@ const entries = source.filter(({ path }) => path.startsWith("src/entries/"))
 const withoutEntries = source.filter((file) => !entries.includes(file))
 const functions = filesIn("supabase/functions").filter(({ path }) => !path.includes("/dist/"))
 const cli = filesIn("cli")
+const page = filesIn("console")
 const tests = filesIn("test")
 const examples = readdirSync(`${root}examples`, { withFileTypes: true })
   .filter((entry) => entry.isDirectory() && entry.name !== "node_modules")
   .flatMap(({ name }) => filesIn(`examples/${name}`))
 const rest = ["bench", "build", "chaos", "local"].flatMap(filesIn)
-const every = [...source, ...functions, ...cli, ...examples, ...rest, ...tests]
+const every = [...source, ...functions, ...cli, ...page, ...examples, ...rest, ...tests]
 
 const importsOf = ({ path, text }: File): ReadonlyArray<string> =>
   [...text.matchAll(/^(?:import\b[^"]*|export\b[^"=;]*\bfrom )"([^"]+)"/gm)].map(([, name = ""]) =>
@@ -158,6 +159,16 @@ describe("rooms", () => {
     const wrong = cli.flatMap((file) =>
       importsOf(file)
         .filter((name) => !allowed.test(name))
+        .map((name) => `${file.path} imports ${name}`)
+    )
+    assert.deepStrictEqual(wrong, [])
+  })
+
+  it("the page of the console brings Preact, and of the project it takes types alone", () => {
+    assert.isNotEmpty(page)
+    const wrong = page.flatMap((file) =>
+      importsOf({ ...file, text: file.text.replaceAll(/^import type [^"]*"[^"]*src\/schema\/[^"]*"/gm, "") })
+        .filter((name) => !/^(?:console\/|preact(?:\/hooks)?$|@preact\/signals$)/.test(name))
         .map((name) => `${file.path} imports ${name}`)
     )
     assert.deepStrictEqual(wrong, [])

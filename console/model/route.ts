@@ -1,6 +1,6 @@
 import { computed, signal } from "@preact/signals"
 
-export const VIEWS = ["live", "letters", "events", "key", "health", "mails"] as const
+const VIEWS = ["live", "letters", "events", "key", "health", "mails"] as const
 export type View = (typeof VIEWS)[number]
 
 const read = () => {

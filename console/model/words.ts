@@ -1,7 +1,7 @@
 import type { Event } from "./types.ts"
 
 /** Microseconds of a stored time. A Date would round them away. */
-export const microsOf = (time: string): number =>
+const microsOf = (time: string): number =>
   Date.parse(`${time.slice(0, 19)}Z`) * 1_000 + Number(time.slice(20, 26).padEnd(6, "0"))
 
 export const millisBetween = (from: string, to: string): number => Math.max(0, (microsOf(to) - microsOf(from)) / 1_000)

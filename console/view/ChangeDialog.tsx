@@ -23,30 +23,35 @@ const ABOUT: Readonly<Record<Action, string>> = {
 interface Count {
   readonly words: string
   readonly isDone: boolean
-  readonly keys: Array<string>
+  readonly count: number
+  readonly keys: ReadonlySet<string>
 }
 
 const countsOf = (results: ReadonlyArray<Result>): ReadonlyArray<Count> => {
   const counts = new Map<string, Count>()
   for (const result of results) {
     const words = outcomeInWords(result)
-    const count = counts.get(words) ?? { words, isDone: result.isDone, keys: [] }
-    count.keys.push(short(result.event.key))
-    counts.set(words, count)
+    const { count = 0, keys = [] } = counts.get(words) ?? {}
+    counts.set(words, {
+      words,
+      isDone: result.isDone,
+      count: count + 1,
+      keys: new Set([...keys, short(result.event.key)])
+    })
   }
   return [...counts.values()].toSorted((one, other) => Number(other.isDone) - Number(one.isDone))
 }
 
 const Results = ({ results }: { readonly results: ReadonlyArray<Result> }) => (
   <ul class="plan">
-    {countsOf(results).map(({ isDone, keys, words }) => (
+    {countsOf(results).map(({ count, isDone, keys, words }) => (
       <li key={words} class={isDone ? "good" : "warn"}>
-        <b>{keys.length}</b>
+        <b>{count}</b>
         <span>
           {words}
           <small class="mono">
-            {keys.slice(0, 4).join(", ")}
-            {keys.length > 4 && ` and ${keys.length - 4} more`}
+            {[...keys].slice(0, 4).join(", ")}
+            {keys.size > 4 && ` and ${plural(keys.size - 4, "more key")}`}
           </small>
         </span>
       </li>

@@ -1,11 +1,8 @@
 import { signal } from "@preact/signals"
 import type { JSX } from "preact"
-import { useRef } from "preact/hooks"
-import { getEvent } from "../model/api.ts"
 import { isHelpOpen } from "../model/dialog.ts"
 import { config, health, isPaused, problem, topic, topics } from "../model/live.ts"
-import { adjust, go, route, to, type View } from "../model/route.ts"
-import { isUuid } from "../model/words.ts"
+import { adjust, route, to, type View } from "../model/route.ts"
 import type * as Later from "./later.ts"
 import { Live } from "./Live.tsx"
 import { Icon, Loading, type PATHS } from "./parts.tsx"
@@ -22,43 +19,6 @@ const pageOf = (view: View): (() => JSX.Element | null) => {
   if (view === "live") return Live
   const { Events, Health, Key, Letters, Mails } = later.value ?? {}
   return { events: Events, health: Health, key: Key, letters: Letters, mails: Mails }[view] ?? Waiting
-}
-
-/** An event's id opens the event, and anything else is taken for a key. */
-const find = async (text: string) => {
-  const isEvent =
-    isUuid(text) &&
-    (await getEvent(topic.value, text).then(
-      () => true,
-      () => false
-    ))
-  if (isEvent) go("events", { event: text })
-  else go("key", { key: text })
-}
-
-const Search = () => {
-  const field = useRef<HTMLInputElement>(null)
-  return (
-    <form
-      class="search"
-      role="search"
-      onSubmit={(submit) => {
-        submit.preventDefault()
-        const text = field.current?.value.trim() ?? ""
-        if (text !== "") void find(text)
-      }}
-    >
-      <Icon name="search" />
-      <input
-        ref={field}
-        id="search"
-        type="search"
-        aria-label="Search by key or event id"
-        placeholder="Key or event id"
-      />
-      <kbd>/</kbd>
-    </form>
-  )
 }
 
 const Item = ({
@@ -137,7 +97,7 @@ const Standing = () => {
 export const Shell = () => {
   const { view } = route.value
   const Page = pageOf(view)
-  const { Alerts, ChangeDialog, EventPanel, Help, Problem } = later.value ?? {}
+  const { Alerts, ChangeDialog, EventPanel, Help, Problem, Search } = later.value ?? {}
   return (
     <>
       <a
@@ -169,7 +129,7 @@ export const Shell = () => {
         </label>
         {config.value?.readOnly && <span class="tag">read only</span>}
         <span class="spring" />
-        <Search />
+        {Search && <Search />}
       </header>
       <aside class="side" aria-label="Sidebar">
         <Nav />

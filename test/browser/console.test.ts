@@ -1,10 +1,10 @@
 import { afterAll, afterEach, assert, beforeAll, beforeEach, describe, it } from "@effect/vitest"
 import type { Browser, BrowserContextOptions } from "playwright-core"
-import { expect } from "vitest"
 import { type Console, startConsole } from "../../local/console.ts"
 import type { EventHistory } from "../../src/schema/Events.ts"
 import { Version } from "../../src/schema/Identifiers.ts"
 import { browserPath, openBrowser, openPage } from "../support/browser.ts"
+import { eventually } from "../support/eventually.ts"
 import { aDeadLetter, anEvent, type FakeProject, startProject } from "../support/fakeProject.ts"
 
 let browser: Browser
@@ -56,7 +56,7 @@ describe.skipIf(browserPath === undefined)("the pipeline", () => {
     project.add(...Array.from({ length: 130 }, (_, index) => anEvent({ at: minutes(index / 20) })))
     project.add(anEvent({ at: minutes(20) }), aDeadLetter("away", { at: minutes(30) }))
     await using tab = await open()
-    await expect.poll(() => tab.page.locator(".tiles b").allInnerTexts()).toEqual(["0", "1", "130", "31 ms 31 ms"])
+    await eventually(() => tab.page.locator(".tiles b").allInnerTexts()).toEqual(["0", "1", "130", "31 ms 31 ms"])
     await tab.page.getByRole("link", { name: "Needs a person 1 open" }).click()
     await tab.page.getByText("Every attempt failed").waitFor()
   })
@@ -117,7 +117,7 @@ describe.skipIf(browserPath === undefined)("dead letters", () => {
       [oldest]
     )
     await dialog.getByRole("button", { name: "Close" }).click()
-    await expect.poll(() => page.locator(".how-many b").allInnerTexts()).toEqual(["1 event", "1 event"])
+    await eventually(() => page.locator(".how-many b").allInnerTexts()).toEqual(["1 event", "1 event"])
     assert.deepStrictEqual(tab.complaints, [])
   })
 
@@ -254,11 +254,11 @@ describe.skipIf(browserPath === undefined)("events", () => {
     project.add(anEvent({ status: "pending", receipt: null }), anEvent({ topic: "order-created", key: "order-1" }))
     await using tab = await open("#/events")
     const rows = tab.page.locator("tbody tr")
-    await expect.poll(() => rows.count()).toBe(50)
+    await eventually(() => rows.count()).toBe(50)
     await tab.page.getByRole("button", { name: "Load older events" }).click()
-    await expect.poll(() => rows.count()).toBe(61)
+    await eventually(() => rows.count()).toBe(61)
     await tab.page.getByLabel("Any state").selectOption("pending")
-    await expect.poll(() => rows.count()).toBe(1)
+    await eventually(() => rows.count()).toBe(1)
     await tab.page.getByLabel("Topic").selectOption("order-created")
     await tab.page.getByText("No event matches").waitFor()
     await tab.page.getByLabel("Any state").selectOption("")

@@ -26,8 +26,6 @@ const search = async (page: Page, key: string) => {
   await page.getByRole("heading", { name: key }).waitFor()
 }
 
-const patience = { timeout: 120_000 }
-
 describe("the stack's first page", () => {
   const openedAs = (host: string) =>
     new Promise<string>((resolve) => {
@@ -55,7 +53,7 @@ describe.skipIf(browserPath === undefined)("the console of a running stack", () 
     await setStatus(database, mentorId, "paused")
     await using tab = await openPage(browser, `${stack.apiUrl}/`)
     await search(tab.page, mentorId)
-    await tab.page.getByText(/^2 people notified\. Settled after \d/).waitFor(patience)
+    await tab.page.getByText(/^2 people notified\. Settled after \d/).waitFor()
     await tab.page.locator(".timeline a").click()
     const panel = tab.page.getByRole("complementary", { name: "Event" })
     await panel.getByText("2 people").waitFor()
@@ -68,7 +66,7 @@ describe.skipIf(browserPath === undefined)("the console of a running stack", () 
     await setStatus(database, mentorId, "paused")
     await using tab = await openPage(browser, `${stack.apiUrl}/`)
     await search(tab.page, mentorId)
-    await tab.page.getByText("reached nobody").waitFor(patience)
+    await tab.page.getByText("reached nobody").waitFor()
     await database.rows(
       `with coordinator as (insert into public.coordinators (name) values ('Ada') returning id)
       insert into public.mentor_coordinators (mentor_id, coordinator_id) select $1, id from coordinator`,
@@ -77,8 +75,8 @@ describe.skipIf(browserPath === undefined)("the console of a running stack", () 
     await tab.page.locator(".timeline a").click()
     await tab.page.getByRole("button", { name: "Redrive" }).click()
     await tab.page.getByRole("button", { name: "Redrive 1 event" }).click()
-    await tab.page.getByText("Done: 1 of 1 event").waitFor(patience)
+    await tab.page.getByText("Done: 1 of 1 event").waitFor()
     await tab.page.getByRole("dialog").getByRole("button", { name: "Close" }).click()
-    await tab.page.getByText(/^1 person notified\./).waitFor(patience)
+    await tab.page.getByText(/^1 person notified\./).waitFor()
   })
 })

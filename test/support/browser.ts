@@ -2,6 +2,7 @@ import axe, { type AxeResults } from "axe-core"
 import { existsSync } from "node:fs"
 import { delimiter, join } from "node:path"
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core"
+import { patienceMillis } from "./patience.ts"
 
 const NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
 
@@ -30,6 +31,7 @@ export const openPage = async (browser: Browser, url: string, options: BrowserCo
     permissions: ["clipboard-read", "clipboard-write"],
     ...options
   })
+  context.setDefaultTimeout(patienceMillis)
   const page = await context.newPage()
   const complaints: Array<string> = []
   page.on("pageerror", ({ message }) => complaints.push(message))
