@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import path from "node:path"
 import { fileURLToPath } from "node:url"
+import type { Plugin } from "vite"
 import { defineConfig } from "vitepress"
 import { links } from "./links.ts"
 
@@ -43,6 +44,16 @@ for (const name of readdirSync(path.join(root, "docs"))) {
   if (name.endsWith(".md") && !listed.has(item(`docs/${name}`).link)) throw new Error(`docs/${name} is in no group`)
 }
 
+// The pages lie outside this folder, from where Vite would not find Vue.
+const vueOfTheSite: Plugin = {
+  name: "vue-of-the-site",
+  enforce: "pre",
+  resolveId(source, importer) {
+    if (!/^vue(?:\/|$)/.test(source) || !importer?.endsWith(".md")) return undefined
+    return this.resolve(source, path.join(root, "site/package.json"), { skipSelf: true })
+  }
+}
+
 export default defineConfig({
   title: "pause-status",
   description: "A Postgres outbox, signed webhooks and Edge Functions: coordinators are notified once, and in order.",
@@ -52,8 +63,7 @@ export default defineConfig({
   srcExclude: ["**/node_modules/**", "!(docs|bench|examples)/**/*.md", "bench/*/**", "examples/!(trigger)/**"],
   rewrites: rewrite,
   cleanUrls: true,
-  // The pages lie outside this folder, from where Vite would not find Vue and bundle it.
-  vite: { publicDir: false, ssr: { external: ["vue", "vue/server-renderer"] } },
+  vite: { publicDir: false, plugins: [vueOfTheSite], ssr: { external: ["vue", "vue/server-renderer"] } },
   markdown: {
     config: (md) => links(md, { root, isPage: (file) => existsSync(path.join(root, file)), rewrite })
   },
