@@ -3,7 +3,7 @@ import path from "node:path"
 import { fileURLToPath } from "node:url"
 import type { Plugin } from "vite"
 import { defineConfig } from "vitepress"
-import { links } from "./links.ts"
+import { indentedCode, links } from "./markdown.ts"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 
@@ -65,7 +65,10 @@ export default defineConfig({
   cleanUrls: true,
   vite: { publicDir: false, plugins: [vueOfTheSite], ssr: { external: ["vue", "vue/server-renderer"] } },
   markdown: {
-    config: (md) => links(md, { root, isPage: (file) => existsSync(path.join(root, file)), rewrite })
+    config: (md) => {
+      links(md, { root, isPage: (file) => existsSync(path.join(root, file)), rewrite })
+      indentedCode(md)
+    }
   },
   themeConfig: {
     search: { provider: "local" },

@@ -47,3 +47,12 @@ export const links = (md: MarkdownRenderer, { root, isPage, rewrite }: Options) 
       ? ""
       : (link_close?.(tokens, index, options, env, self) ?? self.renderToken(tokens, index, options))
 }
+
+/** VitePress styles fenced code alone, and lets indented code run out of the page. */
+export const indentedCode = (md: MarkdownRenderer) => {
+  md.renderer.rules.code_block = (tokens, index, options, env, self) => {
+    const token = tokens[index]
+    if (token !== undefined) token.info = "text"
+    return md.renderer.rules.fence?.(tokens, index, options, env, self) ?? ""
+  }
+}
