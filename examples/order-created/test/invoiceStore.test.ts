@@ -23,7 +23,7 @@ const start = async () => {
   directory = await mkdtemp(join(tmpdir(), "pause-status-test-"))
   storage = await startStorage(directory, keys)
   const nowhere = () => undefined
-  const routes = { rest: nowhere, storage: storage.upstream, functions: new Map() }
+  const routes = { console: () => Promise.resolve(""), rest: nowhere, storage: storage.upstream, functions: new Map() }
   gateway = await startGateway(await freePort(), routes, keys)
 }
 const stop = async () => {
