@@ -30,7 +30,7 @@ const decisions = readdirSync(path.join(root, "docs/adr"))
 const groups = {
   Start: [item("README.md", "Overview"), item("docs/install.md")],
   Build: [item("docs/topics.md"), item("docs/composition.md"), item("docs/mail.md"), item("docs/jobs.md")],
-  Operate: [item("docs/runbook.md"), item("docs/observability.md"), item("SECURITY.md")],
+  Operate: [item("docs/runbook.md"), item("docs/console.md"), item("docs/observability.md"), item("SECURITY.md")],
   Understand: [
     item("docs/architecture.md"),
     item("docs/benchmarks.md"),
