@@ -26,6 +26,8 @@ export default defineConfig({
         test: {
           name: "console",
           include: ["test/browser/**/*.test.ts"],
+          // A browser on a busy machine may lose a click.
+          retry: 1,
           testTimeout: 300_000,
           hookTimeout: 300_000
         }
