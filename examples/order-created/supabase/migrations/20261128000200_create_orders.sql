@@ -60,7 +60,9 @@ do $$
 declare
   lacks text;
 begin
-  select string_agg(format('%s.%s', wanted.relation, wanted.name), ', ') into lacks
+  select string_agg(
+    format('%s.%s', wanted.relation, wanted.name), ', ' order by wanted.relation collate "C" desc, wanted.name
+  ) into lacks
   from (
     values
       ('public.orders', '{id,customer_name,customer_email,customer_address,currency,locale,total,status,invoice_url}'::text[]),
