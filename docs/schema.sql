@@ -473,6 +473,11 @@ create function outbox.call_handler(http text, batch outbox.events[], function_u
   language plpgsql volatile set search_path=pg_catalog, pg_temp;
 comment on function outbox.call_handler(text,outbox.events[],text,text,integer) is 'Sends events in one signed request; returns how each attempt ends if nobody has claimed it.';
 
+create function outbox.call_http(http text, url text, headers jsonb, body text, timeout_ms integer, OUT http_status integer, OUT content text, OUT problem text)
+  returns record
+  language plpgsql volatile set search_path=pg_catalog, pg_temp;
+comment on function outbox.call_http(text,text,jsonb,text,integer) is 'Posts JSON with the extension http, which is in the given schema. Returns status and content, or the problem, which quotes the URL.';
+
 create function outbox.cancel(event outbox.events)
   returns uuid
   language plpgsql volatile set search_path=pg_catalog, pg_temp;

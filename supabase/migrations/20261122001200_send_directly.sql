@@ -63,6 +63,39 @@ $$;
 comment on function outbox.not_sent(boolean, interval, uuid[], integer) is
   'Heads of line that pg_net has refused or does not send. Locks nothing.';
 
+create or replace function outbox.call_http(
+  http text, url text, headers jsonb, body text, timeout_ms integer,
+  out http_status integer, out content text, out problem text
+)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  begin
+    -- If this is set, it overrides the option.
+    perform set_config('http.timeout_msec', timeout_ms::text, true);
+    execute format('select %s.http_set_curlopt(''CURLOPT_TIMEOUT_MS'', $1)', http) using timeout_ms::text;
+    -- Dynamic SQL, because the extension may be missing.
+    execute format(
+      'select r.status, r.content from %1$s.http(row(''POST'', $1, '
+        'array(select row(h.key, h.value)::%1$s.http_header from jsonb_each_text($2) h), ''application/json'', $3'
+        ')::%1$s.http_request) as r', http
+    )
+    into http_status, content
+    using url, headers, body;
+    -- Resets the option: others use the session afterwards.
+    raise exception using errcode = 'PS000';
+  exception
+    when sqlstate 'PS000' then
+      null;
+    when others then
+      problem := sqlerrm;
+  end;
+  execute format('select %s.http_reset_curlopt()', http);
+end
+$$;
+comment on function outbox.call_http(text, text, jsonb, text, integer) is
+  'Posts JSON with the extension http, which is in the given schema. Returns status and content, or the problem, which '
+  'quotes the URL.';
+
 create or replace function outbox.call_handler(
   http text, batch outbox.events[], function_url text, secrets text, timeout_ms integer
 ) returns jsonb
@@ -74,41 +107,22 @@ declare
   delivery text := case when alone then batch[1].event_id else gen_random_uuid() end;
   sent_at timestamptz := clock_timestamp();
   unix_seconds bigint := floor(extract(epoch from sent_at));
-  http_status integer;
-  content text;
-  problem text;
+  reply record;
 begin
-  begin
-    -- If this is set, it overrides the option.
-    perform set_config('http.timeout_msec', timeout_ms::text, true);
-    execute format('select %s.http_set_curlopt(''CURLOPT_TIMEOUT_MS'', $1)', http) using timeout_ms::text;
-    -- Dynamic SQL, because the extension may be missing.
-    execute format(
-      'select r.status, r.content from %1$s.http(row(''POST'', $1, array[row(''webhook-id'', $2), '
-        'row(''webhook-timestamp'', $3), row(''webhook-signature'', $4)]::%1$s.http_header[], ''application/json'', $5'
-        ')::%1$s.http_request) as r', http
-    )
-    into http_status, content
-    using function_url, delivery, unix_seconds::text, outbox.sign(delivery, unix_seconds, body, secrets), body;
-    -- Resets the option: others use the session afterwards.
-    raise exception using errcode = 'PS000';
-  exception
-    when sqlstate 'PS000' then
-      null;
-    when others then
-      problem := replace(sqlerrm, function_url, '<function_url>');
-  end;
-  execute format('select %s.http_reset_curlopt()', http);
-
+  select c.* into reply
+  from outbox.call_http(http, function_url, jsonb_build_object(
+    'webhook-id', delivery, 'webhook-timestamp', unix_seconds::text,
+    'webhook-signature', outbox.sign(delivery, unix_seconds, body, secrets)
+  ), body, timeout_ms) c;
   return (
     select jsonb_agg(jsonb_build_object(
       'event_id', b.event_id, 'delivery_id', b.delivery_id, 'claim_token', b.claim_token, 'sent_at', sent_at,
       'outcome', case when answer.refused_with is null then 'unacknowledged' else 'rejected' end,
-      'http_status', coalesce(answer.refused_with, http_status),
-      'message', 'sent without pg_net: ' || coalesce(problem, answer.message)
+      'http_status', coalesce(answer.refused_with, reply.http_status),
+      'message', 'sent without pg_net: ' || coalesce(replace(reply.problem, function_url, '<function_url>'), answer.message)
     ))
     from unnest(batch) b
-    cross join lateral outbox.read_answer(http_status, content, b.event_id, alone) as answer
+    cross join lateral outbox.read_answer(reply.http_status, reply.content, b.event_id, alone) as answer
   );
 end
 $$;

@@ -132,26 +132,10 @@ begin
     return;
   end if;
 
-  begin
-    -- If this is set, it overrides the option.
-    perform set_config('http.timeout_msec', timeout_ms::text, true);
-    execute format('select %s.http_set_curlopt(''CURLOPT_TIMEOUT_MS'', $1)', http) using timeout_ms::text;
-    -- Dynamic SQL, because the extension may be missing.
-    execute format(
-      'select r.status from %1$s.http(row(''POST'', $1, '
-        'array(select row(h.key, h.value)::%1$s.http_header from jsonb_each_text($2) h), ''application/json'', $3'
-        ')::%1$s.http_request) as r', http
-    )
-    into http_status
-    using url, headers, body::text;
-    -- Resets the option: others use the session afterwards.
-    raise exception using errcode = 'PS000';
-  exception when sqlstate 'PS000' then
-    null;
-  end;
-  execute format('select %s.http_reset_curlopt()', http);
-exception when others then
   -- The error quotes the URL, which may contain a key.
+  select c.http_status, replace(c.problem, url, '<url>') into http_status, problem
+  from outbox.call_http(http, url, headers, body::text, timeout_ms) c;
+exception when others then
   problem := replace(sqlerrm, url, '<url>');
 end
 $$;
@@ -180,6 +164,7 @@ declare
   deadline constant timestamptz := clock_timestamp() + interval '20 seconds';
   url text;
   secrets text;
+  host text;
   due record;
   body jsonb;
   answer record;
@@ -202,10 +187,11 @@ begin
     return 0;
   end if;
   secrets := outbox.alert_secrets();
+  host := outbox.project_host();
 
   -- Locks no alert before the last call, because the watch job writes to them meanwhile.
   for due in select * from outbox.notices_due() loop
-    body := outbox.notice(due.alert, due.state, outbox.project_host());
+    body := outbox.notice(due.alert, due.state, host);
     select p.* into answer
     from outbox.post_json(url, outbox.notice_headers(
       concat_ws('-', (due.alert).id, due.state, case due.state when 'open' then current_date end), body, secrets
