@@ -114,7 +114,7 @@ declare
   target record;
 begin
   if waiting > 0 then
-    raise exception '% events are not delivered yet', waiting
+    raise exception 'not delivered yet: % event%', waiting, case waiting when 1 then '' else 's' end
       using errcode = 'object_in_use',
       hint = 'Wait until select * from outbox.health shows none, or close them with outbox.resolve().';
   end if;
