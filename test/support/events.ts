@@ -83,6 +83,7 @@ export const seedMemory =
     })
 
 // Pending and processing ones are somebody else's (source webhook), so that no sweep of a running stack takes them up.
+// The lease is the longest there is: the sweep takes a longer one for a clock that was set back, and ends it.
 const insert = `
   with given as (
     select
@@ -107,7 +108,7 @@ const insert = `
     case when own_version is null then 'webhook' else 'outbox' end,
     case status when 'failed' then 'processing' else status end,
     1, 1,
-    case when status in ('processing', 'failed') then clock_timestamp() + interval '1 hour' end,
+    case when status in ('processing', 'failed') then clock_timestamp() + interval '1 minute' end,
     case status when 'completed' then jsonb_build_object('notified', notified) end,
     "createdAt",
     case status when 'completed' then "createdAt" end
