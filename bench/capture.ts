@@ -5,7 +5,15 @@ import type { Client } from "pg"
 import { type Ask, type Budget, expectEqual } from "./harness/question.ts"
 import { interleaved } from "./harness/rounds.ts"
 import { figure, median, ratio, rounded } from "./harness/statistics.ts"
-import { createMentors, type Database, flip, type Flipped, startDatabase, takeSent } from "./world/database.ts"
+import {
+  createMentors,
+  type Database,
+  flip,
+  type Flipped,
+  MOST_SENT_BY_THE_WRITER,
+  startDatabase,
+  takeSent
+} from "./world/database.ts"
 
 /**
  * What the writer's session has done before. *used*: the same many times, its plans are kept. *new*: nothing, so that
@@ -122,8 +130,6 @@ const prepare = async (
   for (const way of WAYS) if (way !== OURS) await createTable(client, way)
   return { client, ids }
 }
-
-const MOST_SENT_BY_THE_WRITER = 50
 
 const change = async (client: Client, way: Way, mentorIds: ReadonlyArray<string>, session: Session) => {
   const flipped = await flip(client, way.table, mentorIds)

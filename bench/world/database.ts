@@ -96,6 +96,9 @@ export interface Flipped {
   readonly commitMs: number
 }
 
+/** Of one statement's events, how many the commit hands to pg_net. The handler that settles them gets the others. */
+export const MOST_SENT_BY_THE_WRITER = 50
+
 /** Pauses those who are active and resumes the others, in one UPDATE and a commit. */
 export const flip = async (client: Client, table: string, mentorIds: ReadonlyArray<string>): Promise<Flipped> => {
   await client.query("begin")

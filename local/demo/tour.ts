@@ -60,7 +60,7 @@ export const tour = async (stack: Stack, logs: Logs, lifetime: Lifetime): Promis
   print(`\n${bold("Try these in another terminal, in this folder:")}`)
   for (const [command, why] of shortRecipes(stack.services.orchestrator.pid))
     print(`  ${describeCommand(command, why)}`)
-  print(`\nMails: ${stack.resendUrl}`)
+  print(`\nConsole: ${stack.apiUrl}/\nMails:   ${stack.resendUrl}`)
   print(wrap("Changes appear below. Ctrl-C stops everything and removes the data.", screenWidth()).join("\n"))
   await lifetime.ended
 }
