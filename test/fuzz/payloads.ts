@@ -153,7 +153,7 @@ const DIRECTIONS = [
   ["paused", "active"]
 ] as const
 
-/** A legal payload that tells nobody anything. */
+/** A valid payload that notifies nobody. */
 export const harmless = (random: Random, world: World): Payload => {
   const status = random.pick(["active", "paused"])
   const odd = random.pick(ODD_STATUSES)

@@ -98,7 +98,7 @@ describe("a failed call", () => {
       error: new OrchestratorCircuitOpen({ eventId, retryAfterSeconds: 9 }),
       reason: {
         kind: "parked",
-        message: "The orchestrator failed too often in a row and is given a pause",
+        message: "Too many calls of the orchestrator failed in a row, so none is made for now",
         retryAfterSeconds: 9
       }
     }

@@ -288,7 +288,7 @@ describe("what a settlement returned and the topic cannot read", () => {
       assert.deepStrictEqual(reasons, [
         "record.item: Missing key",
         "Expected an event, but it reads NO_CHANGE: not shipped",
-        "Its topic failed to read it"
+        "The topic could not read it"
       ])
       const lines = yield* logLines
       assert.deepStrictEqual(

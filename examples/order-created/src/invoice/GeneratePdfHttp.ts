@@ -52,7 +52,7 @@ const internal: Problem = {
   title: "Internal Server Error",
   status: 500,
   code: "internal",
-  detail: "Something is wrong on our side; it has been logged"
+  detail: "Something went wrong on our side; it has been logged"
 }
 
 const toReply = (problem: Problem): Response =>
