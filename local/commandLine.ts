@@ -1,6 +1,6 @@
 import { randomInt } from "node:crypto"
 
-/** A command line that cannot be read; whoever typed it is shown how to. */
+/** A command line that cannot be read. The caller prints the usage. */
 export class UsageError extends Error {
   override readonly name = "UsageError"
 }

@@ -43,7 +43,7 @@ interface FunctionFile {
 }
 
 /**
- * A function of an example, not yet in its place. What it imports only when it needs it gets a file of its own beside
+ * A function of an example, not yet in its place. What it imports only when it needs it gets its own file next to
  * index.mjs. By Rolldown, because esbuild keeps all of a package's entry of which anything is imported.
  */
 export const bundleFunction = async (example: string, name: string): Promise<ReadonlyArray<FunctionFile>> => {

@@ -31,7 +31,7 @@ export interface EdgeFunction {
 
 const LISTENING = /Listening on http:\/\/[^:]+:(\d+)\//
 
-/** One Edge Function in a Deno of its own, on a port that Deno chooses anew at each start. */
+/** One Edge Function in its own Deno, on a port that Deno chooses at each start. */
 export const edgeFunction = (options: EdgeFunctionOptions): EdgeFunction => {
   if (!existsSync(options.bundle)) {
     throw new StackError(`${options.bundle} does not exist. Run npm run build first.`)
@@ -43,8 +43,8 @@ export const edgeFunction = (options: EdgeFunctionOptions): EdgeFunction => {
     reaper: options.reaper,
     spawn: async () => {
       port = undefined
-      // Its own folder, where the part lies that it loads when it is first asked for: a newer Deno wants leave to read
-      // what was built anew since the start.
+      // Its own folder, where the part lies that it loads when it is first asked for: a newer Deno needs permission to read
+      // what was rebuilt since the start.
       const reads = `--allow-read=${dirname(options.bundle)}`
       return spawn(options.deno, [...serveArguments, reads, await entryOf(options)], {
         detached: true,

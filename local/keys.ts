@@ -8,7 +8,7 @@ import {
   sign
 } from "node:crypto"
 
-/** Every secret of one stack; new ones for each, so that nothing of a stack is worth stealing. */
+/** Every secret of one stack; new ones for each, so that a leaked one is worthless. */
 export interface Keys {
   readonly databasePassword: string
   readonly jwtSecret: string
@@ -26,7 +26,7 @@ export interface SigningKey extends JsonWebKey {
   readonly kid: string
 }
 
-/** A user as far as anyone here cares. `role` is what an administrator of the project gave them. */
+/** A user, as far as it matters here. `role` is what an administrator of the project gave them. */
 export interface User {
   readonly sub?: string
   readonly role?: string
@@ -53,7 +53,7 @@ export const createKeys = (): Keys => {
   }
 }
 
-/** The key set that Auth publishes, without what is secret of it. */
+/** The key set that Auth publishes, without the private parts. */
 export const publishedKeys = ({ signingKey }: Pick<Keys, "signingKey">) => {
   const { d: _, ...publicKey } = signingKey
   return { keys: [{ ...publicKey, alg: "ES256", use: "sig", key_ops: ["verify"], ext: true }] }

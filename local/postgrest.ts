@@ -45,7 +45,7 @@ export const postgrest = (options: PostgrestOptions): { service: Service; upstre
           PGRST_DB_CHANNEL_ENABLED: "true",
           // As many as the CLI's own stack has. The pool takes them in turn, so each of them has to plan for itself.
           PGRST_DB_POOL: "10",
-          // What hosted PostgREST, which is newer, does unless it is told otherwise: a token is checked once.
+          // As hosted PostgREST, which is newer, does by default: a token is checked once.
           PGRST_JWT_CACHE_MAX_LIFETIME: "3600",
           PGRST_JWT_SECRET: options.jwtSecret
         }

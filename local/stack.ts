@@ -67,7 +67,7 @@ export interface StackOptions {
   readonly log?: Log
 }
 
-/** Where the project's files are; tests point it at files of their own. */
+/** Where the project's files are; tests use their own. */
 export interface StackPlaces {
   readonly functions: string
   readonly migrations: string

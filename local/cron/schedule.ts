@@ -4,7 +4,7 @@ import * as Result from "effect/Result"
 // Ticks come about once a second; one that is a millisecond early must not put a run off to the next.
 const TOLERANCE_MILLISECONDS = 100
 
-/** Tells, tick by tick, whether a job is due. */
+/** Says at each tick whether a job is due. */
 export interface Schedule {
   readonly isDue: (now: Date) => boolean
 }

@@ -1,4 +1,4 @@
-// The stand-in for pg_net's background worker; a process of its own, so that it can be killed like one.
+// The stand-in for pg_net's background worker; a separate process, so that it can be killed like the real one.
 import { setTimeout as wait } from "node:timers/promises"
 import type { Client } from "pg"
 import { connect } from "../postgres/connect.ts"

@@ -26,7 +26,7 @@ export const carrierOf = (version: PostgresVersion): PlatformPackage | undefined
   return directory === undefined ? undefined : { directory, version: packageVersion(directory) }
 }
 
-/** PostgreSQL with the stand-in extensions installed; which one, POSTGRES_VERSION says where nobody else does. */
+/** PostgreSQL with the stand-in extensions installed; POSTGRES_VERSION chooses the version unless the caller does. */
 export const postgresBinaries = async (version = versionWanted()): Promise<PostgresBinaries> => {
   if (process.platform === "win32") {
     throw new StackError("The local stack does not run on Windows itself. Run it in WSL, the Linux inside Windows.")

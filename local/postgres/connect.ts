@@ -19,7 +19,7 @@ export const withClient = async <A>(url: string, use: (client: Client) => Promis
   }
 }
 
-// cannot_connect_now (starting up, recovering), and nobody listening yet.
+// cannot_connect_now (starting up, recovering), and no listener yet.
 const NOT_YET = new Set(["57P03", "ECONNREFUSED", "ECONNRESET"])
 const POLL_MILLISECONDS = 10
 

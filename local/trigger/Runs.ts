@@ -47,7 +47,7 @@ export type NewRun = Pick<Run, "task" | "payload" | "payloadType" | "tags"> &
   }
 
 /**
- * All runs there are. With a journal they outlive the process; what was executing when it died has crashed then: no hook
+ * All runs. With a journal they outlive the process; what was executing when it died has crashed then: no hook
  * of its task is called any more.
  */
 export const openRuns = (journal?: string) => {

@@ -10,7 +10,7 @@ import { listReply, retrieveReply, runReply } from "./replies.ts"
 import type { Worker } from "./Worker.ts"
 
 /**
- * What happens to a request instead of its answer. "accepts, then hangs up" does what was asked and loses the answer.
+ * What happens to a request instead of its answer. "accepts, then hangs up" does the work and loses the answer.
  * **Units** `rateLimited` for so many seconds.
  */
 type Fault = { readonly rateLimited: number } | { readonly status: number } | "hangs up" | "accepts, then hangs up"
