@@ -20,7 +20,7 @@ Date.now = () => now() + ${
 }
 `
 
-/** The clocks of a handler at its start, each as a script that runs before it: correct, wrong, or wrong until it is set. */
+/** A handler's clock at its start, as a script that runs before it: correct, wrong, or wrong until it is set. */
 export const wrongClocks = (random: Random, injected: Tally): (() => string | undefined) => {
   const kinds = {
     right: () => undefined,

@@ -42,8 +42,8 @@ const redriveOpen = async (session: Session, { forced, topics }: Late): Promise<
   return { redriven, superseded }
 }
 
-// A later event may have been notified, lost its reply and become a dead letter, too. Then the earlier one is refused again.
-// The first round settles the later one and the second closes the earlier one, so two rounds are enough.
+// A later event may have been notified, lost its reply and become a dead letter, too. Then the earlier one is refused
+// again. The first round settles the later one and the second closes the earlier one, so two rounds are enough.
 const MOST_ROUNDS = 3
 
 /** Redrives and waits until all is quiet, while dead letters are open. */

@@ -5,7 +5,7 @@ import type { Random } from "./random.ts"
 // Longer than the handler waits for the orchestrator, and than the lease.
 const LATE_MILLISECONDS = 3_500
 
-/** What can happen to a handler's call of the orchestrator or of tell_order. Adds events that got a 400 to `refused`. */
+/** What can happen to a call of the orchestrator or of tell_order. Adds events that got a 400 to `refused`. */
 export const orderFaults = (random: Random, refused: Set<string>) => {
   // Passes on the others, and merges its refusal into their replies in order.
   const refuseOne = async (call: Call, forward: Forward): Promise<Reply> => {

@@ -9,8 +9,8 @@ import type { Random } from "./random.ts"
 import { rowsOf, type Session } from "./Session.ts"
 
 /**
- * Shorter waits than the defaults, so that lost events are sent again within seconds. With shorter waits, more attempts are
- * needed to outlast the same faults.
+ * Shorter waits than the defaults, so that lost events are sent again within seconds. With shorter waits, more attempts
+ * are needed to outlast the same faults.
  */
 export const SETTINGS = {
   max_attempts: 40,

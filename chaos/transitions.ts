@@ -16,8 +16,8 @@ export interface Change {
 const isKnown = (status: string | null): status is "active" | "paused" => status === "active" || status === "paused"
 
 /**
- * The transitions among all changes of profiles, in order. A status is compared with the mentor's last one that was active
- * or paused, which survives a change of the id.
+ * The transitions among all changes of profiles, in order. A status is compared with the mentor's last one that was
+ * active or paused, which survives a change of the id.
  */
 export const transitionsIn = (changes: ReadonlyArray<Change>): ReadonlyArray<Transition> => {
   const known = new Map<string, string | null>()

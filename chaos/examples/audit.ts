@@ -142,7 +142,7 @@ const strayFiles = ({ storage }: Stack, orders: ReadonlyArray<Transition>): Read
   const known = new Set(orders.map(({ key }) => `invoices/${key}.pdf`))
   return [...storage.uploads.keys()]
     .filter((file) => !known.has(file))
-    .map((file) => ({ kind: "untrue", topic: "order-created", key: file, version: 0, detail: "this file belongs to no order" }))
+    .map((file) => ({ kind: "untrue", topic: "order-created", key: file, version: 0, detail: "belongs to no order" }))
 }
 
 const wrongCounters = async (session: Session): Promise<ReadonlyArray<Violation>> =>
@@ -156,7 +156,7 @@ const wrongCounters = async (session: Session): Promise<ReadonlyArray<Violation>
       detail: `counted ${counted}, but it is ${recounted}`
     }))
 
-/** Everything that the verdict needs: what was committed, what was done, and the mails and files outside the database. */
+/** Everything that the verdict needs: what was committed, what was done, and mails and files outside the database. */
 export const readExampleEvidence = async (session: Session, { stack }: System, forced: ReadonlySet<string>) => {
   const mails = await readMails(stack)
   const mailVersions = await versionsOf(session, "notification-mail")
