@@ -127,4 +127,4 @@ export const secrets = Command.make(
     const mode = rotate ? "rotate" : retire ? "retire" : "agree"
     yield* agree(mode, url, { dryRun, yes }).pipe(Effect.provide(layer))
   })
-).pipe(Command.withDescription("Gives Postgres and the function the same secret. You can repeat it safely."))
+).pipe(Command.withDescription("Gives Postgres and the function the same secret. Safe to repeat."))

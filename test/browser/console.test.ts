@@ -106,7 +106,7 @@ describe.skipIf(browserPath === undefined)("dead letters", () => {
 
     await page.getByRole("button", { name: "Redrive 12" }).click()
     const dialog = page.getByRole("dialog")
-    await dialog.getByText("Nothing was changed yet").waitFor()
+    await dialog.getByText("Nothing has changed yet").waitFor()
     assert.deepStrictEqual(await dialog.locator(".plan b").allInnerTexts(), ["11", "1"])
     assert.isTrue(letters.every((letter) => statusOf(letter) === "failed"))
 
@@ -174,7 +174,7 @@ describe.skipIf(browserPath === undefined)("dead letters", () => {
     project.add(...letters)
     await using tab = await open("#/letters")
     await tab.page.getByRole("button", { name: "Redrive 12" }).click()
-    await tab.page.getByText("Nothing was changed yet").waitFor()
+    await tab.page.getByText("Nothing has changed yet").waitFor()
     let changes = 0
     let release = () => {}
     const held = new Promise<void>((resolve) => (release = resolve))
@@ -201,7 +201,7 @@ describe.skipIf(browserPath === undefined)("dead letters", () => {
     await tab.page.getByRole("button", { name: "Resolve" }).click()
     await tab.page.getByRole("button", { name: "Resolve 1 event" }).click()
     await tab.page.getByRole("button", { name: "Close" }).click()
-    await tab.page.getByText("Nothing waits for you").waitFor()
+    await tab.page.getByText("Nothing needs you").waitFor()
     assert.strictEqual(project.state.events.get(nobody.eventId)?.receipt?.["acknowledged"], true)
   })
 

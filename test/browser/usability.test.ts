@@ -68,7 +68,7 @@ describe.skipIf(browserPath === undefined)("axe finds nothing", () => {
     await using tab = await open(`#/letters?event=${letter.eventId}`)
     const { page } = tab
     await page.locator(".panel .primary").click()
-    await page.getByText("Nothing was changed yet").waitFor()
+    await page.getByText("Nothing has changed yet").waitFor()
     assert.deepStrictEqual(await accessibilityProblems(page), [])
     await page.keyboard.press("Escape")
     await page.keyboard.press("?")
@@ -78,7 +78,7 @@ describe.skipIf(browserPath === undefined)("axe finds nothing", () => {
 
     project.state.events.clear()
     await page.goto(`${console.url}#/letters`)
-    await page.getByText("Nothing waits for you").waitFor()
+    await page.getByText("Nothing needs you").waitFor()
     assert.deepStrictEqual(await accessibilityProblems(page), [])
 
     project.instead.answer = () => Response.json({ code: "unauthorized", detail: "No such key" }, { status: 401 })
@@ -126,7 +126,7 @@ describe.skipIf(browserPath === undefined)("a project that does not answer", () 
     }
     await using tab = await open()
     await tab.page.getByText("1 check failing").waitFor()
-    await tab.page.getByRole("button", { name: "Look at the checks" }).click()
+    await tab.page.getByRole("button", { name: "See the checks" }).click()
     await tab.page.getByRole("heading", { name: "Something is wrong" }).waitFor()
     await tab.page.getByText("it did not answer").waitFor()
   })
@@ -165,7 +165,7 @@ describe.skipIf(browserPath === undefined)("with the keyboard alone", () => {
     await page.keyboard.press("x")
     await page.getByText("1 selected").waitFor()
     await page.keyboard.press("r")
-    await page.getByText("Nothing was changed yet").waitFor()
+    await page.getByText("Nothing has changed yet").waitFor()
     const button = page.getByRole("button", { name: "Redrive 1 event" })
     while (!(await button.evaluate((element) => element === document.activeElement))) await page.keyboard.press("Tab")
     await page.keyboard.press("Enter")

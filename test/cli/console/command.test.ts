@@ -78,7 +78,7 @@ describe("pause-status console", () => {
       yield* Effect.promise(() => project[Symbol.asyncDispose]())
       const { code, stderr } = yield* pauseStatus("console", "--url", project.apiUrl, "--key", "sb_secret_1")
       assert.strictEqual(code, 2)
-      assert.match(stderr, /does not answer\s+as it should: status 502/)
+      assert.match(stderr, /gives an\s+unexpected\s+answer: status 502/)
     })
   )
 

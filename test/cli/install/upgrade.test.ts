@@ -109,7 +109,7 @@ describe("uninstall", () => {
         [".pause-status.json", "config.toml"]
       )
       assert.strictEqual(files["config.toml"]?.trimEnd(), config.trimEnd())
-      assert.include((yield* repository.run("uninstall")).stdout, "uninstalled already")
+      assert.include((yield* repository.run("uninstall")).stdout, "already uninstalled")
     })
   )
 
