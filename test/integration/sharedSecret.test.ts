@@ -115,7 +115,10 @@ describe("secrets, by a connection and a file", () => {
     assert.include(await failing("--rotate", "--retire"), "exclude each other")
     const target = ["--function-url=https://a.example", `--functions-env=${file()}`]
     assert.include(await failing("--database-url=x", `--functions-env=${file()}`), "Pass --function-url")
-    assert.include(await failing("--function-url=a.example", `--project-ref=${PROJECT}`), "is no address")
+    assert.include(
+      await failing("--function-url=a.example", `--project-ref=${PROJECT}`),
+      "is not the URL of a function"
+    )
     assert.include(await failing("--database-url=postgresql://127.0.0.1:1/x", ...target), "does not answer")
     await using bare = await openDatabase({ migrate: false })
     assert.include(await failing(`--database-url=${bare.url}`, ...target), "Vault refuses")
