@@ -121,7 +121,7 @@ describe("secrets, by a connection and a file", () => {
     )
     assert.include(await failing("--database-url=postgresql://127.0.0.1:1/x", ...target), "does not answer")
     await using bare = await openDatabase({ migrate: false })
-    assert.include(await failing(`--database-url=${bare.url}`, ...target), "Vault refuses")
+    assert.include(await failing(`--database-url=${bare.url}`, ...target), "Vault refused")
   })
 })
 
