@@ -16,9 +16,9 @@ export interface EdgeFunctionOptions {
   readonly bundle: string
   readonly deno: string
   readonly env: Readonly<Record<string, string>>
-  /** A script that runs before the bundle, asked for at each start. */
+  /** A script that runs before the bundle. Read at each start. */
   readonly prelude?: (() => string | undefined) | undefined
-  /** Where Deno may keep its caches. */
+  /** The directory for Deno's caches. */
   readonly home: string
   readonly log: Log
   readonly reaper: Reaper
@@ -88,13 +88,13 @@ const serveArguments = [
   "serve",
   `--host=${LOOPBACK}`,
   "--port=0",
-  // What a hosted function may do, as near as Deno's switches come: no other files, and here no other machine either.
+  // The rights of a hosted function, as closely as Deno's flags allow: no other files, and here no other machine.
   `--allow-net=${LOOPBACK},localhost`,
   "--allow-env",
   "--no-prompt",
   "--no-config",
   "--no-lock",
-  // The bundle carries everything; whatever it would still fetch would be missing after a deployment too.
+  // The bundle has everything. If it fetched anything else, that would also be missing after a deployment.
   "--no-remote",
   "--no-npm"
 ]

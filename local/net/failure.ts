@@ -14,7 +14,7 @@ const WORDS: Readonly<Record<string, string>> = {
   ECONNRESET: "Failure when receiving data from the peer"
 }
 
-/** The words libcurl has for a failure of node:http. */
+/** libcurl's message for a failure of node:http. */
 export const describeFailure = (cause: unknown): string => {
   const message = messageOf(cause)
   // node:http uses one code for both; only the message distinguishes an orderly close from a broken connection.

@@ -33,7 +33,7 @@ const open = async (name: string, pipeline = false): Promise<Client> => {
   for (let lastMessage = ""; ;) {
     try {
       const client = await connect(databaseUrl, name, pipeline)
-      // As with the real worker, the end of the server is the end of the requests that are under way.
+      // As with the real worker, requests in progress end with the server.
       client.on("end", () => process.exit(1))
       return client
     } catch (cause) {

@@ -14,7 +14,7 @@ const NOBODY = 65_534
 const SETTINGS = {
   listen_addresses: LOOPBACK,
   unix_socket_directories: "",
-  // Enough for all test files that many cores run at once, each with some dozens of callers.
+  // Enough for all test files that run at once on many cores, each with some dozens of callers.
   max_connections: "500",
   // The data is thrown away at the end, so it need not survive the machine. It must survive the *process*: committed
   // rows have to be in the write-ahead log before the answer, hence no other setting is loosened.
@@ -30,13 +30,13 @@ const SETTINGS = {
 export interface ClusterOptions {
   readonly binaries: PostgresBinaries
   readonly password: string
-  /** Settings of the server, beside ours. */
+  /** Server settings in addition to ours. */
   readonly settings?: Readonly<Record<string, string>> | undefined
   readonly reaper: Reaper
 }
 
 export interface Cluster {
-  /** Spawns the server on the port given; readiness is the caller's to test. */
+  /** Spawns the server on the given port. The caller waits until it is ready. */
   readonly spawn: (port: number) => ChildProcess
   readonly remove: () => Promise<void>
 }

@@ -23,7 +23,7 @@ export const withClient = async <A>(url: string, use: (client: Client) => Promis
 const NOT_YET = new Set(["57P03", "ECONNREFUSED", "ECONNRESET"])
 const POLL_MILLISECONDS = 10
 
-/** Resolves as soon as the server answers; it gives up only when `signal` says so. */
+/** Resolves as soon as the server answers. Gives up only if `signal` aborts. */
 export const answers = async (url: string, signal: AbortSignal): Promise<void> => {
   while (!signal.aborted) {
     try {

@@ -14,7 +14,7 @@ type StorageFault = number | "disconnect" | "do and disconnect"
 /** Stands in for Supabase Storage: buckets, uploads, signed URLs. */
 export interface Storage extends AsyncDisposable {
   readonly upstream: () => Upstream
-  /** The next requests meet these, one each. */
+  /** Faults for the next requests, one each. */
   readonly fail: (...faults: ReadonlyArray<StorageFault>) => void
   /** How many uploads were stored, by bucket and key: "invoices/1.pdf". */
   readonly uploads: ReadonlyMap<string, number>
@@ -37,7 +37,7 @@ const json = (value: object): Answer => ({
 const authorize = (request: http.IncomingMessage, keys: StorageKeys): void => {
   const { authorization } = request.headers
   if (authorization === undefined) throw refusals.noCredentials()
-  // This stack has no policies, so every role that is subject to them is refused.
+  // This stack has no policies, so every role that needs one is refused.
   if (authorization === `Bearer ${keys.anonToken}`) throw refusals.notAllowed()
   if (authorization !== `Bearer ${keys.serviceToken}`) throw refusals.unknownCredentials()
 }

@@ -200,7 +200,7 @@ describe("npm start", () => {
       assert.match(output, /completed +[2-9] +\d/)
       assert.include(output, '"status":"ready"')
 
-      for (const shown of ["Mentor 2  active → paused  version 1", "from elsewhere", "turned away", "released:"]) {
+      for (const shown of ["Mentor 2  active → paused  version 1", "from elsewhere", "was refused", "released:"]) {
         await program.prints(shown)
       }
       program.process.kill("SIGINT")
