@@ -167,7 +167,7 @@ export const harmless = (random: Random, world: World): Payload => {
   if (random.chance(0.2)) {
     draft.root = [...set(draft.root, "type", '"INSERT"'), ["old_record", "null"]]
   }
-  // Whoever names the topic need not name the table.
+  // A payload with a topic need not name the table.
   if (random.chance(0.2)) {
     draft.root = [...without(without(draft.root, "table"), "schema"), ["topic", '"pause-status"']]
   }
