@@ -76,8 +76,8 @@ export interface EventStoreHealth extends QueueFigures {
 }
 
 /**
- * The outbox as people look after it, topic by topic. An event of another topic is unknown. Each change is one transaction and may be asked for twice: the second time it
- * says that there is nothing to do.
+ * How people manage the outbox, topic by topic. An event of another topic is unknown. Each change is one transaction. It
+ * may be repeated: the second time, there is nothing to do.
  *
  * **Fails with** EventStoreUnavailable; what else is in each type.
  */
