@@ -1,4 +1,4 @@
-// What we use of autocannon, which brings no types of its own.
+// The part of autocannon that we use; it has no types.
 declare module "autocannon" {
   import type { EventEmitter } from "node:events"
 
@@ -8,9 +8,9 @@ declare module "autocannon" {
     readonly headers: Readonly<Record<string, string>>
     readonly body: string
     readonly connections: number
-    /** Requests, in all. */
+    /** Requests in total. */
     readonly amount: number
-    /** Milliseconds between two looks at how far it is. */
+    /** Milliseconds between two checks of its progress. */
     readonly sampleInt: number
   }
 

@@ -1,4 +1,4 @@
-// How long until everybody is told, when one UPDATE changes many mentors?
+// How long until everybody is notified, if one UPDATE changes many mentors?
 import { type Ask, type Budget, expectEqual } from "./harness/question.ts"
 import { interleaved } from "./harness/rounds.ts"
 import { figure, median, percentile, ratio, rounded, thinned } from "./harness/statistics.ts"
@@ -9,7 +9,7 @@ const CURVE_POINTS = 100
 
 interface Sample {
   readonly statementMs: number
-  /** Milliseconds from the commit to each mentor, in order. */
+  /** Milliseconds from the commit to the notification for each mentor, in order. */
   readonly toldMs: ReadonlyArray<number>
 }
 
@@ -37,7 +37,7 @@ const burst = async (world: World, contender: Contender, size: number): Promise<
     return sample
   }
   const sample = await (contender === OURS ? toldOnce(world, size, run) : run())
-  expectEqual("mentors told about twice", way.told.surplus, 0)
+  expectEqual("mentors notified twice", way.told.surplus, 0)
   return sample
 }
 
@@ -63,7 +63,7 @@ const plotOf = (figures: Figures, size: number) => ({
   title: `${size.toLocaleString("en")} mentors changed by one UPDATE`,
   option: {
     xAxis: { type: "log" as const, name: "seconds after the commit", min: 0.01 },
-    yAxis: { type: "value" as const, name: "mentors told about" },
+    yAxis: { type: "value" as const, name: "mentors notified" },
     series: figures
       .filter((row) => row.size === size)
       .map(({ curveSeconds, way }) => ({
@@ -97,12 +97,12 @@ export const ask: Ask = async ({ quick, say }) => {
     : [
         { size: 100, ways: [OURS, TUTORIAL], rounds: 3 },
         { size: 1_000, ways: [OURS, TUTORIAL], rounds: 2 },
-        // Ours before and after: the other takes so long that it could have caught a worse moment.
+        // Ours runs before and after the other way, which takes so long that the machine could be busier meanwhile.
         { size: largest, ways: [OURS, TUTORIAL], rounds: 1 },
         { size: largest, ways: [OURS], rounds: 2 }
       ]
   await using world = await startWorld(largest)
-  // The first event of a handler pays for its start.
+  // A handler's first event includes its start.
   await burst(world, OURS, 100)
   const measured = new Map<
     string,

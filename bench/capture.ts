@@ -1,4 +1,4 @@
-// What does it cost the writer that every change of a status is captured?
+// What does it cost the writer to capture every status change?
 import { PgBoss } from "pg-boss"
 import { runMigrations } from "graphile-worker"
 import type { Client } from "pg"
@@ -16,9 +16,9 @@ import {
 } from "./world/database.ts"
 
 /**
- * What the writer's session has done before. *used*: the same many times, its plans are kept. *new*: nothing, so that
- * everything has to be planned. *vacuumed*: used, but nothing is left of earlier changes; a vacuum makes it plan anew,
- * which is nothing beside many rows.
+ * What the writer's session did before. *used*: it made the same change many times, so its plans are kept. *new*:
+ * nothing, so it has to plan everything. *vacuumed*: like used, but no rows of earlier changes are left. A vacuum makes
+ * it plan again, which is negligible for many rows.
  */
 type Session = "used" | "new" | "vacuumed"
 
@@ -48,11 +48,11 @@ const MOST_MENTORS = 10_000
 interface Way {
   readonly name: string
   readonly table: string
-  /** Where a change leaves a row. */
+  /** The table in which each change leaves a row. */
   readonly written?: string
-  /** What the trigger of a copy of the table does; ours has its own. */
+  /** The body of the trigger on a copy of the table. Ours has its own triggers. */
   readonly body?: string
-  /** Beyond it, one change would take longer than all the others together. */
+  /** With more rows, one change would take longer than all the others together. */
   readonly mostRows?: number
 }
 
@@ -133,18 +133,18 @@ const prepare = async (
 
 const change = async (client: Client, way: Way, mentorIds: ReadonlyArray<string>, session: Session) => {
   const flipped = await flip(client, way.table, mentorIds)
-  // Nothing is timed that did not do its work.
+  // A time counts only if the work was done.
   const sent = Math.min(mentorIds.length, MOST_SENT_BY_THE_WRITER)
   if (way === OURS) expectEqual("events sent by our trigger", (await takeSent(client)).length, sent)
   if (way.written !== undefined) {
     const { rows } = await client.query(`select count(*)::int as count from ${way.written}`)
     expectEqual(`rows written by: ${way.name}`, rows, [{ count: mentorIds.length }])
     await client.query(`delete from ${way.written}`)
-    // Its pages stay, as in a table in use: a truncated one has to grow again, with each of its indexes.
+    // The pages stay, as in a table in use. A truncated table, and each of its indexes, would have to grow again.
     if (session === "vacuumed") await client.query(`vacuum (truncate false) ${way.written}`)
   }
   if (session === "vacuumed") {
-    // So that no round pays for the dead rows of an earlier one.
+    // Otherwise, a round would pay for the dead rows of an earlier one.
     await client.query(`vacuum ${way.table}`)
     if (way === OURS) await client.query("vacuum outbox.keys")
   }
@@ -178,14 +178,14 @@ type Figures = ReadonlyArray<ReturnType<typeof summary>>
 const work = (size: number): string =>
   `UPDATE and COMMIT of ${size.toLocaleString("en")} ${size === 1 ? "row" : "rows"}`
 
-/** A goal rather than what is reached today. */
+/** A goal. We do not reach it today. */
 const MOST_TIMES_AUDIT = 2.5
 
 const budgetsOf = (figures: Figures): ReadonlyArray<Budget> => {
   const sizes = [...new Set(figures.map((row) => row.size))]
   const largest = Math.max(...sizes)
   const ratioTo = (other: Way, size: number): number => {
-    // Of one row, the first: in a session that has been used.
+    // For one row, the first case: a used session.
     const of = (way: Way) => figures.find((row) => row.size === size && row.way === way.name)?.ms ?? Number.NaN
     return of(OURS) / of(other)
   }

@@ -1,4 +1,4 @@
-// How long from the start of a process to its first answer, and what has to be loaded for it?
+// How long from the start of a process to its first answer, and what has to be loaded?
 import { type Ask, BenchError, type Budget } from "./harness/question.ts"
 import { interleaved } from "./harness/rounds.ts"
 import { figure, median, percentile, ratio, rounded } from "./harness/statistics.ts"
@@ -154,7 +154,7 @@ export const ask: Ask = async ({ quick, say }) => {
   const ways = DENO_VERSIONS.flatMap((deno) =>
     CACHES.flatMap((codeCache) => variants.map((variant): Way => ({ variant, deno, codeCache })))
   )
-  // The first start fills the code cache; the second tells V8 that it is worth while.
+  // The first start fills the code cache. The second tells V8 that the cache is worth keeping.
   for (const way of [...ways, ...ways]) await startOnce(world, way)
   const samples = await interleaved(ways, quick ? ROUNDS.quick : ROUNDS.full, (way) => startOnce(world, way))
   const figures = [...samples].map(([way, some]) => summary(way, some))

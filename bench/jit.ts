@@ -1,4 +1,4 @@
-// What do an UPDATE that changes no status and a claim cost, where PostgreSQL compiles its plans and where it does not?
+// What do an UPDATE that changes no status and a claim cost, with and without PostgreSQL's compiled plans?
 import type { Client } from "pg"
 import { debianBinaries } from "../local/postgres/debian.ts"
 import { type Ask, type Budget, expectEqual } from "./harness/question.ts"
@@ -10,7 +10,7 @@ interface Way {
   readonly name: string
   readonly jit: "on" | "off"
   readonly triggers: "enable" | "disable"
-  /** What our functions that steer the planner are altered to. */
+  /** The setting for our functions that steer the planner. */
   readonly functions: "set jit = off" | "reset jit"
 }
 
@@ -55,7 +55,7 @@ const rename = (client: Client, id: string) =>
     values: [id]
   })
 
-/** Claims of one event each; NaN where nothing is captured. Leaves the profiles and the queue as they were. */
+/** Times claims of one event each. NaN if nothing is captured. Leaves the profiles and the queue as they were. */
 const claimsOf = async (client: Client, ids: ReadonlyArray<string>): Promise<number> => {
   await flip(client, "public.peer_mentor_profiles", ids)
   const events = await takeSent(client)
@@ -72,7 +72,7 @@ const claimsOf = async (client: Client, ids: ReadonlyArray<string>): Promise<num
   return events.length === ids.length ? claimsMs : Number.NaN
 }
 
-/** One round of a session that has made both changes before. */
+/** One round, in a session that has made both changes before. */
 const round = async (client: Client, way: Way, ids: ReadonlyArray<string>) => {
   await client.query(alterFunctions(way.functions))
   await client.query(`alter table public.peer_mentor_profiles ${way.triggers} trigger user; set jit = ${way.jit}`)

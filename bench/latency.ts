@@ -1,4 +1,4 @@
-// How long until the coordinators are told of a single change?
+// How long until the coordinators are notified of a single change?
 import { setTimeout as wait } from "node:timers/promises"
 import { type Ask, expectEqual } from "./harness/question.ts"
 import { figure, median, percentile, ratio, rounded, thinned } from "./harness/statistics.ts"
@@ -24,7 +24,7 @@ const changeOne = async (way: Way, mentorId: string): Promise<Change> => {
   return { mentorId, committed: performance.now() }
 }
 
-/** One at a time, each on a system that has nothing else to do. */
+/** One change at a time, each on an idle system. */
 const changeIdle = async (world: World, way: Way, mentorIds: ReadonlyArray<string>): Promise<ReadonlyArray<Change>> => {
   const changes: Array<Change> = []
   for (const mentorId of mentorIds) {
@@ -34,7 +34,7 @@ const changeIdle = async (world: World, way: Way, mentorIds: ReadonlyArray<strin
   return changes
 }
 
-/** By the clock, whether or not the earlier ones were told. */
+/** At a fixed rate, whether or not earlier changes were notified. */
 const changeSteadily = async (_: World, way: Way, mentorIds: ReadonlyArray<string>): Promise<ReadonlyArray<Change>> => {
   const began = performance.now()
   const changes: Array<Change> = []
@@ -55,7 +55,7 @@ const measure = async (
   const changes = await change(world, way, mentorIds)
   const moments = await way.told.everyone(LONGEST_SECONDS)
   await idle(world)
-  expectEqual("mentors told about twice", way.told.surplus, 0)
+  expectEqual("mentors notified twice", way.told.surplus, 0)
   return changes.map(({ committed, mentorId }) => (moments.get(mentorId) ?? Number.NaN) - committed)
 }
 
@@ -71,12 +71,12 @@ const summary = (load: string, way: string, ms: ReadonlyArray<number>) => ({
 
 type Figures = ReadonlyArray<ReturnType<typeof summary>>
 
-// A request can arrive before the client has seen its own commit; a logarithmic axis has no place for that.
+// A request can arrive before the client has seen its own commit. A logarithmic axis cannot show that.
 const SHORTEST_MS = 0.1
 
 const plotOf = (figures: Figures) => ({
   name: "latency",
-  title: "One change: how many are told within (commit → notified)",
+  title: "One change: how many are notified within (commit → notified)",
   option: {
     xAxis: { type: "log" as const, name: "milliseconds after the commit", min: SHORTEST_MS },
     yAxis: { type: "value" as const, name: "percent of the changes", max: 100 },
@@ -96,7 +96,7 @@ export const ask: Ask = async ({ quick, say }) => {
     { name: `${PER_SECOND} per second`, changes: CHANGES.steady[size], change: changeSteadily }
   ]
   await using world = await startWorld(CHANGES.steady[size])
-  // Processes that have just been started compile, and every connection of PostgREST plans for itself.
+  // New processes still compile, and each of PostgREST's connections makes its own plans.
   const first = world.mentorIds.slice(0, WARM_UP)
   await toldOnce(world, first.length, () => measure(world, world.ours, first, changeSteadily))
   const figures: Array<Figures[number]> = []

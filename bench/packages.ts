@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { findPackage, packageVersion } from "../local/packages.ts"
 
-/** What bench/package.json asks for and bench/node_modules does not hold, in that version, as name@version. */
+/** The packages of bench/package.json that bench/node_modules lacks in that version, as name@version. */
 export const missingPackages = (): ReadonlyArray<string> => {
   const manifest: { readonly dependencies: Readonly<Record<string, string>> } = JSON.parse(
     readFileSync(join(import.meta.dirname, "package.json"), "utf8")

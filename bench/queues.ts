@@ -1,4 +1,4 @@
-// How many events are taken and ended per second, beside queues that are made for nothing else?
+// How many events are claimed and settled per second, compared with dedicated queues?
 import { Logger, makeWorkerUtils, runOnce } from "graphile-worker"
 import { PgBoss } from "pg-boss"
 import type { Client } from "pg"
@@ -24,7 +24,7 @@ interface Load {
 
 interface Queue {
   readonly name: string
-  /** Queues the events in one transaction, then takes and ends them all. Fails unless each was ended once. */
+  /** Queues the events in one transaction, then takes and completes them all. Fails unless each was completed once. */
   readonly run: (load: Load) => Promise<Sample>
 }
 
@@ -39,7 +39,7 @@ const timed = async (work: () => Promise<unknown>): Promise<number> => {
   return performance.now() - began
 }
 
-/** So many workers that each take the next piece of work until there is none. */
+/** So many workers. Each takes the next piece of work until none is left. */
 const inParallel = async (clients: number, work: () => Promise<boolean>): Promise<void> => {
   const worker = async (): Promise<void> => {
     while (await work());
@@ -51,12 +51,12 @@ const ours = async (database: Database, client: Client, mentorIds: ReadonlyArray
   name: "ours: claim and settle",
   run: async ({ batch, clients, events }) => {
     const { commitMs, updateMs } = await flip(client, "public.peer_mentor_profiles", mentorIds.slice(0, events))
-    // What a large update leaves to those who settle its first events.
+    // After a large update, settlements dispatch these.
     await client.query("select outbox.dispatch_due('settled', $1)", [events])
     const sent = await takeSent(client)
     expectEqual("events sent", sent.length, events)
     const pool = database.serviceRole("postgres", clients)
-    // Connected beforehand, as the others' pools are.
+    // Connected beforehand, like the others' pools.
     await Promise.all(Array.from({ length: clients }, () => pool.query("select pg_sleep(0.05)")))
     let next = 0
     let completed = 0

@@ -1,4 +1,4 @@
-// How fast does a backlog drain after an outage, and what does a sweep cost beside it?
+// How fast does a backlog drain after an outage, and what does a sweep cost meanwhile?
 import { setTimeout as wait } from "node:timers/promises"
 import { type Ask, expectEqual } from "./harness/question.ts"
 import { figure, median, rounded } from "./harness/statistics.ts"
@@ -8,7 +8,7 @@ const LOOK_AGAIN_MILLISECONDS = 100
 const WATCHED_SECONDS = 30
 const SWEEPS = 5
 
-// What an outage leaves: due events of so many mentors, each with a coordinator.
+// An outage leaves due events of so many mentors, each with a coordinator.
 const FILL = `
   with mentor as materialized (
     select gen_random_uuid() as id, gen_random_uuid() as event_id, clock_timestamp() as moment
@@ -35,7 +35,7 @@ const completed = async ({ client }: World): Promise<number> => {
   return rows[0]?.count ?? 0
 }
 
-/** Fills the outbox; before the commit, while nobody else sees it, a sweep is timed. **Units** milliseconds. */
+/** Fills the outbox. Times a sweep before the commit, while nothing else can see the events. **Units** milliseconds. */
 const fill = async ({ client }: World, backlog: number): Promise<number> => {
   await client.query("begin")
   await client.query(FILL, [backlog])
@@ -61,7 +61,7 @@ const recover = async (world: World, backlog: number) => {
     done = (await completed(world)) - before
     seconds = (performance.now() - started) / 1_000
   }
-  // What is left is no part of the next round.
+  // The next round starts without what is left.
   await world.client.query("delete from outbox.events where status = 'pending' and delivery_id is null")
   await idle(world)
   const { rows } = await world.client.query<{ twice: number }>(
@@ -81,7 +81,7 @@ export const ask: Ask = async ({ quick, say }) => {
   await using world = await startWorld(1)
   await world.client.query("delete from public.coordinators where id <> (select id from public.coordinators limit 1)")
   const figures: Array<Awaited<ReturnType<typeof recover>>> = []
-  // The first one pays for the start of the handler.
+  // The first one includes the handler's start.
   await recover(world, 500)
   for (const backlog of quick ? [1_000, 20_000] : [1_000, 10_000, 100_000, 1_000_000]) {
     const row = await recover(world, backlog)

@@ -1,4 +1,4 @@
-// npm run bench: asks all questions, or those that are named, and writes down what was found.
+// npm run bench: answers all questions, or those that you name, and writes the results.
 import { parseArgs } from "node:util"
 import { messageOf } from "../local/StackError.ts"
 import { environment } from "../local/environment.ts"
@@ -17,7 +17,7 @@ const QUESTIONS: Readonly<Record<string, () => Promise<{ readonly ask: Ask }>>> 
   jit: () => import("./jit.ts")
 }
 
-// Needs a PostgreSQL that no npm package brings along.
+// It needs a PostgreSQL that no npm package provides.
 const ONLY_WHEN_NAMED = "jit"
 const USUAL = Object.keys(QUESTIONS).filter((name) => name !== ONLY_WHEN_NAMED)
 
@@ -49,7 +49,7 @@ To install them: npm ci --prefix bench`)
   process.exitCode = 1
 } else {
   const { names, quick, write } = given
-  // Draws with one of these packages, so it is loaded only now.
+  // This imports one of these packages, so it is loaded only now.
   const { printable, writeDown } = await import("./harness/report.ts")
   for (const name of names) {
     const began = performance.now()

@@ -1,4 +1,4 @@
-// Do the hot statements stay as cheap as on the first day when the tables have grown?
+// Do the hot statements stay as cheap when the tables have grown?
 import type { Client, Pool } from "pg"
 import { explain, type Explained } from "./harness/explain.ts"
 import { type Ask, type Budget, expectEqual } from "./harness/question.ts"
@@ -25,9 +25,9 @@ const SIZES = {
 }
 const BATCH = 100
 const ROUNDS = { full: 25, quick: 5 }
-// Below, reading all of a table is what a good planner does.
+// Below this size, a good planner reads the whole table.
 const FEWEST_ROWS_TO_EXPLAIN = 20_000
-// The first calls of a session compile what the later ones reuse.
+// The first calls of a session make the plans that later ones reuse.
 const WARM_UP = 3
 
 interface Grown extends Size {
@@ -125,7 +125,7 @@ const rowOf = (name: (typeof STATEMENTS)[number], figures: Figures): ReadonlyArr
   return [name, `${figure(first)} ms`, ...others.map((ms) => `${ratio(ms, first)} (${figure(ms)} ms)`)]
 }
 
-// A page or two of a small table, such as the mentors here.
+// A page or two of a small table, such as the mentors.
 const MOST_ROWS_IN_VAIN = 1_000
 
 const budgetsOf = (figures: Figures, plans: ReadonlyArray<Explained>): ReadonlyArray<Budget> => [

@@ -1,4 +1,4 @@
-// What does a request cost a handler that is already running?
+// What does a request cost a running handler?
 import { load } from "./harness/load.ts"
 import type { Ask, Budget } from "./harness/question.ts"
 import { interleaved } from "./harness/rounds.ts"
@@ -18,7 +18,7 @@ interface Kind {
   readonly amount: { readonly full: number; readonly quick: number }
 }
 
-// Signed anew for each run: a signature is good for five minutes.
+// Signed again for each run, because a signature is valid for five minutes.
 const KINDS: ReadonlyArray<Kind> = [
   {
     name: "no change, 16 connections",
@@ -58,7 +58,7 @@ const summary = (kind: Kind, variant: Variant, samples: ReadonlyArray<Sample>) =
     cpuMicroseconds: rounded(median(samples.map(({ cpuMicroseconds }) => cpuMicroseconds))),
     perSecond: rounded(median(samples.map(({ perSecond }) => perSecond))),
     p50Ms: rounded(percentile(latencies, 0.5)),
-    // Of each round, and then their median: one hiccup of the machine is not a variant's tail.
+    // Per round, and then the median, so that one hiccup of the machine is not a variant's tail.
     p99Ms: rounded(median(samples.map((sample) => percentile(sample.latencies, 0.99)))),
     latencyMs: thinned(latencies, CURVE_POINTS).map(rounded)
   }

@@ -1,4 +1,4 @@
-// Bundles the command pause-status into one file, so that whoever installs the package gets no further dependency.
+// Bundles the command pause-status into one file, so that an install of the package brings no further dependency.
 import { build, type BuildOptions } from "esbuild"
 import { chmod } from "node:fs/promises"
 import { dirname, join } from "node:path"

@@ -16,24 +16,24 @@ interface Danger {
   readonly draw: () => string
 }
 
-// By this name in orderFaults.
+// The key in orderFaults.
 export const REFUSAL = "one event refused"
 const pass: Treatment = (call, forward) => forward(call)
 
-/** Decides what becomes of each call that comes by. */
+/** Decides what happens to each call. */
 export class Faults {
   readonly injected = new Tally()
-  /** Events whose order or telling was answered with a 400: they have a right to be dead letters. */
+  /** Events whose call was answered with a 400. These may become dead letters. */
   readonly refused = new Set<string>()
-  /** Which faults are injected still. Refusals alone, at the end, make dead letters that nothing has superseded. */
+  /** Which faults are still injected. At the end, only refusals: they make dead letters that nothing has superseded. */
   active: "all" | "refusals" | "none" = "all"
-  /** What the handler accepts as a signature, once it is known. */
+  /** The secret that the handler accepts, once it is known. */
   secret: string | undefined
   readonly #random: Random
   readonly #dangers = new Map<CallKind, Danger>()
   readonly copiesUnderWay: () => number
 
-  /** Says what may become of calls of a kind, and how often. */
+  /** Sets what may happen to calls of a kind, and how often. */
   put(kind: CallKind, probability: number, faults: Kinds, otherwise = pass): void {
     const draw = this.#random.drawing(Object.keys(faults))
     this.#dangers.set(kind, { faults, otherwise, probability, draw })

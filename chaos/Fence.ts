@@ -14,21 +14,21 @@ export interface Ending {
 }
 
 /**
- * Watches claims and settlements go by. What it catches may harm nobody, because the next line of defence holds:
- * a settlement that took effect although another had been granted the event before it was sent.
+ * Watches claims and settlements. It catches a settlement that took effect although another claim of the event had been
+ * granted before it was sent. The verdict would not show that, because the next line of defence holds.
  */
 export class Fence {
   readonly #sentAt = new Map<string, number>()
   readonly trespasses: Array<Trespass> = []
-  /** Settlements with an old token that were turned away. */
+  /** Settlements with an old token that were refused. */
   turnedAway = 0
   readonly #newest = new Map<string, number>()
   #waiting: Array<{ readonly tokens: ReadonlyMap<string, number>; readonly granted: () => void }> = []
 
-  /** Passes a claim or a settlement on, and looks at what is asked and answered. */
+  /** Passes on a claim or a settlement, and records the request and the reply. */
   async watch(call: Call, reply: () => Promise<Reply>): Promise<Reply> {
     if (call.kind !== "claim" && call.kind !== "settle") return reply()
-    // What is known before the settlement is sent was granted before it can take effect.
+    // A token that is known before the settlement is sent was granted before the settlement can take effect.
     const known = call.kind === "settle" ? this.#known(call) : undefined
     if (known !== undefined) this.#noteSent(call)
     const answer = await reply()
@@ -38,12 +38,12 @@ export class Fence {
     return answer
   }
 
-  /** Resolves when one of these events is claimed anew: then the settlement at hand has an old token. */
+  /** Resolves when one of these events is claimed again, so that the settlement at hand has an old token. */
   claimedAnew(call: Call): Promise<void> {
     return new Promise((granted) => void this.#waiting.push({ tokens: tokensIn(call), granted }))
   }
 
-  /** Looks at what ended by a settlement: not before its claimant had sent one, whatever the answers said. */
+  /** Checks that no attempt ended before its claimant sent a settlement, whatever the replies said. */
   checkEndings(endings: ReadonlyArray<Ending>): void {
     for (const { at, eventId, token } of endings) {
       const sentAt = this.#sentAt.get(`${eventId} ${token}`)
@@ -53,7 +53,7 @@ export class Fence {
     }
   }
 
-  /** What it has caught so far, in a line; none when there is nothing. */
+  /** What it has caught so far, as one line; empty if nothing. */
   complaints(): ReadonlyArray<string> {
     const [first] = this.trespasses
     if (first === undefined) return []
@@ -101,7 +101,7 @@ export class Fence {
   }
 }
 
-/** The claims that come with the answer to a settlement. */
+/** The claims in the reply to a settlement. */
 const handedBack = ({ body }: Reply) =>
   objectsIn(body, "next").map(({ payload, token }) => ({
     eventId: Object(payload).event_id,

@@ -12,7 +12,7 @@ type Victim = string
 
 export interface Attack {
   readonly step: Step | undefined
-  /** A service by its name, or "handler" for the one whose call it is. */
+  /** The name of a service, or "handler" for the handler that makes the call. */
   readonly victim: Victim
 }
 
@@ -21,9 +21,9 @@ export interface KillPlan {
   readonly steps: ReadonlyArray<Step>
   readonly others: ReadonlyArray<Attack>
   readonly rare: ReadonlyArray<Attack>
-  /** Without pg_net nothing is delivered, so no step is ever reached. */
+  /** Without pg_net, nothing is delivered, so no step is ever reached. */
   readonly withoutNet: ReadonlyArray<Attack>
-  /** The handler whose call it is. */
+  /** The handler that makes this call. */
   readonly handlerOf: (call: Call) => Victim
 }
 
@@ -31,11 +31,11 @@ const LOOK_AGAIN_MILLISECONDS = 10
 const STEP_PATIENCE_MILLISECONDS = 10_000
 const RECOVERY_MILLISECONDS = 180_000
 
-/** Kills processes, one after the other, each at a chosen step of a delivery or at any moment. */
+/** Kills processes, one after another, at a chosen step of a delivery or at any moment. */
 export class Killer {
   readonly kills = new Tally()
   readonly steps = new Tally<Step>()
-  /** Attacks that were made, or given up because nothing came to their step. */
+  /** Attacks that were made, or abandoned because no call reached their step. */
   rounds = 0
   readonly #random: Random
   readonly #services: System["services"]
@@ -51,7 +51,7 @@ export class Killer {
     this.#plan = plan
   }
 
-  /** Kills whoever is to die at this step. Resolves when that process is gone. */
+  /** Kills the victim of this step. Resolves when its process is gone. */
   async reached(step: Step | undefined, call: Call): Promise<void> {
     const armed = this.#armed
     if (step === undefined || armed?.step !== step) return
@@ -61,7 +61,7 @@ export class Killer {
     armed.struck()
   }
 
-  /** Makes one attack, and waits until everybody is up again. */
+  /** Makes one attack, and waits until every service is up again. */
   async attack(signal: AbortSignal): Promise<void> {
     const attack = this.#next()
     await (attack.step === undefined ? this.#kill(attack.victim) : this.#strikeAt(attack, signal))
@@ -71,12 +71,12 @@ export class Killer {
 
   #next(): Attack {
     const { others, rare: rareOnes, steps, withoutNet } = this.#plan
-    // Before the reply the handler has done its work; whoever waits for the answer has not.
+    // Before the reply, the handler has done its work. pg_net, which waits for the reply, has not.
     const atSteps = steps.map((step): Attack => ({ step, victim: step === "before reply" ? "net" : "handler" }))
     if (this.#bag.length === 0 && this.#noNet) this.#bag = [...this.#random.shuffled(withoutNet)]
     if (this.#bag.length === 0) {
       const rare = this.#random.sample(rareOnes, 3)
-      // The first round takes each step first, so that a short run is at all of them too.
+      // The first round takes each step once, so that even a short run kills at all of them.
       this.#bag =
         this.rounds === 0
           ? [...this.#random.shuffled(atSteps), ...this.#random.shuffled(others)]
@@ -91,7 +91,7 @@ export class Killer {
     const over = once(ended.signal, "abort")
     this.#armed = armed
     const giveUp = (): void => {
-      // One that is striking already is waited for.
+      // An attack that has begun is awaited.
       if (this.#armed !== armed) return
       this.#armed = undefined
       ended.abort()
@@ -107,7 +107,7 @@ export class Killer {
     const service: Service | undefined = this.#services[victim]
     if (service === undefined) throw new ChaosError(`there is no service ${victim} to kill`)
     if (!service.running) return false
-    // Postgres either dies alone, as of a defect, or is told to crash at once with all its processes.
+    // Postgres either dies alone, as by a bug, or shuts down at once with all its processes.
     const signal = victim === "postgres" && this.#random.chance(0.5) ? "SIGQUIT" : "SIGKILL"
     this.kills.add(signal === "SIGQUIT" ? "postgres (immediate)" : victim)
     await service.kill(signal)
@@ -120,7 +120,7 @@ export class Killer {
     for (const service of Object.values(this.#noNet ? others : { net, ...others })) {
       while (!service.running) {
         if (performance.now() > deadline) {
-          throw new ChaosError(`${service.name} is not up again ${RECOVERY_MILLISECONDS / 1_000} s after a kill`)
+          throw new ChaosError(`${service.name} was not up again ${RECOVERY_MILLISECONDS / 1_000} s after a kill`)
         }
         await wait(LOOK_AGAIN_MILLISECONDS)
       }

@@ -3,19 +3,19 @@ import type { Client } from "pg"
 import { connect } from "../local/postgres/connect.ts"
 import { codeOf, messageOf } from "../local/StackError.ts"
 
-/** The run cannot go on; the message says why and what to do. */
+/** The run cannot continue. The message says why and what to do. */
 export class ChaosError extends Error {
   override readonly name = "ChaosError"
 }
 
-/** A connection to a database that is killed now and then: it connects again and does the work again. */
+/** A connection to a database that is killed now and then. It reconnects and repeats the work. */
 export interface Session extends AsyncDisposable {
   readonly retrying: <A>(work: (client: Client) => Promise<A>) => Promise<A>
 }
 
 const DEADLINE_MILLISECONDS = 60_000
 const PAUSE_MILLISECONDS = 50
-// Conflicts and deadlocks among the writers themselves, a server that goes down or comes up, and connections that break.
+// Conflicts and deadlocks among the writers, a server that shuts down or starts, and broken connections.
 const PASSING = /^(40001|40P01|57P0[123]|08\w{3}|ECONN\w+|EPIPE)$/
 
 const passes = (cause: unknown): boolean =>
@@ -39,7 +39,7 @@ export const openSession = (url: string, name: string): Session => {
           drop()
           if (!passes(cause)) throw cause
           if (performance.now() > deadline) {
-            throw new ChaosError(`${name} cannot work with Postgres since ${DEADLINE_MILLISECONDS / 1_000} s`, {
+            throw new ChaosError(`${name} could not work with Postgres for ${DEADLINE_MILLISECONDS / 1_000} s`, {
               cause
             })
           }
@@ -51,7 +51,7 @@ export const openSession = (url: string, name: string): Session => {
   }
 }
 
-/** The rows of one statement that may be repeated. */
+/** The rows of one statement. It must be safe to repeat. */
 export const rowsOf = <Row extends object>(
   session: Session,
   text: string,

@@ -1,11 +1,11 @@
--- The harness's own record, which takes nothing from the outbox: what was committed, and what was told.
+-- The harness's own record of what was committed and what was notified. It takes nothing from the outbox.
 create schema chaos;
 
 create table chaos.changes (
   place bigint generated always as identity primary key,
   mentor_id uuid not null,
   is_insert boolean not null,
-  -- Where the mentor had another id before.
+  -- Set if the mentor had another id before.
   old_mentor_id uuid,
   old_status text,
   new_status text,
@@ -90,7 +90,7 @@ create table chaos.told_orders (
   at timestamptz not null default clock_timestamp()
 );
 
--- What the topic does: once per event, and nothing for who comes after a later version was told. Returns whether told.
+-- What the topic does: records an event once, unless a later version was recorded. Returns whether it did.
 create function public.tell_order("eventId" uuid, "orderId" bigint, version bigint, "oldStage" text, "newStage" text)
 returns boolean language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin

@@ -4,17 +4,17 @@ import type { Ending } from "./Fence.ts"
 import { rowsOf, type Session } from "./Session.ts"
 import { type Change, transitionsIn } from "./transitions.ts"
 
-/** A committed change that has to be told, in the order in which each key's were committed. */
+/** A committed change that must be notified. Those of a key are in the order of their commits. */
 export interface Transition {
   readonly key: string
-  /** What is to be told. */
+  /** What the notification must say. */
   readonly expected: string
   readonly transaction: string
-  /** Milliseconds since 1970: when the row was written, shortly before its commit. */
+  /** Milliseconds since 1970, when the row was written, shortly before its commit. */
   readonly at: number
 }
 
-/** What a listener was told, in the order in which it was written down. */
+/** A notification to a listener, in the order in which they were recorded. */
 export interface Told {
   readonly eventId: string
   readonly key: string
@@ -25,7 +25,7 @@ export interface Told {
   readonly at: number
 }
 
-/** An event that is, or once was, a dead letter. */
+/** An event that is or was a dead letter. */
 export interface DeadLetter {
   readonly eventId: string
   readonly key: string
@@ -36,17 +36,17 @@ export interface DeadLetter {
   readonly resolution: string | null
 }
 
-/** All that is known of one topic. */
+/** The whole record of one topic. */
 export interface Evidence {
   readonly topic: TopicName
   readonly transitions: ReadonlyArray<Transition>
   readonly told: ReadonlyArray<Told>
   readonly deadLetters: ReadonlyArray<DeadLetter>
-  /** Versions that the reconciliation gave, by key. */
+  /** Versions that the reconciliation assigned, by key. */
   readonly reconciled: ReadonlyMap<string, ReadonlySet<number>>
-  /** Events that were redriven by force, although a later one had been handled. */
+  /** Events whose redrive was forced although a later event had been handled. */
   readonly forced?: ReadonlySet<string>
-  /** Who has to be told about a key. */
+  /** Who must be notified about a key. */
   readonly listenersOf: (key: string) => ReadonlySet<string>
 }
 
@@ -122,7 +122,7 @@ export const readTopic = async (session: Session, topic: TopicName) => ({
 const nobody: ReadonlySet<string> = new Set()
 export const everybody: ReadonlySet<string> = new Set(["everybody"])
 
-/** What is known of pause-status. */
+/** The record of pause-status. */
 export const readPauseStatus = async (session: Session): Promise<Evidence> => {
   const coordinators = await setsOf<string>(session, COORDINATORS)
   return {
@@ -133,7 +133,7 @@ export const readPauseStatus = async (session: Session): Promise<Evidence> => {
   }
 }
 
-/** All that the verdict is made from, by topic. */
+/** Everything that the verdict needs, by topic. */
 export const readEvidence = async (session: Session): Promise<ReadonlyArray<Evidence>> => {
   return [
     await readPauseStatus(session),

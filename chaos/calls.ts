@@ -1,9 +1,9 @@
 import { HANDLER, ORCHESTRATOR, SEND_EMAIL } from "../local/stack.ts"
 
 /**
- * What a request that comes by is: pg_net's delivery, what a handler does about it (an order to the orchestrator, or the
- * telling of an order's stage), or its two RPCs to the outbox. Of the examples there are the effects in the database, the
- * mails, the invoices and their files too.
+ * The kind of a request: a delivery by pg_net, what a handler does with it (it calls the orchestrator, or records an
+ * order's stage), or one of its two RPCs to the outbox. The examples add effects in the database, mails, invoices and
+ * their files.
  */
 export type CallKind =
   | "delivery"
@@ -17,10 +17,10 @@ export type CallKind =
   | "storage"
   | "other"
 
-/** The examples that a run can have. */
+/** The examples that a run can include. */
 export const EXAMPLES = ["order-created", "inventory-low", "opportunity-stage"] as const
 
-/** The topics of a run without the examples, and of one with them. */
+/** The topics of a run without the examples, and with them. */
 export const TOPICS = ["pause-status", "order-stage"] as const
 export const EXAMPLE_TOPICS = ["pause-status", "notification-mail", ...EXAMPLES] as const
 export type TopicName = (typeof TOPICS | typeof EXAMPLE_TOPICS)[number]
@@ -32,7 +32,7 @@ export interface Call {
   readonly kind: CallKind
   readonly method: string
   readonly path: string
-  /** Names and values in turn, as they came. */
+  /** Names and values alternate, as received. */
   readonly headers: ReadonlyArray<string>
   readonly body: Buffer
 }
@@ -43,10 +43,10 @@ export interface Reply {
   readonly body: Buffer
 }
 
-/** Passes a call on and waits for the reply; fails when the connection does. */
+/** Passes on a call and waits for the reply. Fails if the connection fails. */
 export type Forward = (call: Call, signal?: AbortSignal) => Promise<Reply>
 
-/** What becomes of a call: the reply its caller gets, or undefined to hang up on it. */
+/** Decides a call's reply, or hangs up on the caller if it returns undefined. */
 export type Treatment = (call: Call, forward: Forward) => Promise<Reply | undefined>
 
 const EFFECT =
@@ -75,7 +75,7 @@ export const jsonReply = (status: number, value: unknown, headers: ReadonlyArray
 
 const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null
 
-/** The objects of a JSON array, or of the array under this name; a lone object counts as one. */
+/** The objects of a JSON array, or of the array under this name. A single object counts as an array of one. */
 export const objectsIn = (body: Buffer, name?: string): ReadonlyArray<Record<string, unknown>> => {
   try {
     const value: unknown = JSON.parse(body.toString())
@@ -86,8 +86,8 @@ export const objectsIn = (body: Buffer, name?: string): ReadonlyArray<Record<str
   }
 }
 
-/** The topic of a delivery, a claim or a settlement, each of which names it. */
+/** The topic that a delivery, a claim or a settlement names. */
 export const topicOf = ({ body }: Call): TopicName => (body.includes('"order-stage"') ? "order-stage" : "pause-status")
 
-/** The ids of the events that an order carries. */
+/** The ids of the events in a call of the orchestrator. */
 export const eventIdsIn = (body: Buffer): ReadonlyArray<string> => objectsIn(body).map(({ eventId }) => String(eventId))

@@ -38,7 +38,7 @@ const SHORTEST_PATIENCE_SECONDS = 300
 const EVENTS_PER_SECOND = 50
 const MOST_RECONCILIATIONS = 100
 
-/** One whole run: load with faults, quiet, redrive, verdict. Fails only when there can be no verdict. */
+/** Runs the load with faults, then drains, redrives and judges. Fails only if no verdict is possible. */
 export const runChaos = (options: ChaosOptions, observer: Observer): Promise<Report> =>
   options.examples === true ? play(withExamples, options, observer) : play(product, options, observer)
 
@@ -140,12 +140,12 @@ const play = async <Op extends { readonly kind: string }, Started extends System
   })
 }
 
-// What was told must become what the watched tables say.
+// What was notified must end up equal to the watched tables.
 const reconcileAll = async (session: Session, quiet: () => Promise<void>): Promise<void> => {
   for (let round = 0; round < MOST_RECONCILIATIONS; round++) {
     const [row] = await rowsOf<{ made: number }>(session, "select outbox.reconcile() as made")
     await quiet()
     if (row?.made === 0) return
   }
-  throw new ChaosError("reconcile() finds a difference again and again: compare the watched tables with outbox.keys")
+  throw new ChaosError("reconcile() keeps finding differences: compare the watched tables with outbox.keys")
 }

@@ -1,12 +1,12 @@
 import type { Random } from "./random.ts"
 import type { Tally } from "./Tally.ts"
 
-// The handler refuses what is signed more than five minutes away from its own clock.
+// The handler refuses a signature that is more than five minutes away from its own clock.
 const TOLERATED_SECONDS = 240
 const REFUSED_SECONDS = [400, 4_000] as const
 const CORRECTED_AFTER_MILLISECONDS = 2_000
 
-/** A script that makes the clock run this far ahead, or for the first while by another number of seconds. */
+/** A script that shifts the clock by so many seconds, and at first, optionally, by another number of seconds. */
 export const shifted = (
   seconds: number,
   until?: { readonly milliseconds: number; readonly seconds: number }
@@ -20,7 +20,7 @@ Date.now = () => now() + ${
 }
 `
 
-/** The clocks that a handler wakes up with, each as a script that runs before it: right, wrong, or wrong and then set. */
+/** A handler's clock at its start, as a script that runs before it: correct, wrong, or wrong until it is set. */
 export const wrongClocks = (random: Random, injected: Tally): (() => string | undefined) => {
   const kinds = {
     right: () => undefined,

@@ -5,7 +5,7 @@ import type { Tally } from "./Tally.ts"
 
 const REFUSED_MILLISECONDS = [500, 4_000] as const
 
-// The same as a clock that was set back: what was written before is in the future.
+// This has the effect of a clock that was set back: what was written before is now in the future.
 const SET_BACK = [
   `update outbox.events
    set next_attempt_at = next_attempt_at + interval '3 hours', first_failed_at = first_failed_at + interval '3 hours',
@@ -16,13 +16,13 @@ const SET_BACK = [
   "update outbox.alerts set opened_at = opened_at + interval '3 hours' where closed_at is null"
 ]
 
-/** Sets the clock of Postgres back by three hours, as far as what is queued can tell. */
+/** Moves queued timestamps three hours ahead, as if the clock of Postgres had been set back. */
 export const setClockBack = async (session: Session, injected: Tally): Promise<void> => {
   injected.add("database clock set back")
   for (const statement of SET_BACK) await rowsOf(session, statement)
 }
 
-/** Makes pg_net refuse every request for a while, as after a restore without its grants. */
+/** Makes pg_net refuse every request for a while, as after a restore that lost its grants. */
 export const refuseRequests = async (admin: Session, random: Random, injected: Tally): Promise<void> => {
   injected.add("pg_net refuses")
   await rowsOf(admin, "revoke usage on schema net from public, postgres")

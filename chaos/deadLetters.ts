@@ -5,7 +5,7 @@ interface Open {
   readonly topic: string
 }
 
-/** Topics of which every event has to be handled, however late it comes, and the events that came so. */
+/** Topics whose every event must be handled, however late, and the events that were. */
 export interface Late {
   readonly topics: ReadonlySet<string>
   readonly forced: Set<string>
@@ -23,7 +23,7 @@ interface Redriven {
   readonly superseded: number
 }
 
-/** Sends every dead letter again, each mentor's in the order of versions; those that are superseded are closed. */
+/** Redrives every dead letter, per mentor in the order of versions, and closes those that are superseded. */
 const redriveOpen = async (session: Session, { forced, topics }: Late): Promise<Redriven> => {
   let [redriven, superseded] = [0, 0]
   for (const { eventId, topic } of await rowsOf<Open>(session, OPEN)) {
@@ -42,11 +42,11 @@ const redriveOpen = async (session: Session, { forced, topics }: Late): Promise<
   return { redriven, superseded }
 }
 
-// An event is refused once more if a later one was told whose answer was lost and that became a dead letter, too. That one
-// is settled by the first round, so the second one closes the other. It takes no third.
+// A later event may have been notified, lost its reply and become a dead letter, too. Then the earlier one is refused
+// again. The first round settles the later one and the second closes the earlier one, so two rounds are enough.
 const MOST_ROUNDS = 3
 
-/** Redrives, and waits until all is quiet, as long as dead letters are open. */
+/** Redrives and waits until all is quiet, while dead letters are open. */
 export const redriveAll = async (session: Session, late: Late, quiet: () => Promise<void>): Promise<Redriven> => {
   const total = { redriven: 0, superseded: 0 }
   for (let round = 0; round < MOST_ROUNDS; round++) {

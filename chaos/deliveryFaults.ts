@@ -18,7 +18,7 @@ export const deliveryFaults = (random: Random, secret: () => string | undefined)
   const alsoForward = async (call: Call, forward: Forward, afterMilliseconds = 0): Promise<void> => {
     copies += 1
     await wait(afterMilliseconds)
-    // Whether a copy arrives is nobody's concern.
+    // It does not matter whether a copy arrives.
     await forward(call).catch(() => {})
     copies -= 1
   }

@@ -4,7 +4,7 @@ import type { Random } from "./random.ts"
 
 const SIGNED = new Set(["webhook-id", "webhook-timestamp", "webhook-signature", "content-length"])
 
-/** The same delivery as an outbox would send it that has other events: a clone of the project, or what a crash lost. */
+/** The same delivery from an outbox with other events: a clone of the project, or one that lost events in a crash. */
 export const forged = (call: Call, secret: string, random: Random): Call => {
   const payloads = objectsIn(call.body).map((payload) =>
     Object.assign(payload, { event_id: random.uuid(), version: random.pick([1, Number(payload["version"]) + 1, 50]) })

@@ -33,17 +33,17 @@ const FEWEST_UNSETTLED = 200
 const MOST_UNSETTLED = 1_500
 const UPSETS = 6
 
-/** Changes profiles from several connections at once while processes are killed, until enough is committed. */
+/** Changes profiles from several connections while processes are killed, until enough is committed. */
 export const runLoad = async <Op extends { readonly kind: string }>(given: LoadOptions<Op>): Promise<void> => {
   const { injected, killer, load, look, options, random, session, system, work } = given
   const { events, mentors } = options
   const ended = new AbortController()
   const kills = Math.min(MOST_KILLS, Math.max(FEWEST_KILLS, Math.floor(events / EVENTS_PER_KILL)))
-  // Without pg_net nothing is settled before the load has ended.
+  // Without pg_net, nothing is settled before the load has ended.
   const mostUnsettled = options.noNet ? Infinity : Math.min(MOST_UNSETTLED, Math.max(FEWEST_UNSETTLED, mentors * 3))
   let unsettled = 0
 
-  // Writers and the killer wait for each other, so that the kills are spread over the load however fast either is.
+  // Writers and the killer wait for each other, so that the kills are spread over the load.
   const changesBefore = (round: number): number => (events * round) / kills
   const allowance = (): number => (killer === undefined ? Infinity : changesBefore(killer.rounds + 1))
   const mayWrite = (): boolean => unsettled < mostUnsettled && load.changes < allowance()
@@ -105,7 +105,7 @@ export const runLoad = async <Op extends { readonly kind: string }>(given: LoadO
 
   const parts = [writing(), killing(), rotating(), upsetting(), looking()]
   for (const part of parts) part.catch(() => ended.abort())
-  // All of them, even when one has failed: none may go on when the stack is taken down.
+  // Wait for all of them, even if one has failed: none may still run when the stack is taken down.
   await Promise.allSettled(parts)
   await Promise.all(parts)
 }

@@ -2,17 +2,17 @@ import { parseArgs } from "node:util"
 import { HIGHEST_SEED, randomSeed, UsageError, wholeNumber } from "../local/commandLine.ts"
 import { messageOf } from "../local/StackError.ts"
 
-/** Kinds of fault that can be switched on by themselves. */
+/** Kinds of fault that you can switch on separately. */
 export const FAULTS = ["delivery", "order", "store", "kill", "rotation", "clock", "net"] as const
 type FaultKind = (typeof FAULTS)[number]
 
 export interface ChaosOptions {
-  /** Committed transitions, about. */
+  /** Approximate number of committed transitions. */
   readonly events: number
   readonly mentors: number
   readonly seed: number
   readonly faults: ReadonlyArray<FaultKind>
-  /** With mails to coordinators and the three examples, in place of the second topic. */
+  /** Mails to coordinators and the three examples, instead of the second topic. */
   readonly examples?: boolean
   /** pg_net's worker stays down from the first change to the verdict. */
   readonly noNet: boolean
@@ -20,7 +20,7 @@ export interface ChaosOptions {
 
 export interface CommandLine extends ChaosOptions {
   readonly output: "text" | "json" | "help"
-  /** Whether docs/benchmarks.md gets the table of this run. */
+  /** Whether to write this run's table to docs/benchmarks.md. */
   readonly write: boolean
   readonly verbose: boolean
 }
@@ -28,17 +28,18 @@ export interface CommandLine extends ChaosOptions {
 export const USAGE = `npm run chaos                 random changes and injected faults; exits with 0 only if nothing is lost,
                               doubled or out of order
 
-  --examples                  mails to coordinators and the examples order-created, inventory-low and opportunity-stage
+  --examples                  runs mails to coordinators and the examples order-created, inventory-low and
+                              opportunity-stage
                               in place of the second topic
-  --events <n>                committed changes of all topics, about (2000)
-  --mentors <n>               mentors whose status changes, and as many orders, items or opportunities (100)
-  --seed <n>                  repeats every decision of an earlier run; a new one when absent
+  --events <n>                approximate number of committed changes, all topics together (2000)
+  --mentors <n>               number of mentors, and of orders, items or opportunities (100)
+  --seed <n>                  repeats every decision of an earlier run (default: a new seed)
   --faults <kinds>            all, none, or a list of ${FAULTS.join(",")} (all)
   --no-net                    keeps pg_net's worker down to the end
-  --write                     keeps the report in docs/benchmarks.md, in place of the one there
+  --write                     writes the report to docs/benchmarks.md, replacing the one there
   --json                      prints the report as one line of JSON
-  --verbose                   prints what every process of the stack says, on stderr
-  --help                      prints this`
+  --verbose                   prints the output of every process of the stack on stderr
+  --help                      prints this help`
 
 /** Reads the command line. Throws UsageError. */
 export const parseOptions = (args: ReadonlyArray<string>): CommandLine => {

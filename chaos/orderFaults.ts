@@ -5,9 +5,9 @@ import type { Random } from "./random.ts"
 // Longer than the handler waits for the orchestrator, and than the lease.
 const LATE_MILLISECONDS = 3_500
 
-/** What can happen to a call between a handler and what it calls: the orchestrator, or the telling of an order's stage. `refused` learns the events that got a 400. */
+/** What can happen to a call of the orchestrator or of tell_order. Adds events that got a 400 to `refused`. */
 export const orderFaults = (random: Random, refused: Set<string>) => {
-  // The others of the array are passed on; its answer is put back in their order.
+  // Passes on the others, and merges its refusal into their replies in order.
   const refuseOne = async (call: Call, forward: Forward): Promise<Reply> => {
     const eventIds = eventIdsIn(call.body)
     const chosen = random.pick(eventIds)

@@ -1,4 +1,4 @@
-// The second topic of a run, as its author would write it, and the Edge Function that serves it: its default export.
+// The second topic of a run, as its author would write it. The default export is the Edge Function that serves it.
 import { Data, Effect, Layer, Schema } from "effect"
 import * as Config from "../src/layers/Config.ts"
 import * as DedupeStoreSupabase from "../src/layers/DedupeStoreSupabase.ts"

@@ -16,7 +16,7 @@ export interface OrderStageOptions {
   readonly log: Log
 }
 
-/** The handler of order-stage, in an Edge Function of its own. */
+/** The handler of order-stage, in its own Edge Function. */
 export const startOrderStage = async (options: OrderStageOptions): Promise<EdgeFunction & AsyncDisposable> => {
   await using started = new AsyncDisposableStack()
   const reaper = started.use(startReaper())
@@ -46,12 +46,12 @@ const WATCH = `
     function_url => 'order_stage_function_url'
   )`
 
-/** Declares the topic over a table with so many orders, and adds as many. */
+/** Declares the topic on a table with so many orders, and adds as many afterwards. */
 export const watchOrders = (session: Session, functionUrl: string, count: number): Promise<unknown> =>
   session.retrying(async (client) => {
     await client.query(SECRET, [functionUrl])
     await client.query(INSERT, [count])
-    // What is there when a topic is declared makes no events.
+    // Rows that exist when a topic is declared make no events.
     await client.query("delete from chaos.order_changes")
     await client.query(WATCH)
     await client.query(INSERT, [count])

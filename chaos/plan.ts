@@ -1,14 +1,14 @@
 import type { Random } from "./random.ts"
 
-/** Who exists before the load begins. */
+/** The mentors and orders that exist before the load begins. */
 export interface World {
   readonly coordinators: ReadonlyArray<string>
   readonly mentors: ReadonlyArray<NewMentor>
-  /** Mentors that only ever are active or paused. */
+  /** Mentors that are always active or paused. */
   readonly plain: ReadonlyArray<string>
-  /** Mentors whose status is also set to words of the project's own. */
+  /** Mentors whose status is also set to the project's own words. */
   readonly worded: ReadonlyArray<string>
-  /** Mentors that are changed more often than others, so that their events queue up. */
+  /** Mentors that change more often than others, so that their events queue up. */
   readonly busy: ReadonlyArray<string>
   /** Orders, of the second topic. */
   readonly orders: ReadonlyArray<number>
@@ -20,13 +20,13 @@ export interface NewMentor {
   readonly coordinators: ReadonlyArray<string>
 }
 
-/** An order gets to this stage. */
+/** An order reaches this stage. */
 export interface Move {
   readonly order: number
   readonly stage: string | null
 }
 
-/** One thing a writer does. A flip makes an active mentor paused and any other active. */
+/** One operation of a writer. A flip pauses an active mentor, and makes any other active. */
 export type Operation =
   | { readonly kind: "flip" | "serializable" | "unchanged" | "touch"; readonly mentor: string }
   | { readonly kind: "word"; readonly mentor: string; readonly word: string }
@@ -47,7 +47,7 @@ export type Operation =
 const WORDED_SHARE = 0.1
 const BUSY_SHARE = 0.05
 const FEW_BUSY_ORDERS = 5
-// Also what is not easily written in JSON, signed and told.
+// Some are hard to write as JSON, to sign and to record.
 const STAGES = ["new", "picked", "sent", 'back "again"', "zurück 📦", null] as const
 const WORDS = ["vacation", "retired", "Paused", "", "on leave"] as const
 
@@ -69,7 +69,7 @@ export const planWorld = (random: Random, mentorCount: number): World => {
     plain,
     worded: ids.slice(0, wordedCount),
     busy: plain.slice(0, Math.max(1, Math.ceil(mentorCount * BUSY_SHARE))),
-    // As many of them as of mentors, with the ids that their table gives.
+    // As many as mentors, with the ids that their table assigns.
     orders: Array.from({ length: mentorCount }, (_, index) => index + 1)
   }
 }
@@ -94,10 +94,10 @@ const WEIGHTS = {
   "bulk move": 2
 } as const
 
-/** What a transaction keeps when it returns to its savepoint. */
+/** What a transaction keeps after it returns to its savepoint. */
 export const firstHalf = <A>(items: ReadonlyArray<A>): ReadonlyArray<A> => items.slice(0, Math.ceil(items.length / 2))
 
-/** The transitions an operation is meant to commit. */
+/** The transitions that an operation should commit. */
 export const changesOf = (operation: Operation): number => {
   switch (operation.kind) {
     case "flip":
@@ -124,7 +124,7 @@ export const changesOf = (operation: Operation): number => {
   }
 }
 
-/** A writer's operations, without end. It never looks at the database, so the seed alone decides them. */
+/** A writer's operations, endlessly. It never reads the database, so only the seed decides them. */
 export const planOperations = function* (random: Random, world: World, largestBulk: number): Generator<Operation> {
   const anyone = (): string => {
     if (random.chance(0.1)) return random.pick(world.busy)
@@ -157,7 +157,7 @@ export const planOperations = function* (random: Random, world: World, largestBu
       case "rollback":
       case "savepoint": {
         const several = Array.from({ length: random.int(2, 6) }, anyone)
-        // Often the same mentor more than once: pause and resume in one transaction.
+        // Often the same mentor more than once, so that a transaction has a pause and a resume.
         const mentors = random.chance(0.3) ? several.map(() => several[0] ?? anyone()) : several.toSorted()
         const moves = random.chance(0.5) ? someMoves() : []
         yield { kind, mentors, moves, pauseSeconds: random.chance(0.2) ? random.int(10, 120) / 1_000 : 0 }

@@ -7,17 +7,17 @@ import { type Call, type Forward, kindOf, type Reply, type Treatment } from "./c
 
 export interface Proxy extends AsyncDisposable {
   readonly url: string
-  /** How many calls are being held or answered. */
+  /** How many calls are held or being answered. */
   readonly busy: () => number
 }
 
 export interface ProxyOptions {
-  /** Who answers at a path; asked at each call, because it is known only after the proxy's own address, and changes. */
+  /** The upstream of a path. Looked up at each call, because it starts after the proxy, and its port changes. */
   readonly target: (path: string) => string
   readonly treat: Treatment
 }
 
-// They describe one connection, not the message. The last one is left out so that answers can be read on their way.
+// These describe one connection, not the message. Without the last one, replies can be read on their way.
 const CONNECTION_HEADERS = new Set([
   "connection",
   "keep-alive",
@@ -47,7 +47,7 @@ const forwardTo = async (
     headers: [...headers, ...length],
     ...(signal !== undefined && { signal })
   })
-  // A connection may still break after the response was read; `once` hears of it only before.
+  // A connection may still break after the response was read, which `once` would miss.
   request.on("error", () => {})
   request.end(body)
   const [response] = (await once(request, "response")) as [http.IncomingMessage]
@@ -58,7 +58,7 @@ const forwardTo = async (
   }
 }
 
-/** Stands between pg_net and the handler, and between the handler and all that it calls. */
+/** Stands between pg_net and the handler, and between the handler and everything that it calls. */
 export const startProxy = async ({ target, treat }: ProxyOptions): Promise<Proxy> => {
   const agent = new http.Agent({ keepAlive: true })
   let busy = 0
@@ -79,7 +79,7 @@ export const startProxy = async ({ target, treat }: ProxyOptions): Promise<Proxy
       if (reply === undefined) response.destroy()
       else response.writeHead(reply.status, [...reply.headers]).end(reply.body)
     } catch {
-      // Whoever was asked is gone; so is the connection to it.
+      // The upstream is gone, and so is its connection.
       response.destroy()
     } finally {
       busy -= 1

@@ -30,7 +30,7 @@ const PENDING = `
 const describePending = async (session: Session): Promise<string> =>
   (await rowsOf(session, PENDING)).map((row) => JSON.stringify(row)).join("\n")
 
-/** Waits until nothing is pending or processing and no call is under way. Fails with what is still pending. */
+/** Waits until no event is pending or processing and no call is in progress. Fails with the events that are left. */
 export const quiescent = async (
   session: Session,
   isIdle: () => boolean,

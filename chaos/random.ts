@@ -1,21 +1,21 @@
-/** Numbers that a seed decides. */
+/** Random numbers from a seed. */
 export interface Random {
-  /** From 0 up to, not including, 1. */
+  /** From 0 up to 1, without 1. */
   readonly next: () => number
   /** A whole number, both ends included. */
   readonly int: (from: number, to: number) => number
   readonly chance: (probability: number) => boolean
   readonly pick: <A>(items: ReadonlyArray<A>) => A
-  /** A name, in proportion to its weight. */
+  /** A name, with a probability in proportion to its weight. */
   readonly weighted: <Name extends string>(weights: Readonly<Record<Name, number>>) => Name
   readonly shuffled: <A>(items: ReadonlyArray<A>) => ReadonlyArray<A>
-  /** Draws one after the other: each comes once, in any order, before any comes again. */
+  /** Draws one item at a time. Each comes once, in any order, before any comes again. */
   readonly drawing: <A>(items: ReadonlyArray<A>) => () => A
   /** Different items, in any order. */
   readonly sample: <A>(items: ReadonlyArray<A>, count: number) => ReadonlyArray<A>
   readonly bytes: (count: number) => Buffer
   readonly uuid: () => string
-  /** Another stream, which does not depend on how much of this one was used. */
+  /** Another stream. It does not depend on how much of this one was used. */
   readonly fork: (label: string) => Random
 }
 

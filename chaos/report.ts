@@ -25,7 +25,7 @@ export interface Report {
   readonly steps: Readonly<Record<string, number>>
   readonly staleSettlements: number
   readonly calls: Readonly<Record<string, number>>
-  /** Attempts by how they ended; all but the completed were followed by another or by a dead letter. */
+  /** Attempts by how they ended. Unless it was completed, another attempt or a dead letter followed. */
   readonly attempts: Readonly<Record<string, number>>
   readonly deadLetters: Readonly<Record<string, number>>
   readonly toldWithoutNet?: number
@@ -160,7 +160,7 @@ const rowsOf = (report: Report): ReadonlyArray<readonly [string, string]> => {
   return [...rows, ...more]
 }
 
-/** The report as a table, with the worst first when something is wrong. */
+/** The report as a table and a verdict. */
 export const printable = (report: Report): string => {
   const examples = report.examples.map((example) => `  ${JSON.stringify(example)}`)
   const verdict = report.passed

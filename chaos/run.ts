@@ -1,4 +1,4 @@
-// npm run chaos: exits with 0 only when nothing was lost, doubled or out of order.
+// npm run chaos: exits with 0 only if nothing was lost, doubled or out of order.
 import { buildFunctions } from "../build.ts"
 import { UsageError } from "../local/commandLine.ts"
 import { keepFigures } from "../local/benchmarksPage.ts"

@@ -14,10 +14,10 @@ import { startSystem, type System } from "./system.ts"
 import type { Violation } from "./verify.ts"
 import { INSERT_MENTORS, productWork, type Work } from "./writers.ts"
 
-/** What a run is about: its system, its load, and what is read of it in the end. */
+/** A kind of run: its system, its load, and what is read at the end. */
 export interface Scenario<Op extends { readonly kind: string }, Started extends System> {
   readonly start: (random: Random, treat: Treatment, prelude: () => string | undefined, log: Log) => Promise<Started>
-  /** Adds what may go wrong with the calls of this scenario alone. */
+  /** Adds faults that only this scenario has. */
   readonly endanger: (faults: Faults, random: Random, system: Started, kinds: ChaosOptions["faults"]) => void
   readonly prepare: (session: Session, system: Started, random: Random, options: ChaosOptions) => Promise<Work<Op>>
   readonly killPlan: KillPlan

@@ -1,6 +1,6 @@
 import type { Call } from "./calls.ts"
 
-/** The moments in the life of a delivery at which somebody is killed. */
+/** The moments of a delivery at which a process is killed. */
 export const STEPS = [
   "before claim",
   "after claim",
@@ -11,7 +11,7 @@ export const STEPS = [
   "before reply"
 ] as const
 
-/** The same with what the examples do. */
+/** The same, with the steps of the examples. */
 export const EXAMPLE_STEPS = [
   ...STEPS,
   "before effect",
@@ -25,7 +25,7 @@ export const EXAMPLE_STEPS = [
 ] as const
 export type Step = (typeof EXAMPLE_STEPS)[number]
 
-/** The step that a request is at when it is about to be passed on. */
+/** The step of a request that is about to be passed on. */
 export const stepBefore = (call: Call): Step | undefined => {
   switch (call.kind) {
     case "claim":
@@ -47,7 +47,7 @@ export const stepBefore = (call: Call): Step | undefined => {
   }
 }
 
-/** The step that a request is at when its answer is about to be passed on. */
+/** The step of a request whose reply is about to be passed on. */
 export const stepAfter = (call: Call): Step | undefined => {
   switch (call.kind) {
     case "claim":

@@ -3,7 +3,7 @@ import { type Call, jsonReply, objectsIn, type Treatment } from "./calls.ts"
 import type { Fence } from "./Fence.ts"
 import type { Random } from "./random.ts"
 
-// Longer than a lease, a sweep and another dispatch take together.
+// Longer than a lease, a sweep and another dispatch together.
 const PATIENCE_MILLISECONDS = 6_000
 
 const loseAnswer: Treatment = async (call, forward) => {
@@ -17,7 +17,7 @@ export const claimFaults = (random: Random) =>
     "claim lost": async () => undefined,
     "claim's answer lost": loseAnswer,
     "claim answered 503": async () => jsonReply(503, { code: "PGRST000", message: "injected" }),
-    // The handler has given up by then, and nobody holds what is claimed.
+    // By then, the handler has given up, and no process holds the claimed events.
     "claim delayed": async (call, forward) => {
       await wait(random.int(100, 3_000))
       return forward(call)
@@ -34,7 +34,7 @@ export const settleFaults = (fence: Fence) => {
     "settlement lost": async () => undefined,
     "settlement's answer lost": loseAnswer,
     "settlement answered 503": async () => jsonReply(503, { code: "PGRST000", message: "injected" }),
-    // At the worst moment: the event is somebody else's now.
+    // The worst moment: another delivery has claimed the event.
     "settlement after another claim": async (call, forward) => {
       for (const claim of claimsIn(call)) heldBack.add(claim)
       await Promise.race([fence.claimedAnew(call), wait(PATIENCE_MILLISECONDS)])
@@ -43,7 +43,7 @@ export const settleFaults = (fence: Fence) => {
     }
   } satisfies Record<string, Treatment>
 
-  // The handler asks again for what is held back; that is lost, or nobody would ever claim the event anew.
+  // The handler repeats a settlement that is held back. The repeat is lost; otherwise no other claim would ever come.
   const otherwise: Treatment = async (call, forward) =>
     claimsIn(call).some((claim) => heldBack.has(claim)) ? undefined : forward(call)
   return { faults, otherwise }

@@ -9,8 +9,8 @@ import type { Random } from "./random.ts"
 import { rowsOf, type Session } from "./Session.ts"
 
 /**
- * What is made quicker than by default, so that what is lost is sent again within seconds. As the waits are so much
- * shorter, more attempts are needed to outlast the same trouble.
+ * Shorter waits than the defaults, so that lost events are sent again within seconds. With shorter waits, more attempts
+ * are needed to outlast the same faults.
  */
 export const SETTINGS = {
   max_attempts: 40,
@@ -35,13 +35,13 @@ const SECRET_BYTES = 32
 export interface System extends AsyncDisposable {
   readonly stack: Stack
   readonly proxy: Proxy
-  /** The stack's, and the handlers of further topics. */
+  /** The services of the stack, and the handlers of other topics. */
   readonly services: Stack["services"] & Readonly<Record<string, Service>>
   readonly orchestratorTakesArrays: boolean
   readonly eventsPerRequest: number
-  /** A secret that the handler accepts all the time. */
+  /** A secret that the handler always accepts. */
   readonly secret: string
-  /** Makes Postgres sign with both secrets, then with the new one only. */
+  /** Makes Postgres sign with both secrets, or with only the new one. */
   readonly rotate: (session: Session, part: "both" | "new") => Promise<void>
   readonly configure: (session: Session) => Promise<void>
 }
@@ -49,7 +49,7 @@ export interface System extends AsyncDisposable {
 export const setSecret = (session: Session, name: string, value: string) =>
   rowsOf(session, "select vault.update_secret(id, $2) from vault.secrets where name = $1", [name, value])
 
-/** Makes the outbox quick. */
+/** Shortens the waits of the outbox. */
 export const hasten = async (session: Session, eventsPerRequest: number): Promise<void> => {
   const settings = Object.entries({ ...SETTINGS, events_per_request: eventsPerRequest })
   await rowsOf(
@@ -60,7 +60,7 @@ export const hasten = async (session: Session, eventsPerRequest: number): Promis
   await rowsOf(session, "select cron.schedule('outbox-reconcile', '3 seconds', 'select outbox.reconcile()')")
 }
 
-/** The whole stack, with a proxy in front of both handlers and between them and all that they call. */
+/** The whole stack, with a proxy before both handlers and before everything that they call. */
 export const startSystem = async (
   random: Random,
   treat: Treatment,

@@ -1,10 +1,10 @@
 import type { Transition } from "./audit.ts"
 
-/** A committed change of a profile, in the order in which each mentor's were committed. */
+/** A committed change of a profile. Those of a mentor are in the order of their commits. */
 export interface Change {
   readonly mentorId: string
   readonly isInsert: boolean
-  /** The id that the mentor had before, when this changed it. */
+  /** The mentor's earlier id, if this changed it. */
   readonly oldMentorId: string | null
   readonly oldStatus: string | null
   readonly newStatus: string
@@ -16,8 +16,8 @@ export interface Change {
 const isKnown = (status: string | null): status is "active" | "paused" => status === "active" || status === "paused"
 
 /**
- * The transitions among all changes of profiles, in their order: a status is compared with the last one that was active or
- * paused, and a mentor who gets another id takes it along.
+ * The transitions among all changes of profiles, in order. A status is compared with the mentor's last one that was
+ * active or paused, which survives a change of the id.
  */
 export const transitionsIn = (changes: ReadonlyArray<Change>): ReadonlyArray<Transition> => {
   const known = new Map<string, string | null>()

@@ -11,15 +11,15 @@ export interface Violation {
   readonly detail: string
 }
 
-/** What is said of one topic. */
+/** The verdict on one topic. */
 export interface Verdict {
   readonly topic: TopicName
   readonly violations: ReadonlyArray<Violation>
-  /** Transitions that were committed. */
+  /** How many transitions were committed. */
   readonly committed: number
-  /** Of these, how many every listener was told about. */
+  /** How many of these every listener was notified of. */
   readonly notified: number
-  /** Of these, how many nobody was told about because a dead letter's redrive came too late. */
+  /** How many of these nobody was notified of, because the redrive of a dead letter came too late. */
   readonly superseded: number
   readonly latencies: ReadonlyArray<number>
 }
@@ -41,7 +41,7 @@ const groupBy = <A, Key>(items: ReadonlyArray<A>, keyOf: (item: A) => Key): Read
   return groups
 }
 
-/** Rows that were inserted, or say that they were created, after one with a higher version. */
+/** Rows that were inserted, or have a created_at, after one with a higher version. */
 const disorders = (topic: TopicName, told: ReadonlyArray<Told>): ReadonlyArray<Violation> => {
   const byTime = told.toSorted((one, other) => one.createdAt - other.createdAt)
   return [
@@ -56,7 +56,7 @@ const disorders = (topic: TopicName, told: ReadonlyArray<Told>): ReadonlyArray<V
   )
 }
 
-/** Compares what was committed for one key with what its listeners were told. */
+/** Compares what was committed for one key with what its listeners were notified of. */
 const verifyKey = (
   key: string,
   transitions: ReadonlyArray<Transition>,
@@ -66,7 +66,7 @@ const verifyKey = (
   commits: Expectation["commits"]
 ) => {
   const { topic } = evidence
-  // What was sent by force came late by intent.
+  // A forced redrive is late on purpose.
   const inTurn = told.filter(({ eventId }) => evidence.forced?.has(eventId) !== true)
   const violations = [...disorders(topic, inTurn)]
   const say = (kind: ViolationKind, version: number, detail: string) =>
@@ -77,7 +77,7 @@ const verifyKey = (
   const latencies: Array<number> = []
 
   if (reconciled.size > 0) {
-    say("doubled", Math.max(...reconciled), "the reconciliation told what the trigger had captured")
+    say("doubled", Math.max(...reconciled), "the reconciliation sent what the trigger had captured")
   }
 
   let version = 0
@@ -91,13 +91,13 @@ const verifyKey = (
     }
     if (new Set(rows.map(({ eventId }) => eventId)).size > 1) say("doubled", version, "two events have this version")
     for (const { said } of rows) {
-      if (said !== expected) say("untrue", version, `told as ${said}, but it was ${expected}`)
+      if (said !== expected) say("untrue", version, `notified as ${said}, but it was ${expected}`)
     }
     const heard = groupBy(rows, ({ listener }) => listener)
     for (const listener of evidence.listenersOf(key)) {
       const times = heard.get(listener)?.length ?? 0
-      if (times === 0) say("lost", version, `${expected} was never told to ${listener}`)
-      if (times > 1) say("doubled", version, `${expected} was told ${times} times to ${listener}`)
+      if (times === 0) say("lost", version, `${listener} was never notified of ${expected}`)
+      if (times > 1) say("doubled", version, `${listener} was notified of ${expected} ${times} times`)
     }
     const first = rows[0]
     if (first === undefined) continue
@@ -106,13 +106,13 @@ const verifyKey = (
   }
   for (const known of byVersion.keys()) {
     if (known === null || known > version) {
-      say("untrue", known ?? 0, "told, although no such transition was committed")
+      say("untrue", known ?? 0, "notified, but no such transition was committed")
     }
   }
   return { violations, committed: transitions.length, latencies, ...count }
 }
 
-// A run is too short for the other reasons to give up.
+// A run is too short for any other reason to give up.
 const WHILE_OTHERS_WORKED = "failures others were completed"
 
 const explain = (letter: DeadLetter, { maxAttempts, refused }: Expectation): boolean =>
@@ -120,7 +120,7 @@ const explain = (letter: DeadLetter, { maxAttempts, refused }: Expectation): boo
     ? refused.has(letter.eventId) || refused.has(letter.key)
     : letter.reason === "exhausted" && letter.failures >= maxAttempts && letter.lastError.includes(WHILE_OTHERS_WORKED)
 
-/** The verdict over a topic in a whole run, from the database's own records and from what the harness did to it. */
+/** The verdict on one topic, from the harness's records in the database and from what it injected. */
 export const verify = (evidence: Evidence, expectation: Expectation): Verdict => {
   const superseded = new Map(
     evidence.deadLetters

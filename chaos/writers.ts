@@ -4,12 +4,12 @@ import { changesOf, firstHalf, type Move, type NewMentor, type Operation, planOp
 import type { Random } from "./random.ts"
 import type { Session } from "./Session.ts"
 
-/** When the writer saw a transaction committed, by the transaction's id. Milliseconds since 1970. */
+/** When the writer saw each transaction commit, by transaction id. Milliseconds since 1970. */
 type Commits = Map<string, number>
 
 export interface Load {
   readonly commits: Commits
-  /** Transitions that were committed, as far as the writers know. */
+  /** Committed transitions, as far as the writers know. */
   changes: number
   readonly operations: Map<string, number>
 }
@@ -20,7 +20,7 @@ const FLIP = `
   where id = $1
   returning pg_current_xact_id()::text as transaction`
 
-// Rows are locked in one order first: an UPDATE of many locks them in any, and would deadlock with another of its kind.
+// Locks the rows in one order first. An UPDATE locks many rows in any order, and would deadlock with another one.
 const FLIP_MANY = `
   with locked as materialized (
     select id from public.peer_mentor_profiles where id = any($1::uuid[]) order by id for update
@@ -34,7 +34,7 @@ const UNCHANGED = "update public.peer_mentor_profiles set status = status where 
 const TOUCH = "update public.peer_mentor_profiles set full_name = 'touched', updated_at = now() where id = $1"
 const WORD = "update public.peer_mentor_profiles set status = $2 where id = $1"
 
-// "On conflict": the attempt before this one may have been committed although its answer was lost.
+// "On conflict", because an earlier attempt may have been committed although its reply was lost.
 export const INSERT_MENTORS = `
   with mentor as (
     insert into public.peer_mentor_profiles (id, status)
@@ -52,7 +52,7 @@ const MOVE_COORDINATORS = `
   select $2, c.coordinator_id from public.mentor_coordinators c where c.mentor_id = $1
   on conflict do nothing`
 
-// Unless it was done already, and only the answer was lost.
+// Unless it is done already, and only the reply was lost.
 const REKEY = `
   update public.peer_mentor_profiles as profile
   set id = $2, status = case status when 'active' then 'paused' else 'active' end
@@ -137,13 +137,13 @@ const rekey = (client: Client, mentor: NewMentor, newId: string): Promise<string
     return transactionOf(client, REKEY, [mentor.id, newId])
   })
 
-/** What writers do, and how. */
+/** The work of the writers. */
 export interface Work<Op extends { readonly kind: string }> {
-  /** A writer's operations, without end. */
+  /** A writer's operations, endlessly. */
   readonly operations: (random: Random, largestBulk: number) => Iterable<Op>
-  /** Does one of them; the id of its transaction when that changed something. */
+  /** Runs an operation. Returns the id of its transaction if that changed something. */
   readonly perform: (client: Client, operation: Op) => Promise<string | undefined>
-  /** The changes that one is meant to commit. */
+  /** The changes that an operation should commit. */
   readonly changesOf: (operation: Op) => number
 }
 
@@ -217,12 +217,12 @@ export interface WriterOptions<Op extends { readonly kind: string }> extends Omi
   readonly operations: Iterable<Op>
   readonly load: Load
   readonly events: number
-  /** Whether the system has caught up far enough for another change. */
+  /** Whether the system has caught up enough for another change. */
   readonly mayWrite: () => boolean
   readonly signal: AbortSignal
 }
 
-/** Writes until enough transitions are committed. */
+/** Writes until enough transitions have been committed. */
 export const write = async <Op extends { readonly kind: string }>({
   changesOf,
   events,

@@ -29,13 +29,13 @@ const decoded = <A, I>(row: Schema.Codec<A, I>, rows: ReadonlyArray<unknown>) =>
 export class Database extends Context.Service<
   Database,
   {
-    /** The rows of a query, as the schema of one row reads them. */
+    /** The rows of a query, each decoded with the schema. */
     readonly rows: <A, I>(
       row: Schema.Codec<A, I>,
       sql: string,
       values?: ReadonlyArray<unknown>
     ) => Effect.Effect<ReadonlyArray<A>, QueryFailed>
-    /** The same for one query that may change nothing and may not take long. */
+    /** The same, for one read-only query with a time limit. */
     readonly read: <A, I>(row: Schema.Codec<A, I>, sql: string) => Effect.Effect<ReadonlyArray<A>, QueryFailed>
   }
 >()("pause-status-webhook-handler/cli/Database") {
@@ -49,7 +49,7 @@ export class Database extends Context.Service<
               try: () => new Client({ connectionString: Redacted.value(url), application_name: "pause-status" }),
               catch: failed
             })
-            // Without a listener, a connection that breaks between two queries would end the process.
+            // Without a listener, a connection that breaks between two queries ends the process.
             client.on("error", () => {})
             yield* Effect.tryPromise({ try: () => client.connect(), catch: failed })
             return client
@@ -57,7 +57,7 @@ export class Database extends Context.Service<
             Effect.mapError(({ message }) =>
               cannotRun(
                 `The database does not answer: ${message}.`,
-                "Check --database-url. In the dashboard it is under Connect, Session pooler."
+                "Check --database-url. In the dashboard, it is under Connect, Session pooler."
               )
             )
           ),
@@ -67,7 +67,7 @@ export class Database extends Context.Service<
           Effect.tryPromise({ try: () => client.query<object>(sql, [...values]), catch: failed })
         return Database.of({
           rows: (row, sql, values) => Effect.flatMap(query(sql, values), ({ rows }) => decoded(row, rows)),
-          // In one message, because a pooler may give each message another session.
+          // One message, because a pooler may use another session for each message.
           read: (row, sql) =>
             query(`begin read only; set local statement_timeout = '20s'; ${sql}; commit`).pipe(
               Effect.tapError(() => Effect.ignore(query("rollback"))),

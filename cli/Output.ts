@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 
 const WIDTH = 80
 
-/** Breaks a line at spaces, and indents what follows as its first part. Commands, which are copied, stay whole. */
+/** Breaks a line at spaces, and indents the rest like its first part. Commands stay whole, to be copied. */
 const fit = (line: string): string => {
   const indent = /^ *(?:- )?/.exec(line)?.[0].length ?? 0
   if (line.length <= WIDTH || /^ +(?:npx|npm|curl|select) /.test(line)) return line
@@ -29,11 +29,11 @@ export class Output extends Context.Service<
   Output,
   {
     readonly json: boolean
-    /** What the command found or did, once: text, or the value as JSON. On stdout. */
+    /** Prints the result on stdout, once: text, or the value as JSON. */
     readonly report: (lines: ReadonlyArray<string>, value: unknown) => Effect.Effect<void>
-    /** What happens meanwhile. On stderr, and not at all with --json. */
+    /** Prints progress on stderr. Prints nothing with --json. */
     readonly note: (...lines: ReadonlyArray<string>) => Effect.Effect<void>
-    /** Why the command ends before its end. Text goes to stderr, JSON to stdout. */
+    /** Prints why the command failed. Text goes to stderr, JSON to stdout. */
     readonly failure: (lines: ReadonlyArray<string>, value: unknown) => Effect.Effect<void>
   }
 >()("pause-status-webhook-handler/cli/Output") {

@@ -14,10 +14,10 @@ export interface ReleaseFile {
   readonly text: string
 }
 
-/** The two Edge Functions, by the names that Supabase has for them. */
+/** The names of the two Edge Functions. */
 export const functionNames = ["pause-status-webhook-handler", "pause-notification-orchestrator"] as const
 
-/** The package's folder. It is one up, for this file as for dist/cli.mjs. */
+/** The package's folder. It is one level up, both from this file and from dist/cli.mjs. */
 export const PackageRoot = Context.Reference("pause-status-webhook-handler/cli/PackageRoot", {
   defaultValue: () => join(dirname(fileURLToPath(import.meta.url)), "..")
 })
@@ -27,7 +27,7 @@ export class Release extends Context.Service<
   Release,
   {
     readonly version: string
-    /** In the order in which they are applied. */
+    /** In the order of application. */
     readonly migrations: ReadonlyArray<ReleaseFile>
     readonly functions: ReadonlyArray<ReleaseFile>
   }
@@ -59,7 +59,7 @@ export class Release extends Context.Service<
       Effect.catchTag("PlatformError", ({ message }) =>
         Effect.fail(
           cannotRun(
-            `This copy of the package is not complete: ${message}.`,
+            `This copy of the package is incomplete: ${message}.`,
             "In a checkout, run npm run build first. Otherwise, install the package again."
           )
         )

@@ -4,7 +4,7 @@ import * as TerminalCapabilities from "effect/cli/TerminalCapabilities"
 import * as Effect from "effect/Effect"
 import { Output } from "./Output.ts"
 
-/** A flag that is off unless it is given. */
+/** A flag that is off by default. */
 export const switchFlag = (name: string, description: string) =>
   Flag.Boolean(name).pipe(Flag.withoutNegation, Flag.withDefault(false), Flag.withDescription(description))
 
@@ -12,14 +12,14 @@ export const dryRunFlag = switchFlag("dry-run", "Show the plan and change nothin
 
 export const yesFlag = switchFlag("yes", "Ask nothing: take the defaults and go ahead").pipe(Flag.withAlias("y"))
 
-/** Whether somebody is there to answer. */
+/** Whether a person can answer. */
 export const canAsk = Effect.fnUntraced(function* (goAhead: boolean) {
   const { canPrompt } = yield* TerminalCapabilities.TerminalCapabilities
   const { json } = yield* Output
   return canPrompt && !json && !goAhead
 })
 
-/** Whether to go ahead with the plan that was just shown. */
+/** Asks whether to carry out the plan that was just shown. */
 export const confirm = Effect.fn("confirm")(function* (goAhead: boolean) {
   return (yield* canAsk(goAhead)) ? yield* Prompt.Confirm({ message: "Go ahead?", initial: true }) : true
 })

@@ -12,8 +12,8 @@ import { install, uninstall, upgrade } from "./install/command.ts"
 import { Output } from "./Output.ts"
 import { secrets } from "./secrets/command.ts"
 
-// Declared to be known and described. What decides is whether it is among the arguments at all, so that a command line
-// that cannot be read is answered in JSON too.
+// Declared so that --help lists it. The code looks for it in the raw arguments, so that an invalid command line is
+// answered in JSON, too.
 const json = GlobalFlag.Setting("json")({
   flag: Flag.Boolean("json").pipe(
     Flag.withoutNegation,
@@ -23,7 +23,7 @@ const json = GlobalFlag.Setting("json")({
 })
 
 const root = Command.make("pause-status").pipe(
-  Command.withDescription("Installs the outbox of pause-status in a Supabase project, and looks after it."),
+  Command.withDescription("Installs and maintains the outbox of pause-status in a Supabase project."),
   Command.withGlobalFlags([json]),
   Command.withSubcommands([install, upgrade, uninstall, secrets, doctor, console])
 )
@@ -34,7 +34,7 @@ const presenter: CliOutput.Presenter = {
   present: (event) => (event._tag === "InvalidInvocation" ? Effect.void : CliOutput.defaultPresenter.present(event))
 }
 
-/** Runs one command line, without the program's own name, and prints what comes of it. */
+/** Runs one command line, without the program's name, and prints the result. */
 export const run = Effect.fn("run")(
   function* (args: ReadonlyArray<string>) {
     yield* Command.runWith(root, { version: packageVersion })(args)

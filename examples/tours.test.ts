@@ -7,7 +7,7 @@ import { examples } from "../local/examples.ts"
 const root = fileURLToPath(new URL("..", import.meta.url))
 
 describe.each(examples)("npm start -- --example %s", (name) => {
-  it("plays its tour within 80 columns: what is handled, and a dead letter that says why", async () => {
+  it("prints its tour within 80 columns, with a handled event and a dead letter that says why", async () => {
     const { stdout } = await promisify(execFile)(
       process.execPath,
       ["local/start.ts", "--example", name, "--exit", "--pacing", "fast"],

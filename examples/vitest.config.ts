@@ -4,7 +4,7 @@ import { configDefaults, defineConfig } from "vitest/config"
 const entry = (name: string): string => fileURLToPath(new URL(`../src/entries/${name}.ts`, import.meta.url))
 
 export default defineConfig({
-  // What an app that installs the package gets from its tarball.
+  // The same files that an app gets from the package's tarball.
   resolve: {
     alias: [
       { find: /^pause-status-webhook-handler$/, replacement: entry("index") },
@@ -16,7 +16,7 @@ export default defineConfig({
     globalSetup: ["support/globalSetup.ts"],
     include: ["**/*.test.ts"],
     exclude: [...configDefaults.exclude, "larger-app/**"],
-    // No limit is an assertion of speed.
+    // Time limits do not assert speed.
     testTimeout: 300_000,
     hookTimeout: 300_000,
     teardownTimeout: 120_000,

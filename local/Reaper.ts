@@ -4,8 +4,8 @@ import { fileURLToPath } from "node:url"
 
 /**
  * Ends the stack's processes and removes its directories when the launcher is gone, even after `kill -9`, which no
- * handler in the launcher can see. It is a process of its own that does nothing until the pipe from the launcher
- * closes: the one sign of death that every system gives for every kind of death.
+ * handler in the launcher can see. It is a separate process that does nothing until the pipe from the launcher
+ * closes, which happens on every system however the launcher dies.
  */
 export interface Reaper extends AsyncDisposable {
   watch(pid: number, signal: NodeJS.Signals): void

@@ -28,10 +28,10 @@ interface Exit {
 export interface ServiceSpec {
   readonly name: LogSource
   readonly spawn: () => Promise<ChildProcess>
-  /** Resolves when the new process can do its work; `line` tells it what the process prints. */
+  /** Resolves when the new process is ready; `line` receives each line that the process prints. */
   readonly ready: (process: ChildProcess, line: (listener: (text: string) => void) => void) => Promise<void>
   readonly stopSignal?: NodeJS.Signals
-  /** What the process gets when nobody is left to wait for it. */
+  /** The signal that ends the process when nobody waits for it. */
   readonly lastSignal?: NodeJS.Signals
   readonly stopTimeoutMilliseconds?: number
   /** Runs before the next start when the last process died without being asked to. */
@@ -56,7 +56,7 @@ const signal = (target: ChildProcess, name: NodeJS.Signals): void => {
   if (!hasExited(target)) target.kill(name)
 }
 
-/** Keeps one process alive as the platform would, and lets a test or a person take it down. */
+/** Keeps one process alive like the platform, until a test or a person stops it. */
 export const supervise = (spec: ServiceSpec): Service => {
   let wanted = false
   let isReady = false
@@ -167,7 +167,7 @@ export const supervise = (spec: ServiceSpec): Service => {
       wanted = false
       const target = child
       if (target !== undefined) {
-        // A process stopped by SIGSTOP cannot obey before it goes on.
+        // A process stopped by SIGSTOP ends only after SIGCONT.
         signal(target, "SIGCONT")
         signal(target, spec.stopSignal ?? "SIGTERM")
         const kill = setTimeout(() => signal(target, "SIGKILL"), spec.stopTimeoutMilliseconds ?? 5_000)

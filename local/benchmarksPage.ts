@@ -4,7 +4,7 @@ import { StackError } from "./StackError.ts"
 
 const pagePath = join(import.meta.dirname, "..", "docs", "benchmarks.md")
 
-/** Puts a text between the lines `<!-- name -->` and `<!-- /name -->` of a page, in place of what is there. */
+/** Puts a text between the lines `<!-- name -->` and `<!-- /name -->` of a page, replacing what is there. */
 export const replaceBetween = (page: string, name: string, text: string): string => {
   const [opening, closing] = [`<!-- ${name} -->`, `<!-- /${name} -->`]
   const [from, to] = [page.indexOf(opening), page.indexOf(closing)]

@@ -13,7 +13,7 @@ export interface Console extends AsyncDisposable {
   readonly url: string
 }
 
-/** The console of a running stack, with the mails of its stand-in for Resend. Takes a free port for 0. */
+/** The console of a running stack, with the mails of its stand-in for Resend. Port 0 takes a free port. */
 export const startConsole = async (
   { apiUrl, resendUrl, serviceKey }: Pick<Stack, "apiUrl" | "resendUrl" | "serviceKey">,
   port = 0

@@ -1,5 +1,5 @@
-// Writes docs/schema.sql: what the migrations leave in the catalog, in a fixed order and without anything that depends
-// on the machine, so that a change of the schema shows in a diff. pg_dump is not among the embedded programs.
+// Writes docs/schema.sql: the catalog after the migrations, in a fixed order and without anything that depends on the
+// machine, so that a change of the schema shows in a diff. The embedded programs do not include pg_dump.
 import { readFile, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { connect } from "./postgres/connect.ts"

@@ -12,7 +12,7 @@ const versionOf = async (name: string): Promise<string> => {
   return typeof manifest === "object" && manifest !== null && "version" in manifest ? String(manifest.version) : "?"
 }
 
-/** Where figures come from, in one line; without it they mean nothing. */
+/** The environment of a measurement, in one line. Without it, figures mean nothing. */
 export const environment = async (): Promise<string> => {
   const [cpu, ...others] = cpus()
   const [load = 0] = loadavg()

@@ -15,12 +15,12 @@ const foldersIn = (path: string): ReadonlyArray<string> =>
     ? readdirSync(path, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [entry.name] : []))
     : []
 
-/** The examples that can be played: each has Edge Functions, migrations and a tour. */
+/** The examples that can run. Each has Edge Functions, migrations and a tour. */
 export const examples: ReadonlyArray<string> = foldersIn(folder).filter((name) =>
   existsSync(join(folder, name, "tour.sql"))
 )
 
-// What the examples import is what an app gets from the package's tarball.
+// The examples import what an app gets from the package's tarball.
 const alias = Object.fromEntries(
   ["topic", "http", "supabase", "client", "testing", ""].map((name) => [
     name === "" ? PACKAGE : `${PACKAGE}/${name}`,
@@ -43,7 +43,7 @@ interface FunctionFile {
 }
 
 /**
- * A function of an example, not yet in its place. What it imports only when it needs it gets a file of its own beside
+ * A function of an example, not yet in its place. What it imports only when it needs it gets its own file next to
  * index.mjs. By Rolldown, because esbuild keeps all of a package's entry of which anything is imported.
  */
 export const bundleFunction = async (example: string, name: string): Promise<ReadonlyArray<FunctionFile>> => {
@@ -65,7 +65,7 @@ export const bundleFunction = async (example: string, name: string): Promise<Rea
   return output.flatMap((file) => (file.type === "chunk" ? [{ name: file.fileName, code: file.code }] : []))
 }
 
-// Renamed into place when it is whole: a function that is just starting may be reading the old one.
+// Renamed into place once complete, because a starting function may be reading the old one.
 const place = async (directory: string, { code, name }: FunctionFile): Promise<void> => {
   const path = join(directory, name)
   const unfinished = `${path}.${process.pid}`

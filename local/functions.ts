@@ -16,9 +16,9 @@ export interface EdgeFunctionOptions {
   readonly bundle: string
   readonly deno: string
   readonly env: Readonly<Record<string, string>>
-  /** A script that runs before the bundle, asked for at each start. */
+  /** A script that runs before the bundle. Read at each start. */
   readonly prelude?: (() => string | undefined) | undefined
-  /** Where Deno may keep its caches. */
+  /** The directory for Deno's caches. */
   readonly home: string
   readonly log: Log
   readonly reaper: Reaper
@@ -31,7 +31,7 @@ export interface EdgeFunction {
 
 const LISTENING = /Listening on http:\/\/[^:]+:(\d+)\//
 
-/** One Edge Function in a Deno of its own, on a port that Deno chooses anew at each start. */
+/** One Edge Function in its own Deno, on a port that Deno chooses at each start. */
 export const edgeFunction = (options: EdgeFunctionOptions): EdgeFunction => {
   if (!existsSync(options.bundle)) {
     throw new StackError(`${options.bundle} does not exist. Run npm run build first.`)
@@ -43,8 +43,8 @@ export const edgeFunction = (options: EdgeFunctionOptions): EdgeFunction => {
     reaper: options.reaper,
     spawn: async () => {
       port = undefined
-      // Its own folder, where the part lies that it loads when it is first asked for: a newer Deno wants leave to read
-      // what was built anew since the start.
+      // Its own folder, where the part lies that it loads when it is first asked for: a newer Deno needs permission to read
+      // what was rebuilt since the start.
       const reads = `--allow-read=${dirname(options.bundle)}`
       return spawn(options.deno, [...serveArguments, reads, await entryOf(options)], {
         detached: true,
@@ -88,13 +88,13 @@ const serveArguments = [
   "serve",
   `--host=${LOOPBACK}`,
   "--port=0",
-  // What a hosted function may do, as near as Deno's switches come: no other files, and here no other machine either.
+  // The rights of a hosted function, as closely as Deno's flags allow: no other files, and here no other machine.
   `--allow-net=${LOOPBACK},localhost`,
   "--allow-env",
   "--no-prompt",
   "--no-config",
   "--no-lock",
-  // The bundle carries everything; whatever it would still fetch would be missing after a deployment too.
+  // The bundle has everything. If it fetched anything else, that would also be missing after a deployment.
   "--no-remote",
   "--no-npm"
 ]

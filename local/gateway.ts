@@ -7,7 +7,7 @@ import { codeOf, messageOf } from "./StackError.ts"
 
 export type Upstream = { readonly port: number } | { readonly socketPath: string }
 
-/** Where the gateway sends what. A function that is down has no upstream. */
+/** Where the gateway sends each request. A function that is down has no upstream. */
 export interface Routes {
   readonly rest: () => Upstream | undefined
   readonly storage: () => Upstream | undefined
@@ -22,9 +22,9 @@ export interface Gateway extends AsyncDisposable {
 
 const KEY_SET_PATH = "/auth/v1/.well-known/jwks.json"
 const READ_TIMEOUT_MILLISECONDS = 150_000
-// Shorter than PostgREST's own 30 seconds, so that no request is sent on a connection that is just being closed.
+// Shorter than PostgREST's own 30 seconds, so that no request uses a connection that is being closed.
 const IDLE_MILLISECONDS = 20_000
-// They describe one connection, not the message. `expect` is answered here already.
+// These describe one connection, not the message. `expect` is answered here.
 const CONNECTION_HEADERS = new Set(["connection", "keep-alive", "proxy-connection", "expect", "upgrade"])
 
 interface Destination {
@@ -36,7 +36,7 @@ interface Destination {
 
 /**
  * One port for everything, as on hosted Supabase: /rest/v1, /storage/v1 and /functions/v1. Bodies pass through untouched.
- * Of /auth/v1 there are only the keys that users' tokens are checked with.
+ * /auth/v1 has only the keys that users' tokens are checked with.
  */
 export const startGateway = async (port: number, routes: Routes, keys: Keys): Promise<Gateway> => {
   const agent = new KeepingAgent({ keepAlive: true, timeout: IDLE_MILLISECONDS })
@@ -53,7 +53,7 @@ export const startGateway = async (port: number, routes: Routes, keys: Keys): Pr
     if (destination.upstream === undefined) return answer(response, ...destination.down)
     forward(request, response, destination, destination.upstream, agent)
   })
-  // Longer than any client's pool keeps a connection it does not use: the client shall close it, not we.
+  // Longer than any client's pool keeps an idle connection, so that the client closes it, not we.
   server.keepAliveTimeout = 75_000
   server.requestTimeout = 0
   server.listen(port, LOOPBACK)
@@ -75,7 +75,7 @@ export const startGateway = async (port: number, routes: Routes, keys: Keys): Pr
   }
 }
 
-// The address of the console is a secret, so it is not for a page whose own name leads here.
+// The console's address is a secret, so a page under a foreign name must not get it.
 const isOwnName = ({ headers }: http.IncomingMessage, port: number): boolean =>
   [`${LOOPBACK}:${port}`, `localhost:${port}`].includes(headers.host ?? "")
 
@@ -129,8 +129,8 @@ const withAuthorization = (
 }
 
 /**
- * Keeps connections as Kong does, but not every one: Deno closes one on which it answered before the whole body was
- * there, a moment later, when the next request is perhaps on its way already. Only refusals are answered so early.
+ * Keeps connections like Kong, except after a refusal. If Deno answers before it has the whole body, it closes the
+ * connection a moment later, when the next request may already be on its way. Only refusals are answered so early.
  */
 class KeepingAgent extends http.Agent {
   readonly #spoiled = new WeakSet<object>()
@@ -140,7 +140,7 @@ class KeepingAgent extends http.Agent {
   }
 
   override keepSocketAlive(socket: Duplex): boolean {
-    // It answers whether it may be kept, which its type does not say.
+    // It returns whether the connection may be kept, which its type does not say.
     const mayBeKept: unknown = super.keepSocketAlive(socket)
     return mayBeKept === true && !this.#spoiled.has(socket)
   }
@@ -164,7 +164,7 @@ const forward = (
     if (statusCode >= 300) agent.spoil(socket)
     response.writeHead(statusCode, incoming.statusMessage, responseHeaders(incoming))
     incoming.pipe(response)
-    // In one piece with the body that came along; alone, for answers whose body comes later.
+    // Together with a body that is already there, or alone if the body comes later.
     setImmediate(() => response.flushHeaders())
     incoming.on("error", () => response.destroy())
   })

@@ -8,7 +8,7 @@ import {
   sign
 } from "node:crypto"
 
-/** Every secret of one stack; new ones for each, so that nothing of a stack is worth stealing. */
+/** Every secret of one stack. Each stack gets new ones, so that a leaked one is worthless. */
 export interface Keys {
   readonly databasePassword: string
   readonly jwtSecret: string
@@ -18,7 +18,7 @@ export interface Keys {
   readonly anonToken: string
   readonly webhookSecret: string
   readonly resendKey: string
-  /** What users' tokens are signed with: a private JWK, for ES256, as on hosted Supabase. */
+  /** The key that signs users' tokens: a private JWK for ES256, as on hosted Supabase. */
   readonly signingKey: SigningKey
 }
 
@@ -26,7 +26,7 @@ export interface SigningKey extends JsonWebKey {
   readonly kid: string
 }
 
-/** A user as far as anyone here cares. `role` is what an administrator of the project gave them. */
+/** The relevant part of a user. `role` is what an administrator of the project gave them. */
 export interface User {
   readonly sub?: string
   readonly role?: string
@@ -37,7 +37,7 @@ const TEN_YEARS_IN_SECONDS = 10 * 365 * 24 * 60 * 60
 export const createKeys = (): Keys => {
   const jwtSecret = randomBytes(32).toString("hex")
   return {
-    // Documented, so that psql and every other client can be pointed at the stack by hand.
+    // Documented, so that you can connect psql or any other client to the stack.
     databasePassword: "postgres",
     jwtSecret,
     serviceKey: `sb_secret_${randomBytes(24).toString("base64url")}`,
@@ -53,7 +53,7 @@ export const createKeys = (): Keys => {
   }
 }
 
-/** The key set that Auth publishes, without what is secret of it. */
+/** The key set that Auth publishes, without the private parts. */
 export const publishedKeys = ({ signingKey }: Pick<Keys, "signingKey">) => {
   const { d: _, ...publicKey } = signingKey
   return { keys: [{ ...publicKey, alg: "ES256", use: "sig", key_ops: ["verify"], ext: true }] }

@@ -49,7 +49,7 @@ export const freePort = async (): Promise<number> => {
   throw new StackError(`No free port between ${LOWEST_PORT} and ${HIGHEST_PORT} on ${LOOPBACK}. Close some programs.`)
 }
 
-/** The wanted port, checked, or a free one when 0 or nothing is wanted. */
+/** The requested port, checked, or a free one for 0 or none. */
 export const choosePort = async (wanted: number | undefined, option: string): Promise<number> => {
   if (wanted === undefined || wanted === 0) return freePort()
   if (await portIsFree(wanted)) return wanted
@@ -58,11 +58,11 @@ export const choosePort = async (wanted: number | undefined, option: string): Pr
 
 export interface HeldPort extends AsyncDisposable {
   readonly port: number
-  /** Leaves the port to its server. */
+  /** Releases the port for its server. */
   release(): Promise<void>
 }
 
-/** The same, kept until its server is ready for it: another stack that starts meanwhile chooses another. */
+/** The same, held until its server is ready, so that another stack that starts meanwhile chooses another. */
 export const holdPort = async (wanted: number | undefined, option: string): Promise<HeldPort> => {
   for (;;) {
     const port = await choosePort(wanted, option)

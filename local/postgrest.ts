@@ -13,7 +13,7 @@ export interface PostgrestOptions {
   /** The database, as the role authenticator. */
   readonly databaseUrl: string
   readonly jwtSecret: string
-  /** The schemas that are served, the default one first; public when absent. */
+  /** The schemas that are served, the default one first. Default: public. */
   readonly schemas?: string | undefined
   readonly home: string
   readonly log: Log
@@ -43,9 +43,9 @@ export const postgrest = (options: PostgrestOptions): { service: Service; upstre
           PGRST_DB_EXTRA_SEARCH_PATH: "public, extensions",
           PGRST_DB_ANON_ROLE: "anon",
           PGRST_DB_CHANNEL_ENABLED: "true",
-          // As many as the CLI's own stack has. The pool takes them in turn, so each of them has to plan for itself.
+          // The same number as in the CLI's own stack. The pool uses them in turn, so each makes its own plans.
           PGRST_DB_POOL: "10",
-          // What hosted PostgREST, which is newer, does unless it is told otherwise: a token is checked once.
+          // Like hosted PostgREST, which is newer: a token is checked once.
           PGRST_JWT_CACHE_MAX_LIFETIME: "3600",
           PGRST_JWT_SECRET: options.jwtSecret
         }

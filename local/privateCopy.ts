@@ -10,7 +10,7 @@ const OLD_DRAFT_MILLISECONDS = 10 * 60 * 1_000
 /**
  * A directory that is filled once and then shared by all stacks of this user. It is filled under another name and
  * renamed, so that two stacks may start at once and a killed one leaves nothing half done; a list of the files' sizes
- * tells when a cleaner of temporary files has been in it, and then it is filled again.
+ * shows when a cleaner of temporary files has deleted some, and then it is filled again.
  */
 export const privateCopy = async (label: string, fill: (directory: string) => Promise<void>): Promise<string> => {
   const target = join(temporaryDirectory(), `pause-status-${userId()}-${label}`)
@@ -44,7 +44,7 @@ export const privateCopy = async (label: string, fill: (directory: string) => Pr
 export const copyTree = (from: string, to: string): Promise<void> =>
   cp(from, to, { recursive: true, verbatimSymlinks: true, mode: constants.COPYFILE_FICLONE })
 
-// The directory for temporary files is open to everyone: a stranger could have prepared programs under our name.
+// The directory for temporary files is open to everyone: another user could have put programs there under our name.
 const refuseForeign = async (target: string): Promise<void> => {
   const found = await lstat(target).catch(() => undefined)
   if (found === undefined) return

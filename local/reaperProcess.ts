@@ -1,4 +1,4 @@
-// Run by Reaper.ts as a process of its own; see there why it exists.
+// Run by Reaper.ts as a separate process; see there why.
 import { rmSync } from "node:fs"
 import { createInterface } from "node:readline"
 import { setTimeout as wait } from "node:timers/promises"
@@ -11,7 +11,7 @@ const directories: Array<string> = []
 
 const signalGroup = (pid: number, signal: string | number): boolean => {
   try {
-    // The group: every watched process leads one of its own.
+    // The process group: every watched process leads its own.
     return process.kill(-pid, signal)
   } catch {
     return false

@@ -7,7 +7,7 @@ type Announced = Pick<Stack, "apiUrl" | "databaseUrl" | "functionUrl" | "service
   readonly services: { readonly orchestrator: { readonly pid: number | undefined } }
 }
 
-/** What a command in another terminal has to know of a stack that `npm start` runs. */
+/** What a command in another terminal needs to know about a stack of `npm start`. */
 export interface Running {
   readonly startedAt: number
   readonly databaseUrl: string

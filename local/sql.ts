@@ -16,7 +16,7 @@ npm run sql -- --url postgresql://…  uses another database`
 
 const MISUSED = 2
 
-// As PostgreSQL writes them: a Date would cut microseconds off.
+// As PostgreSQL prints them, because a Date would cut microseconds.
 const asText = { getTypeParser: () => (value: string | Buffer) => value.toString() }
 
 interface Arguments {

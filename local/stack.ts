@@ -29,18 +29,18 @@ export interface StackFunction {
   /** One module with `export default { fetch }`. */
   readonly bundle: string
   readonly env?: Readonly<Record<string, string>>
-  /** A script that runs before the bundle, asked for at each start. */
+  /** A script that runs before the bundle. Read at each start. */
   readonly prelude?: () => string | undefined
-  /** The topic that it takes, and the Vault secret that its `outbox.watch()` has as `function_url`. */
+  /** The function's topic, and the Vault secret that its `outbox.watch()` passes as `function_url`. */
   readonly receives?: { readonly topic: string; readonly functionUrl: string }
 }
 
 export interface StackOptions {
-  /** The gateway's port; a free one when 0 or absent. */
+  /** The gateway's port. Default, or 0: a free one. */
   readonly apiPort?: number
-  /** PostgreSQL's port; a free one when 0 or absent. */
+  /** PostgreSQL's port. Default, or 0: a free one. */
   readonly databasePort?: number
-  /** The Deno that runs the functions: what hosted Supabase is compatible with (the default), or the current one. */
+  /** The Deno that runs the functions: hosted Supabase's version (the default), or the current one. */
   readonly deno?: DenoVersion
   /** "fast" leaves out the second that pg_net waits between batches. */
   readonly pacing?: "real" | "fast"
@@ -48,26 +48,26 @@ export interface StackOptions {
   readonly functionEnv?: Readonly<Record<string, string>>
   /** The same for the orchestrator. */
   readonly orchestratorEnv?: Readonly<Record<string, string>>
-  /** A script that runs in the handler before its bundle, asked for at each start. */
+  /** A script that runs in the handler before its bundle. Read at each start. */
   readonly handlerPrelude?: () => string | undefined
   /** The ORCHESTRATOR_URL that the handler gets, instead of the stack's own orchestrator. */
   readonly orchestratorUrl?: string
   /** More environment for the function send-email. */
   readonly sendEmailEnv?: Readonly<Record<string, string>>
-  /** How many requests per second the stand-in for Resend grants: 2 when absent, no limit when 0. */
+  /** How many requests per second the stand-in for Resend allows. Default: 2. No limit if 0. */
   readonly resendRequestsPerSecond?: number
   /** Further Edge Functions. Each has WEBHOOK_SECRETS, the settings for mail, and what Supabase sets. */
   readonly functions?: ReadonlyArray<StackFunction>
-  /** Whether supabase/migrations is applied; true when absent. */
+  /** Whether to apply supabase/migrations. Default: true. */
   readonly migrate?: boolean
   /** Folders with further migrations, applied after the project's own. */
   readonly migrations?: ReadonlyArray<string>
-  /** The schemas that the Data API serves, the default one first; public when absent. */
+  /** The schemas that the Data API serves, the default one first. Default: public. */
   readonly schemas?: string
   readonly log?: Log
 }
 
-/** Where the project's files are; tests point it at files of their own. */
+/** Where the project's files are; tests use their own. */
 export interface StackPlaces {
   readonly functions: string
   readonly migrations: string
@@ -84,7 +84,7 @@ export interface Stack extends AsyncDisposable {
   readonly serviceKey: string
   readonly publishableKey: string
   readonly webhookSecret: string
-  /** Where the stand-in for Resend is, whose page at / lists the mails, and its key. */
+  /** The URL of the stand-in for Resend, whose page at / lists the mails, and its key. */
   readonly resendUrl: string
   readonly resendKey: string
   readonly signingKey: SigningKey
@@ -100,13 +100,13 @@ export interface Stack extends AsyncDisposable {
     readonly cron: Service
     readonly resend: Service
   }
-  /** What stands in for Storage. */
+  /** The stand-in for Storage. */
   readonly storage: Pick<Storage, "fail" | "uploads">
   /** Where PostgreSQL's programs are kept for the next start. */
   readonly programs: string
   /** The further functions, by name. */
   readonly functions: ReadonlyMap<string, Service>
-  /** Takes everything down and removes the data; may be called more than once. */
+  /** Stops everything and removes the data. May be called more than once. */
   stop(): Promise<void>
 }
 
@@ -120,11 +120,11 @@ const RESEND_REQUESTS_PER_SECOND = 2
 const project = join(import.meta.dirname, "..", "supabase")
 const projectPlaces: StackPlaces = { functions: join(project, "functions"), migrations: join(project, "migrations") }
 
-/** Brings everything up on loopback and resolves when it is ready to work. */
+/** Starts everything on loopback. Resolves when it is ready. */
 export const startStack = async (options: StackOptions = {}, places: StackPlaces = projectPlaces): Promise<Stack> => {
   const log = options.log ?? (() => {})
   const keys = createKeys()
-  // What was started so far goes down again, in reverse order, when a later part fails.
+  // If a later part fails, everything that was started is stopped in reverse order.
   await using started = new AsyncDisposableStack()
 
   const reaper = started.use(startReaper())
@@ -148,7 +148,7 @@ export const startStack = async (options: StackOptions = {}, places: StackPlaces
     SUPABASE_PUBLISHABLE_KEYS: JSON.stringify({ default: keys.publishableKey })
   }
 
-  // Everything that may be missing is looked for before anything is started.
+  // Check for everything that may be missing before anything starts.
   const [deno, postgrestPath, binaries] = await inParallel(
     denoProgram(options.deno ?? "2.1.4"),
     postgrestProgram(),
@@ -253,7 +253,7 @@ export const startStack = async (options: StackOptions = {}, places: StackPlaces
 
   const storage = started.use(await startStorage(join(home, "storage"), keys))
   let opened: Promise<Console> | undefined
-  // Loaded when somebody looks at it: a start should not wait for it.
+  // Loaded when it is first opened, so that a start does not wait for it.
   const openConsole = async (): Promise<string> => {
     opened ??= import("./console.ts").then(({ startConsole }) =>
       startConsole({ apiUrl, resendUrl, serviceKey: keys.serviceKey })
@@ -324,7 +324,7 @@ const functionUrls = (apiUrl: string, functions: ReadonlyArray<StackFunction>): 
     )
   )
 
-// Waits for all even when one has failed: what is still starting could not be taken down.
+// Waits for all even if one has failed, because a process that is still starting cannot be stopped.
 const inParallel = async <const T extends ReadonlyArray<Promise<unknown>>>(
   ...parts: T
 ): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> => {
@@ -334,7 +334,7 @@ const inParallel = async <const T extends ReadonlyArray<Promise<unknown>>>(
 
 const PATIENCE_MILLISECONDS = 500
 
-// A worker finishes what it is doing before it stops, which may take as long as the slowest server answers.
+// A worker finishes its work before it stops, which may take as long as the slowest answer.
 const takeDown = async (...services: ReadonlyArray<Service>): Promise<void> => {
   await Promise.all(
     services.map(async (service) => {

@@ -1,4 +1,4 @@
-// `npm start`. The rest is loaded only after a look at Node's version, which older versions could not even parse.
+// `npm start`. Checks Node's version before it loads the rest, which older versions cannot parse.
 const WANTED_NODE = 24
 
 const isMissingPackage = (cause: unknown): boolean =>

@@ -26,9 +26,9 @@ export const netWorker = (options: WorkerOptions & { readonly pacing: "real" | "
         NET_PACING: options.pacing
       }),
     ready: printsReady,
-    // It finishes the batch it is in, whose slowest request may take its whole time limit.
+    // It finishes its batch, whose slowest request may take its whole time limit.
     stopTimeoutMilliseconds: 30_000,
-    // A worker that exits by itself is just started again; the queue is lost only when it is killed.
+    // A worker that exits by itself is simply restarted. The queue is lost only if it is killed.
     afterCrash: ({ signal }) => (signal === null ? Promise.resolve() : forgetRequests(options.databaseUrl))
   })
 
@@ -88,7 +88,7 @@ const printsReady = (_: unknown, line: (listener: (text: string) => void) => voi
   new Promise((resolve) => line((text) => (text === "ready" ? resolve() : undefined)))
 
 // When the real worker is killed, PostgreSQL restarts itself and empties its unlogged tables: what was queued is lost,
-// and request ids begin at 1 again. The stand-in's worker is no child of PostgreSQL, so this is done by hand.
+// and request ids start at 1 again. The stand-in's worker is not a child of PostgreSQL, so this code does it.
 const forgetRequests = (databaseUrl: string): Promise<void> =>
   withClient(databaseUrl, async (client) => {
     const { rows } = await client.query<{ yes: boolean }>("select to_regclass('net._http_response') is not null as yes")

@@ -29,7 +29,7 @@ describe("a bundle", () => {
     assert.isTrue(isOverBudget({ ...handler, ...budget, gzipBytes: budget.gzipBytes + 1 }))
   })
 
-  it("of the handler is what a delivery needs: 143 KB, 49 KB with gzip, 106 modules", () => {
+  it("of the handler has only what a delivery needs: 143 KB, 49 KB with gzip, 106 modules", () => {
     assert.isAtMost(handler.budget.bytes, 143_000)
     assert.isAtMost(handler.budget.gzipBytes, 49_000)
     assert.isAtMost(handler.modules.length, 106)
@@ -62,7 +62,7 @@ describe("a bundle", () => {
     ])
   })
 
-  it("of the handler holds no router, no tracer, no reader of settings but ours, and nothing of the management", () => {
+  it("of the handler holds no router, no tracer, no settings reader but ours, and no management", () => {
     const unwanted =
       /effect\/dist\/(?:http|http-api|Config|ConfigProvider|ManagedRuntime|Metric|Stream|DateTime)\b|[Mm]anage|Traced/
     assert.deepStrictEqual(
@@ -71,7 +71,7 @@ describe("a bundle", () => {
     )
   })
 
-  it("of the handler holds nothing of mail", () => {
+  it("of the handler holds no mail code", () => {
     assert.notMatch(handler.code, /RESEND_|MAIL_FROM|Mailer/)
     assert.deepStrictEqual(
       handler.modules.filter((path) => /Mail|Resend/.test(path)),
@@ -95,12 +95,12 @@ describe("a bundle", () => {
     assert.match(code, new RegExp(`["'\`]${packageVersion.replaceAll(".", "[.]")}["'\`]`))
   })
 
-  it.each(bundles)("$name asks Deno for nothing of Node", ({ code }) => {
+  it.each(bundles)("$name imports nothing of Node", ({ code }) => {
     assert.notInclude(code, "globalThis.process")
     assert.notMatch(code, /["'`]node:(?!async_hooks)/)
   })
 
-  it.each(bundles)("$name names what it loads later in double quotes, where the Supabase CLI finds it", ({ code }) => {
+  it.each(bundles)("$name names its later imports in double quotes, where the Supabase CLI finds them", ({ code }) => {
     const imported = [...code.matchAll(/\bimport\(([^)]*)\)/g)].map(([, name]) => name)
     assert.deepStrictEqual(
       imported.filter((name) => !/^"\.\/[a-z]+\.mjs"$/.test(name ?? "")),
@@ -108,14 +108,11 @@ describe("a bundle", () => {
     )
   })
 
-  it.each(bundles)(
-    "$name takes no stack traces while it is evaluated, and all that it is asked for later",
-    ({ code }) => {
-      const quiet = /^const (\w+)=Error\.stackTraceLimit;Error\.stackTraceLimit=0;/.exec(code)
-      assert.isNotNull(quiet)
-      assert.isTrue(code.trimEnd().endsWith(`Error.stackTraceLimit=${quiet?.[1]};`))
-    }
-  )
+  it.each(bundles)("$name takes no stack traces while it is evaluated, and takes them later", ({ code }) => {
+    const quiet = /^const (\w+)=Error\.stackTraceLimit;Error\.stackTraceLimit=0;/.exec(code)
+    assert.isNotNull(quiet)
+    assert.isTrue(code.trimEnd().endsWith(`Error.stackTraceLimit=${quiet?.[1]};`))
+  })
 })
 
 const claimed = { outcome: "claimed", token: 1, attempt: 1, leaseSeconds: 60 }
@@ -151,7 +148,7 @@ describe("a delivery", () => {
     })
   )
 
-  it.effect("costs no more when it carries a hundred events", () =>
+  it.effect("costs no more with a hundred events", () =>
     Effect.gen(function* () {
       const payloads = Array.from({ length: 100 }, newPause)
       const results = payloads.map(({ event_id }) => ({ eventId: event_id, status: 200, receipt: { notified: 1 } }))
@@ -173,7 +170,7 @@ describe("a delivery", () => {
     })
   )
 
-  it.effect("sets timers for its first deadlines, and those that follow at once set none", () =>
+  it.effect("sets timers for its first deadlines, and none for those that follow at once", () =>
     Effect.gen(function* () {
       const { clock, sleeps } = yield* countingClock
       const deliver = Effect.provideService(delivered(outboxPause, 1, { notified: 1 }), Clock.Clock, clock)

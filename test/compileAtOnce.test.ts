@@ -34,7 +34,7 @@ describe("compileAtOnce", () => {
       ["function* f(){yield ()=>a}", "()=>a"],
       "var f=(function* (){yield (()=>a)});const a=1;function g(){}"
     ]
-  ])("makes of a declaration that is called a function ahead of all else: %s", (code, called, expected) => {
+  ])("turns a called declaration into a function ahead of everything else: %s", (code, called, expected) => {
     assert.strictEqual(compileAtOnce(code, placesOf(code, called)), expected)
   })
 })

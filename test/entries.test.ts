@@ -36,14 +36,14 @@ describe("the package", () => {
     assert.strictEqual(JSON.parse(openapiText()).info.version, version)
   })
 
-  it("is tried with the Effect that it is made with: app, platform and peer", () => {
+  it("is tested with the Effect that it is built with: app, platform and peer", () => {
     const { dependencies } = JSON.parse(read(`${exampleApp}/package.json`))
     const { effect } = manifest.devDependencies
     assert.deepStrictEqual([dependencies.effect, dependencies["@effect/platform-node"]], [effect, effect])
     assert.strictEqual(manifest.peerDependencies.effect, `^${effect}`)
   })
 
-  it("exports the entries that there are", () => {
+  it("exports every entry", () => {
     const names = Object.keys(manifest.exports).filter((name) => /^\.(?:\/[a-z]+)?$/.test(name))
     assert.sameMembers(names, Object.keys(entries))
     assert.deepStrictEqual(
@@ -66,7 +66,7 @@ describe("the package", () => {
     }
   )
 
-  it("what docs/topics.md shows of a topic is what the example has, which is installed and run", () => {
+  it("docs/topics.md shows the code of the example, which is installed and run", () => {
     const filesBelow = (folder: string) => readdirSync(join(import.meta.dirname, "..", folder))
     const shownIn = (page: string, language: string): ReadonlyArray<string> =>
       [...page.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\`$`, "gms"))].map(([, code = ""]) => code)

@@ -33,11 +33,11 @@ const documented = Object.values(schemas).flatMap(({ properties }) =>
 )
 
 describe("docs/openapi.json", () => {
-  it("is what the schemas say (npm run openapi writes it)", () => {
+  it("is made from the schemas (npm run openapi writes it)", () => {
     assert.strictEqual(readFileSync(openapiPath, "utf8"), openapiText())
   })
 
-  it("has nothing that the recommended rules of a linter find wrong", async () => {
+  it("passes the recommended rules of a linter", async () => {
     const config = await createConfig({ extends: ["recommended"] })
     const found = await lintFromString({ source: openapiText(), config, absoluteRef: openapiPath })
     assert.deepStrictEqual(
@@ -63,7 +63,7 @@ describe("docs/openapi.json", () => {
   // What is answered where no operation is, and what only the orchestrator answers to the handler.
   const elsewhere = new Set(["405 method_not_allowed"])
 
-  it("names each problem with the status that it is answered with, and no other", () => {
+  it("names each problem with its status, and no other", () => {
     const answered = Object.values(table)
       .map(({ code, status }) => `${status} ${code}`)
       .filter((reply) => !elsewhere.has(reply))
@@ -81,7 +81,7 @@ describe("docs/openapi.json", () => {
   const ajv = new Ajv({ strict: false, allErrors: true })
   ajv.addSchema(document, "document")
 
-  it.each(Object.keys(schemas))("has only examples of %s that are some", (name) => {
+  it.each(Object.keys(schemas))("has only valid examples of %s", (name) => {
     const validate = ajv.getSchema(`document#/components/schemas/${name}`) ?? assert.fail(name)
     for (const example of schemas[name]?.examples ?? []) {
       validate(example)

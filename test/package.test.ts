@@ -37,7 +37,7 @@ const sizeOf = async (directories: ReadonlyArray<string>): Promise<number> => {
 }
 
 describe("the package", () => {
-  it("is what a consumer needs: built JavaScript with types, the command and what it installs, and four texts", () => {
+  it("has what a consumer needs: JavaScript with types, the command and what it installs, and four text files", () => {
     const paths = app.packed.files.map(({ path }) => path)
     const needed =
       /^dist\/(?:[\w/]+\.(?:js|d\.ts)|cli\.mjs|console\/\w+\.(?:html|css))$|^supabase\/(?:migrations\/\d+_\w+\.sql|functions\/[\w-]+\/dist\/\w+\.mjs)$|^docs\/openapi\.json$/
@@ -54,7 +54,7 @@ describe("the package", () => {
     assert.isAtMost(app.packed.unpackedSize, 2_800_000)
   })
 
-  it("brings two packages, effect aside, in less than 4.5 MB", async () => {
+  it("brings two packages besides effect, in less than 4.5 MB", async () => {
     assert.sameMembers(Object.keys(manifest.dependencies), ["@supabase/postgrest-js", "jose"])
     assert.deepStrictEqual(Object.keys(manifest.peerDependencies), ["effect"])
     const modules = join(app.directory, "node_modules")
@@ -62,7 +62,7 @@ describe("the package", () => {
     assert.isAtMost(await sizeOf(brought), 4_500_000)
   })
 
-  it("brings one program, its command: no other node gets on the app's path", async () => {
+  it("brings one program, its command, and puts no other node on the app's path", async () => {
     const installed = await readdir(join(app.directory, "node_modules"))
     assert.deepStrictEqual(await readdir(join(app.directory, "node_modules/.bin")), ["pause-status"])
     assert.deepStrictEqual(
@@ -83,7 +83,7 @@ describe("the package", () => {
     assert.deepStrictEqual(JSON.parse(output), [[], "ERR_PACKAGE_PATH_NOT_EXPORTED"])
   })
 
-  it("passes a consumer's strict tsc with lib ES2023, its own types and effect's checked as well", async () => {
+  it("passes a consumer's strict tsc with lib ES2023, including its own types and effect's", async () => {
     const folder = join(app.directory, "everything")
     const base = JSON.parse(await readFile(join(app.directory, "tsconfig.json"), "utf8"))
     const entries = Object.keys(manifest.exports).filter((name) => /^\.(?:\/[a-z]+)?$/.test(name))
@@ -254,7 +254,7 @@ describe("a larger app", () => {
     await eventually(() => [...project.metrics]).toContain("outbox_step_duration_ms")
   })
 
-  it("serves its topic by fetch as well, as an Edge Function would", async () => {
+  it("also serves its topic through fetch, like an Edge Function", async () => {
     const order = newOrder()
     const { body, headers } = signed(order)
     const script = `
@@ -277,7 +277,7 @@ describe("a larger app", () => {
     assert.strictEqual(response.status, 401)
   })
 
-  it("answers a delivery that is under way when SIGTERM comes, and then ends", async () => {
+  it("answers a delivery in progress when SIGTERM comes, and then exits", async () => {
     const claimed = project.holdClaim()
     const reply = deliver(running.url)
     const letThrough = await claimed

@@ -17,19 +17,19 @@ const project = async () => {
 }
 
 describe("the record of a build", () => {
-  it("does not take for built what was never built", async () => {
+  it("does not consider an unbuilt project built", async () => {
     await using made = await project()
     assert.isFalse(await isBuilt(made.root))
   })
 
-  it("takes for built what is as it was", async () => {
+  it("considers an unchanged project built", async () => {
     await using made = await project()
     await recordBuild(made.root, ["source.ts"], ["made.mjs"])
     assert.isTrue(await isBuilt(made.root))
   })
 
   it.each(["source.ts", "made.mjs", "build.ts", "build/step.ts", "build/another.ts", "package-lock.json"])(
-    "wants another build when this file changes: %s",
+    "needs another build if this file changes: %s",
     async (name) => {
       await using made = await project()
       await recordBuild(made.root, ["source.ts"], ["made.mjs"])
@@ -39,7 +39,7 @@ describe("the record of a build", () => {
   )
 
   it.each(["source.ts", "made.mjs", "build/step.ts"])(
-    "wants another build when this file is gone: %s",
+    "needs another build if this file is missing: %s",
     async (name) => {
       await using made = await project()
       await recordBuild(made.root, ["source.ts"], ["made.mjs"])

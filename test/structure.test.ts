@@ -88,7 +88,7 @@ describe("the scan", () => {
 })
 
 describe("rooms", () => {
-  it("every file is in a room of its own kind", () => {
+  it("every file is in the right folder", () => {
     const kinds = /^src\/(?:(?:schema|services|topics|layers)\/[A-Z]\w*|(?:entries\/)?[a-z]\w*)\.ts$/
     assert.deepStrictEqual(
       source.map(({ path }) => path).filter((path) => !kinds.test(path)),
@@ -96,7 +96,7 @@ describe("rooms", () => {
     )
   })
 
-  it("a lower room never imports an upper one", () => {
+  it("a lower folder never imports an upper one", () => {
     const wrong = [...source, ...functions].flatMap((file) =>
       importsOf(file)
         .filter((path) => roomOf(path) > roomOf(file.path))
@@ -105,7 +105,7 @@ describe("rooms", () => {
     assert.deepStrictEqual(wrong, [])
   })
 
-  it("nothing but another entry imports an entry of the package", () => {
+  it("only another entry imports an entry of the package", () => {
     const below = source.filter(({ path }) => !path.startsWith("src/entries/"))
     const wrong = [...below, ...functions].flatMap((file) =>
       importsOf(file)
@@ -115,7 +115,7 @@ describe("rooms", () => {
     assert.deepStrictEqual(wrong, [])
   })
 
-  it("an entry of the package only exports what is elsewhere", () => {
+  it("an entry of the package only re-exports", () => {
     assert.isAtLeast(entries.length, 5)
     const exported = /^export (?:type )?(?:\{[^}]*\}|\*(?: as \w+)?) from "\.\.?\/[\w/]+\.ts"$/gm
     const rest = entries.flatMap(({ path, text }) =>
@@ -143,7 +143,7 @@ describe("rooms", () => {
     assert.include([...reached("src/entries/supabase.ts")], "@supabase/postgrest-js")
   })
 
-  it("the functions import nothing but the files of src, and those nothing outside it", () => {
+  it("the functions import only files of src, and those import nothing outside it", () => {
     const wrong = [...source, ...functions].flatMap((file) =>
       importsOf(file)
         .filter((name) => !name.startsWith("src/") && !/^(?:effect\/|jose\/|@supabase\/postgrest-js$)/.test(name))
@@ -164,7 +164,7 @@ describe("rooms", () => {
     assert.deepStrictEqual(wrong, [])
   })
 
-  it("the page of the console brings Preact, and of the project it takes types alone", () => {
+  it("the page of the console brings Preact, and imports only types from the project", () => {
     assert.isNotEmpty(page)
     const wrong = page.flatMap((file) =>
       importsOf({ ...file, text: file.text.replaceAll(/^import type [^"]*"[^"]*src\/schema\/[^"]*"/gm, "") })
@@ -196,7 +196,7 @@ describe("rooms", () => {
     )
   })
 
-  it("only the layers know a driver, and only Config the environment", () => {
+  it("only the layers use a driver, and only Config reads the environment", () => {
     const drivers = source.filter((file) => importsOf(file).some((name) => /^(?:@|jose\/)/.test(name)))
     assert.isTrue(drivers.every(({ path }) => path.startsWith("src/layers/")))
     const environment = places(source, /\bprocess\b|\bDeno\b|import\.meta/).map((place) => place.split(":")[0])
@@ -225,7 +225,7 @@ describe("code", () => {
     assert.deepStrictEqual(places([...withoutEntries, ...cli], pattern), [])
   })
 
-  it("of src imports at run time in one place: what a delivery never needs", () => {
+  it("of src has one dynamic import, for what a delivery never needs", () => {
     assert.deepStrictEqual(
       places(source, /\bimport\s*\(/).map((place) => place.split(":")[0]),
       ["src/main.ts"]

@@ -1,6 +1,6 @@
 import type { Client } from "pg"
 
-// They grow with the events; a table of a page, such as the settings, may be read as it likes.
+// The tables that grow with the events. A table of one page, such as the settings, may be read in any way.
 const GROWING = /Seq Scan on (?:outbox\.)?(events|attempts|receipts)\b/
 
 const START = `
@@ -14,12 +14,12 @@ const START = `
 
 const STOP = "set auto_explain.log_min_duration = -1; set client_min_messages = notice"
 
-/** What PostgreSQL really did in each statement, those inside functions included. */
+/** What PostgreSQL did in each statement, including those inside functions. */
 export interface Explained {
   readonly text: string
-  /** Statements that read all of a table of events. */
+  /** Statements that read a whole table of events. */
   readonly sequentialScans: number
-  /** The most rows that one statement read and threw away. An index that is read from end to end shows here. */
+  /** The most rows that one statement read and discarded. A full index scan shows up here. */
   readonly rowsInVain: number
 }
 

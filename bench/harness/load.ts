@@ -5,14 +5,14 @@ import { BenchError } from "./question.ts"
 
 export interface Load {
   readonly seconds: number
-  /** Milliseconds of each request. */
+  /** Milliseconds per request. */
   readonly latencies: ReadonlyArray<number>
 }
 
-// It looks only so often whether it has finished.
+// How often autocannon checks whether it has finished.
 const SAMPLE_MILLISECONDS = 50
 
-/** Sends one request so many times, over connections that are kept, each one at a time. */
+/** Sends one request so many times over kept connections, one at a time on each. */
 export const load = (port: number, { body, headers, path }: Call, connections: number, amount: number): Promise<Load> =>
   new Promise((resolve, reject) => {
     const latencies: Array<number> = []

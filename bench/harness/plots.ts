@@ -5,10 +5,10 @@ const WIDTH = 860
 const HEIGHT = 460
 const INK = "#1f2328"
 const GRID_LINE = "#d1d9e0"
-// Told apart by people who see no red or no green, too.
+// Colour-blind readers can tell these apart, too.
 const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00"]
 
-/** A plot as SVG. The background is white, so that it can be read on GitHub's dark page as well. */
+/** A plot as SVG. Its background is white, so that you can read it in GitHub's dark mode. */
 export const drawn = ({ option, title }: Plot): string => {
   const chart = echarts.init(null, null, { renderer: "svg", ssr: true, width: WIDTH, height: HEIGHT })
   try {

@@ -19,13 +19,13 @@ export interface Plot {
   readonly option: EChartsOption
 }
 
-/** Text that is too long for the page: a file of its own in docs/benchmarks. */
+/** Text that is too long for the page. It becomes a file in docs/benchmarks. */
 interface Appendix {
   readonly name: string
   readonly text: string
 }
 
-/** What the project asks of itself. */
+/** The project's own budget. */
 export interface Budget {
   readonly what: string
   readonly found: number
@@ -39,21 +39,21 @@ export const isMet = ({ atLeast = -Infinity, atMost = Infinity, found }: Budget)
 
 export interface Answer {
   readonly budgets?: ReadonlyArray<Budget>
-  /** What bench/results.json keeps. */
+  /** What goes into bench/results.json. */
   readonly figures: unknown
   readonly tables: ReadonlyArray<Table>
   readonly plots?: ReadonlyArray<Plot>
   readonly appendices?: ReadonlyArray<Appendix>
 }
 
-/** One question, answered by measuring. Each file bench/<name>.ts asks one. */
+/** One question, answered by measuring. Each bench/<name>.ts asks one. */
 export type Ask = (asked: Asked) => Promise<Answer>
 
 export class BenchError extends Error {
   override readonly name = "BenchError"
 }
 
-/** No time is worth anything when the answers differ: checked before, and after, the clock runs. */
+/** Checked before and after the clock runs: times mean nothing if the answers differ. */
 export const expectEqual = (what: string, found: unknown, expected: unknown): void => {
   const [left, right] = [JSON.stringify(found), JSON.stringify(expected)]
   if (left !== right) throw new BenchError(`${what}: expected ${right}, found ${left}. Nothing was timed.`)

@@ -27,7 +27,7 @@ const budgetTable = (budgets: ReadonlyArray<Budget>): Table => ({
   })
 })
 
-/** As a person reads it in a terminal. */
+/** For a person at a terminal. */
 export const printable = (name: string, where: string, { budgets = [], tables }: Answer): string =>
   [
     `\n# ${name}`,
@@ -55,11 +55,11 @@ interface Result {
 const readResults = async (): Promise<Readonly<Record<string, Result>>> =>
   existsSync(resultsPath) ? JSON.parse(await readFile(resultsPath, "utf8")) : {}
 
-// Numbers side by side: a diff of a thousand lines is read by nobody.
+// Numbers share a line, because nobody reads a diff of a thousand lines.
 const readable = (json: string): string =>
   json.replaceAll(/\[[\d\s.,e+-]+\]/g, (numbers) => numbers.replaceAll(/\s+/g, " "))
 
-/** Keeps an answer: the figures, the tables between the page's markers, the plots. */
+/** Writes an answer: the figures, the tables between the page's markers, and the plots. */
 export const writeDown = async (name: string, where: string, answer: Answer): Promise<void> => {
   const { appendices = [], budgets = [], figures, plots = [] } = answer
   const results = { ...(await readResults()), [name]: { where, budgets, figures } }

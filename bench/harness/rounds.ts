@@ -1,6 +1,6 @@
 /**
- * Runs each way once per round, and begins each round with another one: what the machine does meanwhile, and what a way
- * leaves behind for its successor, falls on all of them alike.
+ * Runs each way once per round, and starts each round with another one. So other work on the machine, and what one way
+ * leaves behind for the next, affect all of them alike.
  */
 export const interleaved = async <Way, Sample>(
   ways: ReadonlyArray<Way>,

@@ -1,4 +1,4 @@
-/** The value below which the share `p` of the values lies; of none, NaN. */
+/** The value below which the share `p` of the values lies. NaN if there are none. */
 export const percentile = (values: ReadonlyArray<number>, p: number): number => {
   const sorted = values.toSorted((a, b) => a - b)
   return sorted[Math.min(sorted.length - 1, Math.max(0, Math.ceil(sorted.length * p) - 1))] ?? Number.NaN
@@ -11,7 +11,7 @@ export const median = (values: ReadonlyArray<number>): number => {
   return low === undefined || high === undefined ? Number.NaN : (low + high) / 2
 }
 
-/** So many points of the values in order, for a plot of their distribution. */
+/** So many points of the sorted values, to plot their distribution. */
 export const thinned = (values: ReadonlyArray<number>, points: number): ReadonlyArray<number> =>
   Array.from({ length: Math.min(points, values.length) }, (_, index, all = Math.min(points, values.length)) =>
     percentile(values, (index + 1) / all)
@@ -24,5 +24,5 @@ export const figure = (value: number): string =>
 
 export const ratio = (value: number, to: number): string => `${figure(value / to)} ×`
 
-/** Cuts the digits that say nothing, so that a diff of the results can be read. */
+/** Cuts meaningless digits, so that a diff of the results is readable. */
 export const rounded = (value: number): number => Number(value.toPrecision(4))

@@ -19,7 +19,7 @@ export interface Size {
   readonly bytes: number
   readonly gzipBytes: number
   readonly modules: number
-  /** Bytes of each npm package, and of the project's own code, largest first: as esbuild leaves them. */
+  /** Bytes of each npm package and of the project's own code, as esbuild reports them, largest first. */
   readonly packages: Readonly<Record<string, number>>
 }
 
@@ -41,7 +41,7 @@ export interface Bundled {
   readonly size: Size
 }
 
-// A bundle that loads another one later takes nothing of it in.
+// A bundle does not include another one that it loads later.
 const laterBundles: Plugin = {
   name: "later bundles",
   setup: ({ onResolve }) => {
@@ -51,13 +51,13 @@ const laterBundles: Plugin = {
   }
 }
 
-// What spares ours a part of Deno that it does not need, is done for all.
+// Ours avoids a part of Deno that it does not need. The others get the same.
 const built = (variant: Variant) =>
   build({ ...settings, entryPoints: [VARIANTS[variant]], outfile: "index.mjs", plugins: [laterBundles] })
 
 const ours = join(root, "supabase/functions/pause-status-webhook-handler/dist/index.mjs")
 
-/** Makes one module of a variant, as small as ours; ours is the one that is deployed. */
+/** Bundles a variant into one module, minified like ours. Ours is the deployed bundle. */
 export const bundle = async (variant: Variant, directory: string): Promise<Bundled> => {
   const { metafile, outputFiles } = await built(variant)
   const path = variant === "ours" ? ours : join(directory, `${variant.replaceAll(/\W+/g, "-")}.mjs`)

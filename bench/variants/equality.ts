@@ -2,7 +2,7 @@ import { expectEqual } from "../harness/question.ts"
 import { type Reply, type Running, send } from "./process.ts"
 import { everyKind } from "./requests.ts"
 
-// Allow is left out: ours has more methods than the one that is measured.
+// Without Allow, because ours also has methods that are not measured.
 const HEADERS = ["content-type", "retry-after", "www-authenticate", "webhook-id"]
 
 const isObject = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null
@@ -19,14 +19,14 @@ const sorted = (value: unknown): unknown => {
 
 const pathOf = (issue: unknown): string => JSON.stringify(isObject(issue) ? issue["path"] : issue)
 
-/** What a sender acts upon. Prose may differ: a problem's detail, and the wording of an issue at a path. */
+/** What a sender acts on. Wording may differ: a problem's detail, and the text of an issue at a path. */
 const meaningOf = ({ body, headers, status }: Reply): unknown => {
   const { detail: _, issues, ...rest }: Record<string, unknown> = JSON.parse(body)
   const paths = Array.isArray(issues) ? issues.map(pathOf).toSorted() : undefined
   return sorted({ status, headers: HEADERS.map((name) => headers[name] ?? null), body: rest, paths })
 }
 
-/** Fails unless all variants answer every kind of request alike, with the status of its name. */
+/** Fails unless all variants answer every kind of request alike, with the status in its name. */
 export const expectSameReplies = async (running: ReadonlyMap<string, Running>): Promise<number> => {
   const calls = everyKind()
   for (const call of calls) {

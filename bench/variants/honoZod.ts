@@ -1,4 +1,4 @@
-// What many would choose for a service of this kind: a router, a schema library, the vendor's client.
+// A common choice for a service like this: a router, a schema library, the vendor's client.
 import { createClient } from "@supabase/supabase-js"
 import { Hono } from "hono"
 import * as z from "zod"

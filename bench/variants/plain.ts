@@ -1,4 +1,4 @@
-// Without any library: what there is to save.
+// Without any library: the lower bound.
 import { serveOne } from "./shared/route.ts"
 import { serviceKey, supabaseUrl } from "./shared/settings.ts"
 import { validateByHand } from "./shared/validate.ts"

@@ -8,7 +8,7 @@ import { LOOPBACK } from "../../local/ports.ts"
 import { BenchError } from "../harness/question.ts"
 import { type Call, SECRET } from "./requests.ts"
 
-/** One run of a variant in a Deno of its own. */
+/** One run of a variant in its own Deno process. */
 export interface Running extends AsyncDisposable {
   readonly pid: number
   readonly port: number
@@ -17,7 +17,7 @@ export interface Running extends AsyncDisposable {
 export interface Start {
   readonly deno: string
   readonly bundle: string
-  /** Where Deno keeps its caches, V8's code cache among them. */
+  /** The directory of Deno's caches, including V8's code cache. */
   readonly home: string
   readonly codeCache: boolean
   readonly stubPort: number
@@ -44,7 +44,7 @@ const ended = async (child: ChildProcess, signal: NodeJS.Signals): Promise<void>
   await exit
 }
 
-/** Starts a variant as the embedded stack starts the handler; resolves when it listens. */
+/** Starts a variant as the embedded stack starts the handler. Resolves when it listens. */
 export const startVariant = async ({ bundle, codeCache, deno, home, stubPort }: Start): Promise<Running> => {
   const stub = `http://${LOOPBACK}:${stubPort}`
   const child = spawn(
@@ -100,7 +100,7 @@ export interface Reply {
   readonly body: string
 }
 
-/** One request on a connection of its own. */
+/** One request on its own connection. */
 export const send = (port: number, { body, headers, method, path }: Call): Promise<Reply> =>
   new Promise((resolve, reject) => {
     const request = http.request({ host: LOOPBACK, port, method, path, headers, agent: false }, (response) => {
@@ -118,7 +118,7 @@ export const send = (port: number, { body, headers, method, path }: Call): Promi
 
 const NANOSECONDS = 1e6
 
-/** CPU that the living threads of a process have used so far, exactly: for short times. Milliseconds. */
+/** CPU milliseconds that the living threads of a process have used so far. Exact, so good for short times. */
 export const cpuOf = async (pid: number): Promise<number> => {
   const threads = await readdir(`/proc/${pid}/task`)
   const times = await Promise.all(
@@ -132,10 +132,10 @@ export const cpuOf = async (pid: number): Promise<number> => {
 
 const MILLISECONDS_PER_TICK = 10
 
-/** CPU that a process has used so far, its ended threads included, in steps of a clock tick. Milliseconds. */
+/** CPU milliseconds that a process has used so far, including ended threads, in steps of a clock tick. */
 export const totalCpuOf = async (pid: number): Promise<number> => {
   const text = await readFile(`/proc/${pid}/stat`, "utf8")
-  // After the name, which may hold spaces, the 12th and 13th field.
+  // The 12th and 13th fields after the name, which may contain spaces.
   const [user, system] = text
     .slice(text.lastIndexOf(")") + 2)
     .split(" ")
@@ -143,6 +143,6 @@ export const totalCpuOf = async (pid: number): Promise<number> => {
   return (Number(user) + Number(system)) * MILLISECONDS_PER_TICK
 }
 
-/** Resident memory of a process. Megabytes. */
+/** Resident memory of a process, in megabytes. */
 export const memoryOf = async (pid: number): Promise<number> =>
   Number(/^VmRSS:\s+(\d+) kB/m.exec(await readFile(`/proc/${pid}/status`, "utf8"))?.[1]) / 1_024

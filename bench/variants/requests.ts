@@ -52,14 +52,14 @@ const payload = (script: string, oldStatus: unknown, newStatus: unknown, more: o
 const delivery = (name: string, script: string, more: object = {}): Call =>
   call(name, eventId(script), JSON.stringify(payload(script, "active", "paused", more)))
 
-/** A pause of which the orchestrator is told: the claim, the order and the settlement are three calls of the stub. */
+/** A pause that is notified: the claim, the orchestrator's call and the settlement are three calls of the stub. */
 export const notified = (): Call => delivery("200 notified", "00000200")
 
-/** A change that tells nobody: nothing is called. */
+/** A change that notifies nobody and calls nothing. */
 export const noChange = (): Call =>
   call("200 no change", eventId("00000201"), JSON.stringify(payload("00000201", "paused", "paused")))
 
-/** Every kind of reply that is the same whichever way the function is written. */
+/** Every kind of reply that is the same for all variants. */
 export const everyKind = (): ReadonlyArray<Call> => {
   const good = notified()
   const bare = { event_id: undefined, timestamp: undefined, version: undefined }

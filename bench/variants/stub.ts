@@ -1,5 +1,5 @@
-// Claim store and orchestrator of every variant: a process of its own that answers at once. The first part of an event
-// id says what it is to answer.
+// The claim store and orchestrator of every variant, in its own process. It answers at once. The first part of an event
+// id selects the answer.
 import { once } from "node:events"
 import * as http from "node:http"
 import { LOOPBACK } from "../../local/ports.ts"
@@ -43,5 +43,5 @@ server.listen(0, LOOPBACK)
 await once(server, "listening")
 const address = server.address()
 console.log(typeof address === "object" ? address?.port : address)
-// Nobody is left to ask us.
+// The parent has gone, so nobody will call.
 process.on("disconnect", () => process.exit(0))

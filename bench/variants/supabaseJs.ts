@@ -1,4 +1,4 @@
-// The way of Supabase's own tutorials: a plain function, and createClient.
+// As in Supabase's own tutorials: a plain function and createClient.
 import { createClient } from "@supabase/supabase-js"
 import { serveOne } from "./shared/route.ts"
 import { serviceKey, supabaseUrl } from "./shared/settings.ts"

@@ -6,7 +6,7 @@ import { bundle, type Bundled, type Variant, variants } from "./bundle.ts"
 import { expectSameReplies } from "./equality.ts"
 import { type Running, startStub, startVariant } from "./process.ts"
 
-/** All variants bundled, the programs found, the stub running; their replies were compared. */
+/** All variants, bundled, with the stub running. Their replies have been compared. */
 export interface Variants extends AsyncDisposable {
   readonly bundles: ReadonlyMap<Variant, Bundled>
   readonly kinds: number

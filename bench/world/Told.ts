@@ -1,6 +1,6 @@
 import { BenchError } from "../harness/question.ts"
 
-/** When which mentor's coordinators were told, by the clock of this process. */
+/** When each mentor's coordinators were notified, by the clock of this process. */
 export class Told {
   #left = new Set<string>()
   #moments = new Map<string, number>()
@@ -24,12 +24,12 @@ export class Told {
     if (this.#left.size === 0) this.#finish()
   }
 
-  /** When each that was expected was told, the first one first. Fails when one is missing after so long. */
+  /** When each expected mentor was notified, in order. Fails if one is missing after so long. */
   async everyone(seconds: number): Promise<ReadonlyMap<string, number>> {
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(
-        () => reject(new BenchError(`${this.#left.size} mentors were not told about within ${seconds} s`)),
+        () => reject(new BenchError(`${this.#left.size} mentors were not notified within ${seconds} s`)),
         seconds * 1_000
       )
     })
@@ -41,7 +41,7 @@ export class Told {
     return this.#moments
   }
 
-  /** Mentors told about who were not expected, or not again. */
+  /** How many notifications were unexpected, or repeated. */
   get surplus(): number {
     return this.#surplus
   }

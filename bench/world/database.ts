@@ -9,7 +9,7 @@ import { startPostgres } from "../../local/postgres/server.ts"
 import { startReaper } from "../../local/Reaper.ts"
 import { BenchError } from "../harness/question.ts"
 
-/** PostgreSQL with the outbox, and nobody who sends: what it dispatches stays in pg_net's queue. */
+/** PostgreSQL with the outbox, where nothing is sent: what it dispatches stays in pg_net's queue. */
 export interface Database extends AsyncDisposable {
   readonly open: (options?: { readonly superuser?: boolean; readonly database?: string }) => Promise<Client>
   readonly urlOf: (database: string) => string
@@ -27,7 +27,7 @@ interface Server {
   readonly settings?: Readonly<Record<string, string>>
 }
 
-/** Each of the databases has migrations of its own. */
+/** Each database runs its own migrations. */
 export const startDatabase = (...names: ReadonlyArray<string>): Promise<Database> => startDatabaseOn({}, ...names)
 
 export const startDatabaseOn = async (
@@ -99,7 +99,7 @@ export interface Flipped {
 /** Of one statement's events, how many the commit hands to pg_net. The handler that settles them gets the others. */
 export const MOST_SENT_BY_THE_WRITER = 50
 
-/** Pauses those who are active and resumes the others, in one UPDATE and a commit. */
+/** Pauses active mentors and resumes the others, in one UPDATE and a commit. */
 export const flip = async (client: Client, table: string, mentorIds: ReadonlyArray<string>): Promise<Flipped> => {
   await client.query("begin")
   const began = performance.now()
@@ -111,7 +111,7 @@ export const flip = async (client: Client, table: string, mentorIds: ReadonlyArr
   return { updateMs: updated - began, commitMs: committed - updated }
 }
 
-/** What the handler claims of what it was sent. */
+/** A dispatched event, as the handler claims it. */
 export interface Sent {
   readonly eventId: string
   readonly key: string
@@ -134,7 +134,7 @@ const toEvent = (payload: {
   source: "outbox"
 })
 
-/** Takes what was dispatched out of pg_net's queue, and reads it as the handler does. */
+/** Takes dispatched requests out of pg_net's queue, and reads them as the handler does. */
 export const takeSent = async (client: Client): Promise<ReadonlyArray<Sent>> => {
   const { rows } = await client.query<{ body: string }>(
     "delete from net.http_request_queue returning convert_from(body, 'utf8') as body"

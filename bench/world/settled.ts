@@ -27,11 +27,11 @@ export const settle = (client: Queryable, claims: ReadonlyArray<Answer>) =>
     claims.map(({ eventId, token }) => ({ eventId, token, outcome: "completed", receipt: RECEIPT }))
   )
 
-/** How many of the answers are this word: what a timed statement must have done. */
+/** How many of the answers are this word, to check that a timed statement did its work. */
 export const countOf = (answers: ReadonlyArray<Answer>, outcome: string): number =>
   answers.filter((answer) => answer.outcome === outcome).length
 
-// Whatever columns the tables have: those that are to differ get a value of their own, the others are the model's.
+// Works for any columns: those that must differ get their own value, the others copy the model.
 const copiesOf = async (client: Client, table: string, own: Readonly<Record<string, string>>) => {
   const { rows } = await client.query<{ name: string }>(
     `select attname as name from pg_attribute
@@ -55,7 +55,7 @@ const multiply = async (client: Client, mentorId: string, count: number): Promis
   )
 }
 
-/** So many events that were told long ago, each with its attempt. */
+/** So many events that were notified long ago, each with its attempt. */
 export const fillSettled = async (client: Client, count: number): Promise<void> => {
   const mentorIds = await createMentors(client, 1)
   await flip(client, "public.peer_mentor_profiles", mentorIds)
@@ -70,7 +70,7 @@ export const fillSettled = async (client: Client, count: number): Promise<void> 
   )
 }
 
-/** So many events that are on their way to a handler that has not answered yet. */
+/** So many events on their way to a handler that has not answered yet. */
 export const fillPending = async (client: Client, count: number): Promise<void> => {
   await client.query("update outbox.settings set acknowledge_timeout_seconds = 3600")
   const mentorIds = await createMentors(client, 1)

@@ -10,7 +10,7 @@ const mentorOf = (body: string): string => {
   return typeof record === "object" && record !== null && "id" in record ? String(record.id) : ""
 }
 
-/** Who is called by the trigger of `tutorialTable`: it tells at once, and has no other work. */
+/** The listener that the trigger of `tutorialTable` calls. It counts each call as notified and does nothing else. */
 export const startNotifier = async (told: Told): Promise<{ readonly url: string } & AsyncDisposable> => {
   const server = http.createServer((request, response) => {
     const parts: Array<Buffer> = []
@@ -33,8 +33,8 @@ export const startNotifier = async (told: Told): Promise<{ readonly url: string 
 }
 
 /**
- * What a tutorial builds: one net.http_post per changed row, in Supabase's own webhook shape. Nothing is signed, kept,
- * or sent again.
+ * What a tutorial builds: one net.http_post per changed row, in the shape of Supabase's webhooks. Nothing is signed,
+ * stored or retried.
  */
 export const createTutorialTable = (client: Client, notifierUrl: string) =>
   client.query(`

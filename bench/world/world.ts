@@ -7,7 +7,7 @@ import { expectEqual } from "../harness/question.ts"
 import { Told } from "./Told.ts"
 import { createTutorialTable, startNotifier } from "./tutorial.ts"
 
-/** The whole stack with mentors of two coordinators each, and beside it the same mentors done the tutorial's way. */
+/** The whole stack, with two coordinators per mentor, and the same mentors again for the tutorial's way. */
 export interface World extends AsyncDisposable {
   readonly stack: Stack
   readonly client: Client
@@ -18,7 +18,7 @@ export interface World extends AsyncDisposable {
 
 export interface Way {
   readonly told: Told
-  /** Pauses those who are active and resumes the others, in one UPDATE with its own commit. */
+  /** Pauses active mentors and resumes the others, in one UPDATE with its own commit. */
   readonly change: (mentorIds: ReadonlyArray<string>) => Promise<void>
 }
 
@@ -37,7 +37,7 @@ const SEED = `
   insert into public.mentor_coordinators (mentor_id, coordinator_id)
   select mentor.id, coordinator.id from mentor cross join coordinator`
 
-// NOTIFY is delivered at the commit: the moment from which a coordinator can see the notification.
+// NOTIFY is delivered at the commit, which is when a coordinator can first see the notification.
 const ANNOUNCE = `
   create function public.bench_announce() returns trigger language plpgsql security definer
     set search_path = pg_catalog, pg_temp as $$
@@ -96,10 +96,10 @@ export const startWorld = async (mentors: number): Promise<World> => {
 }
 
 const LOOK_AGAIN_MILLISECONDS = 100
-// pg_net waits so long between two batches; a request that comes later finds an idle worker.
+// pg_net's wait between two batches. A request that comes later finds an idle worker.
 const PG_NET_REST_MILLISECONDS = 1_200
 
-/** Waits until nothing is under way, so that the next change finds an idle system. */
+/** Waits until nothing is in progress, so that the next change finds an idle system. */
 export const idle = async ({ client }: World): Promise<void> => {
   for (;;) {
     const { rows } = await client.query<{ busy: boolean }>(
@@ -114,7 +114,7 @@ export const idle = async ({ client }: World): Promise<void> => {
 
 const COUNT = "select count(*)::int as count from public.notifications"
 
-/** Runs some changes of ours, and checks that each was told to each coordinator, once. */
+/** Runs some changes, and checks that each coordinator was notified of each once. */
 export const toldOnce = async <A>(world: World, changes: number, run: () => Promise<A>): Promise<A> => {
   const count = async () => (await world.client.query<{ count: number }>(COUNT)).rows[0]?.count ?? 0
   const before = await count()

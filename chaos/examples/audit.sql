@@ -1,4 +1,4 @@
--- The harness's own record of the examples: what was committed, and what was done about it.
+-- The harness's own record of the examples: what was committed, and what was done as a result.
 create table chaos.placed (
   place bigint generated always as identity primary key,
   order_id uuid not null,

@@ -16,7 +16,7 @@ interface Known {
   readonly version: number
 }
 
-// By the event of the notification: a coordinator is notified of each once.
+// By the notification's event: a coordinator is notified of each event once.
 const NOTIFICATIONS = `
   select t.coordinator_id::text as key, t.transition as expected, '' as transaction, ${millis("t.at")} as at
   from chaos.told t
@@ -122,7 +122,7 @@ const INVOICES = `
   select e.event_id as "eventId", o.id::text as key, o.invoice_url as url
   from public.orders o left join outbox.events e on e.topic = 'order-created' and e.key = o.id::text`
 
-/** The invoices that the link of their order leads to. */
+/** The invoices that an order links to. */
 const readInvoices = async (session: Session): Promise<ReadonlyArray<Told>> => {
   const found: Array<Told> = []
   for (const { eventId, key, url } of await rowsOf<Invoice>(session, INVOICES)) {
@@ -137,12 +137,12 @@ const readInvoices = async (session: Session): Promise<ReadonlyArray<Told>> => {
 const STEPS_OF_AN_ORDER = new Set(["invoice_url", "confirmed", "confirmation_sent_at", "mail", "PDF"])
 const THOSE_OF_A_FALL = new Set(["everybody", "manager"])
 
-/** Files that belong to no order. */
+/** Files that do not belong to any order. */
 const strayFiles = ({ storage }: Stack, orders: ReadonlyArray<Transition>): ReadonlyArray<Violation> => {
   const known = new Set(orders.map(({ key }) => `invoices/${key}.pdf`))
   return [...storage.uploads.keys()]
     .filter((file) => !known.has(file))
-    .map((file) => ({ kind: "untrue", topic: "order-created", key: file, version: 0, detail: "a file of no order" }))
+    .map((file) => ({ kind: "untrue", topic: "order-created", key: file, version: 0, detail: "belongs to no order" }))
 }
 
 const wrongCounters = async (session: Session): Promise<ReadonlyArray<Violation>> =>
@@ -156,7 +156,7 @@ const wrongCounters = async (session: Session): Promise<ReadonlyArray<Violation>
       detail: `counted ${counted}, but it is ${recounted}`
     }))
 
-/** All that the verdict is made from: what was committed, what was done, and the mails and files outside the database. */
+/** Everything that the verdict needs: what was committed, what was done, and mails and files outside the database. */
 export const readExampleEvidence = async (session: Session, { stack }: System, forced: ReadonlySet<string>) => {
   const mails = await readMails(stack)
   const mailVersions = await versionsOf(session, "notification-mail")

@@ -8,7 +8,7 @@ import type { System } from "../system.ts"
 const RESEND_FAULTS = ["500", "429", "hang", "reset", "lost"] as const
 const STORAGE_FAULTS = [500, 503, "disconnect", "do and disconnect"] as const
 
-// Longer than send-email waits. Resend would keep a request that hangs, and its key, for ever.
+// Longer than send-email waits. Resend would keep a hanging request, and its key, forever.
 const LONGEST_MAIL_MILLISECONDS = 2_500
 
 const pass: Treatment = (call, forward) => forward(call)
@@ -21,7 +21,7 @@ const limited =
 const headerOf = ({ headers }: Call, name: string): string =>
   headers[headers.findIndex((word, at) => at % 2 === 0 && word.toLowerCase() === name) + 1] ?? ""
 
-/** The refusals that make dead letters: what the database says of a row that is gone. `refused` learns whose. */
+/** Refusals that make dead letters, as the database gives them for a deleted row. Adds the events to `refused`. */
 const refuseEffect =
   (refused: Set<string>): Treatment =>
   async (call, forward) => {
@@ -42,7 +42,7 @@ const refuseEffect =
     return forward(call)
   }
 
-/** What may become of the effects of the examples, their mails, their invoices and the files of these. */
+/** What may happen to the examples' effects, mails, invoices and files. */
 export const endanger = (faults: Faults, random: Random, system: System, kinds: ChaosOptions["faults"]): void => {
   if (!kinds.includes("order")) return
   const { refused } = faults

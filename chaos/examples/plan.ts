@@ -1,6 +1,6 @@
 import type { Random } from "../random.ts"
 
-/** Who and what exists before the load begins. */
+/** The rows that exist before the load begins. */
 export interface ExampleWorld {
   readonly mentors: ReadonlyArray<string>
   readonly items: ReadonlyArray<string>
@@ -14,7 +14,7 @@ export type Change =
   | { readonly kind: "stock"; readonly item: string; readonly quantity: string }
   | { readonly kind: "deal"; readonly opportunity: string; readonly stage: string; readonly amount: string }
 
-/** One thing a writer does. */
+/** One operation of a writer. */
 export type ExampleOperation =
   | Change
   | {
@@ -28,19 +28,19 @@ export type ExampleOperation =
 export const REORDER_THRESHOLD = "10"
 
 const STAGES = ["prospecting", "qualification", "proposal", "negotiation", "closed_won", "closed_lost"] as const
-// Also more digits than a float has.
+// One has more digits than a float can hold.
 const AMOUNTS = ["0", "0.10", "199.99", "90071992547409930.10"] as const
-// On both sides of the threshold, and nothing at all.
+// On both sides of the threshold, at it, and zero.
 const QUANTITIES = ["0", "3", "9.5", "10", "25"] as const
 
 const CHANGES = { flip: 20, order: 18, stock: 40, deal: 30 } as const
 const OPERATIONS = { ...CHANGES, transaction: 8, rollback: 4, "bulk stock": 1 } as const
 const MOST_AT_ONCE = 50
 
-// A pause or a resume is one event, and one more for each coordinator; about every second change of stock is a fall.
+// A pause or a resume is one event, plus one per coordinator. About every second change of stock is a fall.
 const EVENTS = { flip: 3, order: 1, stock: 0.4, deal: 1 } as const
 
-/** The events that an operation is meant to make, about. */
+/** The approximate number of events that an operation makes. */
 export const eventsOf = (operation: ExampleOperation): number => {
   switch (operation.kind) {
     case "rollback":
@@ -54,7 +54,7 @@ export const eventsOf = (operation: ExampleOperation): number => {
   }
 }
 
-/** A writer's operations, without end. It never looks at the database, so the seed alone decides them. */
+/** A writer's operations, endlessly. It never reads the database, so only the seed decides them. */
 export const planExampleOperations = function* (
   random: Random,
   { items, mentors, opportunities }: ExampleWorld,

@@ -29,7 +29,7 @@ const handlerOf = ({ body, headers, kind, path }: Call): string => {
   return EXAMPLES.find((name) => body.includes(`"${name}"`)) ?? "handler"
 }
 
-/** Pauses and resumes with their mails, and the three examples. */
+/** Pauses and resumes with mails, and the three examples. */
 export const withExamples: Scenario<ExampleOperation, System> = {
   start: startExamples,
   endanger,

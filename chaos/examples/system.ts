@@ -10,7 +10,7 @@ const SECRET_BYTES = 32
 
 const EXAMPLE_ENV = { ...HANDLER_ENV, RESEND_TIMEOUT_MS: "1500" } as const
 
-/** The stack with mail and the examples, with a proxy before every function and before all that they call. */
+/** The stack with mail and the examples, with a proxy before every function and before everything that they call. */
 export const startExamples = async (
   random: Random,
   treat: Treatment,

@@ -10,7 +10,7 @@ import {
   REORDER_THRESHOLD
 } from "./plan.ts"
 
-// "On conflict": the attempt before this one may have been committed although its answer was lost.
+// "On conflict", because an earlier attempt may have been committed although its reply was lost.
 const INSERT_ORDER = `
   with new_order as (
     insert into public.orders (id, customer_name, customer_email, total, currency, locale)

@@ -14,7 +14,7 @@ export interface PageFile {
   readonly text: string
 }
 
-/** The built page, by the names of its files. */
+/** The built page, by file name. */
 export class Page extends Context.Service<Page, ReadonlyMap<string, PageFile>>()(
   "pause-status-webhook-handler/cli/console/Page"
 ) {

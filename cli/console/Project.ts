@@ -3,7 +3,7 @@ import type * as Redacted from "effect/Redacted"
 import { cannotRun } from "../Failure.ts"
 import { functionNames } from "../Release.ts"
 
-/** What the console looks at. `url` is the function's, without a slash at its end. */
+/** The project that the console shows. `url` is the function's, without a slash at the end. */
 export interface Project {
   readonly url: string
   readonly key: Redacted.Redacted<string>
@@ -14,10 +14,10 @@ export interface Project {
 
 const isLoopback = ({ hostname }: URL) => /^(?:localhost|127\.0\.0\.1|\[::1\])$/.test(hostname)
 
-/** A project on this machine can be asked more often than one that is paid for by the call. */
+/** A local project. The console may ask it more often, because its calls cost nothing. */
 export const isLocal = ({ url }: Project): boolean => isLoopback(new URL(url))
 
-/** The function's URL, of that or of the project's. */
+/** The function's URL, from the function's or the project's URL. */
 export const functionUrl = Effect.fnUntraced(function* (text: string) {
   const example = "It looks like this: https://<ref>.supabase.co"
   if (!URL.canParse(text)) return yield* cannotRun(`--url is no URL: ${text}`, example)

@@ -6,7 +6,7 @@ import { askMails, askProject, isAllowed, MAIL_POLICY, problem } from "./forward
 import type { PageFile } from "./Page.ts"
 import { isLocal, type Project } from "./Project.ts"
 
-/** What one console serves, and below which secret path. */
+/** What a console serves, and its secret path. */
 export interface Served {
   readonly project: Project
   readonly page: ReadonlyMap<string, PageFile>
@@ -37,12 +37,12 @@ const guarded = HttpServerResponse.setHeaders({
 const isSame = (given: string, token: string): boolean =>
   given.length === token.length && timingSafeEqual(Buffer.from(given), Buffer.from(token))
 
-/** Whether the request comes from the console's own page, and not from another one that the same browser has open. */
+/** Whether the request comes from the console's own page, and not from another page in the same browser. */
 const isOwn = ({ headers, url }: HttpServerRequest.HttpServerRequest, { port, token }: Served): boolean => {
   const hosts = [`127.0.0.1:${port}`, `localhost:${port}`]
   const { host = "", origin, "sec-fetch-site": site = "none" } = headers
   return (
-    // A name of somebody else's that resolves to this machine is no name of ours.
+    // A foreign name may resolve to this machine (DNS rebinding).
     hosts.includes(host) &&
     (origin === undefined || origin === `http://${host}`) &&
     (site === "none" || site === "same-origin") &&
@@ -79,17 +79,17 @@ const respond = Effect.fnUntraced(function* (served: Served, request: HttpServer
     return HttpServerResponse.setHeader(mails, "content-security-policy", MAIL_POLICY)
   }
   const file = page.get(path === "/" ? "index.html" : path.slice(1))
-  if (file === undefined) return problem(404, "not_found", "Nothing is served there.")
+  if (file === undefined) return problem(404, "not_found", "There is nothing at this path.")
   return HttpServerResponse.text(file.text, {
     contentType: `${file.type}; charset=utf-8`,
     headers: { "content-security-policy": PAGE_POLICY }
   })
 })
 
-/** The console's answer to one request. */
+/** Answers one request. */
 export const answer = Effect.fnUntraced(function* (served: Served) {
   const request = yield* HttpServerRequest.HttpServerRequest
   if (!isOwn(request, served))
-    return guarded(problem(403, "forbidden", "Open the address that the console printed when it was started."))
+    return guarded(problem(403, "forbidden", "Open the address that the console printed when it started."))
   return guarded(yield* respond(served, request))
 })

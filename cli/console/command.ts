@@ -15,24 +15,24 @@ const flags = {
   url: Flag.String("url").pipe(Flag.withDescription("The project, https://<ref>.supabase.co")),
   key: Flag.Redacted("key").pipe(
     Flag.withFallbackConfig(Config.Redacted("SUPABASE_SECRET_KEY")),
-    Flag.withDescription("A secret key of it; or SUPABASE_SECRET_KEY")
+    Flag.withDescription("One of its secret keys; or SUPABASE_SECRET_KEY")
   ),
-  port: Flag.Int("port").pipe(Flag.withDefault(0), Flag.withDescription("The port on 127.0.0.1; a free one for 0")),
+  port: Flag.Int("port").pipe(Flag.withDefault(0), Flag.withDescription("The port on 127.0.0.1; 0 takes a free one")),
   readOnly: switchFlag("read-only", "Show everything, change nothing")
 }
 
-/** Says at once what the page would say later: that nobody answers, or that the key is not one. */
+/** Reports a wrong URL or key now, rather than later on the page. */
 const knock = Effect.fnUntraced(function* (project: Project) {
   const { status } = yield* askProject(project, { method: "GET", path: "/health" })
   if (status === 401 || status === 403)
     return yield* cannotRun(
       "The project does not accept the key.",
-      "In the dashboard it is under Settings, API Keys: sb_secret_…"
+      "In the dashboard, it is under Settings, API Keys: sb_secret_…"
     )
   if (status !== 200 && status !== 503)
     return yield* cannotRun(
-      `${project.url} does not answer as it should: status ${status}.`,
-      "Check --url, and that the function is deployed."
+      `${project.url} gives an unexpected answer: status ${status}.`,
+      "Check --url, and check that the function is deployed."
     )
 })
 
@@ -49,7 +49,7 @@ export const console = Command.make(
         output.report(
           [
             `The console is at ${address}`,
-            `It reads every ${often} while the page is in view, and nothing when it is not.`,
+            `It reads every ${often} while the page is visible, and reads nothing otherwise.`,
             "The key stays in this process. Ctrl-C stops it."
           ],
           { url: address }
@@ -61,6 +61,6 @@ export const console = Command.make(
     Effect.provide(FetchHttpClient.layer)
   )
 ).pipe(
-  Command.withDescription("Serves a page to watch the outbox and to look after dead letters."),
+  Command.withDescription("Serves a page to watch the outbox and to handle dead letters."),
   Command.provide(Page.layer)
 )

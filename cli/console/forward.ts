@@ -6,7 +6,7 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Redacted from "effect/Redacted"
 import type { Project } from "./Project.ts"
 
-/** An error of this process, in the form that the project's have. */
+/** An error of this process, in the form of the project's errors. */
 export const problem = (status: number, code: string, detail: string): HttpServerResponse.HttpServerResponse =>
   HttpServerResponse.jsonUnsafe({ status, code, detail }, { status, contentType: "application/problem+json" })
 
@@ -14,7 +14,7 @@ const unreachable = (detail: string) => problem(502, "project_unreachable", deta
 
 const LIMIT = "15 seconds"
 
-/** Asks somebody else, and answers what they did. A redirect is not followed: it would take the key elsewhere. */
+/** Forwards a request and its answer. Follows no redirect, which would send the key elsewhere. */
 const ask = Effect.fnUntraced(
   function* (request: HttpClientRequest.HttpClientRequest) {
     const response = yield* HttpClient.execute(request)
@@ -41,11 +41,11 @@ const ask = Effect.fnUntraced(
 const READS = /^\/(?:health|api\/v1\/webhooks\/[a-z0-9-]+(?:\/[\w-]+)?)$/
 const CHANGES = /^\/api\/v1\/webhooks\/[a-z0-9-]+\/[\w-]+$/
 
-/** What the page may ask of the project: to read, and to redrive, resolve or cancel one event. Nothing else. */
+/** What the page may ask of the project: to read, and to redrive, resolve or cancel one event. */
 export const isAllowed = (method: string, path: string, readOnly: boolean): boolean =>
   method === "GET" ? READS.test(path) : method === "PUT" && !readOnly && CHANGES.test(path)
 
-/** Adds the key, which only this process has. */
+/** Asks the project, with the key, which only this process has. */
 export const askProject = (
   { key, url }: Project,
   request: { readonly method: "GET" | "PUT"; readonly path: string; readonly body?: string }
@@ -58,7 +58,7 @@ export const askProject = (
     )
   )
 
-/** A mail is somebody's HTML: it is shown in a frame that can do nothing, and loads nothing. */
+/** A mail is foreign HTML, so its frame may run and load nothing. */
 export const MAIL_POLICY =
   "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox; frame-ancestors 'self'"
 

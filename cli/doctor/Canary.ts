@@ -8,7 +8,7 @@ import { type Finding, ok, type Verdict, verdictOf, wrong, type Wrong } from "./
 import { type Database, QueryFailed } from "../Database.ts"
 import { Sources } from "./Sources.ts"
 
-/** How the table of this project's mentors is written to, in SQL that its topic made. */
+/** How to write to this project's table of mentors, in SQL made from its topic. */
 const Plan = Schema.Struct({
   release: Schema.String,
   pause: Schema.String,
@@ -16,7 +16,7 @@ const Plan = Schema.Struct({
   remove: Schema.String
 })
 
-// A key that has no default is made here. All in one statement, so that a table that refuses leaves nothing behind.
+// Makes a key if the column has no default. It is one statement, so that a failed insert leaves nothing behind.
 const plan = `
   select
     format(
@@ -75,11 +75,11 @@ type Session = Database["Service"]
 
 const Nothing = Schema.Struct({})
 
-/** How the change went, or undefined if it is not over. */
+/** How the change went, or undefined if it is not finished. */
 export const judgeChange = (change: string, state: State | undefined, waited: Duration.Duration): Verdict => {
   const cure = "See the other lines; then: select * from outbox.event_history('<event id>')"
   if (state === undefined)
-    return wrong(`The canary's ${change} made no event.`, "Do what the lines above say of triggers.")
+    return wrong(`The canary's ${change} made no event.`, "Do what the lines above say about triggers.")
   if (state.status === "failed") return wrong(`The canary's ${change} became a dead letter: ${state.error}.`, cure)
   if (state.status !== "completed") {
     const why = state.error === null ? "" : `: ${state.error}`
@@ -101,12 +101,12 @@ const waitFor = ({ rows }: Session, key: string, events: number, within: Duratio
 
 const Left = Schema.Struct({ statement: Schema.String })
 
-// A delivery under way cannot be called back; it may even write its notifications after this.
+// A delivery in progress cannot be stopped. It may even write its notifications after this.
 const left = `
   select format('select outbox.erase(%L)', q.event_id) as statement
   from outbox.events q where q.topic = 'pause-status' and q.key = $1`
 
-/** Removes the canary with all that came of it, and returns what stays. */
+/** Removes the canary and everything that it caused, and returns what could not be removed. */
 const remove = Effect.fnUntraced(function* (
   { rows }: Session,
   { remove }: typeof Plan.Type,
@@ -162,8 +162,8 @@ const fly = Effect.fnUntraced(function* (database: Session, within: Duration.Dur
 })
 
 /**
- * Pauses and resumes a mentor of its own, with a coordinator of its own, waits for both to be notified, and removes all
- * of it again. The only part of the doctor that writes.
+ * Creates a mentor with a coordinator, pauses and resumes the mentor, waits for both notifications, and removes
+ * everything. This is the only part of the doctor that writes.
  */
 export const canary = (within: Duration.Input = "60 seconds") =>
   Effect.gen(function* () {
@@ -175,7 +175,7 @@ export const canary = (within: Duration.Input = "60 seconds") =>
       Effect.succeed(
         wrong(
           `A canary cannot be inserted: ${message}.`,
-          "Give the table's other columns defaults, or pause a mentor of your own by hand."
+          "Give the table's other columns defaults, or pause one of your own mentors by hand."
         )
       )
     ),

@@ -7,7 +7,7 @@ import type { Probe } from "./Probe.ts"
 import { notChecked, type Verdict, wrong } from "./Finding.ts"
 import { Sources } from "./Sources.ts"
 
-/** One line of the report. **Shape** `name` is one or two words; docs/runbook.md has an entry of that name. */
+/** One line of the report. **Shape** `name` is one or two words, and an entry in docs/runbook.md. */
 export interface Check {
   readonly name: string
   readonly check: Effect.Effect<Verdict, never, Sources | Facts | Probe>
@@ -17,14 +17,14 @@ export const needsDatabase = notChecked("--database-url")
 export const needsKey = notChecked("--url and --key")
 export const needsFunction = notChecked("an answer of the function")
 
-/** What the outbox was asked for, and did not say. */
+/** What is missing to read the outbox. */
 export const unseen = Effect.map(Sources, ({ project }) =>
   notChecked(Option.isSome(project) ? "an answer of --url" : "--database-url, or --url and --key")
 )
 
 const insufficientPrivilege = "42501"
 
-/** What it means that a query failed. */
+/** The verdict if a query failed. */
 export const refused = ({ code, message }: QueryFailed): Verdict =>
   code === insufficientPrivilege
     ? notChecked(`the role postgres in --database-url (${message})`)
@@ -36,7 +36,7 @@ export const rowsOf = <A, I>(row: Schema.Codec<A, I>, query: string) =>
     Effect.transposeOption(Option.map(database, ({ read }) => read(row, query)))
   )
 
-/** A check of what one query returns. */
+/** A check of one query's rows. */
 export const inDatabase = <A, I>(
   name: string,
   {
@@ -56,7 +56,7 @@ export const inDatabase = <A, I>(
   )
 })
 
-/** A check of how the outbox stands, as the database says or else the Data API. */
+/** A check of the outbox's state, read from the database or else through the Data API. */
 export const ofOutbox = (name: string, judge: (outbox: Outbox) => Verdict): Check => ({
   name,
   check: Effect.flatMap(Facts, ({ outbox }) => outbox).pipe(

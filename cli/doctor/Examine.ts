@@ -43,9 +43,9 @@ const notInstalled: ReadonlyArray<Finding> = checks.map(({ name }) => ({
 }))
 
 /**
- * What is right and wrong with a project, one finding for each check.
+ * Checks a project. Returns one finding per check.
  *
- * **Fails with** QueryFailed when the database cannot be asked anything.
+ * **Fails with** QueryFailed if the database answers no query.
  */
 export const examine = Effect.gen(function* () {
   if (!(yield* isInstalled)) return notInstalled
@@ -54,6 +54,6 @@ export const examine = Effect.gen(function* () {
   )
 }).pipe(Effect.provide(Layer.merge(Facts.layer, Probe.layer)))
 
-/** 0: all that was checked is well. 1: something is wrong. */
+/** 0: every check passed or could not be made. 1: something is wrong. */
 export const exitCodeOf = (findings: ReadonlyArray<Finding>): 0 | 1 =>
   findings.some(({ verdict }) => verdict._tag === "Wrong") ? 1 : 0

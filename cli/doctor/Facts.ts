@@ -16,14 +16,14 @@ const Outbox = Schema.Struct({
 })
 export type Outbox = typeof Outbox.Type
 
-/** What GET /health of the function returns, whether it is ready or not. */
+/** What the function's GET /health returns, ready or not. */
 const Report = Schema.Struct({
   checks: Schema.Record(Schema.String, HealthCheck),
   queue: Schema.NullOr(QueueFigures)
 })
 export type Report = typeof Report.Type
 
-/** A reply that is no JSON of ours, or nobody who answers. **Shape** `reply` is what was answered instead. */
+/** Not our JSON, or no answer. **Shape** `reply` is what was answered instead. */
 export type Asked<A> =
   | { readonly _tag: "Answered"; readonly value: A }
   | { readonly _tag: "Other"; readonly reply: Reply }
@@ -46,13 +46,13 @@ const once = <A>(schema: Schema.Decoder<A>, request: Option.Option<Effect.Effect
 const Version = Schema.Struct({ info: Schema.Struct({ version: Schema.String }) })
 const HealthRow = Schema.Struct({ health: Outbox })
 
-/** What several checks look at, asked for once. None where nothing was given to ask. */
+/** What several checks need, read once. None if its source was not given. */
 export class Facts extends Context.Service<
   Facts,
   {
-    /** The outbox by the Data API: how the project's functions reach it. */
+    /** The outbox through the Data API, as the project's functions reach it. */
     readonly dataApi: Effect.Effect<Option.Option<Asked<Outbox>>>
-    /** The outbox, from the database itself or else by the Data API. */
+    /** The outbox, from the database or else through the Data API. */
     readonly outbox: Effect.Effect<Option.Option<Outbox>, QueryFailed>
     readonly report: Effect.Effect<Option.Option<Asked<Report>>>
     readonly functionVersion: Effect.Effect<Option.Option<Asked<string>>>

@@ -4,7 +4,7 @@ export interface Wrong {
   readonly cure: string
 }
 
-/** What a check found. **Shape** `seen` is what an `ok` line says; `needs` what a check lacked that could not be made. */
+/** The result of a check. **Shape** `seen` is the text of an `ok` line; `needs` is what a skipped check lacked. */
 export type Verdict =
   | { readonly _tag: "Ok"; readonly seen: string }
   | { readonly _tag: "Wrong"; readonly wrong: ReadonlyArray<Wrong> }
@@ -22,7 +22,7 @@ export const notChecked = (needs: string): Verdict => ({ _tag: "NotChecked", nee
 
 export const wrong = (detail: string, cure: string): Verdict => ({ _tag: "Wrong", wrong: [{ detail, cure }] })
 
-/** Wrong if there is anything in the list; else ok, with what was seen. */
+/** Wrong if the list has an entry. Otherwise ok, with what was seen. */
 export const verdictOf = (list: ReadonlyArray<Wrong>, seen: string): Verdict =>
   list.length === 0 ? ok(seen) : { _tag: "Wrong", wrong: list }
 

@@ -7,11 +7,11 @@ import { rowsOf } from "./Check.ts"
 import { QueryFailed } from "../Database.ts"
 import { type Ask, Sources } from "./Sources.ts"
 
-/** Older than any tolerance: the function answers how old it finds the signature, if it knows the secret. */
+/** Older than any tolerance. If the function knows the secret, it answers how old the signature is. */
 const hoursOld = 48
 const secondsOld = hoursOld * 3600
 
-// Postgres signs, so that the secret stays in Vault.
+// Postgres signs, so the secret stays in Vault.
 const signed = (topic: string, body: string, age: number) => `
   select a.function_url as url, p.id, p.seconds::text as seconds, b.body,
     outbox.sign(p.id, p.seconds, b.body, a.secrets) as signature
@@ -19,7 +19,7 @@ const signed = (topic: string, body: string, age: number) => `
     (select gen_random_uuid()::text as id, extract(epoch from clock_timestamp())::bigint - ${age} as seconds) p,
     (select ${body} as body) b`
 
-// Nothing has changed, so the function verifies it, answers no_change, and touches nothing.
+// Nothing has changed, so the function verifies it, answers no_change and does nothing.
 const noChange = `(
   select jsonb_build_object(
     'topic', t.topic, 'type', 'INSERT', 'schema', n[1], 'table', n[2], 'event_id', gen_random_uuid(), 'version', 1,
@@ -29,7 +29,7 @@ const noChange = `(
   from outbox.topics t, parse_ident(t.relation) n where t.topic = 'pause-status'
 )`
 
-// The payload of another topic is unknown here. Whoever answers that this is none has found the signature right.
+// Other topics' payloads are unknown here. A function that refuses this payload has accepted the signature.
 const noPayload = "'{}'"
 
 const Signed = Schema.Struct({
@@ -51,20 +51,20 @@ const requestOf = ({ body, id, seconds, signature, url }: typeof Signed.Type): A
   body
 })
 
-/** What our replies say, as far as it is looked at here. */
+/** The part of our replies that is read here. */
 const Ours = Schema.Struct({
   status: Schema.optionalKey(Schema.Unknown),
   code: Schema.optionalKey(Schema.Unknown),
   skewSeconds: Schema.optionalKey(Schema.Int)
 })
 
-/** What became of a signed delivery that changes nothing. */
+/** The answer to a signed delivery that changes nothing. */
 export type Answer =
   | { readonly _tag: "NoAddress"; readonly problem: string }
   | { readonly _tag: "Unreachable"; readonly url: string; readonly detail: string }
   | { readonly _tag: "Replied"; readonly url: string; readonly status: number; readonly word: string }
 
-/** What became of a topic's probe. **Units** `skewSeconds` the function's clock minus the database's, if it told. */
+/** The result of a topic's probe. **Units** `skewSeconds` the function's clock minus the database's, if known. */
 export interface Probed {
   readonly topic: string
   readonly answer: Answer
@@ -73,7 +73,7 @@ export interface Probed {
 
 const wordOf = (body: unknown): typeof Ours.Type => Option.getOrElse(Schema.decodeUnknownOption(Ours)(body), () => ({}))
 
-/** Signed deliveries that change nothing, one for each topic, posted as Postgres would post them. */
+/** Signed deliveries that change nothing, one per topic, posted as Postgres would post them. */
 export class Probe extends Context.Service<
   Probe,
   { readonly answers: Effect.Effect<Option.Option<ReadonlyArray<Probed>>, QueryFailed> }

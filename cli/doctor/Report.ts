@@ -38,7 +38,7 @@ const summary = (findings: ReadonlyArray<Finding>): string => {
   return `${count(findings.length, "check")}: ${parts.join(", ")}.`
 }
 
-/** The report in words: a line or more for each check, of at most 80 characters each, then how many there were. */
+/** The report as text: one or more lines per check, of at most 80 characters, then a summary. */
 export const inWords = (findings: ReadonlyArray<Finding>): ReadonlyArray<string> => [
   ...findings.flatMap(linesOf),
   "",

@@ -12,13 +12,13 @@ export class Unreachable extends Data.TaggedError("Unreachable")<{ readonly deta
   }
 }
 
-/** The project as it is reached from outside. `key` is a secret key of the project. */
+/** The project, as reached from outside. `key` is one of its secret keys. */
 export interface Project {
   readonly url: string
   readonly key: string
 }
 
-/** An answer. `body` is the JSON of it, or undefined if it is none. */
+/** An answer. `body` is its JSON, or undefined if it has none. */
 export interface Reply {
   readonly status: number
   readonly body: unknown
@@ -31,7 +31,7 @@ export interface Ask {
   readonly body?: string
 }
 
-/** What the doctor has to work with. It checks what these let it see, and says what it could not check. */
+/** The doctor's sources. It checks what they show, and says what it could not check. */
 export class Sources extends Context.Service<
   Sources,
   {

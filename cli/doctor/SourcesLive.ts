@@ -11,7 +11,7 @@ import { Database } from "../Database.ts"
 import { Release } from "../Release.ts"
 import { type Ask, type Project, Sources, Unreachable } from "./Sources.ts"
 
-/** Where the project is: at least one of the two is given. */
+/** Where the project is. At least one of the two is given. */
 export interface Options {
   readonly databaseUrl: Option.Option<Redacted.Redacted<string>>
   readonly project: Option.Option<Project>
@@ -20,7 +20,7 @@ export interface Options {
 const parsed = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Unknown))
 const within = "10 seconds"
 
-// fetch says why only in the cause of its error.
+// fetch gives the reason only in its error's cause.
 const reasonOf = (cause: unknown): string => {
   if (!(cause instanceof Error)) return String(cause)
   const inner = cause instanceof AggregateError ? cause.errors[0] : cause.cause
@@ -47,7 +47,7 @@ const asking = (client: HttpClient.HttpClient) => (request: Ask) =>
 /**
  * The project itself.
  *
- * **Fails with** Failure when there is no connection to the database.
+ * **Fails with** Failure if there is no connection to the database.
  */
 export const layer = ({ databaseUrl, project }: Options) =>
   Layer.effect(

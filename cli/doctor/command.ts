@@ -22,12 +22,12 @@ const flags = {
   key: Flag.Redacted("key").pipe(
     Flag.withFallbackConfig(Config.Redacted("SUPABASE_SECRET_KEY")),
     Flag.optional,
-    Flag.withDescription("A secret key of it; or SUPABASE_SECRET_KEY")
+    Flag.withDescription("One of its secret keys; or SUPABASE_SECRET_KEY")
   ),
   canary: Flag.Boolean("canary").pipe(
     Flag.withoutNegation,
     Flag.withDefault(false),
-    Flag.withDescription("Pause and resume a mentor made for it, then remove it")
+    Flag.withDescription("Create a mentor, pause and resume it, then remove it")
   )
 }
 
@@ -38,12 +38,12 @@ const projectOf = (url: Option.Option<string>, key: Option.Option<Redacted.Redac
       return yield* cannotRun(`--url is no URL: ${url.value}`, "It looks like this: https://<ref>.supabase.co")
     }
     if (Option.isNone(key)) {
-      return yield* cannotRun("--url needs --key.", "In the dashboard it is under Settings, API Keys: sb_secret_…")
+      return yield* cannotRun("--url needs --key.", "In the dashboard, it is under Settings, API Keys: sb_secret_…")
     }
     return Option.some<Project>({ url: new URL(url.value).origin, key: Redacted.value(key.value) })
   })
 
-/** Checks a running project from outside and inside. Exits with 0, 1 if something is wrong, 2 if it cannot look. */
+/** Checks a running project from outside and inside. Exits with 0, 1 if something is wrong, 2 if it cannot check. */
 export const doctor = Command.make(
   "doctor",
   flags,
@@ -51,7 +51,7 @@ export const doctor = Command.make(
     const project = yield* projectOf(url, key)
     if (Option.isNone(project) && Option.isNone(databaseUrl)) {
       return yield* cannotRun(
-        "There is nothing to look at.",
+        "There is nothing to check.",
         "Give --database-url, or --url and --key. With all three, everything is checked."
       )
     }
@@ -62,10 +62,7 @@ export const doctor = Command.make(
       Effect.provide(SourcesLive.layer({ databaseUrl, project })),
       Effect.catchTag("QueryFailed", ({ message }) =>
         Effect.fail(
-          cannotRun(
-            `The database cannot be asked anything: ${message}.`,
-            "Check --database-url. It needs the role postgres."
-          )
+          cannotRun(`The database answers no query: ${message}.`, "Check --database-url. It needs the role postgres.")
         )
       )
     )
@@ -74,9 +71,9 @@ export const doctor = Command.make(
   })
 ).pipe(
   Command.withDescription(
-    "Checks a running project, and says what to do about what is wrong.\n" +
-      "  Changes nothing, except with --canary. Exits with 0 if all is well, 1 if\n" +
-      "  something is wrong, 2 if it cannot look."
+    "Checks a running project, and says how to fix what is wrong.\n" +
+      "  Changes nothing, except with --canary. Exits with 0 if nothing is wrong, 1 if\n" +
+      "  something is, 2 if it cannot check."
   ),
   Command.withShortDescription("Checks a running project, and says what to do.")
 )

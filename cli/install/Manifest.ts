@@ -2,10 +2,10 @@ import * as Schema from "effect/Schema"
 import { createHash } from "node:crypto"
 import { Watched } from "./Watched.ts"
 
-/** Where it is kept, below `supabase`. It belongs into version control, as the files that it lists do. */
+/** Its path below `supabase`. It belongs in version control, like the files that it lists. */
 export const MANIFEST = ".pause-status.json"
 
-/** What was installed: the SHA-256 of each file as it was written, by its path below `supabase`. */
+/** What was installed: the SHA-256 of each file as written, by its path below `supabase`. */
 export const Manifest = Schema.Struct({
   version: Schema.String,
   watched: Watched,

@@ -18,7 +18,7 @@ export const Watched = Schema.Struct({
 })
 export type Watched = typeof Watched.Type
 
-/** What the migrations watch if you say nothing else. */
+/** What the migrations watch by default. */
 export const defaults: Watched = {
   table: "public.peer_mentor_profiles",
   key: "id",
@@ -27,7 +27,7 @@ export const defaults: Watched = {
   paused: ["paused"]
 }
 
-/** A name without a schema is one of public. */
+/** A name without a schema is in public. */
 export const qualified = (table: string): string =>
   table.replaceAll(/"[^"]*"/g, "").includes(".") ? table : `public.${table}`
 
@@ -48,7 +48,7 @@ export const ambiguous = ({ active, paused }: Watched): ReadonlyArray<string> =>
 
 const either = new Intl.ListFormat("en", { type: "disjunction" })
 
-/** For people, a line each. */
+/** For people, one line each. */
 export const describe = ({ active, column, key, paused, table }: Watched): ReadonlyArray<string> => [
   `  table    ${table}, with the key ${key}`,
   `  active   ${column} is ${either.format(active)}`,

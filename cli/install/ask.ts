@@ -10,13 +10,13 @@ import { ambiguous, defaults, qualified, Watched, wordsOf } from "./Watched.ts"
 const named = (name: string, description: string) =>
   Flag.String(name).pipe(Flag.optional, Flag.withDescription(description))
 
-/** What is watched, as flags. What is not given is asked for. */
+/** What to watch, as flags. The others are asked for. */
 export const flags = {
   table: named("table", "The mentors' table, such as public.mentors"),
   key: named("key", "Its key column"),
   column: named("column", "The column that says active or paused"),
-  active: named("active", "The words that mean active, with commas"),
-  paused: named("paused", "The words that mean paused, with commas")
+  active: named("active", "The words that mean active, separated by commas"),
+  paused: named("paused", "The words that mean paused, separated by commas")
 }
 
 type Field = keyof typeof flags
@@ -26,7 +26,7 @@ const questions: Readonly<Record<Field, string>> = {
   table: "Which table has your mentors?",
   key: "Which column is its key?",
   column: "Which column says whether a mentor is active?",
-  active: "Which words mean active? (several with commas)",
+  active: "Which words mean active? (separate several with commas)",
   paused: "Which words mean paused?"
 }
 
@@ -36,7 +36,7 @@ const textOf = (watched: Watched, field: Field): string => [watched[field]].flat
 
 const decode = Schema.decodeUnknownEffect(Watched)
 
-/** What to watch: flags first, then what was installed before, then the answers, then the defaults. */
+/** What to watch: from the flags, else the last installation, else the answers, else the defaults. */
 export const askWatched = Effect.fn("askWatched")(function* (
   given: Given,
   known: Option.Option<Watched>,
@@ -53,7 +53,7 @@ export const askWatched = Effect.fn("askWatched")(function* (
     if (Option.isSome(given[field])) return given[field].value
     const proposed = textOf(before, field)
     if (!isAsking) return proposed
-    // Prompt's own default would have to be deleted first by whoever wants another one.
+    // Not Prompt's own default, which you would have to delete to type another one.
     const typed = yield* Prompt.String({ message: `${questions[field]} [${proposed}]` })
     return typed.trim() === "" ? proposed : typed
   })

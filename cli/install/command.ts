@@ -17,7 +17,7 @@ import { describe } from "./Watched.ts"
 
 const directory = Argument.String("dir").pipe(
   Argument.withDefault("."),
-  Argument.withDescription("The project's folder, the one that has supabase in it")
+  Argument.withDescription("The project's folder, which contains supabase")
 )
 
 const notPushed = (then: string) => switchFlag("not-pushed", `The migrations were never pushed: ${then}`)
@@ -26,7 +26,7 @@ interface Run {
   readonly project: Project
   readonly steps: ReadonlyArray<Step>
   readonly intro: ReadonlyArray<string>
-  /** What to say if there is nothing to do. */
+  /** What to print if there is nothing to do. */
   readonly settled: string
   readonly next: readonly [heading: string, commands: ReadonlyArray<NextCommand>]
   readonly dryRun: boolean
@@ -44,7 +44,7 @@ const carryOut = Effect.fnUntraced(function* ({ dryRun, intro, next, project, se
     steps: planJson(steps),
     next: next[1].map(({ command }) => command)
   }
-  const notes = needYou(steps) ? ["", 'Some files are not as they should be: see "keep" above.'] : []
+  const notes = needYou(steps) ? ["", 'Some files need you: see "keep" above.'] : []
   if (dryRun || !isChange) {
     const end = isChange ? "This was a dry run: nothing was changed." : `${settled} Nothing was changed.`
     yield* output.report([...plan, ...notes, ...(isChange || describePlan(steps).length > 0 ? [""] : []), end], value)
@@ -101,7 +101,7 @@ export const upgrade = Command.make(
       yes
     })
   })
-).pipe(Command.withDescription("Adds what a newer version of this package brings."), Command.provide(Release.layer))
+).pipe(Command.withDescription("Adds what is new in this version of the package."), Command.provide(Release.layer))
 
 export const uninstall = Command.make(
   "uninstall",
@@ -115,9 +115,9 @@ export const uninstall = Command.make(
         ? []
         : planUninstall(project, yield* Release, { manifest, now: yield* Clock.currentTimeMillis, pushed })
     const next = [inProject, pushed ? afterUninstall : []] as const
-    yield* carryOut({ project, steps, intro: [], settled: "It is uninstalled already.", next, dryRun, yes })
+    yield* carryOut({ project, steps, intro: [], settled: "It is already uninstalled.", next, dryRun, yes })
   })
 ).pipe(
-  Command.withDescription("Removes it all again, with a migration. Your own tables stay."),
+  Command.withDescription("Removes everything again, with a migration. Your own tables stay."),
   Command.provide(Release.layer)
 )

@@ -9,7 +9,7 @@ const reasons: Record<Name, string> = {
     "The caller has the project's secret key, which is no token: the function compares it itself."
 }
 
-/** What the CLI must know of a function to deploy it. */
+/** What the CLI must know to deploy a function. */
 const settingsOf = (name: Name): ReadonlyArray<string> => [
   "verify_jwt = false",
   `entrypoint = "./functions/${name}/index.mjs"`
@@ -20,7 +20,7 @@ const tableOf = (name: Name): string =>
 
 const header = (line: string): string => line.replaceAll(/\s|"|'|#.*$/g, "")
 
-/** The lines below a function's header, without comments; undefined if there is no such table. */
+/** The lines below a function's header, without comments. Undefined if there is no such table. */
 const linesOf = (toml: string, name: Name): ReadonlyArray<string> | undefined => {
   const lines = toml.split("\n")
   const start = lines.findIndex((line) => header(line) === `[functions.${name}]`)
@@ -40,11 +40,11 @@ const linesOf = (toml: string, name: Name): ReadonlyArray<string> | undefined =>
 
 export interface Difference {
   readonly name: Name
-  /** Lines that its table must have and does not. */
+  /** The lines that are missing in its table. */
   readonly lacks: ReadonlyArray<string>
 }
 
-/** The tables that are there already, and are not as the functions need them. */
+/** Existing tables that lack lines that the functions need. */
 export const differences = (toml: string): ReadonlyArray<Difference> =>
   functionNames.flatMap((name) => {
     const lines = linesOf(toml, name)
@@ -52,12 +52,12 @@ export const differences = (toml: string): ReadonlyArray<Difference> =>
     return lacks.length === 0 ? [] : [{ name, lacks }]
   })
 
-/** With a table for each function that has none. */
+/** Adds a table for each function that has none. */
 export const withFunctions = (toml: string): string =>
   functionNames
     .filter((name) => linesOf(toml, name) === undefined)
     .reduce((text, name) => `${text.replace(/\n*$/, "\n\n").replace(/^\n+/, "")}${tableOf(name)}`, toml)
 
-/** Without the tables that are as withFunctions() writes them. */
+/** Removes the tables that are as withFunctions() writes them. */
 export const withoutFunctions = (toml: string): string =>
   functionNames.reduce((text, name) => text.replace(`\n${tableOf(name)}`, ""), toml)

@@ -32,7 +32,7 @@ const readManifest = (text: string | undefined) =>
         )
       )
 
-/** Migrations that look like ours and that no manifest mentions: which of them are applied is unknown. */
+/** Fails if migrations look like ours but no manifest mentions them, because which of them are applied is unknown. */
 const strangers = Effect.fnUntraced(function* (project: Project) {
   if (Option.isSome(project.manifest)) return
   const texts = yield* readTexts(
@@ -49,7 +49,7 @@ const strangers = Effect.fnUntraced(function* (project: Project) {
     )
 })
 
-/** The project in this folder, with all that a plan needs to know of it. */
+/** The project in this folder, with everything that a plan needs. */
 export const readProject = Effect.fn("readProject")(function* (directory: string) {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
@@ -81,7 +81,7 @@ export const readProject = Effect.fn("readProject")(function* (directory: string
   return project
 })
 
-/** Does the steps, in order. The manifest is the last of them. */
+/** Carries out the steps in order. The manifest is last. */
 export const apply = Effect.fn("apply")(function* (project: Project, steps: ReadonlyArray<Step>) {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path

@@ -7,7 +7,7 @@ export interface Command {
 
 const push = { command: "npx supabase db push --remote", what: "apply the migrations" }
 
-/** What puts an installed project to work, in order. */
+/** The commands that deploy an installed project, in order. */
 export const afterInstall: ReadonlyArray<Command> = [
   { command: "npx supabase login", what: "once per machine" },
   { command: "npx supabase link <project-ref>", what: "once per project" },
@@ -22,10 +22,10 @@ export const afterInstall: ReadonlyArray<Command> = [
 export const afterUninstall: ReadonlyArray<Command> = [
   push,
   ...functionNames.map((name) => ({ command: `npx supabase functions delete ${name}`, what: "after the migration" })),
-  { command: "npx supabase secrets unset WEBHOOK_SECRETS", what: "nothing reads it any more" }
+  { command: "npx supabase secrets unset WEBHOOK_SECRETS", what: "it is no longer used" }
 ]
 
-/** A heading and the commands. Those that fit have their reason beside them. */
+/** A heading and the commands, each with its reason if that fits on the line. */
 export const describeNext = (heading: string, commands: ReadonlyArray<Command>): ReadonlyArray<string> => [
   ...(commands.length === 0 ? [] : ["", heading]),
   ...commands.map(({ command, what }) => {

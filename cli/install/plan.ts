@@ -11,18 +11,18 @@ export interface Project {
   readonly directory: string
   /** The names of all its migrations. */
   readonly migrations: ReadonlyArray<string>
-  /** The texts of the files that a plan may be about. */
+  /** The contents of the files that a plan may touch. */
   readonly texts: ReadonlyMap<string, string>
   readonly manifest: Option.Option<Manifest>
 }
 
-/** What happens to one file. A file that was changed by hand is kept, and `note` says what that means. */
+/** What happens to one file. A file that was changed by hand is kept, and `note` says what follows. */
 export interface Step {
   readonly path: string
   readonly action: "add" | "replace" | "remove" | "same" | "keep"
   readonly text?: string
   readonly note?: string
-  /** The project does not work, or not as this release, before you have done something. */
+  /** Until you do something, the project does not work, or not like this release. */
   readonly needsYou?: boolean
 }
 
@@ -49,14 +49,13 @@ const installed = (project: Project): ReadonlyArray<Step> =>
   Object.keys(filesOf(project))
     .filter(isMigration)
     .map((path) => {
-      if (!project.texts.has(path))
-        return { path, action: "keep", note: "is not there any more, and is not added again" }
+      if (!project.texts.has(path)) return { path, action: "keep", note: "was deleted, and is not added again" }
       return isUnchanged(project, path)
         ? { path, action: "same" }
         : { path, action: "keep", note: "was changed by hand" }
     })
 
-/** New migrations, each with a time that comes after all others. */
+/** New migrations, with times that come after all others. */
 const added = (project: Project, files: ReadonlyArray<ReleaseFile>, now: number): ReadonlyArray<Step> => {
   const stamps = stampsAfter(project.migrations, files.length, now)
   return files.map(({ name, text }, index) => ({
@@ -66,7 +65,7 @@ const added = (project: Project, files: ReadonlyArray<ReleaseFile>, now: number)
   }))
 }
 
-/** The newest migration of each name, replaced in place: they were not applied anywhere yet. */
+/** The newest migration of each name, replaced in place, because none has been applied anywhere. */
 const rewritten = (project: Project, files: ReadonlyArray<ReleaseFile>): ReadonlyArray<Step> =>
   files.flatMap(({ name, text }): ReadonlyArray<Step> => {
     const path = Object.keys(filesOf(project))
@@ -76,7 +75,7 @@ const rewritten = (project: Project, files: ReadonlyArray<ReleaseFile>): Readonl
     if (path === undefined || project.texts.get(path) === text) return []
     return isUnchanged(project, path)
       ? [{ path, action: "replace", text }]
-      : [{ path, action: "keep", note: "was changed by hand, so the new words are not in it", needsYou: true }]
+      : [{ path, action: "keep", note: "was changed by hand, so it does not get the new words", needsYou: true }]
   })
 
 const functionStep = (project: Project, file: ReleaseFile): Step => {
@@ -95,7 +94,7 @@ const functionStep = (project: Project, file: ReleaseFile): Step => {
   return { path, action: "keep", note, needsYou: true }
 }
 
-/** Functions' files of an earlier release that this one has no more. */
+/** Files of functions that an earlier release had and this one does not. */
 const leftOver = (project: Project, wanted: ReadonlyArray<ReleaseFile>): ReadonlyArray<Step> => {
   const paths = new Set(wanted.map(pathOfFunction))
   return Object.keys(filesOf(project))
@@ -117,7 +116,7 @@ const configStep = (project: Project): ReadonlyArray<Step> => {
   return text === toml ? kept : [...kept, { path: CONFIG, action: "replace", text, note: "a table for each function" }]
 }
 
-/** The steps, and the one that notes down what they leave. */
+/** The steps, and a last one that records the result in the manifest. */
 const withManifest = (
   project: Project,
   steps: ReadonlyArray<Step>,
@@ -139,7 +138,7 @@ const withManifest = (
   ]
 }
 
-/** What installing, or upgrading, does to a project. `pushed` says whether its migrations may be applied somewhere. */
+/** The steps to install or upgrade. `pushed` says whether the project's migrations may be applied somewhere. */
 export const planInstall = (
   project: Project,
   { functions, migrations, version }: Wanted,
@@ -165,7 +164,7 @@ export const planInstall = (
   return withManifest(project, steps, { version, watched })
 }
 
-/** What uninstalling does. Migrations that may be applied somewhere stay, and one that undoes them is added. */
+/** The steps to uninstall. Migrations that may be applied somewhere stay, and one that undoes them is added. */
 export const planUninstall = (
   project: Project,
   { migrations }: Wanted,
@@ -186,6 +185,6 @@ export const planUninstall = (
       : [{ path: CONFIG, action: "replace" as const, text, note: "without the functions' tables" }])
   ]
   if (!pushed) return [...steps, { path: MANIFEST, action: "remove" }]
-  // Kept, so that a later install knows that the migrations that are still there are undone.
+  // Kept, so that a later install knows that the remaining migrations are undone.
   return [...steps, { path: MANIFEST, action: "replace", text: encode({ ...manifest, files: {} }), note: "empty" }]
 }

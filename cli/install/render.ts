@@ -39,10 +39,10 @@ $$;
 `
 }
 
-// Where create_coordinators learns the type of a mentor's id.
+// create_coordinators takes the type of a mentor's id from here.
 const idOf = ({ key, table }: Watched): string => `to_regclass(${literal(table)}) and a.attname = ${literal(key)}`
 
-/** Checked before anything is installed: a later migration that is refused would leave the first half of it. */
+/** Checked first, because a later migration that fails would leave half an installation. */
 const check = ({ active, column, key, paused, table }: Watched): string => {
   const cure =
     "Correct it: npx pause-status install with --table, --key, --column, --active, --paused, and --not-pushed"
@@ -92,13 +92,13 @@ const forOwnTable = ({ name, text }: ReleaseFile, watched: Watched): ReleaseFile
   return name === WATCH ? { name, text: watch(watched) } : { name, text }
 }
 
-/** The migrations of a release as they are installed in a project that watches this. */
+/** The migrations of a release, rendered for what the project watches. */
 export const render = (migrations: ReadonlyArray<ReleaseFile>, watched: Watched): ReadonlyArray<ReleaseFile> =>
   isSame(watched, defaults)
     ? migrations
     : [{ name: "check_mentors", text: check(watched) }, ...migrations.map((file) => forOwnTable(file, watched))]
 
-/** Undoes all migrations of a release. What waits for delivery would be lost, so it refuses while there is any. */
+/** Undoes all migrations of a release. Fails while events wait for delivery, because they would be lost. */
 export const uninstallMigration = (migrations: ReadonlyArray<ReleaseFile>): string => {
   const created = migrations.flatMap(({ text }) => [...text.matchAll(/create or replace function public\.(\w+)\(/g)])
   const functions = [...new Set(created.map(([, name = ""]) => literal(name)))].toSorted()

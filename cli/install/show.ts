@@ -1,6 +1,6 @@
 import type { Step } from "./plan.ts"
 
-/** Counted rather than listed: nobody reads 25 names. */
+/** A count, because nobody reads 25 names. */
 const migrationLines = (steps: ReadonlyArray<Step>): ReadonlyArray<string> => {
   const [first] = steps
   const last = steps.at(-1)
@@ -17,7 +17,7 @@ const migrationLines = (steps: ReadonlyArray<Step>): ReadonlyArray<string> => {
 const line = ({ action, note, path }: Step): string =>
   `  ${action.padEnd(8)} supabase/${path}${note === undefined ? "" : action === "keep" ? `\n           ${note}` : ` (${note})`}`
 
-/** What is going to happen, file by file. */
+/** What will happen, file by file. */
 export const describePlan = (steps: ReadonlyArray<Step>): ReadonlyArray<string> => {
   const changes = steps.filter(({ action }) => action !== "same")
   const many = (["add", "remove"] as const).map((action) =>

@@ -17,8 +17,8 @@ const stampOf = (second: number): string =>
     .slice(0, 14)
 
 /**
- * Times for new migrations, in order. They come after those of all files, because the Supabase CLI refuses to push a
- * migration that sorts before one that the project has; and they end now, so that the project's next one comes after.
+ * Times for new migrations, in order. They are later than all existing ones, because the Supabase CLI refuses to push a
+ * migration that sorts before an existing one. They end now, so that the project's next migration comes after them.
  */
 export const stampsAfter = (files: ReadonlyArray<string>, count: number, nowMillis: number): ReadonlyArray<string> => {
   const latest = files.map(secondOf).flatMap(Option.toArray)
@@ -26,6 +26,6 @@ export const stampsAfter = (files: ReadonlyArray<string>, count: number, nowMill
   return Array.from({ length: count }, (_, index) => stampOf(first + index))
 }
 
-/** Files that sort after every time of this century, such as `9999_last.sql`: nothing can be put after them. */
+/** Files that sort after every time of this century, such as `9999_last.sql`. Nothing can come after them. */
 export const afterAllTimes = (files: ReadonlyArray<string>): ReadonlyArray<string> =>
   files.filter((file) => file > "21" && !TIME.test(file))

@@ -15,7 +15,7 @@ export class FunctionSecrets extends Context.Service<
     readonly write: (secrets: ReadonlyArray<string>) => Effect.Effect<void, Failure>
   }
 >()("pause-status-webhook-handler/cli/FunctionSecrets") {
-  /** Of a hosted project. Its functions read them at their next start, within a minute. */
+  /** For a hosted project. Its functions read them at their next start, within a minute. */
   static readonly layerHosted = (ref: string) =>
     Layer.effect(
       FunctionSecrets,
@@ -30,7 +30,7 @@ export class FunctionSecrets extends Context.Service<
       )
     )
 
-  /** Of functions that read a file: supabase functions serve, or a host of your own. Its other lines stay. */
+  /** For functions that read a file: supabase functions serve, or your own host. The file's other lines stay. */
   static readonly layerFile = (file: string) =>
     Layer.effect(
       FunctionSecrets,

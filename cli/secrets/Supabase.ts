@@ -20,7 +20,7 @@ const reasonOf = (stdout: string): string | undefined =>
 export class Supabase extends Context.Service<
   Supabase,
   {
-    /** What one command prints on stdout. A secret goes in as a file, because everybody may list arguments. */
+    /** Runs a command and returns its stdout. A secret is passed in a file, because any user can list arguments. */
     readonly run: (
       args: ReadonlyArray<string>,
       file: { readonly flag: string; readonly text: string }

@@ -6,7 +6,7 @@ import { Database } from "../Database.ts"
 import { cannotRun, type Failure } from "../Failure.ts"
 import { Supabase } from "./Supabase.ts"
 
-/** The names under which the outbox looks its settings up. */
+/** The names under which the outbox looks up its settings. */
 export const SECRET = "outbox_webhook_secret"
 export const URL_NAME = "outbox_function_url"
 
@@ -16,7 +16,7 @@ const READ = `select name, decrypted_secret as value from vault.decrypted_secret
 
 const Row = Schema.Struct({ name: Schema.String, value: Schema.String })
 
-// For names that are there and for those that are not: create_secret() alone fails the second time.
+// Works for existing and new names. create_secret() alone fails the second time.
 const writeSql = (values: Readonly<Record<string, string>>): string => {
   const rows = Object.entries(values).map(([name, value]) => `(${literal(name)}, ${literal(value)})`)
   return `select case
@@ -27,7 +27,7 @@ from (values ${rows.join(", ")}) as w (name, value)
 left join vault.secrets s on s.name = w.name`
 }
 
-/** The two settings of the outbox that Vault keeps. */
+/** The outbox's two settings in Vault. */
 export class Vault extends Context.Service<
   Vault,
   {
@@ -35,13 +35,13 @@ export class Vault extends Context.Service<
     readonly write: (values: Readonly<Record<string, string>>) => Effect.Effect<void, Failure>
   }
 >()("pause-status-webhook-handler/cli/Vault") {
-  /** By a connection of its own. */
+  /** Through its own connection. */
   static readonly layerDatabase = Layer.effect(
     Vault,
     Effect.gen(function* () {
       const database = yield* Database
       const query = <A, I>(row: Schema.Codec<A, I>, sql: string) =>
-        database.rows(row, sql).pipe(Effect.mapError(({ message }) => cannotRun(`Vault refuses: ${message}.`)))
+        database.rows(row, sql).pipe(Effect.mapError(({ message }) => cannotRun(`Vault refused: ${message}.`)))
       return Vault.of({
         read: Effect.map(query(Row, READ), (rows) => new Map(rows.map(({ name, value }) => [name, value]))),
         write: (values) => Effect.asVoid(query(Schema.Unknown, writeSql(values)))
@@ -49,7 +49,7 @@ export class Vault extends Context.Service<
     })
   )
 
-  /** By Supabase's Management API, as whoever is logged in to the Supabase CLI. */
+  /** Through Supabase's Management API, as the user that is logged in to the Supabase CLI. */
   static readonly layerLinked = (ref: string) =>
     Layer.effect(
       Vault,

@@ -23,15 +23,15 @@ const text = (name: string, description: string) =>
 
 const flags = {
   directory: Argument.String("dir").pipe(Argument.withDefault("."), Argument.withDescription("The project's folder")),
-  projectRef: text("project-ref", "The project; without it, the linked one"),
+  projectRef: text("project-ref", "The project; default: the linked one"),
   databaseUrl: Flag.Redacted("database-url").pipe(
     Flag.optional,
-    Flag.withDescription("Reach Vault directly, not by the Supabase CLI")
+    Flag.withDescription("Reach Vault directly, not through the Supabase CLI")
   ),
   functionUrl: text("function-url", "Where Postgres sends events"),
   // Not --env-file: Node reads that flag itself, wherever it stands.
   envFile: text("functions-env", "Write the functions' environment to this file"),
-  rotate: switchFlag("rotate", "Add a new secret beside the old one"),
+  rotate: switchFlag("rotate", "Add a new secret next to the old one"),
   retire: switchFlag("retire", "Remove the old secret, ten minutes later"),
   dryRun: dryRunFlag,
   yes: yesFlag
@@ -54,19 +54,20 @@ interface Given {
   readonly envFile: Option.Option<string>
 }
 
-/** Where the two sides are. A linked project is both, and its URL is known. */
+/** Where both sides are. A linked project has both, and its URL is known. */
 const sides = Effect.fnUntraced(function* ({ databaseUrl, directory, envFile, functionUrl, projectRef }: Given) {
   const ref = Option.isSome(projectRef) ? projectRef : yield* linkedRef(directory)
   const isHosted = Option.isNone(databaseUrl) || Option.isNone(envFile)
   if (isHosted && Option.isNone(ref))
     return yield* cannotRun(
-      "Which project? It is not linked, and there is no --project-ref.",
+      "No project: this folder is not linked, and there is no --project-ref.",
       "Run npx supabase link first. For a project that is not hosted by Supabase, pass --database-url, --function-url and --functions-env."
     )
   const url = Option.orElse(functionUrl, () => Option.map(ref, (ref) => `https://${ref}.supabase.co${PATH}`))
-  if (Option.isNone(url)) return yield* cannotRun("Where is the function?", `Pass --function-url https://<host>${PATH}`)
+  if (Option.isNone(url))
+    return yield* cannotRun("There is no function URL.", `Pass --function-url https://<host>${PATH}`)
   if (!/^https?:\/\/[^/?#\s]\S*$/.test(url.value))
-    return yield* cannotRun(`${url.value} is no address of a function.`, "It must begin with https:// or http://.")
+    return yield* cannotRun(`${url.value} is not the URL of a function.`, "It must begin with https:// or http://.")
   const project = Option.getOrElse(ref, () => "")
   const vault: Layer.Layer<Vault, Failure, Supabase> = Option.isSome(databaseUrl)
     ? Vault.layerDatabase.pipe(Layer.provide(Database.layer(databaseUrl.value)))

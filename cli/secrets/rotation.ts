@@ -1,21 +1,21 @@
 import * as Result from "effect/Result"
 import { type Failure, refused } from "../Failure.ts"
 
-/** agree: both sides have the same secrets. rotate: a new one, beside the old. retire: without the old one. */
+/** agree: both sides get the same secrets. rotate: add a new one next to the old. retire: remove the old one. */
 export type Mode = "agree" | "rotate" | "retire"
 
 export interface Rotation {
   /** Newest first. */
   readonly secrets: ReadonlyArray<string>
-  /** The function learns a new secret before Postgres signs with it, and forgets an old one after. */
+  /** The function learns a new secret before Postgres signs with it, and forgets an old one afterwards. */
   readonly first: "function" | "postgres"
   readonly what: string
 }
 
-/** The secrets that Vault holds in one text, as `outbox.sign()` splits it. */
+/** The secrets in Vault's one text, split as `outbox.sign()` does. */
 export const split = (text: string): ReadonlyArray<string> => text.split(/[\s,]+/).filter((secret) => secret !== "")
 
-/** What both sides hold afterwards. `fresh` is used if a new secret is needed. */
+/** What both sides have afterwards. `fresh` is used if a new secret is needed. */
 export const next = (mode: Mode, current: ReadonlyArray<string>, fresh: string): Result.Result<Rotation, Failure> => {
   if (!current.every((secret) => /^whsec_[A-Za-z0-9+/]+=*$/.test(secret)))
     return Result.fail(

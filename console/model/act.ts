@@ -6,25 +6,25 @@ import { stateOf } from "./words.ts"
 export type Action = "redrive" | "resolve" | "cancel"
 
 export interface Choice {
-  /** Redrive although a newer event of the key was handled. */
+  /** Redrive even if a newer event of the key was handled. */
   readonly force: boolean
   readonly notes: string
 }
 
-/** The body of the PUT that does it. */
+/** The body of the PUT. */
 export const changeFor = (action: Action, { force, notes }: Choice, dryRun: boolean): object =>
   action === "redrive"
     ? { status: "pending", ...(force && { force }), ...(dryRun && { dryRun }) }
     : { status: "resolved", ...(notes !== "" && { notes }), ...(dryRun && { dryRun }) }
 
-/** The actions that an event in that state allows. The server has the last word. */
+/** The actions that an event's state allows. The server decides. */
 export const actionsFor = (event: Event): ReadonlyArray<Action> => {
   const state = stateOf(event)
   if (state === "dead letter" || state === "reached nobody") return ["redrive", "resolve"]
   return state === "pending" ? ["cancel"] : []
 }
 
-/** What became of one event, or with a dry run would. `isDone` is false if nothing would be changed. */
+/** The result for one event, real or from a dry run. `isDone` is false if nothing changes. */
 export interface Result {
   readonly event: Event
   readonly outcome: string
@@ -43,10 +43,10 @@ const OUTCOMES: Readonly<Record<EventChangeReply["outcome"] | "superseded" | "no
   already_resolved: "Already resolved",
   superseded: "A newer event of the key was handled",
   not_failed: "Did not fail",
-  in_flight: "Is being processed at this moment"
+  in_flight: "Is being processed"
 }
 
-/** What became of an event. A problem that is not about its state speaks for itself. */
+/** The result for one event, as text. Problems that are not about its state show their own detail. */
 export const outcomeInWords = ({ detail, outcome }: Pick<Result, "detail" | "outcome">): string =>
   Object.entries(OUTCOMES).find(([name]) => name === outcome)?.[1] ?? detail ?? outcome
 
@@ -54,7 +54,7 @@ const DONE = /^would_|^redriven$|^resolved$|^cancelled$/
 
 const AT_ONCE = 4
 
-// The events of one key one after the other, the oldest first: a newer one that is sent first would supersede it.
+// Per key, one event at a time, the oldest first. If a newer one were sent first, it would supersede the older ones.
 const byKey = (events: ReadonlyArray<Event>): Array<ReadonlyArray<Event>> => {
   const keys = new Map<string, Array<Event>>()
   for (const event of events.toSorted((one, other) => (one.createdAt < other.createdAt ? -1 : 1))) {
@@ -65,7 +65,7 @@ const byKey = (events: ReadonlyArray<Event>): Array<ReadonlyArray<Event>> => {
   return [...keys.values()]
 }
 
-/** Asks the server about each event, a few keys at a time, and says after each one what came of it. */
+/** Sends the change of each event, a few keys at a time, and reports each result. */
 export const changeAll = async (
   events: ReadonlyArray<Event>,
   action: Action,

@@ -1,6 +1,6 @@
 import type { Config, EventChangeReply, Health, History, Mail, Page } from "./types.ts"
 
-/** An answer that is no success. `code` is the problem's, or `unreachable` when there was no answer at all. */
+/** A failed request. `code` is the problem's, or `unreachable` if there was no answer. */
 export class Refused extends Error {
   readonly status: number
   readonly code: string
@@ -32,7 +32,7 @@ const ask = async <A>(path: string, init?: RequestInit): Promise<A> => {
     )
   }
   const body = await response.json().catch(() => undefined)
-  // A 503 of /health is a report as well.
+  // A 503 of /health is a report, too.
   if (response.ok || (path === "api/health" && isObject(body) && "checks" in body)) return body
   throw refused(response.status, body)
 }

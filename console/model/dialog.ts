@@ -2,7 +2,7 @@ import { signal } from "@preact/signals"
 import type { Action } from "./act.ts"
 import type { Event } from "./types.ts"
 
-/** What a person is about to do, while the dialog is open. */
+/** The action that the open dialog is about. */
 export const asked = signal<{ readonly action: Action; readonly events: ReadonlyArray<Event> } | undefined>(undefined)
 
 export const ask = (action: Action, events: ReadonlyArray<Event>): void => void (asked.value = { action, events })

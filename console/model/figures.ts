@@ -4,7 +4,7 @@ import { millisBetween } from "./words.ts"
 export const MINUTES = 15
 const MINUTE = 60_000
 
-/** The events that were completed in one minute. **Units** `at` when it began, p50 and p99 milliseconds. */
+/** The events that were completed in one minute. **Units** `at` its start, p50 and p99 milliseconds. */
 export interface Minute {
   readonly at: number
   readonly count: number
@@ -12,7 +12,7 @@ export interface Minute {
   readonly p99: number
 }
 
-/** The nearest rank: of 1, 2, 3, 4 the median is 2. 0 of nothing. */
+/** The nearest rank: the median of 1, 2, 3, 4 is 2. 0 if there are no values. */
 export const percentile = (sorted: ReadonlyArray<number>, share: number): number =>
   sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? 0
 
@@ -21,7 +21,7 @@ const summary = (millis: ReadonlyArray<number>) => {
   return { count: sorted.length, p50: percentile(sorted, 0.5), p99: percentile(sorted, 0.99) }
 }
 
-/** What was completed in the last quarter of an hour, as a whole and by the minute, the oldest first. */
+/** What was completed in the last quarter of an hour, in total and per minute, the oldest first. */
 export const figuresOf = (events: Iterable<Event>, now: number) => {
   const until = Math.floor(now / MINUTE) + 1
   const since = until - MINUTES

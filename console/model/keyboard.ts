@@ -8,7 +8,7 @@ export const SHORTCUTS = [
   { keys: "k", what: "Previous row" },
   { keys: "x", what: "Select the row" },
   { keys: "Esc", what: "Close the event" },
-  { keys: "r", what: "Redrive what is shown or selected" },
+  { keys: "r", what: "Redrive the shown or selected events" },
   { keys: "p", what: "Pause and resume reading" },
   { keys: "g l", what: "Go to Live" },
   { keys: "g n", what: "Go to Needs a person" },
@@ -28,7 +28,7 @@ const current = () =>
 const move = (by: number) => {
   const row = rows()[Math.max(0, current() + by)]
   row?.focus()
-  // Beside an open event the next one is looked at, too.
+  // If an event is open, the next one opens in its place.
   if (eventId.value !== "") row?.click()
 }
 

@@ -21,12 +21,12 @@ const collect = async (topic: string, status: string, most: number, isWanted: (e
 let openWhenRead: number | undefined
 
 /**
- * What waits for a person: open dead letters, and completed events that reached nobody. The list does not say which dead
- * letters are open, so the history of each is read, once.
+ * What needs a person: open dead letters, and completed events that reached nobody. The list does not say which dead
+ * letters are open, so this reads the history of each, once.
  */
 export const readLetters = async (topic: string) => {
   const queue = health.value?.queue
-  // Somebody else may have resolved one, which leaves its event as it was.
+  // Somebody else may have resolved one, which does not change its event.
   if (openWhenRead !== queue?.deadLettersOpen) forgetHistories()
   openWhenRead = queue?.deadLettersOpen
   const failed = await collect(topic, "failed", MOST, () => true)

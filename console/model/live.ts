@@ -8,11 +8,11 @@ export const config = signal<Config | undefined>(undefined)
 export const health = signal<Health | undefined>(undefined)
 export const recent = signal<ReadonlyArray<Event> | undefined>(undefined)
 const problems = signal<ReadonlyArray<Refused>>([])
-/** Why the page may not show what is: the project, or this process, did not answer as it should. */
+/** Why the page may be out of date: the project or this process gave an error. */
 export const problem = computed(() => problems.value[0])
 export const isPaused = signal(false)
 export const now = signal(Date.now())
-/** Counts up whenever a person changed something, so that every list is read again. */
+/** Counts up after each change by a person, so that every list is read again. */
 export const changes = signal(0)
 
 export const topics = computed(() => health.value?.queue?.topics.map(({ topic }) => topic) ?? [])
@@ -26,7 +26,7 @@ const histories = signal<ReadonlyMap<string, History>>(new Map())
 const nameOf = ({ attemptCount, eventId, failures, status }: Event) => [eventId, status, attemptCount, failures].join()
 const MOST_KEPT = 2_000
 
-/** What is known of an event beyond the list, if it was read since the event changed. */
+/** An event's history, if it was read since the event changed. */
 export const historyOf = (event: Event): History | undefined => histories.value.get(nameOf(event))
 
 export const keepHistory = (history: History): void => {
@@ -36,12 +36,12 @@ export const keepHistory = (history: History): void => {
 
 export const forgetHistories = (): void => void (histories.value = new Map())
 
-/** Reads the histories of those events that it does not have, a few at a time. */
+/** Reads the missing histories of these events, a few at a time. */
 export const readHistories = async (events: ReadonlyArray<Event>): Promise<void> => {
   const queue = events.filter((event) => historyOf(event) === undefined)
   const work = async () => {
     for (let event = queue.shift(); event !== undefined; event = queue.shift()) {
-      // It may have been erased meanwhile.
+      // It may have been erased in the meantime.
       await getEvent(event.topic, event.eventId).then(keepHistory, () => {})
     }
   }
@@ -88,7 +88,7 @@ const readHealth = async () => {
 
 const SLOWEST = 15_000
 
-/** Does it now and again, but not while nobody looks, and less often while it fails. */
+/** Repeats the work, but not while the page is hidden, and less often while it fails. */
 const repeatedly = (work: () => Promise<void>, everyMs: () => number): (() => void) => {
   let failures = 0
   let timer: ReturnType<typeof setTimeout> | undefined
@@ -122,7 +122,7 @@ const repeatedly = (work: () => Promise<void>, everyMs: () => number): (() => vo
 
 const pace = (): number => config.value?.everyMs ?? 3_000
 
-/** Starts to read, and reads everything again when the topic is another, or somebody changed something. */
+/** Starts reading. Reads everything again when the topic changes, or after a change by a person. */
 export const start = (): void => {
   const loops = [
     repeatedly(readRecent, pace),

@@ -1,6 +1,6 @@
 import type { Event, History } from "./types.ts"
 
-/** Dead letters that failed for the same reason. The newest is first. */
+/** Dead letters that failed for the same reason, the newest first. */
 export interface Group {
   readonly id: string
   readonly reason: string
@@ -9,7 +9,7 @@ export interface Group {
   readonly events: ReadonlyArray<Event>
 }
 
-/** An error without what differs from one event to the next: ids, times, long numbers. */
+/** An error without what differs between events: ids, times, long numbers. */
 export const pattern = (error: string): string =>
   error
     .replaceAll(/[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}/gi, "…")

@@ -9,13 +9,13 @@ const read = () => {
   return { view, params: new URLSearchParams(query) }
 }
 
-/** Where the page is: in the fragment, so that reload, back and bookmarks work. */
+/** The page's place. It is in the fragment, so that reload, back and bookmarks work. */
 export const route = signal(read())
 addEventListener("hashchange", () => (route.value = read()))
 
 const current = () => Object.fromEntries(route.value.params)
 
-/** The address of a view. The topic stays what it is. */
+/** The address of a view, with the current topic. */
 export const to = (view: View, params: Readonly<Record<string, string>> = {}): string => {
   const { topic } = current()
   const given = Object.entries({ ...(topic !== undefined && { topic }), ...params })
@@ -26,7 +26,7 @@ export const to = (view: View, params: Readonly<Record<string, string>> = {}): s
 export const go = (view: View, params?: Readonly<Record<string, string>>): void =>
   void (location.hash = to(view, params))
 
-/** The address of this view with other parameters; an empty one is taken away. */
+/** The address of this view with other parameters. Empty ones are removed. */
 export const here = (params: Readonly<Record<string, string>>): string =>
   to(route.value.view, { ...current(), ...params })
 

@@ -4,7 +4,7 @@ import { millisBetween, notifiedOf } from "./words.ts"
 export const STAGES = ["Committed", "Dispatched", "Claimed", "Notified", "Settled"] as const
 
 /**
- * One step of an event. `after` is milliseconds since the change; undefined where the outbox keeps no time of it.
+ * One step of an event. `after` is milliseconds since the change, or undefined if the outbox keeps no time for the step.
  * `people` is how many were notified.
  */
 export interface Stage {
@@ -14,7 +14,7 @@ export interface Stage {
   readonly people?: number
 }
 
-// Claimed, if at all, as long before its end as the handler worked on it.
+// The time of the claim is the attempt's end minus the time that the handler worked on it.
 const claimedAfter = (createdAt: string, { durationMs, endedAt }: History["attempts"][number]) =>
   durationMs === null ? undefined : Math.max(0, millisBetween(createdAt, endedAt) - durationMs)
 
@@ -25,13 +25,13 @@ const known = (name: Stage["name"], state: Stage["state"], after?: number, peopl
   ...(people !== undefined && { people })
 })
 
-/** How far an event is. The times of the steps in between are in its attempts, if the history is there. */
+/** How far an event is. The times between the first and the last step come from its history, if that was read. */
 export const stagesOf = (event: Event, history?: History): ReadonlyArray<Stage> => {
   const { attemptCount, completedAt, createdAt, status } = event
   const first = history?.attempts[0]
   const last = history?.attempts.at(-1)
   const dispatched = first?.dispatchedAt ? millisBetween(createdAt, first.dispatchedAt) : undefined
-  // A failed event is as old as its last attempt; what went well went well the first time.
+  // For a failed event, the claim is that of the first attempt, and the end that of the last.
   const ended = status === "failed" ? first : last
   const claimed = ended === undefined ? undefined : claimedAfter(createdAt, ended)
   const people = notifiedOf(event)

@@ -8,14 +8,14 @@ export type Attempt = History["attempts"][number]
 export type Health = HealthReport
 export type EventChangeReply = Change
 
-/** What the local process says about itself. It keeps the key; the page never has it. */
+/** The configuration from the local process. That process keeps the key; the page never has it. */
 export interface Config {
-  /** The name of the project, for the page's head. */
+  /** The project's name, for the page's header. */
   readonly project: string
-  /** Where the function is, for commands to copy. */
+  /** The function's URL, for commands to copy. */
   readonly url: string
   readonly readOnly: boolean
-  /** Whether this process also has the mails of a local stand-in. */
+  /** Whether the process also has the mails of a local stand-in. */
   readonly mails: boolean
   /** How often the newest events are read. */
   readonly everyMs: number

@@ -8,7 +8,7 @@ export const millisBetween = (from: string, to: string): number => Math.max(0, (
 
 const rounded = (value: number): string => (value < 10 ? value.toFixed(1).replace(".0", "") : value.toFixed(0))
 
-/** A duration with at most three digits or so: 4.2 ms, 310 ms, 2.4 s, 3 min, 5 h, 2 d. */
+/** A duration with about three digits: 4.2 ms, 310 ms, 2.4 s, 3 min, 5 h, 2 d. */
 export const duration = (millis: number): string => {
   if (millis < 999.5) return `${rounded(millis)} ms`
   const seconds = millis / 1_000
@@ -49,7 +49,7 @@ export const changeOf = ({ oldRecord, record, transition, type }: Event): string
   return names.length === 0 ? type : names.map((name) => `${name}: ${inWord(record[name])}`).join(", ")
 }
 
-/** The word for where an event is; what reached nobody is not simply completed. */
+/** The word for an event's state. A completed event that reached nobody has its own word. */
 export const stateOf = ({ reachedNobody, receipt, status }: Event): string => {
   if (status === "failed") return "dead letter"
   if (reachedNobody && receipt?.["acknowledged"] === undefined) return "reached nobody"

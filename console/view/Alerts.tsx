@@ -2,7 +2,7 @@ import { health, now } from "../model/live.ts"
 import { go } from "../model/route.ts"
 import { ago, plural } from "../model/words.ts"
 
-/** What is wrong, until it is not. The view of the checks says all of it itself. */
+/** What is wrong now. Not shown on Health, which has all of it. */
 export const Alerts = () => {
   const alerts = health.value?.queue?.alertsOpen ?? []
   const failing = Object.entries(health.value?.checks ?? {}).filter(([, { ok }]) => !ok)
@@ -26,7 +26,7 @@ export const Alerts = () => {
           ))}
       </ul>
       <button type="button" onClick={() => go("health")}>
-        Look at the checks
+        See the checks
       </button>
     </section>
   )

@@ -15,7 +15,7 @@ const TITLES: Readonly<Record<Action, string>> = {
 }
 const DOING: Readonly<Record<Action, string>> = { redrive: "Redrive", resolve: "Resolve", cancel: "Cancel" }
 const ABOUT: Readonly<Record<Action, string>> = {
-  redrive: "Each event is sent again with the same id. Whoever was notified already is not notified twice.",
+  redrive: "Each event is sent again with the same id. People who were already notified are not notified twice.",
   resolve: "The events are closed as they are. Nobody is notified.",
   cancel: "The events are never sent. Nobody is notified of these changes."
 }
@@ -81,7 +81,7 @@ const Form = ({ action, close, events }: { action: Action; close: () => void; ev
     step.value = dryRun ? "plan" : "done"
     if (!dryRun) changes.value++
   }
-  // The plan is made again when it would be another one.
+  // The plan is made again when its input changes.
   useSignalEffect(() => {
     void force.value
     void run(events, true)
@@ -109,7 +109,7 @@ const Form = ({ action, close, events }: { action: Action; close: () => void; ev
       <div class="progress" aria-live="polite">
         <span>
           {step.value === "checking" && `Checking ${plural(total.value, "event")}, changing nothing`}
-          {step.value === "plan" && "This is the plan. Nothing was changed yet."}
+          {step.value === "plan" && "This is the plan. Nothing has changed yet."}
           {step.value === "working" && `${results.value.length} of ${total.value}`}
           {step.value === "done" && `Done: ${possible.length} of ${plural(total.value, "event")}`}
         </span>
@@ -125,7 +125,7 @@ const Form = ({ action, close, events }: { action: Action; close: () => void; ev
           />
           <span>
             Send superseded events as well
-            <small>People are notified of an old state although they know a newer one.</small>
+            <small>People are notified of an old state, although they know a newer one.</small>
           </span>
         </label>
       )}
@@ -135,7 +135,7 @@ const Form = ({ action, close, events }: { action: Action; close: () => void; ev
           <textarea
             rows={2}
             maxLength={2_000}
-            placeholder="What you found, for whoever looks at it later"
+            placeholder="What you found, for the next person"
             value={notes.value}
             onInput={({ currentTarget }) => (notes.value = currentTarget.value)}
           />
@@ -163,7 +163,7 @@ const Form = ({ action, close, events }: { action: Action; close: () => void; ev
   )
 }
 
-/** Opens with a dry run of what was asked for, then does it, and says what came of it. */
+/** Opens with a dry run of the action, then carries it out and shows the results. */
 export const ChangeDialog = () => {
   const dialog = useRef<HTMLDialogElement>(null)
   const now = asked.value

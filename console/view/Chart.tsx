@@ -5,7 +5,7 @@ import { now } from "../model/live.ts"
 const WIDTH = 300
 const HEIGHT = 48
 
-/** One bar for each minute. */
+/** One bar per minute. */
 export const Bars = ({ minutes }: { readonly minutes: ReadonlyArray<Minute> }) => {
   const most = Math.max(1, ...minutes.map(({ count }) => count))
   const step = WIDTH / minutes.length
@@ -36,7 +36,7 @@ export const Bars = ({ minutes }: { readonly minutes: ReadonlyArray<Minute> }) =
   )
 }
 
-/** The middle and the slowest of each minute, on one logarithmic scale; minutes without events are left out. */
+/** p50 and p99 of each minute, on one logarithmic scale. Minutes without events are left out. */
 export const Lines = ({ minutes }: { readonly minutes: ReadonlyArray<Minute> }) => {
   const most = Math.max(1, ...minutes.map(({ p99 }) => p99))
   const path = (value: (minute: Minute) => number) =>

@@ -16,10 +16,10 @@ import { useLoad } from "./useLoad.ts"
 
 const OUTCOMES: Readonly<Record<string, string>> = {
   completed: "Completed",
-  permanent: "Refused for good",
+  permanent: "Refused permanently",
   transient: "Failed",
   parked: "Not tried: the circuit was open",
-  lease: "Claimed, but nothing was heard of it",
+  lease: "Claimed, but not settled",
   unacknowledged: "Sent, but nobody claimed it",
   rejected: "The handler rejected the delivery",
   dispatch: "Could not be sent"
@@ -41,7 +41,7 @@ const AttemptItem = ({ later, of }: { readonly later: Attempt | undefined; reado
   </li>
 )
 
-/** The newest first. An error that was the same again later is shown once. */
+/** The newest first. A repeated error is shown once. */
 export const Attempts = ({ of }: { readonly of: ReadonlyArray<Attempt> }) => (
   <ol class="attempts">
     {of
@@ -132,7 +132,7 @@ const Details = ({ of }: { readonly of: History }) => {
   )
 }
 
-/** All about one event, beside the list it was opened from. */
+/** Everything about one event, next to the list that it was opened from. */
 export const EventPanel = () => {
   const id = eventId.value
   const name = topic.value

@@ -8,9 +8,9 @@ import { Change, State } from "./parts.tsx"
 interface Props {
   readonly label: string
   readonly events: ReadonlyArray<Event>
-  /** The ids of the rows with a tick; without it rows have none. */
+  /** The ids of the selected rows. Without it, rows have no checkbox. */
   readonly chosen?: Signal<ReadonlySet<string>>
-  /** All of them failed for one reason: their state says nothing more. */
+  /** All of them failed for one reason, so no state is shown. */
   readonly isFailed?: boolean
 }
 

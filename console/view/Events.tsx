@@ -61,7 +61,7 @@ export const Events = () => {
   }, [asked])
 
   const page = data.value?.asked === asked ? data.value : undefined
-  // The first page moves on while events are added; what it pushed out must not be missing.
+  // New events push others out of the first page. These must not disappear.
   const events = [
     ...new Map([...(more.value?.events ?? []), ...(page?.events ?? [])].map((event) => [event.eventId, event])).values()
   ].toSorted((one, other) => (one.createdAt < other.createdAt ? 1 : -1))
@@ -103,7 +103,7 @@ export const Events = () => {
         {page === undefined ? (
           problem.value === undefined && <Loading rows={10} />
         ) : events.length === 0 ? (
-          <Empty title="No event matches">Take a filter away, or search for another key.</Empty>
+          <Empty title="No event matches">Remove a filter, or search for another key.</Empty>
         ) : (
           <EventTable label="Events" events={events} chosen={chosen} />
         )}

@@ -28,7 +28,7 @@ export const Health = () => {
       <header class="head">
         <div>
           <h1>{report.status === "ready" ? "Everything is in order" : "Something is wrong"}</h1>
-          <p>What the function says about itself, the database and the jobs.</p>
+          <p>What the function reports about itself, the database and the jobs.</p>
         </div>
       </header>
       <section class="card">

@@ -20,7 +20,7 @@ const summaryOf = (history: History): string => {
   return `${notified}Settled after ${duration(millisBetween(createdAt, completedAt))}, with ${attempts}.`
 }
 
-/** What happened to one key, newest first, with the attempts at each event. */
+/** What happened to one key, the newest first, with each event's attempts. */
 export const Key = () => {
   const key = route.value.params.get("key") ?? ""
   const name = topic.value
@@ -47,7 +47,7 @@ export const Key = () => {
         problem.value === undefined && <Loading />
       ) : found.histories.length === 0 ? (
         <div class="card">
-          <Empty title="No event has this id or key">It may be of another topic, or it was erased.</Empty>
+          <Empty title="No event has this id or key">It may belong to another topic, or have been erased.</Empty>
         </div>
       ) : (
         <ol class="timeline">
@@ -70,7 +70,7 @@ export const Key = () => {
       )}
       {found?.nextCursor != null && (
         <p class="foot">
-          <a href={to("events", { key })}>Look at the older ones in the list</a>
+          <a href={to("events", { key })}>See the older ones in the list</a>
         </p>
       )}
     </>

@@ -15,7 +15,7 @@ import { useLoad } from "./useLoad.ts"
 
 const NAMES: Readonly<Record<Action, string>> = { redrive: "Redrive", resolve: "Resolve", cancel: "Cancel" }
 
-/** One button for each thing that all of these events allow. */
+/** One button for each action that all of these events allow. */
 export const Actions = ({
   events,
   isMain = true
@@ -74,7 +74,7 @@ const Letter = ({ group, isFirst }: { readonly group: Group; readonly isFirst: b
         </span>
       </summary>
       <div class="bar">
-        <span>{picked.length === 0 ? "All of this group" : `${picked.length} selected`}</span>
+        <span>{picked.length === 0 ? "The whole group" : `${picked.length} selected`}</span>
         <Actions events={picked.length === 0 ? events : picked} />
       </div>
       <EventTable label="The events of this group" events={events} chosen={chosen} isFailed />
@@ -95,7 +95,7 @@ export const Letters = () => {
       <header class="head">
         <div>
           <h1>Needs a person</h1>
-          <p>Events that will not be tried again, and events that were completed but reached nobody.</p>
+          <p>Events that will not be retried, and completed events that reached nobody.</p>
         </div>
         {groups.length > 1 && <Actions isMain={false} events={data.value?.events ?? []} />}
       </header>
@@ -104,7 +104,7 @@ export const Letters = () => {
         ? problem.value === undefined && <Loading />
         : groups.length === 0 && (
             <div class="card">
-              <Empty title="Nothing waits for you">Dead letters of {name} appear here, grouped by reason.</Empty>
+              <Empty title="Nothing needs you">Dead letters of {name} appear here, grouped by reason.</Empty>
             </div>
           )}
       {groups.map((group, place) => (

@@ -28,7 +28,7 @@ const Tiles = () => {
         <dt>Needs a person</dt>
         <dd>
           <b class={letters ? "bad" : ""}>{letters?.toLocaleString("en") ?? "–"}</b>
-          <small>{letters ? <a href={to("letters")}>Look at them</a> : "dead letters"}</small>
+          <small>{letters ? <a href={to("letters")}>See them</a> : "dead letters"}</small>
         </dd>
       </div>
       <div class="with-chart">
@@ -86,7 +86,7 @@ const Pipeline = () => {
   if (events.length === 0)
     return (
       <Empty title={`No event of ${topic.value} yet`}>
-        Change a row that the topic watches, and it shows up here within a second.
+        Change a row that the topic watches. It appears here within a second.
       </Empty>
     )
   return (

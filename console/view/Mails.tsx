@@ -20,7 +20,7 @@ export const Mails = () => {
       <header class="head">
         <div>
           <h1>Mails</h1>
-          <p>What the local stand-in for Resend accepted. None of them left this machine.</p>
+          <p>These mails went to the local stand-in for Resend. None left this machine.</p>
         </div>
       </header>
       {problem.value && <Problem of={problem.value} />}

@@ -5,7 +5,7 @@ import { go } from "../model/route.ts"
 import { isUuid } from "../model/words.ts"
 import { Icon } from "./parts.tsx"
 
-/** An event's id opens the event, and anything else is taken for a key. */
+/** An event id opens the event. Anything else is a key. */
 const find = async (text: string) => {
   const isEvent =
     isUuid(text) &&

@@ -105,7 +105,7 @@ export const Shell = () => {
         href="#main"
         onClick={(click) => (click.preventDefault(), document.querySelector("main")?.focus())}
       >
-        Skip to the content
+        Skip to content
       </a>
       <header class="top">
         <a class="brand" href={to("live")}>

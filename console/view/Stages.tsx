@@ -3,20 +3,20 @@ import { duration, plural } from "../model/words.ts"
 
 interface Props {
   readonly stage: Stage
-  /** What is shown instead of what the stage says. */
+  /** Shown instead of the stage's own text. */
   readonly text?: string
 }
 
 const WORDS = { done: "", now: "now", waiting: "", failed: "" } as const
 
-/** What is known of a step: people, milliseconds, or only that it was reached. */
+/** The text of a step: people, milliseconds, or only that it was reached. */
 const valueOf = ({ after, name, people, state }: Stage): string => {
   if (people !== undefined) return people === 0 ? "nobody" : plural(people, "person", "people")
   if (name === "Committed" || after === undefined) return WORDS[state]
   return `+${duration(after)}`
 }
 
-const SPOKEN = { done: "done", now: "under way", waiting: "not yet", failed: "failed" } as const
+const SPOKEN = { done: "done", now: "in progress", waiting: "not yet", failed: "failed" } as const
 
 export const StageMark = ({ stage, text = valueOf(stage) }: Props) => (
   <span class={`stage ${stage.state}`}>

@@ -3,7 +3,7 @@ import { now } from "../model/live.ts"
 import { ago, at } from "../model/words.ts"
 import { Icon } from "./parts.tsx"
 
-/** A time as how long ago it was, with the time itself for those who ask. */
+/** How long ago a time was, with the exact time on hover. */
 export const Ago = ({ time }: { readonly time: string }) => (
   <time dateTime={time} title={time}>
     {ago(time, now.value)}

@@ -1,4 +1,4 @@
-// What is not needed to show the pipeline. It is loaded once that is on the screen.
+// Everything that the pipeline does not need. It is loaded once the pipeline is on the screen.
 export { listen } from "../model/keyboard.ts"
 export { Alerts } from "./Alerts.tsx"
 export { ChangeDialog } from "./ChangeDialog.tsx"

@@ -30,7 +30,7 @@ const TONES: Readonly<Record<string, string>> = {
   resolved: "calm"
 }
 
-/** A state, as a dot and a word: colour alone says nothing. */
+/** A state, as a dot and a word, because colour alone is not enough. */
 export const State = ({ of }: { readonly of: string }) => (
   <span class={`state ${TONES[of] ?? "calm"}`}>
     <i />

@@ -7,7 +7,7 @@ export interface Loaded<A> {
   readonly problem: Signal<Refused | undefined>
 }
 
-/** Loads when it is shown and whenever a key changes. What was loaded stays until the next is there. */
+/** Loads at the start and whenever a key changes. The last result stays until the next one is there. */
 export const useLoad = <A>(load: () => Promise<A>, keys: ReadonlyArray<unknown>): Loaded<A> => {
   const data = useSignal<A | undefined>(undefined)
   const problem = useSignal<Refused | undefined>(undefined)

@@ -9,16 +9,16 @@ insert into inventory_items (name, quantity, reorder_threshold, supplier_id)
 select item, 40, 10, id
 from supplier, unnest('{Bolt M8,Nut M8}'::text[]) as item;
 
--- Bolts are sold, and fall below the threshold: an event.
+-- Bolts are sold, and fall below the threshold. That is an event.
 update inventory_items set quantity = 7 where name = 'Bolt M8';
 
--- They go on falling. No other event: nobody is asked twice.
+-- They keep falling. That is no event, so nobody is asked twice.
 update inventory_items set quantity = 2 where name = 'Bolt M8';
 
--- The last nuts are sold: urgent.
+-- The last nuts are sold. That is urgent.
 update inventory_items set quantity = 0 where name = 'Nut M8';
 
--- What the function wrote, in one transaction for each event.
+-- What the function wrote, in one transaction per event.
 select i.name as item, t.quantity as "left", t.priority, s.name as supplier,
   t.suggested_quantity as suggested
 from reorder_tasks t
@@ -31,9 +31,9 @@ from inventory_notifications n
 join inventory_managers m on m.id = n.manager_id
 order by n.created_at;
 
--- A quantity that cannot be right: a dead letter that says why.
+-- An invalid quantity becomes a dead letter that says why.
 insert into inventory_items (name, quantity, reorder_threshold)
 values ('Washer', -3, 10);
 
--- Corrected, it is an event again.
+-- Once corrected, it is an event again.
 update inventory_items set quantity = 3 where name = 'Washer';

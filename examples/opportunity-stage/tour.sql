@@ -2,7 +2,7 @@
 insert into opportunities (name, amount)
 values ('Acme', 12500.50), ('Globex', 90071992547409930.01), ('Initech', 800);
 
--- One is won, one is lost, one moves on.
+-- One is won, one is lost, and one moves on.
 update opportunities
 set stage = case name
   when 'Acme' then 'closed_won'
@@ -22,15 +22,15 @@ from stage_transitions t
 join opportunities o on o.id::text = t.opportunity_id
 order by t.occurred_at, t.opportunity_id, t.version;
 
--- The figures, which were counted with it.
+-- The figures, which were counted in the same transactions.
 select stage, opportunities, value from pipeline_stages order by position;
 
 select * from sales_metrics;
 
--- A stage that nobody knows: a dead letter that names the stages.
+-- An unknown stage becomes a dead letter that names the stages.
 update opportunities set stage = 'legal' where name = 'Globex';
 
--- The stage is added, and the event redriven.
+-- Add the stage, and redrive the event.
 insert into pipeline_stages (stage, position) values ('legal', 10);
 
 select outbox.redrive(event_id) ->> 'outcome' as outcome

@@ -1,4 +1,4 @@
 import { buildFunctions } from "../../build.ts"
 
-/** The stack serves the product's own functions, whatever else it serves. */
+/** The stack always serves the product's own functions. */
 export default async (): Promise<void> => void (await buildFunctions())

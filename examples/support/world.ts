@@ -6,7 +6,7 @@ import { bytesOf } from "../../test/support/payloads.ts"
 import { type Database, eventually, makeQuick, openDatabase } from "../../test/support/pipeline.ts"
 import { type Proxy, startProxy } from "../../test/support/proxy.ts"
 
-/** An event of the example's topic, as the outbox has it. */
+/** An event of the example's topic, as stored in the outbox. */
 interface Event {
   readonly event_id: string
   readonly key: string
@@ -16,17 +16,17 @@ interface Event {
   readonly receipt: Readonly<Record<string, unknown>> | null
 }
 
-/** The whole stack with one example, whose functions reach the database through a proxy. */
+/** The whole stack with one example. Its functions reach the database through a proxy. */
 export interface World extends AsyncDisposable {
   readonly stack: Stack
   readonly database: Database
   readonly proxy: Proxy
-  /** The same before the mail service. */
+  /** The proxy of the mail service. */
   readonly mailProxy: Proxy
-  /** The Edge Function of that name; the example's own when none is given. */
+  /** The Edge Function of that name; the example's own by default. */
   readonly service: (name?: string) => Service
   readonly events: (key?: string) => Promise<ReadonlyArray<Event>>
-  /** Waits until the events of a key, or all, are settled: completed or dead. */
+  /** Waits until a key's events, or all events, are completed or dead. */
   readonly settled: (key?: string) => Promise<ReadonlyArray<Event>>
   /** Delivers an event by hand, signed as the outbox signs it. */
   readonly deliver: (eventId: string) => Promise<Response>

@@ -27,7 +27,7 @@ const ROLE_SETTINGS = `
   where stored.setdatabase in (0, (select oid from pg_catalog.pg_database where datname = current_database()))
   order by stored.setdatabase`
 
-/** Runs one job once, as its owner, on a connection and in a transaction of its own, and keeps the run's details. */
+/** Runs one job once, as its owner, on its own connection and in its own transaction, and records the run. */
 export const runJob = async (scheduler: Client, databaseUrl: string, job: Job): Promise<void> => {
   let session: Client | undefined
   let runId: string | undefined

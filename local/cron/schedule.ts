@@ -1,15 +1,15 @@
 import * as Cron from "effect/Cron"
 import * as Result from "effect/Result"
 
-// Ticks come about once a second; one that is a millisecond early must not put a run off to the next.
+// Ticks come about once a second. A tick that is a millisecond early must not delay a run to the next one.
 const TOLERANCE_MILLISECONDS = 100
 
-/** Tells, tick by tick, whether a job is due. */
+/** Decides at each tick whether a job is due. */
 export interface Schedule {
   readonly isDue: (now: Date) => boolean
 }
 
-/** Reads `N seconds` or a five-field expression in UTC; undefined when it is neither. */
+/** Reads `N seconds` or a five-field expression in UTC; undefined if it is neither. */
 export const parseSchedule = (text: string, learntAt: Date): Schedule | undefined => {
   const seconds = /^\s*([1-9]|[1-5]\d)\s+seconds?\s*$/i.exec(text)?.[1]
   if (seconds !== undefined) return everySeconds(Number(seconds), learntAt)
@@ -29,7 +29,7 @@ const everySeconds = (seconds: number, learntAt: Date): Schedule => {
   }
 }
 
-// One run per tick however many minutes were slept through: a laptop that wakes up must not run a job fifty times.
+// One run per tick, however many minutes were missed: a laptop that wakes up must not run a job fifty times.
 const calendar = (cron: Cron.Cron, learntAt: Date): Schedule => {
   let next = Cron.next(cron, learntAt)
   return {

@@ -1,4 +1,4 @@
-// The stand-in for pg_cron's scheduler; a process of its own, so that it can be killed like one.
+// The stand-in for pg_cron's scheduler; a separate process, so that it can be killed like the real one.
 import { setTimeout as wait } from "node:timers/promises"
 import type { Client } from "pg"
 import { connect } from "../postgres/connect.ts"
@@ -38,7 +38,7 @@ const jobs = async (client: Client): Promise<ReadonlyArray<Job>> => {
   }
 }
 
-// A run that the last scheduler left behind will never end by itself.
+// A run that the last scheduler left behind never ends by itself.
 const failAbandonedRuns = async (client: Client): Promise<void> => {
   const exists = await client.query("select to_regclass('cron.job_run_details') is not null as yes")
   if (exists.rows[0]?.yes !== true) return

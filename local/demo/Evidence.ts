@@ -10,7 +10,7 @@ export interface QueueRow {
   readonly version: number
   readonly status: string
   readonly attempts: number
-  /** The webhook-id of the request in which it was sent last. */
+  /** The webhook-id of its last request. */
   readonly delivery_id: string | null
   readonly last_error: string | null
   readonly receipt: unknown
@@ -27,7 +27,7 @@ const LAST_EVENT = `
       select r.status_code
       from outbox.deliveries d
       join net._http_response r on r.id = d.request_id
-      -- One that was given back is on its way no longer: a delivery of one event has its id.
+      -- A released event is no longer on its way. A delivery of one event has that event's id.
       where d.id = coalesce(q.delivery_id, q.event_id)
       limit 1
     ) as response_status
@@ -43,7 +43,7 @@ const TOLD = `
   where n.event_id = $1
   order by c.name`
 
-// But for the signs of life of the scheduled work, which comes at any moment.
+// Except the heartbeats of scheduled jobs, which change at any moment.
 const TABLES = `
   select format('%I.%I', schemaname, tablename) as name
   from pg_catalog.pg_tables
@@ -81,7 +81,7 @@ export class Evidence {
     this.#signal = signal
   }
 
-  /** Changes the status of one mentor or several, by one UPDATE. */
+  /** Changes the status of one or more mentors in one UPDATE. */
   async setStatus(mentors: Mentor | ReadonlyArray<Mentor>, status: string): Promise<void> {
     const ids = [mentors].flat().map(({ id }) => id)
     await this.#client.query("update public.peer_mentor_profiles set status = $2 where id = any ($1)", [ids, status])
@@ -99,7 +99,7 @@ export class Evidence {
     return until(what, this.#signal, () => this.event(mentor), isDone, describe)
   }
 
-  /** The names of those who were told about the event; a name comes twice when somebody was told twice. */
+  /** The names of those who were notified of the event. A name appears twice if somebody was notified twice. */
   async toldAbout({ event_id }: QueueRow): Promise<ReadonlyArray<string>> {
     const { rows } = await this.#client.query<{ name: string }>(TOLD, [event_id])
     return rows.map(({ name }) => name)
@@ -110,7 +110,7 @@ export class Evidence {
     return switchMailsOn(this.#client)
   }
 
-  /** How many tries at mails have failed, once so many mails are known to be sent. */
+  /** How many tries to mail have failed, once so many mails are recorded as sent. */
   async mailFailuresUntilSent(count: number): Promise<number> {
     const look = async () => {
       const { rows } = await this.#client.query<{ sent: number; failures: number }>(MAILS)
@@ -126,7 +126,7 @@ export class Evidence {
     return failures
   }
 
-  /** A digest of every row of every table that could have been written to, but for the tables left out. */
+  /** A digest of every row of every writable table, except the excluded ones. */
   async tables(...leftOut: ReadonlyArray<string>): Promise<string> {
     const digest = createHash("sha256")
     const { rows } = await this.#client.query<{ name: string }>(TABLES, [leftOut])
@@ -139,7 +139,7 @@ export class Evidence {
     return digest.digest("hex")
   }
 
-  /** When each of PostgREST's connections asked something last, and what: the functions have no other way in. */
+  /** Each PostgREST connection's last query and its time. The functions have no other access. */
   async restQueries(): Promise<ReadonlyArray<string>> {
     const { rows } = await this.#client.query<{ query: string }>(REST_QUERIES)
     return rows.map(({ query }) => query)

@@ -1,6 +1,6 @@
 import type { Log, StackLog } from "../log.ts"
 
-/** Hands every line that the stack logs to all who listen at that moment. */
+/** Passes every log line of the stack to the current listeners. */
 export class Logs {
   readonly #listeners = new Set<Log>()
 
@@ -8,7 +8,7 @@ export class Logs {
     for (const listener of this.#listeners) listener(line)
   }
 
-  /** Returns how to stop listening. */
+  /** Returns a function that stops listening. */
   listen(listener: Log): () => void {
     this.#listeners.add(listener)
     return () => void this.#listeners.delete(listener)

@@ -14,7 +14,7 @@ export interface Reply {
 
 const PREFIX = "whsec_"
 
-/** A signature of Standard Webhooks 1.0.0, made now: it is accepted for five minutes. */
+/** A new signature by Standard Webhooks 1.0.0. It is valid for five minutes. */
 export const sign = (secret: string, id: string, body: string): Delivery => {
   const timestamp = `${Math.floor(Date.now() / 1_000)}`
   const signature = createHmac("sha256", Buffer.from(secret.slice(PREFIX.length), "base64"))
@@ -31,7 +31,7 @@ export const sign = (secret: string, id: string, body: string): Delivery => {
   }
 }
 
-/** What a database webhook says of one change of a mentor's status, without the outbox's event id and version. */
+/** A database webhook's payload for one status change, without the outbox's event id and version. */
 export const stockPayload = (mentorId: string, oldStatus: string, newStatus: string, updatedAt: string): object => ({
   type: "UPDATE",
   table: "peer_mentor_profiles",

@@ -8,7 +8,7 @@ import { bold, dim, green, indent, print, red, screenWidth } from "./screen.ts"
 import { table, wrap } from "./table.ts"
 import { until } from "./until.ts"
 
-/** One thing that the tour of an example does. **Shape** `says` is empty when it goes with the one before. */
+/** One step of an example's tour. **Shape** `says` is empty if it belongs to the step before. */
 interface Act {
   readonly says: string
   readonly sql: string
@@ -28,7 +28,7 @@ const folder = join(import.meta.dirname, "../../examples")
 
 const isSaid = (line: string): boolean => line.startsWith("-- ")
 
-/** Reads a tour.sql: statements with empty lines between them, each below what is to be said of it. */
+/** Reads a tour.sql: statements separated by empty lines, each below its explanation. */
 const readTour = (text: string): ReadonlyArray<Act> =>
   text
     .trim()
@@ -39,7 +39,7 @@ const readTour = (text: string): ReadonlyArray<Act> =>
       return { says: says.join(" "), sql: lines.filter((line) => !isSaid(line)).join("\n") }
     })
 
-// As PostgreSQL writes it: a float would make up digits, and a Date lose some.
+// As PostgreSQL prints it, because a float would invent digits and a Date would lose some.
 const asText = { getTypeParser: () => (value: string | Buffer) => value.toString() }
 
 const EVENTS = `
@@ -56,7 +56,7 @@ const describe = ({ error, key, milliseconds, status }: Ended): string =>
     ? `${green("✓")} ${key.slice(0, 8)} handled ${milliseconds} ms after the commit`
     : `${red("✗")} ${key.slice(0, 8)} is a dead letter:\n${indent(wrap(error ?? "", screenWidth() - 6).join("\n"))}`
 
-/** Plays the tour of an example on a stack that serves it. */
+/** Runs an example's tour on a stack that serves it. */
 export const playExample = async (stack: Stack, name: string, lifetime: Lifetime): Promise<void> => {
   const acts = readTour(await readFile(join(folder, name, "tour.sql"), "utf8"))
   await withClient(stack.databaseUrl, async (client) => {

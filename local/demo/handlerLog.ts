@@ -1,12 +1,12 @@
 /** What the handler logs about one delivery. */
 export interface DeliveryLog {
   readonly outcome: string
-  /** When the handler began with it, in milliseconds since 1970, to the millisecond. */
+  /** When the handler started it, in whole milliseconds since 1970. */
   readonly startedAt: number
   readonly eventId: string | undefined
   readonly key: string | undefined
   readonly detail: string | undefined
-  /** How many events it carried, when it was a batch. */
+  /** How many events it had, if it was a batch. */
   readonly events: number | undefined
 }
 
@@ -23,7 +23,7 @@ const member = (value: unknown, name: string): unknown =>
 
 const textOf = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined)
 
-/** Reads a line of the handler's log; undefined when it is not about a delivery. */
+/** Reads a line of the handler's log; undefined if it is not about a delivery. */
 export const readDeliveryLog = (line: string): DeliveryLog | undefined => {
   const entry = parse(line)
   const message = member(entry, "message")

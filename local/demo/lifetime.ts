@@ -1,4 +1,4 @@
-/** How long the program lives: until somebody asks it to end. */
+/** Keeps the program running until it is asked to end. */
 export interface Lifetime {
   readonly signal: AbortSignal
   readonly ended: Promise<void>
@@ -6,11 +6,11 @@ export interface Lifetime {
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const
 const KILLED_BY_HAND = 130
-// npm passes the terminal's Ctrl-C on to a program that has got it already: that is no second one.
+// npm passes the terminal's Ctrl-C on to a program that already got it. That is not a second one.
 const SAME_REQUEST_MILLISECONDS = 500
 const LOOK_FOR_PARENT_MILLISECONDS = 250
 
-/** Ends at a signal, and when nobody can read the output any more. A second signal ends the process on the spot. */
+/** Ends at a signal, or when nobody reads the output any more. A second signal ends the process at once. */
 export const startLifetime = (): Lifetime => {
   const ending = new AbortController()
   const ended = new Promise<void>((resolve) => ending.signal.addEventListener("abort", () => resolve()))
@@ -24,7 +24,7 @@ export const startLifetime = (): Lifetime => {
       ending.abort()
     })
   }
-  // A signal to npm ends npm's shell, which does not pass it on. All that is left to see is that the shell is gone.
+  // A signal to npm ends npm's shell, which does not pass it on. All we can see is that the shell is gone.
   if (process.env["npm_lifecycle_event"] === "start") {
     const parent = process.ppid
     setInterval(() => {

@@ -24,7 +24,7 @@ const sentMails = async ({ resendUrl }: Stack): Promise<ReadonlyArray<SentMail>>
 const inWords = (mails: ReadonlyArray<SentMail>): string =>
   `${mails.length} mails: ${mails.map(({ subject, to }) => `${subject} (${to})`).join("; ")}`
 
-/** Waits until there are so many mails; those after the first `skip`, by address. */
+/** Waits until there are so many mails. Returns those after the first `skip`, by address. */
 export const mailsUntil = async (
   stack: Stack,
   signal: AbortSignal,
@@ -39,7 +39,7 @@ const COMPLETED_AT = `
   select count(completed_at)::int as count, extract(epoch from max(completed_at))::float * 1000 as at
   from outbox.events where topic = 'notification-mail'`
 
-/** Waits until so many mails are known to be sent, and returns when the last of them was, in ms since 1970. */
+/** Waits until so many mails are recorded as sent. Returns the time of the last one, in ms since 1970. */
 export const mailsCompletedAt = async (client: pg.Client, signal: AbortSignal, count: number): Promise<number> => {
   const look = async () => {
     const { rows } = await client.query<{ readonly count: number; readonly at: number | null }>(COMPLETED_AT)
@@ -50,7 +50,7 @@ export const mailsCompletedAt = async (client: pg.Client, signal: AbortSignal, c
   return at ?? 0
 }
 
-/** Loses the answer to the next mail that is sent: it is accepted, but the function does not learn of it. */
+/** Loses the answer to the next mail: Resend accepts it, but the function does not learn of it. */
 export const loseNextAnswer = async ({ resendUrl }: Stack): Promise<void> => {
   await fetch(`${resendUrl}/faults/lost`, { method: "POST" })
 }

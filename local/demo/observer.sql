@@ -1,5 +1,5 @@
--- What the tour looks through: every step of an event is announced with PostgreSQL's own clock. Only npm start makes
--- this, after the migrations; an announcement arrives only when its transaction was committed.
+-- Lets the tour observe every step of an event, with the time of PostgreSQL's own clock. Only npm start creates this,
+-- after the migrations. An announcement arrives only once its transaction has committed.
 
 create schema demo;
 
@@ -79,7 +79,7 @@ begin
 end
 $$;
 
--- Deferred, and named to come last: the last thing that happens before the commit itself.
+-- Deferred, and named to sort last, so that it is the last thing before the commit.
 create constraint trigger zz_demo_commit
   after insert on outbox.events
   deferrable initially deferred

@@ -39,7 +39,7 @@ export const installObserver = async (databaseUrl: string): Promise<void> => {
   await withClient(databaseUrl, (client) => client.query(`begin; ${sql}; commit`))
 }
 
-/** Hears every announcement from now on; when PostgreSQL goes away and comes back, so does the observer. */
+/** Receives every announcement from now on, and reconnects if PostgreSQL restarts. */
 export const observe = async (databaseUrl: string, use: (seen: Observation) => void): Promise<AsyncDisposable> => {
   const leaving = new AbortController()
   let client: pg.Client | undefined

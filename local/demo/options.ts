@@ -6,7 +6,7 @@ import type { StackOptions } from "../stack.ts"
 
 export interface Options {
   readonly mode: "tour" | "exit" | "json" | "help" | "example" | "recipes"
-  /** The example that is served and played. */
+  /** The example to serve and run. */
   readonly example: string | undefined
   /** Whether the program ends by itself. */
   readonly isEnding: boolean

@@ -8,7 +8,7 @@ import { dim, green, isTerminal, print, showStatus } from "./screen.ts"
 
 interface Milestone {
   readonly source: LogSource
-  /** The line of its own log with which a process says that it is ready. */
+  /** The log line in which a process says that it is ready. */
   readonly line: RegExp
   readonly text: string
 }
@@ -45,17 +45,17 @@ const milestones = (
 
 const secondsSinceStart = (): string => (performance.now() / 1_000).toFixed(1)
 
-/** Says what has been reached: on a terminal, until the next step is. */
+/** Shows what has been reached. On a terminal, the next step replaces it. */
 export const reached = (text: string): void => {
   if (isTerminal) showStatus(`${secondsSinceStart().padStart(5)} s  ${text}`)
   else print(`  ✓ ${secondsSinceStart().padStart(5)} s  ${text}`)
 }
 
-/** Says that all is up; on a terminal, this is what stays of the steps. */
+/** Says that everything is up. On a terminal, this replaces the steps. */
 export const ready = (apiUrl: string): void =>
   print(`${green("✓")} Ready on ${apiUrl} ${dim(`after ${secondsSinceStart()} s`)}`)
 
-/** Reads the milestones of a start off the processes' own logs. */
+/** Reads the milestones of a start from the processes' logs. */
 export const followStart = (deno: Options["stack"]["deno"], functions: ReadonlyArray<StackFunction> = []): Log => {
   const ahead = new Set(milestones(deno, functions))
   return ({ source, text }: StackLog) => {

@@ -9,7 +9,7 @@ const update = (status: string, name: string): string =>
   `update peer_mentor_profiles
   set status = '${status}' where full_name = '${name}'`
 
-/** The commands that the tour ends with, each with what it is for. */
+/** The commands at the end of the tour, each with its purpose. */
 export const shortRecipes = (
   orchestratorPid: number | undefined
 ): ReadonlyArray<readonly [command: string, why: string]> => [
@@ -20,7 +20,7 @@ export const shortRecipes = (
   ["npm start -- --recipes", "prints more: webhooks, management, …"]
 ]
 
-/** A script for another terminal. Pasted whole or line by line, it does what its comments say. */
+/** A script for another terminal. You can paste it whole or line by line. */
 export const recipes = (running: Running, [first, second, third]: Mentors): string => {
   const api = running.functionUrl.replace(/\/api\/.*/, "")
   return `cd ${project}

@@ -8,18 +8,18 @@ type Words = readonly [who: string, what: (detail: string) => string]
 const WORDS: Readonly<Record<Step["kind"], Words>> = {
   committed: ["PostgreSQL", (detail) => `committed: event in the outbox, ${detail || "webhook with pg_net"}`],
   sent: ["PostgreSQL", (detail) => `webhook signed and sent, ${detail}`],
-  delivered: ["handler", (detail) => (detail === "" ? "webhook delivered, its signature is genuine" : detail)],
+  delivered: ["handler", (detail) => (detail === "" ? "webhook delivered, its signature is valid" : detail)],
   claimed: ["outbox", () => "claimed: only this handler may process it now"],
   accepted: ["orchestrator", () => "accepted the event"],
   told: ["notifications", (detail) => `written for ${detail}`],
-  released: ["outbox", (detail) => `given back: ${detail}`],
+  released: ["outbox", (detail) => `released: ${detail}`],
   failed: ["outbox", (detail) => `a dead letter: ${detail}`],
   completed: ["outbox", () => "completed: the orchestrator's receipt is kept"],
   note: ["handler", (detail) => detail]
 }
 
 const INDENT = 10
-// The margin, the columns before the last one, and what keeps them apart.
+// The margin, the columns before the last one, and the space between them.
 const BEFORE_LAST_COLUMN = 27
 
 const since = (zero: number, { at, isRough }: Step): string =>
@@ -27,7 +27,7 @@ const since = (zero: number, { at, isRough }: Step): string =>
 
 const PARTICIPLES: Readonly<Record<string, string>> = { PAUSE: "paused", RESUME: "resumed" }
 
-/** What happened to whom, for somebody who knows nothing of the parts. */
+/** What happened to whom, for a reader who does not know the parts. */
 export const headline = ({ mentor, transition, zero = 0 }: Change, steps: ReadonlyArray<Step>): string => {
   const told = joinTold(steps).find(({ kind }) => kind === "told")
   const done = `${mentor} was ${PARTICIPLES[transition] ?? "changed"}`
@@ -36,14 +36,14 @@ export const headline = ({ mentor, transition, zero = 0 }: Change, steps: Readon
   return `${done}. ${names} were notified ${(told.at - zero).toFixed(0)} ms after the commit.`
 }
 
-/** One more line for the steps: what came of an event that is not part of it. */
+/** One more line for the steps, about something that followed from the event. */
 export interface Aftermath {
   readonly at: number
   readonly who: string
   readonly what: string
 }
 
-/** The steps of one event below each other, then what came of it. */
+/** The steps of one event, one per line, then what followed. */
 export const describeSteps = (
   { zero = 0 }: Change,
   steps: ReadonlyArray<Step>,
@@ -82,7 +82,7 @@ const phraseOf = (zero: number, step: Step): Phrase => {
   return { text: `${at} ${kind} ${detail}`.trimEnd(), style: kind === "completed" ? green : plain }
 }
 
-// Those who were told were told in one transaction, so they share the first one's time.
+// Everybody was notified in one transaction, so they share the first one's time.
 const joinTold = (steps: ReadonlyArray<Step>): ReadonlyArray<Step> => {
   const names = steps.flatMap(({ detail = "", kind }) => (kind === "told" ? [detail] : [])).toSorted()
   const first = steps.findIndex(({ kind }) => kind === "told")
@@ -93,7 +93,7 @@ const joinTold = (steps: ReadonlyArray<Step>): ReadonlyArray<Step> => {
 
 const SEPARATOR = " · "
 
-/** Puts phrases one after another, as many on a line as fit. */
+/** Joins phrases, as many on a line as fit. */
 const flow = (phrases: ReadonlyArray<Phrase>, width: number): string => {
   const lines: Array<string> = []
   let used = Infinity
@@ -123,13 +123,14 @@ export const describeChange = (change: Change, steps: ReadonlyArray<Step>): stri
 }
 
 const tellDelivery = ({ detail = "", events, outcome }: DeliveryLog): string => {
-  if (outcome === "no_change") return `A webhook without a pause or resume (${detail}), answered 200: nobody is told`
+  if (outcome === "no_change")
+    return `A webhook without a pause or resume (${detail}), answered 200: nobody is notified`
   return events === undefined
-    ? `A webhook was turned away (${outcome}): ${detail}`
+    ? `A webhook was refused (${outcome}): ${detail}`
     : `One webhook brought ${events} events; each is settled on its own`
 }
 
-/** A delivery that is about no one event: refused, without a change, or with several events. */
+/** A delivery that is not about a single event: refused, without a change, or with several events. */
 export const describeDelivery = (log: DeliveryLog): string => {
   const { startedAt } = log
   const text = tellDelivery(log)

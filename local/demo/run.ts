@@ -37,7 +37,7 @@ export const run = async (args: ReadonlyArray<string>): Promise<number> => {
   }
 }
 
-// The stack speaks of its options by their names in TypeScript.
+// The stack's messages use the options' names in TypeScript.
 const inFlags = (message: string): string =>
   message.replace(/\bapiPort\b/, "--port").replace(/\bdatabasePort\b/, "--db-port")
 
@@ -67,7 +67,7 @@ const runStack = async (options: Options): Promise<number> => {
   return code
 }
 
-// A Ctrl-C reaches the bundler too, which then fails.
+// Ctrl-C also reaches the bundler, which then fails.
 const unlessEnding = async <A>(lifetime: Lifetime, work: Promise<A>): Promise<A | undefined> => {
   try {
     return await work
@@ -90,7 +90,7 @@ const bringUp = async ({ example, mode, stack: options }: Options, logs: Logs): 
   const unfollow = logs.listen(followStart(options.deno, parts?.functions))
   const stack = await startStack({ ...options, ...parts, log: logs.log })
   unfollow()
-  // The tour's own lines take the whole screen.
+  // The tour uses the whole screen.
   if (mode === "tour") reached(`Gateway on ${stack.apiUrl}`)
   else ready(stack.apiUrl)
   return stack
@@ -104,7 +104,7 @@ const lookAtPorts = async ({ apiPort, databasePort }: Options["stack"]): Promise
   if (own !== undefined) {
     throw new StackError(
       `npm start is already running in this folder, on ${own.apiUrl}.\n` +
-        "Use that one, stop it with Ctrl-C, or start another one beside it:\n" +
+        "Use that one, stop it with Ctrl-C, or start another one next to it:\n" +
         "npm start -- --port 0 --db-port 0"
     )
   }

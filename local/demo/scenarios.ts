@@ -16,7 +16,7 @@ interface World {
   readonly mentors: readonly [Mentor, Mentor, Mentor]
 }
 
-/** What is done, and the facts that have to be seen afterwards, word for word. */
+/** A scenario and the exact facts that must be visible afterwards. */
 interface Scenario {
   readonly name: string
   readonly expected: ReadonlyArray<string>
@@ -148,7 +148,7 @@ const scenarios: ReadonlyArray<Scenario> = [
       await evidence.setStatus(mentors[2], "paused")
       const event = await evidence.eventUntil(
         mentors[2],
-        "the event to be given back",
+        "the event to be released",
         ({ last_error, response_status, status }) =>
           status === "pending" && last_error !== null && response_status !== null
       )
@@ -206,13 +206,13 @@ const scenarios: ReadonlyArray<Scenario> = [
 const NAME_WIDTH = 27
 const REST = 7
 
-/** What was seen, and where it is not what was expected, that too. */
+/** What was seen, and what was expected if that differs. */
 const verdict = (expected: ReadonlyArray<string>, seen: ReadonlyArray<string>): readonly [string, "yes" | "NO"] =>
   expected.join("\n") === seen.join("\n")
     ? [seen.join("\n"), "yes"]
     : [[...seen, "but expected was:", ...expected].join("\n"), "NO"]
 
-/** Plays all scenarios, prints what was seen and whether it was expected, and returns whether all of it was. */
+/** Runs all scenarios, prints what was seen and whether it was expected, and returns whether everything was. */
 export const playScenarios = async (stack: Stack, signal: AbortSignal): Promise<boolean> =>
   withClient(stack.databaseUrl, async (client) => {
     const world = { stack, signal, evidence: new Evidence(client, signal), mentors: await seed(client) }

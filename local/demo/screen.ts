@@ -3,17 +3,17 @@ import { styleText } from "node:util"
 const WIDEST = 80
 const NARROWEST = 40
 
-/** How wide a line may be: a terminal's own width up to 80 columns, which is also what a file gets. */
+/** The maximum width of a line: the terminal's, up to 80 columns. A file gets 80. */
 export const screenWidth = (): number => Math.max(NARROWEST, Math.min(process.stdout.columns ?? WIDEST, WIDEST))
 
-// styleText itself looks whether stdout is a terminal, and at NO_COLOR.
+// styleText itself checks for a terminal and for NO_COLOR.
 export const bold = (text: string): string => styleText("bold", text)
 export const dim = (text: string): string => styleText("dim", text)
 export const green = (text: string): string => styleText("green", text)
 export const red = (text: string): string => styleText("red", text)
 export const cyan = (text: string): string => styleText("cyan", text)
 
-/** Whether a line can be taken back. */
+/** Whether a line can be erased. */
 export const isTerminal = process.stdout.isTTY === true && process.env["TERM"] !== "dumb"
 
 const ERASE_LINE = "\r\u001B[2K"
@@ -30,7 +30,7 @@ export const print = (text = ""): void => {
   process.stdout.write(`${text}\n`)
 }
 
-/** Shows what is going on, on a terminal only, until something else is written. */
+/** Shows the current work, only on a terminal, until something else is written. */
 export const showStatus = (text: string): void => {
   if (!isTerminal) return
   clearStatus()

@@ -35,7 +35,7 @@ const FIND = "select id, full_name as name from public.peer_mentor_profiles orde
 export const seed = async (client: pg.Client): Promise<Mentors> =>
   threeOf((await client.query<Mentor>(SEED)).rows, "three mentors were expected")
 
-/** The mentors that another process has made. Throws StackError. */
+/** The mentors that another process created. Throws StackError. */
 export const findMentors = async (client: pg.Client): Promise<Mentors> =>
   threeOf((await client.query<Mentor>(FIND)).rows, "That stack has no mentors yet. Start one with npm start.")
 

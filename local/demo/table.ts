@@ -1,4 +1,4 @@
-/** Breaks a text into lines of at most `width`: at its spaces, and within a word that is longer than a line. */
+/** Breaks a text into lines of at most `width`, at spaces or within a word that is longer than a line. */
 export const wrap = (text: string, width: number): ReadonlyArray<string> =>
   text.split("\n").flatMap((line) => {
     const lines = [""]
@@ -15,19 +15,19 @@ const cut = (word: string, width: number): ReadonlyArray<string> =>
   word.length <= width ? [word] : [word.slice(0, width), ...cut(word.slice(width), width)]
 
 export interface TableOptions {
-  /** The widest each column may be; as wide as its widest cell when absent. */
+  /** The maximum width of each column. Default: that of its widest cell. */
   readonly widths?: ReadonlyArray<number>
   readonly rightAligned?: ReadonlyArray<number>
-  /** Whether an empty line keeps the rows apart. */
+  /** Whether empty lines separate the rows. */
   readonly isSpaced?: boolean
   readonly styleHead?: (text: string) => string
-  /** Colours a padded cell; it must not change what is visible of it. */
+  /** Colours a padded cell. It must not change the visible text. */
   readonly styleCell?: (text: string, column: number) => string
 }
 
 const same = (text: string): string => text
 
-/** Lays out rows under a head, in columns two spaces apart. */
+/** Lays out rows below a header, in columns two spaces apart. */
 export const table = (
   head: ReadonlyArray<string>,
   rows: ReadonlyArray<ReadonlyArray<string>>,

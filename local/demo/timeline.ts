@@ -15,9 +15,9 @@ export interface Step {
     | "note"
   /** Milliseconds since 1970. */
   readonly at: number
-  /** Known to the millisecond only. */
+  /** Known only to the millisecond. */
   readonly isRough?: boolean
-  /** What the kind leaves open: whom, why. */
+  /** Details that the kind does not give: whom, why. */
   readonly detail?: string
 }
 
@@ -27,9 +27,9 @@ export interface Change {
   mentor: string
   transition: string
   version: number | undefined
-  /** Zero on its timeline: the commit, or the first step of an event that came from elsewhere. */
+  /** Zero on its timeline: the commit, or the first step if the event came from elsewhere. */
   zero: number | undefined
-  /** Whether a part of its timeline was reported before. */
+  /** Whether a part of its timeline was already reported. */
   isContinued: boolean
 }
 
@@ -42,14 +42,14 @@ interface Entry {
   timer: NodeJS.Timeout | undefined
 }
 
-// What PostgreSQL announced and what the handler logged come on two ways: soon after the delivery both are here. An
-// event that nobody takes is reported as it stands.
+// PostgreSQL's announcements and the handler's log arrive separately. Soon after the delivery, both are here. An event
+// that nobody handles is reported as it is.
 const AFTER_DELIVERY_MILLISECONDS = 60
 const WITHOUT_DELIVERY_MILLISECONDS = 1_000
 
 const WAITS = "waits for an earlier event"
 
-/** Puts together what is seen of each event, and reports its steps in the order in which they happened. */
+/** Collects what is seen of each event, and reports its steps in the order in which they happened. */
 export class Timeline {
   readonly #entries = new Map<string, Entry>()
   readonly #report: (change: Change, steps: ReadonlyArray<Step>) => void
@@ -82,7 +82,7 @@ export class Timeline {
     }
   }
 
-  /** Takes the handler's log line about an event. */
+  /** Adds the handler's log line about an event. */
   delivered({ detail, eventId, outcome, startedAt }: DeliveryLog): void {
     if (eventId === undefined) return
     const entry = this.#entry(eventId)
@@ -136,10 +136,11 @@ const waiting = ({ waitSeconds }: QueueStep): string =>
   waitSeconds === null || waitSeconds <= 0 ? "" : `, due again in ${waitSeconds.toFixed(1)} s`
 
 const deliveryStep = (outcome: string, detail: string | undefined): Pick<Step, "kind" | "detail"> => {
-  if (outcome === "AlreadyProcessed") return { kind: "note", detail: "a duplicate, answered 409: nobody is told again" }
+  if (outcome === "AlreadyProcessed")
+    return { kind: "note", detail: "a duplicate, answered 409: nobody is notified again" }
   if (outcome === "EventInFlight") return { kind: "note", detail: "a duplicate, answered 409: it is being processed" }
   if (outcome === "no_recipients") return { kind: "note", detail: "reached nobody: the mentor has no coordinator" }
-  // Why an orchestrator's failure gave the event back is in the outbox's own step.
+  // If the orchestrator failed, the reason is in the outbox's own step.
   if (outcome === "notified" || outcome.startsWith("Orchestrator")) return { kind: "delivered" }
   return { kind: "delivered", detail: `${outcome}: ${detail ?? ""}` }
 }

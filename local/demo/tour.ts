@@ -16,7 +16,7 @@ import { type Change, type Step, Timeline } from "./timeline.ts"
 const FIRST_CHANGE_SECONDS = 120
 const COMMAND_WIDTH = 24
 
-/** Pauses one mentor before the reader's eyes, says what to try next, and shows every later change until the end. */
+/** Pauses a mentor step by step, says what to try next, and shows every later change until the end. */
 export const tour = async (stack: Stack, logs: Logs, lifetime: Lifetime): Promise<void> => {
   await using leaving = new AsyncDisposableStack()
   await installObserver(stack.databaseUrl)
@@ -71,10 +71,10 @@ const describeCommand = (command: string, why: string): string => {
   return `${cyan(line.slice(0, COMMAND_WIDTH))}${dim(line.slice(COMMAND_WIDTH))}`
 }
 
-/** Waits for the first of the signals; it fails when neither comes in time. */
+/** Waits for the first of the signals. Fails if none comes in time. */
 const within = async (seconds: number, ...signals: ReadonlyArray<AbortSignal>): Promise<void> => {
   const signal = AbortSignal.any([...signals])
   await wait(seconds * 1_000, undefined, { signal }).catch(() => {})
   if (!signal.aborted)
-    throw new StackError(`No change was completed within ${seconds} s; --verbose says what happened.`)
+    throw new StackError(`No change was completed within ${seconds} s; --verbose shows what happened.`)
 }

@@ -3,7 +3,7 @@ import { setTimeout as wait } from "node:timers/promises"
 const POLL_MILLISECONDS = 20
 const PATIENCE_MILLISECONDS = 120_000
 
-/** Looks again and again until what is seen is what was waited for; gives up with the words that say what was missing. */
+/** Polls until the awaited state is seen. Otherwise fails, and names what was missing. */
 export const until = async <A>(
   what: string,
   signal: AbortSignal,

@@ -1,4 +1,4 @@
-// Makes the calls of the stand-in for pgsql-http; a process of its own, because SQL alone reaches no network.
+// Makes the calls of the stand-in for pgsql-http; a separate process, because SQL cannot use the network.
 import { setTimeout as wait } from "node:timers/promises"
 import type { Client } from "pg"
 import { exchange, type Outcome } from "../net/exchange.ts"
@@ -32,7 +32,7 @@ const PREPARE = `
   delete from stand_in_http.calls;
   listen stand_in_http`
 
-// Those whose caller has gone are nobody's any more.
+// The caller of these has gone, so nobody needs them.
 const TAKE = `
   with forgotten as (delete from stand_in_http.calls where called_at < now() - interval '5 minutes')
   update stand_in_http.calls set taken = true where not taken returning id, request`

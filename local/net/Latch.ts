@@ -1,4 +1,4 @@
-/** What lets a waiting worker go on: set by others, waited for and reset by its one owner. */
+/** Wakes a waiting worker. Others set it; its one owner waits for it and resets it. */
 export class Latch {
   #isSet = false
   #release: (() => void) | undefined

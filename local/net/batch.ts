@@ -40,7 +40,7 @@ const NO_SCHEMA = "3F000"
 
 /**
  * One round of pg_net's worker: a single transaction takes the oldest requests, sends all of them, waits for the
- * slowest, and records what came back. Whoever dies inside it leaves the requests in the queue although they were sent.
+ * slowest, and records what came back. If it dies in between, the requests stay in the queue although they were sent.
  */
 export const runBatch = async (client: Client): Promise<Batch> => {
   try {
@@ -62,7 +62,7 @@ export const runBatch = async (client: Client): Promise<Batch> => {
   } catch (cause) {
     await client.query("rollback").catch(() => {})
     const code = codeOf(cause)
-    // The extension is not installed (yet): nothing to do until somebody wakes us again.
+    // The extension is not installed (yet): nothing to do until the next wake.
     if (code === NO_TABLE || code === NO_SCHEMA) return { requests: 0, expired: 0 }
     throw cause
   }

@@ -11,7 +11,7 @@ export interface QueuedRequest {
   /** `name: value` lines. */
   readonly headers: ReadonlyArray<string>
   readonly body: Buffer | null
-  /** pg_net's when absent. */
+  /** Default: pg_net's. */
   readonly userAgent?: string
 }
 
@@ -42,7 +42,7 @@ const keptAlive = { keepAlive: true, maxFreeSockets: 1_000 }
 const pooled: Agents = { http: new http.Agent(keptAlive), https: new https.Agent(keptAlive) }
 const single: Agents = { http: new http.Agent(), https: new https.Agent() }
 
-/** Sends one request as pg_net's libcurl would, follows redirects, and never fails: a failure is an outcome too. */
+/** Sends one request as pg_net's libcurl would, follows redirects, and never fails: a failure is also an outcome. */
 export const exchange = async (request: QueuedRequest): Promise<Outcome> => {
   const timings = new Timings(request.timeout)
   // Zero means no limit to libcurl.
@@ -76,7 +76,7 @@ const parseHeaders = (lines: ReadonlyArray<string>): Hop["headers"] =>
     return [line.slice(0, colon), line.slice(colon + 1).trim()] as const
   })
 
-// A kept connection may have been closed by the server meanwhile. libcurl then tries once more on a fresh one.
+// The server may have closed a kept connection. libcurl then tries once more on a new one.
 const sendWithRetry = async (hop: Hop, timings: Timings, signal?: AbortSignal): Promise<http.IncomingMessage> => {
   let reused = false
   try {

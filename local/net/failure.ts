@@ -14,10 +14,10 @@ const WORDS: Readonly<Record<string, string>> = {
   ECONNRESET: "Failure when receiving data from the peer"
 }
 
-/** The words libcurl has for a failure of node:http. */
+/** libcurl's message for a failure of node:http. */
 export const describeFailure = (cause: unknown): string => {
   const message = messageOf(cause)
-  // node:http uses one code for both; only the words tell an orderly close from a broken connection.
+  // node:http uses one code for both; only the message distinguishes an orderly close from a broken connection.
   if (message === "socket hang up") return "Server returned nothing (no headers, no data)"
   if (message === "aborted") return "Transferred a partial file"
   const code = codeOf(cause) ?? ""

@@ -1,4 +1,4 @@
-// The stand-in for pg_net's background worker; a process of its own, so that it can be killed like one.
+// The stand-in for pg_net's background worker; a separate process, so that it can be killed like the real one.
 import { setTimeout as wait } from "node:timers/promises"
 import type { Client } from "pg"
 import { connect } from "../postgres/connect.ts"
@@ -33,7 +33,7 @@ const open = async (name: string, pipeline = false): Promise<Client> => {
   for (let lastMessage = ""; ;) {
     try {
       const client = await connect(databaseUrl, name, pipeline)
-      // As with the real worker, the end of the server is the end of the requests that are under way.
+      // As with the real worker, requests in progress end with the server.
       client.on("end", () => process.exit(1))
       return client
     } catch (cause) {

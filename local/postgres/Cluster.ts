@@ -8,13 +8,13 @@ import { messageOf, StackError } from "../StackError.ts"
 import { temporaryDirectory, userId } from "../temporary.ts"
 import type { PostgresBinaries } from "./binaries.ts"
 
-// PostgreSQL refuses to run as root. This is nobody's number everywhere; the user need not exist by name.
+// PostgreSQL refuses to run as root. On every system this is the number of nobody; the user need not have a name.
 const NOBODY = 65_534
 
 const SETTINGS = {
   listen_addresses: LOOPBACK,
   unix_socket_directories: "",
-  // Enough for all test files that many cores run at once, each with some dozens of callers.
+  // Enough for all test files that run at once on many cores, each with some dozens of callers.
   max_connections: "500",
   // The data is thrown away at the end, so it need not survive the machine. It must survive the *process*: committed
   // rows have to be in the write-ahead log before the answer, hence no other setting is loosened.
@@ -30,18 +30,18 @@ const SETTINGS = {
 export interface ClusterOptions {
   readonly binaries: PostgresBinaries
   readonly password: string
-  /** Settings of the server, beside ours. */
+  /** Server settings in addition to ours. */
   readonly settings?: Readonly<Record<string, string>> | undefined
   readonly reaper: Reaper
 }
 
 export interface Cluster {
-  /** Spawns the server on the port given; readiness is the caller's to test. */
+  /** Spawns the server on the given port. The caller waits until it is ready. */
   readonly spawn: (port: number) => ChildProcess
   readonly remove: () => Promise<void>
 }
 
-/** A new, empty database cluster in a directory of its own, whose superuser is supabase_admin. */
+/** A new, empty database cluster in its own directory, whose superuser is supabase_admin. */
 export const createCluster = async ({ binaries, password, reaper, settings }: ClusterOptions): Promise<Cluster> => {
   const directory = await mkdtemp(join(temporaryDirectory(), "pause-status-data-"))
   reaper.removeAtEnd(directory)
@@ -68,7 +68,7 @@ export const createCluster = async ({ binaries, password, reaper, settings }: Cl
     )
     await finished(initdb, reaper)
     await rm(passwordFile)
-    // The server's HOME is this directory, so a session of its own finds the password here, and nobody else does.
+    // The server's HOME is this directory, so only its own sessions find the password here.
     const ownPasswords = join(directory, ".pgpass")
     await writeFile(ownPasswords, `${LOOPBACK}:*:*:supabase_admin:${password}\n`, { mode: 0o600 })
     if (userId() === 0) await chown(ownPasswords, NOBODY, NOBODY)

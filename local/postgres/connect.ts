@@ -19,11 +19,11 @@ export const withClient = async <A>(url: string, use: (client: Client) => Promis
   }
 }
 
-// cannot_connect_now (starting up, recovering), and nobody listening yet.
+// cannot_connect_now (starting up, recovering), and no listener yet.
 const NOT_YET = new Set(["57P03", "ECONNREFUSED", "ECONNRESET"])
 const POLL_MILLISECONDS = 10
 
-/** Resolves as soon as the server answers; it gives up only when `signal` says so. */
+/** Resolves as soon as the server answers. Gives up only if `signal` aborts. */
 export const answers = async (url: string, signal: AbortSignal): Promise<void> => {
   while (!signal.aborted) {
     try {

@@ -15,7 +15,7 @@ const RECORD = `
     name text
   )`
 
-/** Applies the migrations that are not recorded yet, in order, each in a transaction; returns their file names. */
+/** Applies the migrations that are not recorded yet, in order, each in a transaction. Returns their file names. */
 export const migrate = (databaseUrl: string, directory: string): Promise<ReadonlyArray<string>> =>
   withClient(databaseUrl, async (client) => {
     const files = (await readdir(directory).catch(() => [])).filter((name) => MIGRATION.test(name)).toSorted()
@@ -54,7 +54,7 @@ const apply = async (client: Client, file: string, text: string, version: string
 
 const lineOf = (text: string, cause: unknown): string => {
   const position = cause instanceof DatabaseError ? Number(cause.position) : Number.NaN
-  // Postgres counts characters, not the UTF-16 units of JavaScript.
+  // Postgres counts characters, not JavaScript's UTF-16 units.
   return Number.isNaN(position)
     ? ""
     : `:${

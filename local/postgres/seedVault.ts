@@ -6,7 +6,7 @@ const CREATE = `
   select vault.create_secret($1, $2)
   where not exists (select from vault.secrets as secret where secret.name = $2)`
 
-/** Gives the database what it needs to call the functions, by name; what is there already stays. */
+/** Stores what the database needs to call the functions, by name. Existing values stay. */
 export const seedVault = (databaseUrl: string, secrets: Readonly<Record<string, string>>): Promise<void> =>
   withClient(databaseUrl, async (client) => {
     const { rows } = await client.query<{ yes: boolean }>(EXISTS)

@@ -26,7 +26,7 @@ export interface Postgres extends AsyncDisposable {
 const BOOTSTRAP = join(import.meta.dirname, "bootstrap")
 const ATTEMPTS = 3
 
-/** A new PostgreSQL that looks to a migration like a new hosted Supabase project. */
+/** A new PostgreSQL that looks like a new hosted Supabase project to a migration. */
 export const startPostgres = async (options: PostgresOptions): Promise<Postgres> => {
   let port = await choosePort(options.port, "databasePort")
   await using started = new AsyncDisposableStack()
@@ -46,9 +46,9 @@ export const startPostgres = async (options: PostgresOptions): Promise<Postgres>
       child.once("exit", () => gone.abort())
       await answers(urlOf("supabase_admin"), gone.signal)
     },
-    // "Fast": clients are cut off, everything is written.
+    // "Fast": disconnects clients and writes everything.
     stopSignal: "SIGINT",
-    // "Immediate": unlike SIGKILL it takes the server's own children and its shared memory along.
+    // "Immediate": unlike SIGKILL, it also ends the server's children and its shared memory.
     lastSignal: "SIGQUIT"
   })
   started.defer(() => service.stop())

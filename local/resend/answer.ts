@@ -5,7 +5,7 @@ export interface Answer {
   readonly headers?: Readonly<Record<string, string>>
 }
 
-/** What Resend says when it does not do what it was asked to. */
+/** Resend's answer when it refuses a request. */
 export const problem = (status: number, name: string, message: string): Answer => ({
   status,
   body: { statusCode: status, message, name }

@@ -6,7 +6,7 @@ import { readMail } from "./mail.ts"
 import { openOutbox, type StoredMail } from "./outbox.ts"
 
 /**
- * What goes wrong with the next POST /emails: "500" and "429" answer so; "quota" is a 429 that lasts a day; "hang" never
+ * A fault of the next POST /emails: "500" and "429" are the reply; "quota" is a 429 that lasts a day; "hang" never
  * answers; "reset" closes the connection; "lost" closes it after the mail was accepted.
  */
 export const FAULTS = ["500", "429", "quota", "hang", "reset", "lost"] as const
@@ -16,9 +16,9 @@ export interface ApiOptions {
   readonly apiKey: string
   /** Where mails are kept. */
   readonly folder: string
-  /** Requests per second that are granted; 2 when absent, no limit when 0. */
+  /** Allowed requests per second. Default: 2. No limit if 0. */
   readonly requestsPerSecond?: number
-  /** Domains that mails may be from; any when absent. */
+  /** Domains that may send mails. Default: any. */
   readonly domains?: ReadonlyArray<string>
   readonly now?: () => number
   readonly log?: (line: string) => void
@@ -38,7 +38,7 @@ export interface Api {
   readonly call: (call: Call) => Outcome
   readonly mails: () => ReadonlyArray<StoredMail>
   readonly find: (id: string) => StoredMail | undefined
-  /** Used up from the front, one by each POST /emails that is granted. */
+  /** Each granted POST /emails takes the first one. */
   readonly faults: Array<Fault>
 }
 
@@ -55,7 +55,7 @@ const asEmail = ({ createdAt, from, html, id, subject, text, to }: StoredMail): 
   return { status: 200, body: { object: "email", id, to, from, created_at, subject, ...parts, ...others } }
 }
 
-/** Resend's API, as far as mails are sent with it. */
+/** The part of Resend's API that sends mails. */
 export const makeApi = (options: ApiOptions): Api => {
   const now = options.now ?? Date.now
   const outbox = openOutbox(options.folder, now)

@@ -1,6 +1,6 @@
 import { type Answer, problem } from "./answer.ts"
 
-/** A mail as it is posted to Resend, as far as this project sends such. */
+/** A mail as posted to Resend, with the fields that this project uses. */
 export interface Mail {
   readonly from: string
   readonly to: ReadonlyArray<string>

@@ -6,7 +6,7 @@ import { type Api, type ApiOptions, FAULTS, makeApi } from "./api.ts"
 import { indexPage } from "./page.ts"
 
 export interface ResendOptions extends ApiOptions {
-  /** The port; a free one when 0 or absent. */
+  /** The port. Default, or 0: a free one. */
   readonly port?: number
 }
 
@@ -14,20 +14,20 @@ export interface Resend extends AsyncDisposable, Pick<Api, "mails" | "faults"> {
   readonly url: string
 }
 
-// Longer than any client's pool keeps a connection that it does not use.
+// Longer than any client's pool keeps an idle connection.
 const KEEP_ALIVE_MILLISECONDS = 600_000
 
 /**
- * A stand-in for Resend on loopback. Mails stay here, to be looked at on the page at /.
+ * A stand-in for Resend on loopback. It keeps mails, which you can read on the page at /.
  *
- * Besides Resend's API there are /mails.json and POST /faults/<fault>,<fault>, which says what goes wrong next.
+ * Besides Resend's API, it has /mails.json and POST /faults/<fault>,<fault>, which sets the next faults.
  */
 export const startResend = async (options: ResendOptions): Promise<Resend> => {
   const api = makeApi(options)
 
   const callApi = async (request: http.IncomingMessage, response: http.ServerResponse, path: string) => {
     const { headers, method = "" } = request
-    // Resend's firewall refuses requests that do not say who sends them.
+    // Resend's firewall refuses requests without a User-Agent.
     if (headers["user-agent"] === undefined) return void response.writeHead(403).end("error code: 1010")
     const outcome = api.call({ method, path, headers, body: await textOf(request) })
     if (outcome === "reset") return void request.socket.resetAndDestroy()

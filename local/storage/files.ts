@@ -11,7 +11,7 @@ export interface Bucket {
   readonly allowedMimeTypes: ReadonlyArray<string> | null
 }
 
-/** What is known of an object, besides its bytes. */
+/** An object's metadata. */
 interface Facts {
   readonly id: string
   readonly contentType: string
@@ -52,10 +52,10 @@ const describe = async (path: string, told: Facts, upsert: boolean): Promise<voi
   )
 }
 
-/** Buckets and objects in a folder: the bytes as they came, and what is known of them in a .json beside. */
+/** Buckets and objects in a folder: the bytes as received, and their metadata in a .json file. */
 export const openFiles = (directory: string): Files => {
   const bucketFile = (id: string) => join(directory, `${encodeURIComponent(id)}.json`)
-  // One name for the whole key: a key may be the beginning of another one.
+  // One file name for the whole key, because a key may be the prefix of another.
   const objectFile = (bucket: string, key: string) =>
     join(directory, encodeURIComponent(bucket), createHash("sha256").update(key).digest("hex"))
 

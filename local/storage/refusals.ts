@@ -1,4 +1,4 @@
-/** What Storage answers instead of doing what it was asked for. **Source** supabase/storage, src/internal/errors. */
+/** Storage's answers when it refuses a request. **Source** supabase/storage, src/internal/errors. */
 export class Refusal extends Error {
   readonly code: string
   /** The status in the body. The status of the reply is 400 for all but 500. */

@@ -5,7 +5,7 @@ import { invalidBody, invalidBucketName, tooLarge } from "./refusals.ts"
 /** Supabase's limit for a file, unless the bucket has a lower one. */
 const LARGEST_BYTES = 50 * 1024 * 1024
 
-/** The body, read to its end even if it is too large: a client that still writes would not read the refusal. */
+/** The body. Read to its end even if it is too large, because a client that still writes does not read the refusal. */
 const readBody = async (request: IncomingMessage): Promise<Uint8Array<ArrayBuffer>> => {
   const parts: Array<Buffer> = []
   let length = 0

@@ -8,13 +8,13 @@ import * as refusals from "./refusals.ts"
 import { bucketOf, readJson, readUpload } from "./requests.ts"
 import { checkToken, signObject } from "./tokens.ts"
 
-/** What a request gets instead of its answer: a status, no answer at all, or none although it did what it was asked. */
+/** A fault instead of the answer: a status, no answer, or no answer although the request was done. */
 type StorageFault = number | "disconnect" | "do and disconnect"
 
 /** Stands in for Supabase Storage: buckets, uploads, signed URLs. */
 export interface Storage extends AsyncDisposable {
   readonly upstream: () => Upstream
-  /** The next requests meet these, one each. */
+  /** Faults for the next requests, one each. */
   readonly fail: (...faults: ReadonlyArray<StorageFault>) => void
   /** How many uploads were stored, by bucket and key: "invoices/1.pdf". */
   readonly uploads: ReadonlyMap<string, number>
@@ -37,7 +37,7 @@ const json = (value: object): Answer => ({
 const authorize = (request: http.IncomingMessage, keys: StorageKeys): void => {
   const { authorization } = request.headers
   if (authorization === undefined) throw refusals.noCredentials()
-  // Nobody has made policies for this stack, so that every role but the one above them is refused.
+  // This stack has no policies, so every role that needs one is refused.
   if (authorization === `Bearer ${keys.anonToken}`) throw refusals.notAllowed()
   if (authorization !== `Bearer ${keys.serviceToken}`) throw refusals.unknownCredentials()
 }
@@ -80,7 +80,7 @@ const objectOf = (pathname: string) => {
   return { isSigned: sign !== undefined, bucket: decodeURIComponent(bucket), key: name }
 }
 
-/** Serves Storage on a port of its own, with bytes below `directory`. */
+/** Serves Storage on its own port, with the files in `directory`. */
 export const startStorage = async (directory: string, keys: StorageKeys): Promise<Storage> => {
   const files = openFiles(directory)
   const faults: Array<StorageFault> = []

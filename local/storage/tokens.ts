@@ -12,7 +12,7 @@ export const signObject = (secret: string, object: string, expiresIn: number): s
   return `${signed}.${signatureOf(secret, signed).toString("base64url")}`
 }
 
-/** Lets a token through that was made for the object and has not expired. */
+/** Accepts a token that was made for the object and has not expired. */
 export const checkToken = (secret: string, object: string, token: string): void => {
   const [header = "", claims = "", signature = ""] = token.split(".")
   const given = Buffer.from(signature, "base64url")

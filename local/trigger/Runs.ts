@@ -47,7 +47,7 @@ export type NewRun = Pick<Run, "task" | "payload" | "payloadType" | "tags"> &
   }
 
 /**
- * All runs there are. With a journal they outlive the process; what was executing when it died has crashed then: no hook
+ * All runs. With a journal they outlive the process; what was executing when it died has crashed then: no hook
  * of its task is called any more.
  */
 export const openRuns = (journal?: string) => {
@@ -82,7 +82,7 @@ export const openRuns = (journal?: string) => {
     return { run: save({ ...wanted, ...times, id, attempts: 0 }), isCached: false }
   }
 
-  /** Frees a key; false when no run had it. */
+  /** Frees a key. Returns false if no run had it. */
   const resetKey = (task: string, key: string): boolean => {
     const holders = [...runs.values()].filter((run) => run.task === task && run.idempotencyKey === key)
     for (const { idempotencyKey: _, ...run } of holders) save(run)
@@ -91,7 +91,7 @@ export const openRuns = (journal?: string) => {
 
   if (journal !== undefined && existsSync(journal)) {
     const lines = readFileSync(journal, "utf8").split("\n")
-    // The last line may be cut off where the process died.
+    // The last line may be incomplete if the process died.
     for (const line of lines.slice(0, -1)) {
       const run: Run = JSON.parse(line)
       runs.set(run.id, run)

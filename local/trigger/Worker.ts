@@ -1,6 +1,6 @@
 import type { Run } from "./Runs.ts"
 
-/** A registered task. **Shape** `concurrencyLimit` holds for each concurrency key on its own. */
+/** A registered task. **Shape** `concurrencyLimit` applies to each concurrency key separately. */
 export interface Task {
   readonly id: string
   /** Five fields, in UTC. */
@@ -8,7 +8,7 @@ export interface Task {
   readonly concurrencyLimit?: number
 }
 
-/** How an attempt ended. **Units** `retryInMilliseconds` from now on; without it the run has failed for good. */
+/** How an attempt ended. **Units** `retryInMilliseconds` from now on; without it, the run has failed permanently. */
 export type AttemptResult =
   | { readonly ok: true; readonly output?: unknown }
   | { readonly ok: false; readonly error: RunError; readonly retryInMilliseconds?: number }
@@ -20,7 +20,7 @@ export interface RunError {
   readonly stackTrace?: string
 }
 
-/** What runs the tasks: a deployment. */
+/** Runs the tasks, like a deployment. */
 export interface Worker {
   readonly tasks: ReadonlyArray<Task>
   readonly execute: (run: Run, signal: AbortSignal) => Promise<AttemptResult>

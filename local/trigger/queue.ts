@@ -6,13 +6,13 @@ import type { Worker } from "./Worker.ts"
 export interface QueueOptions {
   readonly runs: Runs
   readonly worker: Worker
-  /** What becomes of the pause before a retry; as it is when absent. */
+  /** Maps the pause before a retry. Default: unchanged. */
   readonly retryPause?: (milliseconds: number) => number
 }
 
 /**
- * Executes what is queued: in the order in which runs became due, no more of one task and concurrency key at a time than
- * the task allows. A retry queues again behind what came meanwhile, so there is no order among runs, as in the cloud.
+ * Executes queued runs in the order in which they became due, with no more per task and concurrency key at a time than
+ * the task allows. A retry queues behind newer runs, so runs have no order, as in the cloud.
  */
 export const startQueue = ({ retryPause = (milliseconds) => milliseconds, runs, worker }: QueueOptions) => {
   const executing = new Map<string, { readonly ended: Promise<void>; readonly aborter: AbortController }>()
@@ -34,7 +34,7 @@ export const startQueue = ({ retryPause = (milliseconds) => milliseconds, runs, 
     const startedAt = queued.startedAt ?? Date.now()
     const run = runs.change(queued.id, { status: "EXECUTING", attempts: queued.attempts + 1, startedAt })
     const result = await worker.execute(run, signal)
-    // It may have been cancelled meanwhile, or the deployment is gone.
+    // It may have been cancelled, or the deployment may be gone.
     if (stopped || runs.get(run.id)?.status !== "EXECUTING") return
     const finishedAt = Date.now()
     if (result.ok) {
@@ -80,7 +80,7 @@ export const startQueue = ({ retryPause = (milliseconds) => milliseconds, runs, 
       runs.change(id, { status: "CANCELED", finishedAt: Date.now() })
       executing.get(id)?.aborter.abort()
     },
-    /** Queues the scheduled tasks that are due between two minutes; returns their ids. */
+    /** Queues the scheduled tasks that are due between two minutes. Returns their ids. */
     tick: (from: Date, until: Date): ReadonlyArray<string> => {
       const due = schedules.filter(({ cron }) => parseSchedule(cron, from)?.isDue(until))
       for (const { id } of due) {
@@ -91,7 +91,7 @@ export const startQueue = ({ retryPause = (milliseconds) => milliseconds, runs, 
           timezone: "UTC",
           upcoming: []
         }
-        // superjson, as the cloud sends it: the task gets a Date.
+        // superjson, like the cloud, so that the task gets a Date.
         const payload = JSON.stringify({ json: scheduled, meta: { values: { timestamp: ["Date"] } } })
         runs.trigger({ task: id, payload, payloadType: "application/super+json", tags: [], status: "QUEUED" })
       }

@@ -10,7 +10,7 @@ import { listReply, retrieveReply, runReply } from "./replies.ts"
 import type { Worker } from "./Worker.ts"
 
 /**
- * What happens to a request instead of its answer. "accepts, then hangs up" does what was asked and loses the answer.
+ * A fault instead of an answer. "accepts, then hangs up" does the work and loses the answer.
  * **Units** `rateLimited` for so many seconds.
  */
 type Fault = { readonly rateLimited: number } | { readonly status: number } | "hangs up" | "accepts, then hangs up"
@@ -18,9 +18,9 @@ type Fault = { readonly rateLimited: number } | { readonly status: number } | "h
 export interface TriggerOptions extends Pick<QueueOptions, "retryPause"> {
   readonly secretKey: string
   readonly port?: number
-  /** A file that runs are kept in, for a stand-in that is killed and started again. */
+  /** A file that keeps the runs, so that they survive a kill of the stand-in. */
   readonly journal?: string
-  /** What is deployed. Without it, runs wait for a version. */
+  /** The deployment. Without it, runs wait for a version. */
   readonly worker?: Worker
 }
 
@@ -49,7 +49,7 @@ const endOf = (ttl: unknown): number | undefined => {
   return count === undefined ? undefined : Date.now() + Number(count) * (units[unit] ?? 0)
 }
 
-/** What a trigger's body asks for, or what is wrong with it. */
+/** The request in a trigger's body, or what is wrong with it. */
 const readTrigger = (task: string, body: unknown, isDeployed: boolean): NewRun | string => {
   if (typeof body !== "object" || body === null || Array.isArray(body)) return "Invalid request body"
   const { options = {}, payload }: { options?: unknown; payload?: unknown } = body
@@ -146,7 +146,7 @@ export const startTrigger = async ({ journal, port = 0, retryPause, secretKey, w
     runs,
     /** What happens to the next requests, in order. */
     faults,
-    /** Every request there was, as "POST /api/v1/tasks/x/trigger". */
+    /** Every request so far, such as "POST /api/v1/tasks/x/trigger". */
     requests,
     tick: queue.tick,
     idle: queue.idle,

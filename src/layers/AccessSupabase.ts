@@ -7,7 +7,7 @@ import * as Hmac from "./Hmac.ts"
 import { bearerOf, ProjectKey } from "./ProjectKey.ts"
 import * as UserToken from "./UserToken.ts"
 
-// What else a bearer token may be that is no user's: a key of the new kind, the project's or somebody's.
+// A bearer token that is no user's token may be a secret key of the new kind.
 const newKey = /^sb_/
 
 const isHealthToken = Effect.flatMap(Config.healthToken, (token) => Hmac.equalToAny(Option.toArray(token)))

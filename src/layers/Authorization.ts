@@ -18,7 +18,7 @@ export const named = (caller: Caller["Service"]) => ({
   ...("userId" in caller && { userId: caller.userId })
 })
 
-/** What a monitor that can send no header has in its URL; of no use to anybody else, because URLs end up in logs. */
+/** The token of a monitor that can only send a URL. It allows nothing else, because URLs end up in logs. */
 const monitorToken = ({ headers, url }: HttpServerRequest.HttpServerRequest): string | undefined =>
   headers["authorization"] === undefined && headers["apikey"] === undefined
     ? (new URL(url, "http://localhost").searchParams.get("token") ?? undefined)
@@ -30,7 +30,7 @@ const refuse = (operation: string, error: ReplyError, who: object = {}) =>
     HttpServerResponse.fromWeb(toResponse(error))
   )
 
-// What does not fit the schema of a reply is a defect of ours.
+// A reply that does not fit its schema is a defect.
 const explained = HttpApiMiddleware.layerSchemaErrorTransform(Explained, (error, { endpoint: { identifier } }) => {
   const issues = toIssues(error.cause)
   if (error.kind === "Query") return refuse(identifier, new InvalidQuery({ issues }))

@@ -84,7 +84,7 @@ const positive = (key: string, fallback: number, unit: string) =>
 /* @__NO_SIDE_EFFECTS__ */
 const optionalSecret = (key: string) => optional(key, (text) => Redacted.make(text), "set it to text, or leave it out")
 
-/** A secret that people make up themselves: a short one would be found by trying. */
+/** A secret that people choose themselves: a short one could be guessed. */
 const longSecret = Effect.fnUntraced(function* (key: string, shortest: number) {
   const secret = yield* optionalSecret(key)
   if (Option.isNone(secret) || Redacted.value(secret.value).length >= shortest) return secret

@@ -19,7 +19,7 @@ const makeAlarm = (clock: Clock.Clock) => {
   let ringsAt = Number.POSITIVE_INFINITY
   let timer: Fiber.Fiber<void> | undefined
 
-  // Not the time of day, which somebody may set back.
+  // Not the time of day, which may be set back.
   const now = (): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
 
   const set = (context: Context.Context<never>, at: number): void => {

@@ -30,7 +30,7 @@ interface Entry {
     | { readonly _tag: "Dead" }
 }
 
-/** What a memory store holds, for tests to look at. */
+/** The contents of a memory store, for tests to read. */
 export type State = Map<EventId, Entry>
 
 const isEqual = (one: unknown, other: unknown): boolean => JSON.stringify(one) === JSON.stringify(other)

@@ -87,7 +87,7 @@ const pair =
   (answers: ReadonlyArray<B>): Effect.Effect<ReadonlyArray<C>, DedupeStoreUnavailable> =>
     asked.length === answers.length
       ? Effect.succeed(Array.zipWith(asked, answers, f))
-      : new DedupeStoreUnavailable({ operation, detail: "it answered for fewer events than it was asked" })
+      : new DedupeStoreUnavailable({ operation, detail: "it answered for fewer events than were sent" })
 
 /**
  * The outbox itself is the claim store: public.outbox_claim and public.outbox_settle, each one round trip

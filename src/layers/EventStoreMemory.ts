@@ -16,7 +16,7 @@ import {
   RedriveSuperseded
 } from "../services/EventStore.ts"
 
-/** What a memory store holds, for tests to fill and to look at. */
+/** The contents of a memory store, for tests to fill and to read. */
 export interface State {
   readonly events: Map<EventId, EventHistory>
   readonly erased: Set<EventId>

@@ -6,7 +6,7 @@ import type { EventId } from "../schema/Identifiers.ts"
 import type { Receipt } from "../schema/Receipt.ts"
 import { type MailFacts, MailReceipts, type NotificationToMail, type Prepared } from "../topics/MailReceipts.ts"
 
-/** A person who is mailed. */
+/** A recipient of mail. */
 interface Coordinator {
   readonly email: string | null
   readonly name: string | null

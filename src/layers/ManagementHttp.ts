@@ -39,8 +39,8 @@ const placesOf = (): ReadonlyArray<Place> => {
 }
 
 /**
- * The management routes as a fetch handler wants them, below the function's name as well. Interrupted by nobody: a
- * caller that hangs up does not stop what they asked for.
+ * The management routes as a fetch handler wants them, below the function's name as well. Uninterruptible: a
+ * request goes on if the caller hangs up.
  */
 export class ManagementHttp extends Context.Service<
   ManagementHttp,

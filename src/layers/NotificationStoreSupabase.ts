@@ -45,7 +45,7 @@ export const layer = Layer.effect(
           .rpc("pause_status_notify", { events: events satisfies typeof PauseEvents.Encoded }, decodeAnswers)
           .pipe(Effect.mapError(({ detail }) => new NotificationStoreUnavailable({ detail })))
         if (answers.length !== events.length) {
-          return yield* new NotificationStoreUnavailable({ detail: "it answered for fewer events than it was asked" })
+          return yield* new NotificationStoreUnavailable({ detail: "it answered for fewer events than were sent" })
         }
         return Array.zipWith(events, answers, toResult)
       })

@@ -127,7 +127,7 @@ const makeSend = Effect.fnUntraced(function* (peer: Peer) {
 /**
  * Posts JSON to one URL, within a circuit breaker. Each call has a timeout and is aborted at its end; connection errors,
  * timeouts, and what may pass are tried again with exponential, jittered pauses, or after Retry-After, as long as that
- * stays within the budget. A redirect is a refusal: credentials follow nobody.
+ * stays within the budget. A redirect is a refusal: credentials must not follow it.
  */
 export const makeCall = Effect.fnUntraced(function* (peer: Peer) {
   const send = yield* makeSend(peer)

@@ -27,7 +27,7 @@ export interface State {
 const lost = (event: PauseEvent) =>
   new OrchestratorUnavailable({ eventId: event.eventId, failure: "connection", detail: "the connection failed" })
 
-/** An idempotent orchestrator in the process, which can be told to refuse, fail, hang or lose its reply. */
+/** An idempotent orchestrator in the process. It refuses, fails, hangs or loses its reply on demand. */
 export const make = (...behaviours: ReadonlyArray<Behaviour>) => {
   const state: State = { calls: [], accepted: new Map(), behaviours: [...behaviours] }
 

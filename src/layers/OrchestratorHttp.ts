@@ -34,7 +34,7 @@ const order = Effect.fnUntraced(function* (request: Request) {
 }, Http.logFailure)
 
 /**
- * The reply to any request: 200 with the receipt, which is the first one's for an event that was told before; for an
+ * The reply to any request: 200 with the receipt, which is the first one's if the event was notified before; for an
  * array 200 with each event's own status and receipt.
  */
 export const respond = (request: Request): Effect.Effect<Response, never, OrchestratorServices> =>

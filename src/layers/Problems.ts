@@ -16,7 +16,7 @@ import type { OrchestrationError } from "../topics/PauseOrchestrator.ts"
 import type { Misconfigured } from "./Config.ts"
 import type { InvalidId } from "./InvalidRequest.ts"
 
-/** A request that no program of ours is for. */
+/** A request that no program handles. */
 export class NotFound extends Data.TaggedError("NotFound") {
   override readonly message = "There is nothing at this path"
 }
@@ -39,7 +39,7 @@ export class BodyTooLarge extends Data.TaggedError("BodyTooLarge")<{
 }
 /** The body ended before all of it was there. */
 export class BodyUnreadable extends Data.TaggedError("BodyUnreadable") {
-  override readonly message = "The body could not be read to its end"
+  override readonly message = "The body could not be read completely"
 }
 /** The body is still not there. */
 export class BodyTooSlow extends Data.TaggedError("BodyTooSlow")<{
@@ -49,9 +49,9 @@ export class BodyTooSlow extends Data.TaggedError("BodyTooSlow")<{
     return `The body did not arrive within ${this.timeoutMillis} ms`
   }
 }
-/** A defect of ours; what it was is in the log only. */
+/** A defect; its cause is only in the log. */
 export class Internal extends Data.TaggedError("Internal") {
-  override readonly message = "Something is wrong on our side; it has been logged"
+  override readonly message = "Something went wrong on our side; it has been logged"
 }
 
 type RequestError = NotFound | MethodNotAllowed | UnsupportedMediaType | BodyTooLarge | BodyTooSlow | BodyUnreadable
@@ -80,7 +80,7 @@ interface Row {
   readonly code: ProblemCode
 }
 
-// Errors of a topic that have a code of their own.
+// Errors of a topic that have their own code.
 const topicRows = {
   OrchestratorRefused: { status: 502, code: "orchestrator_refused" },
   OrchestratorUnavailable: { status: 502, code: "orchestrator_unavailable" },
@@ -133,7 +133,7 @@ const releaseRows: { readonly [Kind in Release["kind"]]: Row } = {
   parked: { status: 503, code: "handler_parked" }
 }
 
-// By its release and not by its tag alone: a topic may call an error of its own NotFound.
+// By its release, not only by its tag: a topic may name its error NotFound.
 const isListed = (error: AnyError): error is ReplyError => !("release" in error) || Object.hasOwn(topicRows, error._tag)
 
 const rowOf = (error: AnyError): Row => (isListed(error) ? table[error._tag] : releaseRows[error.release.kind])

@@ -12,7 +12,7 @@ const isLength = /^\d+$/
 const isJson = /^application\/json\s*(?:;|$)/i
 
 // A server that answers before it has read the body closes the connection, and the sender, still writing, may never
-// see the answer. So a body that nobody wants is read to its end too, within these bounds.
+// see the answer. So a refused body is read to its end too, within these limits.
 const discardedAtMost = 1_048_576
 const discardedWithin = "2 seconds"
 
@@ -37,7 +37,7 @@ const discard = Effect.fnUntraced(
     )
 )
 
-/** Reads what is left of a body that nobody has begun to read, so that the reply arrives. */
+/** Reads an unread body to its end, so that the reply arrives. */
 export const discardBody = (request: Request): Effect.Effect<void> =>
   Effect.suspend(() => (request.body === null || request.body.locked ? Effect.void : discard(request.body.getReader())))
 

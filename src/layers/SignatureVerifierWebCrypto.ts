@@ -47,7 +47,7 @@ const readSkew = (timestamp: string): Effect.Effect<number, SignatureRejected> =
       : new SignatureRejected({ reason: "malformed" })
   )
 
-/** The place of the first key that made one of the signatures. Only whoever has a key learns that the time is wrong. */
+/** The index of the first key that made one of the signatures. Only a caller with a key learns that the time is wrong. */
 const findSigner = Effect.fnUntraced(function* (
   keys: ReadonlyArray<CryptoKey>,
   signatures: ReadonlyArray<Uint8Array<ArrayBuffer>>,
@@ -119,7 +119,7 @@ const staticSecret = Effect.fnUntraced(function* (expected: Redacted.Redacted) {
 })
 
 const weaker =
-  "WEBHOOK_STATIC_SECRET is set: whoever learns X-Webhook-Secret can send anything at any time, so leave it out unless " +
+  "WEBHOOK_STATIC_SECRET is set: anyone who learns X-Webhook-Secret can send anything at any time, so unset it unless " +
   "a stock dashboard webhook needs it"
 
 /**

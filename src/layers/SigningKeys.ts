@@ -6,12 +6,12 @@ import * as Semaphore from "effect/Semaphore"
 import { createLocalJWKSet } from "jose/jwks/local"
 import { KeysUnavailable } from "../services/Access.ts"
 
-// Asked for again after this long, although nobody came with a key that we do not know.
+// Fetched again after this long, even if no unknown key was used.
 const freshMillis = 10 * 60_000
 // Trusted this long while no newer ones can be had: an outage of Auth must not lock everybody out, and a key that was
 // revoked must not live on in one that nobody looks at.
 const trustedMillis = 60 * 60_000
-// Anyone can send tokens that name keys nobody has; they must not make us ask each time.
+// Anyone can send tokens with made-up key ids, which must not cause a fetch each time.
 const pauseMillis = 30_000
 const pauseAfterFailureMillis = 5_000
 const mostBytes = 65_536

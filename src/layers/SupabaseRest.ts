@@ -72,14 +72,16 @@ const make = (client: RpcClient) =>
               ? Effect.mapErrorEager(
                   decode(reply.data),
                   () =>
-                    new RpcFailed({ detail: `function ${name} answered in another shape: apply supabase/migrations` })
+                    new RpcFailed({
+                      detail: `function ${name} returned an unexpected shape: apply supabase/migrations`
+                    })
                 )
               : new RpcFailed({ detail: explain(name, reply) })
         )
     })
   )
 
-/** For a larger app that has a SupabaseClient (or a PostgrestClient) of its own. */
+/** For a larger app that has its own SupabaseClient (or PostgrestClient). */
 export const fromClient = (client: SchemaClient) => Layer.effect(SupabaseRest, make(client.schema("public")))
 
 class RpcRequest extends PostgrestBuilder<Record<string, never>, unknown> {}

@@ -10,7 +10,7 @@ import { Fetch } from "./Fetch.ts"
 const within = "1 second"
 const ill = (detail: string): Check => ({ ok: false, detail })
 
-// Whoever answers is there; 5xx is what a gateway says for one that is not.
+// Any answer means that it is there; a gateway answers 5xx for one that is not.
 const judge = ({ status }: Response): Check =>
   status < 500 ? { ok: true } : ill(`the orchestrator answers with status ${status}`)
 

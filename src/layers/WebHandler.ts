@@ -24,8 +24,8 @@ const replyToFailedBuild = (cause: Cause.Cause<Misconfigured>): Effect.Effect<Re
 /**
  * Serves requests from one program, whose services are built at the first request and stay for good.
  *
- * A build that failed is forgotten and the next request builds anew: a missing setting answers 503, and the function
- * heals as soon as the setting is there. By hand, because a ManagedRuntime remembers a failed build for ever.
+ * A failed build is discarded, and the next request builds again: a missing setting gives a 503 until it is set. By
+ * hand, because a ManagedRuntime remembers a failed build forever.
  * The program's fiber is not tied to the request's signal: a caller that hangs up does not stop it.
  */
 export const make = <R>(

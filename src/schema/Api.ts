@@ -33,7 +33,7 @@ const monitorToken = HttpApiSecurity.annotate(
   "HEALTH_TOKEN for GET /health, METRICS_TOKEN for GET /metrics. Better as a bearer token, because URLs are logged."
 )
 
-/** Lets in who is known and may do this; the handler finds them as Caller. */
+/** Accepts a known caller who may do this, and provides them as Caller. */
 export class Authorized extends HttpApiMiddleware.Service<Authorized, { provides: Caller }>()(
   "pause-status-webhook-handler/schema/Authorized",
   {
@@ -42,7 +42,7 @@ export class Authorized extends HttpApiMiddleware.Service<Authorized, { provides
   }
 ) {}
 
-/** Says what is wrong with an id or a query, instead of HttpApi's empty 400; only who was let in is told. */
+/** Says what is wrong with an id or a query, instead of HttpApi's empty 400. Only accepted callers get it. */
 export class Explained extends HttpApiMiddleware.Service<Explained>()(
   "pause-status-webhook-handler/schema/Explained"
 ) {}
@@ -50,7 +50,7 @@ export class Explained extends HttpApiMiddleware.Service<Explained>()(
 const header = (name: string, description: string) =>
   HttpApiSecurity.annotate(HttpApiSecurity.apiKey({ in: "header", key: name }), OpenApi.Description, description)
 
-/** Lets in who has signed the delivery. The handler itself looks, over the raw bytes of the body. */
+/** Accepts signed deliveries. The handler itself verifies the signature, over the raw bytes of the body. */
 export class Signed extends HttpApiMiddleware.Service<Signed>()("pause-status-webhook-handler/schema/Signed", {
   security: {
     standardWebhooks: header(
@@ -70,7 +70,7 @@ const about = (summary: string, description: string) => OpenApi.annotations({ su
 
 const ofTopic = {
   topic: Schema.String.annotate({
-    description: "What is watched; a topic that is not served here is a 404",
+    description: "The topic; one that is not served here is a 404",
     examples: ["pause-status"]
   })
 }
@@ -140,8 +140,8 @@ const events = HttpApiGroup.make("events", { topLevel: true })
     }).annotateMerge(
       about(
         "Redrive, resolve or cancel an event",
-        "pending sends a dead letter, or what reached nobody, again; resolved closes it without sending, and cancels a " +
-          "pending event. Asking twice does no more than asking once."
+        "pending resends a dead letter or an event that reached nobody; resolved closes it without sending, or cancels " +
+          "a pending event. Sending the request twice has no further effect."
       )
     ),
     HttpApiEndpoint.delete("eraseEvent", `${topicPath}/:eventId`, {
@@ -157,7 +157,7 @@ const events = HttpApiGroup.make("events", { topLevel: true })
   )
   .middleware(Explained)
   .middleware(Authorized)
-  .annotateMerge(OpenApi.annotations({ description: "The outbox, as people look after it" }))
+  .annotateMerge(OpenApi.annotations({ description: "Managing the outbox" }))
 
 const system = HttpApiGroup.make("system", { topLevel: true })
   .add(
@@ -179,9 +179,9 @@ const system = HttpApiGroup.make("system", { topLevel: true })
   )
   .middleware(Explained)
   .middleware(Authorized)
-  .annotateMerge(OpenApi.annotations({ description: "How the function is" }))
+  .annotateMerge(OpenApi.annotations({ description: "The state of the function" }))
 
-/** What people and programs ask of the outbox. */
+/** The routes for people and programs. */
 export const ManagementApi = HttpApi.make("pause-status-webhook-handler")
   .add(events, system)
   .annotate(HttpApi.QueryParseOptions, { errors: "all", onExcessProperty: "error" })
@@ -203,5 +203,5 @@ export const ManagementApi = HttpApi.make("pause-status-webhook-handler")
     })
   )
 
-/** The whole contract: the deliveries, and what people and programs ask of the outbox. */
+/** The whole contract: deliveries, and the routes for people and programs. */
 export const Api = ManagementApi.add(deliveries)

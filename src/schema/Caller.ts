@@ -1,10 +1,11 @@
 import * as Context from "effect/Context"
 
 /**
- * Who calls the management routes, known to be who they say.
+ * The authenticated caller of a management route.
  *
- * **Shape** `project` has one of the project's secret keys; the others are users with a token of the project, told apart
- * by its `app_metadata.role`. `userId` is the token's `sub`, a uuid as text. `monitor` has a token for one operation.
+ * **Shape** `project` has one of the project's secret keys; the others are users with a token of the project,
+ * distinguished by its `app_metadata.role`. `userId` is the token's `sub`, a uuid as text. `monitor` has a token for one
+ * operation.
  */
 export class Caller extends Context.Service<
   Caller,

@@ -87,9 +87,9 @@ const figures: QueueFigures = {
 
 const disabled = "a trigger on public.peer_mentor_profiles is disabled: enable it"
 
-/** What comes with a delivery besides its body. */
+/** The headers of a delivery. */
 export const DeliveryHeaders = Schema.Struct({
-  "webhook-id": Schema.optionalKey(Schema.String.annotate({ description: "The event id, or a batch's own" })),
+  "webhook-id": Schema.optionalKey(Schema.String.annotate({ description: "The event id, or the batch's own id" })),
   "webhook-timestamp": Schema.optionalKey(
     Schema.String.annotate({ description: "When it was signed, in seconds since 1970; at most 5 minutes off" })
   )
@@ -114,7 +114,7 @@ const open = <Fields extends Schema.Struct.Fields>(fields: Fields) =>
 export const Payload = Schema.Union([
   open({ ...InsertPayload.fields, record: open(InsertPayload.fields.record.fields) }).annotate({
     identifier: "InsertPayload",
-    description: "A new mentor profile: tells nobody anything"
+    description: "A new mentor profile: notifies nobody"
   }),
   open({
     ...UpdatePayload.fields,
@@ -135,21 +135,21 @@ const nobody = { ...notified, status: "no_recipients", receipt: { notified: 0, n
 /** 200 to a delivery of a PAUSE or RESUME. */
 export const Notified = NotifiedReply.annotate({
   identifier: "Notified",
-  description: "The orchestrator accepted the event; no_recipients when the mentor has nobody to notify: look into it",
+  description: "The orchestrator accepted the event; no_recipients if the mentor has nobody to notify: investigate",
   examples: [notified, nobody]
 })
 
-/** 200 to a delivery that tells nobody anything. */
+/** 200 to a delivery that notifies nobody. */
 export const NoChange = NoChangeReply.annotate({
   identifier: "NoChange",
-  description: "A legal payload that tells nobody anything",
+  description: "A valid payload that notifies nobody",
   examples: [{ status: "no_change", transition: "NO_CHANGE", reason: "unchanged", mentorId }]
 })
 
 /** 200 to a batch. */
 export const Batch = BatchReply.annotate({
   identifier: "Batch",
-  description: "What became of each payload of a batch, in the order they came",
+  description: "The result of each payload of a batch, in order",
   examples: [
     {
       results: [
@@ -161,7 +161,7 @@ export const Batch = BatchReply.annotate({
             title: "Bad Request",
             status: 400,
             code: "invalid_payload",
-            detail: "The payload has another shape than this endpoint takes; issues says where",
+            detail: "The payload does not have the shape that this endpoint expects; see issues",
             issues: [{ path: ["record", "id"], message: "Missing key" }]
           }
         }
@@ -177,7 +177,7 @@ export const Page = EventPageReply.annotate({
   examples: [{ events: [completed], nextCursor: null }]
 })
 
-/** 200 to a look. */
+/** 200 to a request for one event. */
 export const History = EventHistoryReply.annotate({
   identifier: "EventHistory",
   description: "The event",
@@ -197,7 +197,7 @@ export const Change = EventChange.annotate({
 /** 200 to a change. */
 export const Changed = EventChangeReply.annotate({
   identifier: "EventChanged",
-  description: "What became of it, or with dryRun would have",
+  description: "The result, or with dryRun what it would be",
   examples: [
     { outcome: "redriven", dryRun: false, event: pending },
     { outcome: "cancelled", dryRun: false, event: cancelled }
@@ -206,7 +206,7 @@ export const Changed = EventChangeReply.annotate({
 
 const well = { ok: true }
 
-/** 200 to the question how things are. */
+/** 200 of /health. */
 export const Ready = ReadyReply.annotate({
   identifier: "Ready",
   description: "A change would be handled now",
@@ -222,7 +222,7 @@ export const Ready = ReadyReply.annotate({
 
 const notReady = NotReadyReply.annotate({
   identifier: "NotReady",
-  description: "A check is not well; its detail says what to do",
+  description: "A check failed; its detail says what to do",
   examples: [
     {
       status: "not_ready",
@@ -242,11 +242,11 @@ const notReady = NotReadyReply.annotate({
 
 const notReadyInShort = NotReadyInShortReply.annotate({
   identifier: "NotReadyInShort",
-  description: "The same, to an uptime monitor",
+  description: "The same, for an uptime monitor",
   examples: [{ status: "not_ready" }]
 })
 
-/** 503 to the question how things are. */
+/** 503 of /health. */
 export const NotReady = HttpApiSchema.WithHeaders(
   Schema.Union([notReady, notReadyInShort]).pipe(HttpApiSchema.status(503)),
   retryAfter
@@ -255,7 +255,7 @@ export const NotReady = HttpApiSchema.WithHeaders(
 /** 200 to an uptime monitor. */
 export const ReadyInShort = ReadyInShortReply.annotate({
   identifier: "ReadyInShort",
-  description: "The same, to an uptime monitor",
+  description: "The same, for an uptime monitor",
   examples: [{ status: "ready" }]
 })
 

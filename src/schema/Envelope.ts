@@ -2,10 +2,10 @@ import * as Schema from "effect/Schema"
 import { EventId, EventTime, Traceparent, Version } from "./Identifiers.ts"
 
 /**
- * What a payload of any topic may have beside its rows. A topic's Schema spreads it.
+ * The fields that a payload of any topic may have besides its rows. A topic's Schema spreads it.
  *
  * **Shape** the outbox sends all of it; a stock webhook sends `table` and `schema`. `force` marks an event that a person
- * redrove although a newer one was handled; `redrive` counts how often one was redriven;
+ * redrove although a newer one has been handled; `redrive` counts how often one was redriven;
  * `traceparent` names its trace.
  *
  * @example

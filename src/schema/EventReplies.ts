@@ -9,7 +9,7 @@ const words = {
   newStatus: Schema.optionalKey(Schema.String)
 }
 
-/** What an event is in the words of its topic. **Shape** all four of a pause-status event, none of any other. */
+/** The fields that an event has in its topic. **Shape** a pause-status event has all four, any other none. */
 export type EventWords = Schema.Struct.Type<typeof words>
 
 const EventReply = Schema.Struct({ ...StoredEvent.fields, ...words }).annotate({ identifier: "Event" })
@@ -24,10 +24,11 @@ export const EventPageReply = Schema.Struct({
 })
 
 /**
- * 200: what became of a redrive or a resolve, or with `dryRun` would have. `cancelled` is what a resolve does to a
- * pending event.
+ * 200: the result of a redrive or a resolve, or with `dryRun` what it would be. Resolving a pending event gives
+ * `cancelled`.
  *
- * **Shape** `already_pending` and `already_resolved` say that there was nothing to do; `event` is the event after it.
+ * **Shape** `already_pending` and `already_resolved` mean that there was nothing to do; `event` is the event
+ * afterwards.
  */
 export const EventChangeReply = Schema.Struct({
   outcome: Schema.Literals([

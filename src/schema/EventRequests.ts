@@ -25,9 +25,9 @@ const TimeBound = Schema.String.check(
 )
 
 /**
- * Where the next page begins, as it travels in a URL.
+ * Where the next page begins, as text for a URL.
  *
- * **Shape** opaque base64url text, made by the reply before.
+ * **Shape** opaque base64url text from the previous reply.
  */
 export const Cursor = Schema.StringFromBase64Url.pipe(
   // Anybody can write one: what Postgres would not take for a time must not come to it.
@@ -45,7 +45,7 @@ const Text = Schema.String.check(
 
 const Key = Text.check(Schema.isMinLength(1), Schema.isMaxLength(200))
 
-/** What a record must have. **Shape** the values of columns, as they are sent; none of them an object or array. */
+/** What a record must contain. **Shape** the values of columns as they are sent; no objects or arrays. */
 export const RecordFilter = Schema.Record(Text, Schema.Union([Text, Schema.Finite, Schema.Boolean, Schema.Null]))
 export type RecordFilter = typeof RecordFilter.Type
 
@@ -73,7 +73,7 @@ const Notes = Text.check(Schema.isMaxLength(2000))
 /**
  * Sends a dead letter again, or an event that reached nobody.
  *
- * **Shape** `force` although a newer event was handled; `dryRun` only says what would happen.
+ * **Shape** `force` sends it even if a newer event has been handled; `dryRun` only says what would happen.
  */
 export const Redrive = Schema.Struct({
   status: Schema.Literal("pending"),
@@ -85,7 +85,7 @@ export type Redrive = typeof Redrive.Type
 /**
  * Closes a dead letter without sending it, acknowledges an event that reached nobody, or cancels a pending one.
  *
- * **Shape** `notes` of who dealt with it, up to 2000 characters.
+ * **Shape** `notes` of the person who dealt with it, up to 2000 characters.
  */
 export const Resolve = Schema.Struct({
   status: Schema.Literal("resolved"),
@@ -94,6 +94,6 @@ export const Resolve = Schema.Struct({
 })
 export type Resolve = typeof Resolve.Type
 
-/** What a person does about an event. */
+/** What a person can do with an event. */
 export const EventChange = Schema.Union([Redrive, Resolve])
 export type EventChange = typeof EventChange.Type

@@ -4,7 +4,7 @@ import { Receipt } from "./Receipt.ts"
 
 const timePattern = /^\d{4,6}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}Z$/u
 
-/** A time as the database tells it. **Shape** ISO 8601 text in UTC. **Units** microseconds. */
+/** A time as the database returns it. **Shape** ISO 8601 text in UTC. **Units** microseconds. */
 export const StoredTime = Schema.String.check(
   Schema.isPattern(timePattern, { expected: "a time such as 2026-11-22T09:30:00.123456Z" })
 )
@@ -15,7 +15,7 @@ export type EventStatus = typeof EventStatus.Type
 
 const count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 
-/** The watched columns of a row, under the names and in the words that the topic sends. */
+/** The watched columns of a row, with the names and words that the topic sends. */
 const WatchedRecord = Schema.Record(Schema.String, Schema.Unknown)
 
 const event = {
@@ -44,8 +44,8 @@ const event = {
  *
  * **Shape** `key` is what events are ordered by, as text, and `version` its counter; `record` and `oldRecord` are the row
  * after and before the change, of which only the watched columns are kept; `attemptCount` is how often it was sent, `failures` how often it failed since it was queued or redriven;
- * `receipt` is what its handling came to, with `acknowledged` and the `notes` of a person who resolved an event that
- * reached nobody; `reachedNobody` says that it was completed and nobody was notified.
+ * `receipt` is the result of handling it, plus `acknowledged` and `notes` if a person resolved an event that reached
+ * nobody; `reachedNobody` means that it was completed and nobody was notified.
  * **Source** outbox.events.
  */
 export const StoredEvent = Schema.Struct(event)
@@ -54,10 +54,10 @@ export type StoredEvent = typeof StoredEvent.Type
 /**
  * An attempt at an event that has ended.
  *
- * **Shape** `why` is what made the dispatch (`commit`, `settled`, `sweep`, `redrive`, `reconcile`), null when somebody
- * else sent it; `outcome` is `completed`, `permanent`, `transient`, `parked`, `lease`, `unacknowledged`, `rejected` or
+ * **Shape** `why` is the cause of the dispatch (`commit`, `settled`, `sweep`, `redrive`, `reconcile`), null if another
+ * sender sent it; `outcome` is `completed`, `permanent`, `transient`, `parked`, `lease`, `unacknowledged`, `rejected` or
  * `dispatch`.
- * **Units** `durationMs` milliseconds, as the handler says.
+ * **Units** `durationMs` milliseconds, as reported by the handler.
  * **Source** outbox.attempts.
  */
 export const Attempt = Schema.Struct({
@@ -75,7 +75,7 @@ export const Attempt = Schema.Struct({
  * Why an event failed for good, and what a person did about it.
  *
  * **Shape** `reason` is `rejected` (by the handler), `refused` (downstream), `exhausted` or `cancelled` (by a
- * person, before it was processed); `resolution` is null while it is open; `notes` are those of who closed it.
+ * person, before it was processed); `resolution` is null while it is open; `notes` are those of the person who closed it.
  * **Source** outbox.dead_letters.
  */
 const DeadLetter = Schema.Struct({

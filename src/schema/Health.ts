@@ -4,7 +4,7 @@ import { StoredTime } from "./Events.ts"
 const count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 
 /**
- * Something that is wrong.
+ * An open problem.
  *
  * **Shape** `lastSeenAt` is when its cause was last seen.
  * **Units** `value` and `threshold` those of the kind: seconds, percent or a count.
@@ -35,10 +35,10 @@ const Job = Schema.Struct({
 })
 
 /**
- * How the outbox stands.
+ * The state of the outbox.
  *
  * **Shape** `withoutRecipients` counts completed events that reached nobody, until a person redrives or resolves them.
- * No count goes beyond 10000.
+ * Counts stop at 10000.
  * **Units** `oldestUnnotifiedSeconds` and its threshold seconds, `failureRatePercent` percent of the attempts of the last
  * 15 minutes.
  * **Source** outbox.health, outbox.alerts, the triggers, and pg_cron.
@@ -60,7 +60,7 @@ export const QueueFigures = Schema.Struct({
 }).annotate({ identifier: "QueueFigures" })
 export type QueueFigures = typeof QueueFigures.Type
 
-/** One thing that must be well. **Shape** `detail` says what to do; never a secret or a URL. */
+/** One check of /health. **Shape** `detail` says what to do, without secrets or URLs. */
 export const Check = Schema.Struct({ ok: Schema.Boolean, detail: Schema.optionalKey(Schema.String) }).annotate({
   identifier: "Check"
 })
@@ -79,16 +79,16 @@ const report = {
   queue: Schema.NullOr(QueueFigures)
 }
 
-/** 200: all checks are well. **Shape** `live` says that the function answers. */
+/** 200: all checks passed. **Shape** `live` means that the function answers. */
 export const ReadyReply = Schema.Struct({ status: Schema.Literal("ready"), ...report })
 
-/** 503: a check is not. **Shape** `queue` is null when the database is away. */
+/** 503: a check failed. **Shape** `queue` is null if the database is unavailable. */
 export const NotReadyReply = Schema.Struct({ status: Schema.Literal("not_ready"), ...report })
 
-/** 200 to an uptime monitor, which need not know the figures. */
+/** 200 for an uptime monitor, without figures. */
 export const ReadyInShortReply = Schema.Struct({ status: Schema.Literal("ready") })
 
-/** 503 to an uptime monitor. */
+/** 503 for an uptime monitor. */
 export const NotReadyInShortReply = Schema.Struct({ status: Schema.Literal("not_ready") })
 
 /**
@@ -106,5 +106,5 @@ export const TopicFigures = Schema.Struct({
 })
 export type TopicFigures = typeof TopicFigures.Type
 
-/** How things stand. */
+/** The state of the function and the outbox. */
 export type HealthReport = typeof ReadyReply.Type | typeof NotReadyReply.Type

@@ -27,7 +27,7 @@ export const CoordinatorId = Schema.String.check(uuid).pipe(Schema.brand("Coordi
 export type CoordinatorId = typeof CoordinatorId.Type
 
 /**
- * The one key of an event from end to end: uuid of the outbox row, header `webhook-id`, the orchestrator's
+ * The id of an event from end to end: uuid of the outbox row, header `webhook-id`, the orchestrator's
  * `Idempotency-Key`.
  *
  * **Shape** a uuid as text.
@@ -40,7 +40,7 @@ const timestampText = /^\d{4,6}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?(?
 
 /**
  * When a change happened, as the raw text the sender wrote. Never a Date: milliseconds would merge events that
- * microseconds tell apart. It identifies a change and never orders two.
+ * microseconds distinguish. It identifies a change and never orders two.
  *
  * **Shape** Postgres or ISO 8601 text, `2026-11-22T09:30:00.123456+00:00`; the zone may be missing.
  * **Units** up to nanoseconds, as written.

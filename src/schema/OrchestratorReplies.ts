@@ -2,8 +2,8 @@ import * as Schema from "effect/Schema"
 import { Receipt } from "./Receipt.ts"
 
 /**
- * What the orchestrator answers to an array of events, in the order they came: 200 with the receipt, or the status that
- * the event alone would have been answered with.
+ * The orchestrator's answers to an array of events, in order: 200 with the receipt, or the status that the event would
+ * have got alone.
  */
 export const OrchestratorBatchReply = Schema.Struct({
   results: Schema.Array(

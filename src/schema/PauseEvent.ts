@@ -7,8 +7,8 @@ import { Direction } from "./Transition.ts"
  *
  * **Shape** `{ eventId, mentorId, transition, oldStatus, newStatus, occurredAt, version?, source, force?, redrive?,
  * traceparent? }`;
- * `version` is missing when the sender keeps none; `force` asks the orchestrator to tell it although a newer one was
- * told; `redrive` counts how often a person sent it again; `traceparent` names its trace.
+ * `version` is missing if the sender has none; `force` asks the orchestrator to notify although a newer one has been
+ * notified; `redrive` counts how often a person sent it again; `traceparent` names its trace.
  * **Source** `source` says who sent it: `outbox` (our trigger) or `webhook` (a stock database webhook).
  */
 export const PauseEvent = Schema.Struct({
@@ -26,5 +26,5 @@ export const PauseEvent = Schema.Struct({
 })
 export type PauseEvent = typeof PauseEvent.Type
 
-/** Several events in one call; each is told, and answered, on its own. */
+/** Several events in one call; each is notified and answered on its own. */
 export const PauseEvents = Schema.Array(PauseEvent)

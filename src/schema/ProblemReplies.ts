@@ -39,7 +39,7 @@ const eventId = "5b1f6c1e-8d0a-4b53-9f3e-6a1c2d4e5f60"
 const malformed = { code: "malformed_json", detail: "The body is not JSON in UTF-8" } as const
 const invalidId = {
   code: "invalid_id",
-  detail: "An event id is a uuid",
+  detail: "The event id must be a uuid",
   issues: [{ path: ["eventId"], message: "Expected a UUID" }]
 } as const
 const inFlight = { code: "in_flight", detail: "Another delivery of this event is being processed", eventId } as const
@@ -50,26 +50,26 @@ const misconfigured = {
 } as const
 const aRequired = (path: string) => ({ path: [path], message: "Missing key" })
 const seconds = Schema.String.check(Schema.isPattern(/^\d+$/u, { expected: "a number of seconds" })).annotate({
-  description: "Seconds after which another try makes sense",
+  description: "Seconds to wait before a retry",
   examples: ["5"]
 })
 
-/** The header of what is worth another try. **Units** seconds. */
+/** The header of replies that are worth a retry. **Units** seconds. */
 export const retryAfter = { "retry-after": seconds }
 const perhapsRetryAfter = { "retry-after": Schema.optionalKey(seconds) }
 const challenge = {
-  "www-authenticate": Schema.String.annotate({ description: "How to say who you are", examples: ["Bearer"] })
+  "www-authenticate": Schema.String.annotate({ description: "How to authenticate", examples: ["Bearer"] })
 }
 
 /** 400 to a delivery. */
 export const InvalidDelivery = problem(400, "Bad Request", {
   name: "InvalidDelivery",
-  description: "Not a payload of ours, or nothing in it says when it happened: stop",
+  description: "Not one of our payloads, or without an event time: stop",
   examples: [
     malformed,
     {
       code: "invalid_payload",
-      detail: "The payload has another shape than this endpoint takes; issues says where",
+      detail: "The payload does not have the shape that this endpoint expects; see issues",
       issues: [{ path: ["record", "id"], message: "Expected a UUID" }]
     },
     {
@@ -92,7 +92,7 @@ export const NotSigned = HttpApiSchema.WithHeaders(
       { code: "unauthorized", detail: "The delivery is not signed by a sender we know" },
       {
         code: "stale_signature",
-        detail: "The signature is right, but its time is too far from ours: skewSeconds says how far",
+        detail: "The signature is valid, but its time is outside the tolerance; see skewSeconds",
         skewSeconds: 412
       }
     ]
@@ -104,7 +104,7 @@ export const NotSigned = HttpApiSchema.WithHeaders(
 export const Unauthorized = HttpApiSchema.WithHeaders(
   problem(401, "Unauthorized", {
     name: "Unauthorized",
-    description: "No credentials, or none that are valid",
+    description: "No valid credentials",
     examples: [
       {
         code: "unauthorized",
@@ -122,7 +122,7 @@ export const Forbidden = problem(403, "Forbidden", {
   examples: [
     {
       code: "forbidden",
-      detail: "Coordinators look at the events that concern them; anything else needs app_metadata.role admin"
+      detail: "Coordinators may only read the events visible to them; anything else needs app_metadata.role admin"
     }
   ]
 })
@@ -130,33 +130,33 @@ export const Forbidden = problem(403, "Forbidden", {
 /** 400 to a list. */
 export const InvalidList = problem(400, "Bad Request", {
   name: "InvalidList",
-  description: "A parameter is unknown, given twice, or not what it should be",
+  description: "A parameter is unknown, repeated or invalid",
   examples: [
     {
       code: "invalid_query",
-      detail: "The query is not what this endpoint takes; issues says where",
+      detail: "The query is invalid; see issues",
       issues: [{ path: ["limit"], message: "Expected a whole number from 1 to 100" }]
     }
   ]
 })
 
-/** 400 to a path with something else than an event id. */
+/** 400 to a path without a valid event id. */
 export const InvalidEventId = problem(400, "Bad Request", {
   name: "InvalidEventId",
-  description: "The id in the path is no uuid",
+  description: "The id in the path is not a uuid",
   examples: [invalidId]
 })
 
 /** 400 to a change. */
 export const InvalidChange = problem(400, "Bad Request", {
   name: "InvalidChange",
-  description: "The id is no uuid, or the body is no change",
+  description: "The id is not a uuid, or the body is not a valid change",
   examples: [
     invalidId,
     malformed,
     {
       code: "invalid_payload",
-      detail: "The payload has another shape than this endpoint takes; issues says where",
+      detail: "The payload does not have the shape that this endpoint expects; see issues",
       issues: [aRequired("status")]
     }
   ]
@@ -165,15 +165,15 @@ export const InvalidChange = problem(400, "Bad Request", {
 /** 404. */
 export const NotFound = problem(404, "Not Found", {
   name: "NotFound",
-  description: "No such topic is served here, or it has no such event, or none that a coordinator may know of",
+  description: "The topic is not served here, or has no such event, or the coordinator may not see it",
   examples: [{ code: "not_found", detail: "There is no event with this id", eventId }]
 })
 
 /** 408. */
 export const BodyUnreadable = problem(408, "Request Timeout", {
   name: "BodyUnreadable",
-  description: "The body broke off, or took too long: retry",
-  examples: [{ code: "body_unreadable", detail: "The body could not be read to its end" }]
+  description: "The body was cut off or took too long: retry",
+  examples: [{ code: "body_unreadable", detail: "The body could not be read completely" }]
 })
 
 /** 409 to a change. */
@@ -186,7 +186,7 @@ export const NotRedrivable = HttpApiSchema.WithHeaders(
     examples: [
       {
         code: "superseded",
-        detail: "A newer event of this key was handled already; force sends this one all the same",
+        detail: "A newer event of this key has already been handled; use force to send this one anyway",
         eventId
       },
       { code: "not_failed", detail: "The event was completed: there is nothing to send again or to close", eventId },
@@ -219,13 +219,13 @@ export const NotNow = HttpApiSchema.WithHeaders(
     examples: [
       {
         code: "already_processed",
-        detail: "This event was processed before; its receipt is attached",
+        detail: "This event has already been processed; its receipt is attached",
         eventId,
         receipt: { notified: 2, notificationIds: [] }
       },
       inFlight,
       { code: "out_of_order", detail: "An earlier event of this key is not settled yet", eventId },
-      { code: "dead_letter", detail: "This event is a dead letter; redrive it to have it processed again", eventId },
+      { code: "dead_letter", detail: "This event is a dead letter; redrive it to process it again", eventId },
       { code: "unknown_event", detail: "The outbox of this project has no event with this id", eventId }
     ]
   }),
@@ -249,7 +249,7 @@ export const UnsupportedMediaType = problem(415, "Unsupported Media Type", {
 /** 422. */
 export const PayloadMismatch = problem(422, "Unprocessable Content", {
   name: "PayloadMismatch",
-  description: "The same event id with another payload: stop, alarm",
+  description: "The same event id with a different payload: stop, alert",
   examples: [{ code: "payload_mismatch", detail: "This event id was used before with a different payload", eventId }]
 })
 
@@ -257,7 +257,7 @@ export const PayloadMismatch = problem(422, "Unprocessable Content", {
 export const OrchestratorFailed = HttpApiSchema.WithHeaders(
   problem(502, "Bad Gateway", {
     name: "OrchestratorFailed",
-    description: "The orchestrator refused, failed or timed out; retryable says whether another try can help",
+    description: "The orchestrator refused, failed or timed out; retryable says whether a retry can help",
     examples: [
       {
         code: "orchestrator_refused",
@@ -280,10 +280,14 @@ export const OrchestratorFailed = HttpApiSchema.WithHeaders(
 export const NotAvailable = HttpApiSchema.WithHeaders(
   problem(503, "Service Unavailable", {
     name: "NotAvailable",
-    description: "The database is away, the orchestrator failed too often, or a setting is wrong: retry",
+    description: "The database is unavailable, the orchestrator failed too often, or a setting is wrong: retry",
     examples: [
       storeAway,
-      { code: "circuit_open", detail: "The orchestrator failed too often in a row and is given a pause", eventId },
+      {
+        code: "circuit_open",
+        detail: "Too many calls of the orchestrator failed in a row, so none is made for now",
+        eventId
+      },
       misconfigured
     ]
   }),
@@ -294,7 +298,7 @@ export const NotAvailable = HttpApiSchema.WithHeaders(
 export const StoreAway = HttpApiSchema.WithHeaders(
   problem(503, "Service Unavailable", {
     name: "StoreAway",
-    description: "The database or the project's signing keys are away, or a setting is wrong",
+    description: "The database or the project's signing keys are unavailable, or a setting is wrong",
     examples: [
       storeAway,
       {
@@ -310,6 +314,6 @@ export const StoreAway = HttpApiSchema.WithHeaders(
 /** 500. */
 export const Internal = problem(500, "Internal Server Error", {
   name: "Internal",
-  description: "A defect of ours, redacted",
-  examples: [{ code: "internal", detail: "Something is wrong on our side; it has been logged" }]
+  description: "A defect, redacted",
+  examples: [{ code: "internal", detail: "Something went wrong on our side; it has been logged" }]
 })

@@ -10,7 +10,7 @@ export const Issue = Schema.Struct({
 })
 export type Issue = typeof Issue.Type
 
-/** 200: the orchestrator accepted the event. **Shape** `status` is `no_recipients` when there was nobody to notify. */
+/** 200: the orchestrator accepted the event. **Shape** `status` is `no_recipients` if there was nobody to notify. */
 export const NotifiedReply = Schema.Struct({
   status: Schema.Literals(["notified", "no_recipients"]),
   transition: Direction,
@@ -19,7 +19,7 @@ export const NotifiedReply = Schema.Struct({
   receipt: Receipt
 })
 
-/** 200: a legal payload that tells nobody anything. */
+/** 200: a valid payload that notifies nobody. */
 export const NoChangeReply = Schema.Struct({
   status: Schema.Literal("no_change"),
   transition: Schema.Literal("NO_CHANGE"),
@@ -87,7 +87,7 @@ export const Problem = Schema.Struct({
 export type Problem = typeof Problem.Type
 
 /**
- * 200: what became of each payload of a batch, in the order they came.
+ * 200: the result of each payload of a batch, in order.
  *
  * **Shape** each as its own delivery would have been answered, with that reply's `status` as `status` and a success as
  * `reply`, an error as `problem`.

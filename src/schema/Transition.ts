@@ -1,6 +1,6 @@
 import * as Schema from "effect/Schema"
 
-/** The two transitions that coordinators are told about. */
+/** The two transitions that coordinators are notified of. */
 export const Direction = Schema.Literals(["PAUSE", "RESUME"])
 export type Direction = typeof Direction.Type
 

@@ -4,7 +4,7 @@ import type * as Effect from "effect/Effect"
 import type { Caller } from "../schema/Caller.ts"
 
 /**
- * The caller is nobody we know: no credentials, or none that are valid. What a token claims is looked at only after its
+ * The caller is unknown: no valid credentials. What a token claims is looked at only after its
  * signature, so a reason never helps to forge one.
  */
 export class CredentialsRejected extends Data.TaggedError("CredentialsRejected")<{
@@ -52,7 +52,7 @@ export class NotAllowed extends Data.TaggedError("NotAllowed")<{
       case "role":
         return "The user needs app_metadata.role admin or coordinator"
       case "admin":
-        return "Coordinators look at the events that concern them; anything else needs app_metadata.role admin"
+        return "Coordinators may only read the events visible to them; anything else needs app_metadata.role admin"
       case "project":
         return "HEALTH_TOKEN is for GET /health and METRICS_TOKEN for GET /metrics; use the project's secret key"
     }
@@ -77,7 +77,7 @@ export class KeysUnavailable extends Data.TaggedError("KeysUnavailable")<{
 export type AccessError = CredentialsRejected | NotAllowed | KeysUnavailable
 
 /**
- * Tells who calls, from the request's headers alone, before anything is read or written.
+ * Identifies the caller from the request's headers alone, before anything is read or written.
  *
  * **Fails with** AccessError.
  */

@@ -16,7 +16,7 @@ const vaultCheck = ({ vault }: EventStoreHealth): Check => {
     : ill("Vault has no outbox_function_url that is a URL: set it to where deliveries are posted")
 }
 
-// Without a look at the alerts: who opens them may be what is gone.
+// Not from the alerts, because the job that opens them may have stopped.
 const oldestCheck = ({ oldestUnnotifiedSeconds, oldestUnnotifiedThreshold }: EventStoreHealth): Check =>
   oldestUnnotifiedSeconds < oldestUnnotifiedThreshold
     ? well

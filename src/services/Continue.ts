@@ -36,7 +36,7 @@ export const startTaking = Effect.fnUntraced(function* <Event, E, R>({
   return () => (now() < endsAt && rounds++ < mostRounds ? most : 0)
 })
 
-// An event that its topic takes for none would be sent for ever: a person has to see that SQL and topic disagree.
+// An event that its topic reads as NO_CHANGE would be sent forever. A dead letter shows that SQL and topic disagree.
 const expectEvent = <Event>(seen: Extracted<Event> | NoChange) =>
   seen._tag === "Event"
     ? Effect.succeed(seen)

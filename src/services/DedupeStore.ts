@@ -50,7 +50,7 @@ export interface Next extends Grant {
  * How a claim is released: `permanent`, a retry cannot succeed; `transient`, a retry may succeed; `parked`, nothing was
  * tried, so it does not count as a failure.
  *
- * **Units** `retryAfterSeconds` is how long whoever failed asks to be left alone; `status` its HTTP status.
+ * **Units** `retryAfterSeconds` is how long the failed service asks to wait; `status` its HTTP status.
  */
 export interface Release {
   readonly kind: "transient" | "permanent" | "parked"
@@ -86,7 +86,7 @@ export class AlreadyProcessed extends Data.TaggedError("AlreadyProcessed")<{
   readonly eventId: EventId
   readonly receipt: Receipt
 }> {
-  override readonly message = "This event was processed before; its receipt is attached"
+  override readonly message = "This event has already been processed; its receipt is attached"
 }
 
 /** Another delivery of this event holds the claim. **Units** `retryAfterSeconds` until its lease ends. */
@@ -101,7 +101,7 @@ export class EventInFlight extends Data.TaggedError("EventInFlight")<{
 export class EventDeadLettered extends Data.TaggedError("EventDeadLettered")<{
   readonly eventId: EventId
 }> {
-  override readonly message = "This event is a dead letter; redrive it to have it processed again"
+  override readonly message = "This event is a dead letter; redrive it to process it again"
 }
 
 /** An earlier version of the same key is not settled yet. **Units** `retryAfterSeconds` until a retry is useful. */
@@ -126,7 +126,7 @@ export class EventNotInOutbox extends Data.TaggedError("EventNotInOutbox")<{
 export class EventUnstorable extends Data.TaggedError("EventUnstorable")<{
   readonly eventId: EventId
 }> {
-  override readonly message = "The database cannot hold this event, and never will"
+  override readonly message = "The database cannot store this event"
 }
 
 /** The key was used for a different event. */

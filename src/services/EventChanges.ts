@@ -17,7 +17,7 @@ const decodeByStatus = (input: unknown): Effect.Effect<EventChange, Schema.Schem
 }
 
 /**
- * Checks that a JSON value is a change of ours, with all that is wrong listed at once; an unknown key is wrong, since
+ * Checks that a JSON value is a change of ours, listing everything that is wrong; an unknown key is wrong, since
  * a mistyped `dryRun` would be a change.
  *
  * **Fails with** InvalidPayload.

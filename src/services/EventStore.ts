@@ -28,10 +28,10 @@ export class EventUnknown extends Data.TaggedError("EventUnknown")<{
 export class RedriveSuperseded extends Data.TaggedError("RedriveSuperseded")<{
   readonly eventId: EventId
 }> {
-  override readonly message = "A newer event of this key was handled already; force sends this one all the same"
+  override readonly message = "A newer event of this key has already been handled; use force to send this one anyway"
 }
 
-/** What was completed, and reached somebody, can be neither redriven nor resolved. */
+/** An event that was completed and reached somebody can be neither redriven nor resolved. */
 export class EventNotFailed extends Data.TaggedError("EventNotFailed")<{
   readonly eventId: EventId
 }> {
@@ -76,8 +76,8 @@ export interface EventStoreHealth extends QueueFigures {
 }
 
 /**
- * The outbox as people look after it, topic by topic. An event of another topic is unknown. Each change is one transaction and may be asked for twice: the second time it
- * says that there is nothing to do.
+ * How people manage the outbox, topic by topic. An event of another topic is unknown. Each change is one transaction. It
+ * may be repeated: the second time, there is nothing to do.
  *
  * **Fails with** EventStoreUnavailable; what else is in each type.
  */

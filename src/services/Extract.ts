@@ -54,7 +54,7 @@ export interface Extracted<Event> {
   readonly event: Event
 }
 
-/** Nothing in the payload says when the change happened, so it cannot be told from another one. */
+/** Nothing in the payload says when the change happened, so it cannot be distinguished from another one. */
 export class NoEventTime extends Data.TaggedError("NoEventTime") {
   override readonly message =
     "The payload says nowhere when the change happened: send event_id and timestamp, " +

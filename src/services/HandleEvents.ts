@@ -20,7 +20,7 @@ const nothing = { results: [], next: [] }
  * Claims events, hands them to their topic and settles them, then continues with the events that the settlement returns.
  * How one event ends never affects another.
  *
- * Uninterruptible: a caller who hangs up does not stop it.
+ * Uninterruptible: goes on if the caller hangs up.
  *
  * **Shape** `results` in the order of the events.
  * **Fails with** DedupeStoreUnavailable when nothing could be claimed.

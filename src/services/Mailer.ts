@@ -30,7 +30,7 @@ export const MailSender = Schema.String.check(
  * A mail to one person.
  *
  * **Shape** `from` is the configured sender when it is missing. Two mails with one `idempotencyKey` are the same mail,
- * and are sent once within 24 hours; without a key each call is a mail of its own.
+ * and are sent once within 24 hours; without a key, each call is a new mail.
  */
 export const Mail = Schema.Struct({
   to: MailAddress,

@@ -68,7 +68,7 @@ export const getEvent = Effect.fn("getEvent")(function* (name: string, eventId: 
 })
 
 /**
- * Redrives, resolves or cancels an event. A caller who hangs up does not stop it.
+ * Redrives, resolves or cancels an event. Goes on if the caller hangs up.
  *
  * **Fails with** TopicUnknown, EventUnknown, RedriveSuperseded, EventNotFailed, EventInFlight, EventStoreUnavailable.
  */
@@ -88,7 +88,7 @@ export const changeEvent = Effect.fn("changeEvent")(function* (name: string, eve
 }, Effect.uninterruptible)
 
 /**
- * Forgets a settled event, but for what keeps it from being handled again. A caller who hangs up does not stop it.
+ * Erases a settled event, except for what prevents it from being handled again. Goes on if the caller hangs up.
  *
  * **Fails with** TopicUnknown, EventUnknown, EventNotSettled, EventStoreUnavailable.
  */

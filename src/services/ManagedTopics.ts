@@ -7,20 +7,20 @@ import type { StoredEvent } from "../schema/Events.ts"
 import type { Issue } from "../schema/Replies.ts"
 import type { Direction } from "../schema/Transition.ts"
 
-/** Events of this topic are looked after elsewhere, or there is none of that name. */
+/** Events of this topic are managed elsewhere, or there is no such topic. */
 export class TopicUnknown extends Data.TaggedError("TopicUnknown") {
-  override readonly message = "This function serves no such topic"
+  override readonly message = "This function does not serve this topic"
 }
 
 /** The query string is not what this endpoint takes. */
 export class InvalidQuery extends Data.TaggedError("InvalidQuery")<{
   readonly issues: ReadonlyArray<Issue>
 }> {
-  override readonly message = "The query is not what this endpoint takes; issues says where"
+  override readonly message = "The query is invalid; see issues"
 }
 
 /**
- * A topic whose events people look after, apart from what is done about them.
+ * A topic whose events people manage.
  *
  * **Shape** `transitions` is what the record of each transition has, null for a topic whose events are none; `wordsOf` is
  * what an event is called beside the names that all topics share; `isOptional` when the topic need not be declared.
@@ -32,7 +32,7 @@ export interface ManagedTopic {
   readonly isOptional?: boolean
 }
 
-/** A topic without words of its own. */
+/** A topic without its own names. */
 export const plain = (name: string): ManagedTopic => ({ name, transitions: null, wordsOf: () => ({}) })
 
 /** The topics that are served here. */

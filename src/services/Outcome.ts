@@ -23,10 +23,10 @@ export interface TopicError {
 /** What is wrong with one payload. */
 export type PayloadError = InvalidPayload | NoEventTime
 
-/** How one payload ended otherwise. */
+/** How one payload failed. */
 export type EventError<E> = PayloadError | ClaimError | E
 
-/** How a delivery ended otherwise; each error says by itself what the sender is to do. */
+/** How a delivery failed; each error says what the sender is to do. */
 export type WebhookError<E> = SignatureRejected | SignatureStale | MalformedBody | EventError<E>
 
 /**
@@ -61,11 +61,11 @@ export interface HandledBatch<Event, E> {
   readonly continued: ReadonlyArray<BatchItem<Event, E>>
 }
 
-/** How a delivery ended well. */
+/** How a delivery succeeded. */
 export type Ended<Event, E> = Handled<Event> | NoChange | HandledBatch<Event, E>
 
-/** What is known of a delivery's subject before its end. */
+/** What is known about a delivery before its end. */
 export type Seen<Event> = Extracted<Event> | NoChange | undefined
 
-/** What a program failed with; nothing when that is a defect. */
+/** What a program failed with; nothing if it was a defect. */
 export const firstError = <E>(cause: Cause.Cause<E>): E | undefined => cause.reasons.find(Cause.isFailReason)?.error

@@ -38,7 +38,7 @@ const skewOf = (error: Failure) =>
 
 const isExpected = (error: Failure): boolean => error._tag === "AlreadyProcessed" || error._tag === "EventInFlight"
 
-// Supabase keeps 100 log lines per ten seconds: a batch is one line, with its failures told apart.
+// Supabase keeps 100 log lines per ten seconds: so a batch is one line, with its failures by kind.
 const mostFailures = 10
 
 const failureOf = ({ eventId, result }: Item) =>
@@ -100,7 +100,7 @@ const logHandled = ({ continued = [], status }: Handled<unknown>, known: Line) =
  * are known, and `reason` or `detail` where there is one. `outcome` is the topic's word for a handled event,
  * `no_recipients`, `no_change`, `batch` (with counts and the first failures), the error's tag, or `defect`. `continued`
  * counts the further events that the delivery went on with, and is followed by what failed of them. `olderSecret` says
- * which, when the newest secret had not signed; a refusal gives `skewSeconds` when the sender said what time it was.
+ * which, if the newest secret did not sign; a refusal gives `skewSeconds` when the sender said what time it was.
  * **Units** `durationMs` milliseconds; `skewSeconds` our clock minus the sender's.
  */
 export const logOutcome = <Event, E extends TopicError, R>(

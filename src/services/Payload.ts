@@ -11,11 +11,11 @@ export class MalformedBody extends Data.TaggedError("MalformedBody") {
   override readonly message = "The body is not JSON in UTF-8"
 }
 
-/** The body is JSON of another shape. **Shape** every issue with its path; no value is repeated. */
+/** The body is JSON, but has the wrong shape. **Shape** every issue with its path; no value is repeated. */
 export class InvalidPayload extends Data.TaggedError("InvalidPayload")<{
   readonly issues: ReadonlyArray<Issue>
 }> {
-  override readonly message = "The payload has another shape than this endpoint takes; issues says where"
+  override readonly message = "The payload does not have the shape that this endpoint expects; see issues"
 }
 
 /** The table whose stock webhooks, which name no topic, a topic takes. */
@@ -27,7 +27,7 @@ export interface StockTable {
 const text = new TextDecoder("utf-8", { fatal: true })
 const formatIssues = SchemaIssue.makeFormatterStandardSchemaV1()
 
-/** All that a schema found wrong, without the values. */
+/** Everything that a schema found wrong, without the values. */
 export const toIssues = (error: Schema.SchemaError): ReadonlyArray<Issue> =>
   formatIssues(error.issue).issues.map(({ message, path }) => ({
     path: (path ?? []).map((segment) => {
@@ -68,7 +68,7 @@ const hasKnownType = (input: unknown): boolean =>
   Predicate.hasProperty(input, "type") && (input.type === "INSERT" || input.type === "UPDATE")
 
 /**
- * Makes the function that checks a JSON value against a topic's Schema, with all that is wrong listed at once. A payload
+ * Makes the function that checks a JSON value against a topic's Schema, listing everything that is wrong. A payload
  * that names a topic must name this one; one that names none must be of the stock table.
  *
  * The function **fails with** InvalidPayload.

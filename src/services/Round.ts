@@ -27,7 +27,7 @@ export interface Round<Event, E> {
 /** Returns how many events the next settlement may take; 0 when there is no time left to handle them. */
 export type Take = () => number
 
-/** Puts the answers in the places of those that were successful, who alone were asked. */
+/** Puts the answers in the places of the successes, which alone were asked. */
 export const inPlace = <A, E, B, E2>(
   asked: ReadonlyArray<Result.Result<A, E>>,
   answers: ReadonlyArray<Result.Result<B, E2>>

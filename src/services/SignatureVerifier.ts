@@ -3,7 +3,7 @@ import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 
 /**
- * A delivery before anything of it is believed.
+ * A delivery that is not verified yet.
  *
  * **Shape** `header` looks a header up whatever its case; `body` is the exact bytes that were sent.
  */
@@ -13,7 +13,7 @@ export interface Delivery {
 }
 
 /**
- * Who vouches for a delivery.
+ * Who signed a delivery.
  *
  * **Shape** `webhookId` is the signed `webhook-id`; schemes without one leave it out. `olderSecret` is there when the
  * newest of several secrets did not sign it: which one did, as the 2nd, 3rd … of them.
@@ -25,7 +25,7 @@ export interface Verified {
 }
 
 /**
- * The delivery is not vouched for; nothing was read or written.
+ * The delivery is not signed by us; nothing was read or written.
  *
  * **Units** `skewSeconds` is our clock minus the time that the sender gave, when it can be read.
  */
@@ -46,18 +46,18 @@ export class SignatureRejected extends Data.TaggedError("SignatureRejected")<{
 }
 
 /**
- * The sender is who it says, but signed too long ago, or in the future: the delivery was held up, or a clock is wrong.
+ * The signature is valid, but its time is too old or in the future: the delivery was delayed, or a clock is wrong.
  *
  * **Units** `skewSeconds` is our clock minus the signed time.
  */
 export class SignatureStale extends Data.TaggedError("SignatureStale")<{
   readonly skewSeconds: number
 }> {
-  override readonly message = "The signature is right, but its time is too far from ours: skewSeconds says how far"
+  override readonly message = "The signature is valid, but its time is outside the tolerance; see skewSeconds"
 }
 
 /**
- * Tells whether a delivery comes from our sender, before its body is parsed.
+ * Checks that a delivery comes from our sender, before its body is parsed.
  *
  * **Fails with** SignatureRejected, SignatureStale.
  * **Source** Standard Webhooks 1.0.0: base64 HMAC-SHA256 over `id.timestamp.body`.

@@ -3,7 +3,7 @@ import type * as Effect from "effect/Effect"
 import type { Check } from "../schema/Health.ts"
 
 /**
- * What the handler needs besides the database: asked, never changed.
+ * What the handler depends on besides the database. Only read.
  *
  * **Shape** `orchestrator` whether it answers; `secrets` whether the handler has one to check deliveries with; `topics`
  * whether the functions of other topics, by name, have their settings, which count once the topic is captured.

@@ -15,7 +15,7 @@ import { logOutcome } from "./OutcomeLog.ts"
 import { decoder, InvalidPayload, parseBody, type StockTable } from "./Payload.ts"
 import { type Delivery, SignatureVerifier, type Verified } from "./SignatureVerifier.ts"
 
-/** What is watched, and what to do about it. **Shape** `decode` is the first step of `read`. */
+/** What is watched, and what happens then. **Shape** `decode` is the first step of `read`. */
 export interface Topic<P, Event, E, R> extends Handler<Event, E, R> {
   readonly decode: (body: unknown) => Effect.Effect<P, InvalidPayload>
 }
@@ -82,7 +82,7 @@ export const make = <P extends AnyPayload, Fields extends object, E extends Topi
   const failToRead = (defect: unknown) =>
     Effect.andThen(
       Effect.logError({ outcome: "defect", topic: name }, Cause.die(defect)),
-      new InvalidPayload({ issues: [{ path: [], message: "Its topic failed to read it" }] })
+      new InvalidPayload({ issues: [{ path: [], message: "The topic could not read it" }] })
     )
 
   return {

@@ -45,7 +45,7 @@ export const Prepared = Schema.Union([
 ])
 export type Prepared = typeof Prepared.Type
 
-/** There is nobody to mail to, so the event becomes a dead letter. Redrive it when the address is right. */
+/** There is no valid address, so the event becomes a dead letter. Correct the address, then redrive it. */
 export class CoordinatorUnreachable extends Data.TaggedError("CoordinatorUnreachable")<{
   readonly eventId: EventId
   readonly reason: "no_coordinator" | "missing" | "malformed"

@@ -9,7 +9,7 @@ import { wording } from "./MailWording.ts"
 export type MailText = Pick<Mail, "subject" | "html" | "text">
 
 /**
- * What a coordinator is told. **Shape** the names are of one line, of at most 100 characters; `since` is ISO 8601 in UTC.
+ * What a mail is about. **Shape** names are one line of at most 100 characters; `since` is ISO 8601 in UTC.
  */
 export interface Told extends Pick<MailFacts, "since"> {
   readonly transition: Direction
@@ -64,7 +64,7 @@ export const inTimeZone =
     return { subject, html: markup, text: lines.join("\n\n") }
   }
 
-/** What is mailed about a notification. English and UTC unless you provide another one. */
+/** How a notification becomes a mail. English and UTC unless you provide another one. */
 export const MailTemplate = Context.Reference<(told: Told) => MailText>(
   "pause-status-webhook-handler/topics/MailTemplate",
   { defaultValue: () => inTimeZone("UTC") }

@@ -1,7 +1,7 @@
 import type { Direction } from "../schema/Transition.ts"
 
 /**
- * All that a mail to a coordinator says, in one language. Translate this file, or provide a MailTemplate of your own.
+ * Everything that a mail to a coordinator says, in one language. Translate this file, or provide your own MailTemplate.
  *
  * **Shape** `language` is the tag of the language, for `lang` and for dates. Texts are plain: the template escapes them.
  */

@@ -20,7 +20,7 @@ import {
 } from "./MailReceipts.ts"
 import { MailTemplate, nameOf } from "./MailTemplate.ts"
 
-/** A row of public.notifications. It names nobody: address and names are looked up when the mail is sent. */
+/** A row of public.notifications. It has no names: address and names are read when the mail is sent. */
 const Notification = Schema.Struct({
   id: Schema.String,
   event_id: EventId,
@@ -125,7 +125,7 @@ const mailAll = Effect.fnUntraced(function* (events: ReadonlyArray<NotificationE
   return mailed
 })
 
-/** Every notification of a coordinator, mailed to them. */
+/** Mails every notification to its coordinator. */
 export const notificationMail = Topic.make("notification-mail", {
   payload: Schema.Struct({ ...envelope, type: Schema.Literal("INSERT"), record: Notification }),
   read: ({ record: { coordinator_id, event_id, mentor_id, transition }, timestamp }) => ({

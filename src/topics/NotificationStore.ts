@@ -16,11 +16,11 @@ export class NotificationStoreUnavailable extends Data.TaggedError("Notification
   }
 }
 
-/** A newer event of this mentor was told already, so this one must not be. */
+/** A newer event of this mentor has already been notified, so this one must not be. */
 export class EventSuperseded extends Data.TaggedError("EventSuperseded")<{
   readonly eventId: EventId
 }> {
-  override readonly message = "A newer event of this mentor was told already"
+  override readonly message = "A newer event of this mentor has already been notified"
 }
 
 /** What became of an event. **Shape** `replayed` when it was notified before and `receipt` is the first one. */
@@ -34,7 +34,7 @@ export type WriteRefused = PayloadMismatch | EventSuperseded | EventUnstorable
 
 /**
  * Writes one notification for each coordinator of each event's mentor, all or none, once per event id, and never one
- * that is older than what the mentor's coordinators were told last. Answers each event on its own, in the order given.
+ * that is older than the last one that the mentor's coordinators got. Answers each event on its own, in the order given.
  *
  * **Fails with** NotificationStoreUnavailable, for all of them.
  */

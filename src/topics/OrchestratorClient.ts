@@ -42,7 +42,7 @@ export class OrchestratorUnavailable extends Data.TaggedError("OrchestratorUnava
 }
 
 /**
- * Too many calls failed in a row, so this one was not made. The event is parked, not burnt.
+ * Too many calls failed in a row, so this one was not made. The event is parked and loses no attempt.
  *
  * **Units** `retryAfterSeconds` until a call is made again.
  */
@@ -50,7 +50,7 @@ export class OrchestratorCircuitOpen extends Data.TaggedError("OrchestratorCircu
   readonly eventId: EventId
   readonly retryAfterSeconds: number
 }> {
-  override readonly message = "The orchestrator failed too often in a row and is given a pause"
+  override readonly message = "Too many calls of the orchestrator failed in a row, so none is made for now"
   get release(): Release {
     return { kind: "parked", retryAfterSeconds: this.retryAfterSeconds }
   }

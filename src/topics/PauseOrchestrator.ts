@@ -11,7 +11,7 @@ import {
 } from "./NotificationStore.ts"
 import { InvalidPayload, type MalformedBody, parseBody, toIssues } from "../services/Payload.ts"
 
-/** How an order to notify ended otherwise. */
+/** Why a call to notify failed. */
 export type OrchestrationError = MalformedBody | InvalidPayload | WriteRefused | NotificationStoreUnavailable
 
 /** How one of several events ended. */
@@ -86,8 +86,8 @@ const notifyMany = Effect.fnUntraced(function* (
 })
 
 /**
- * The orchestrator's whole job: read a PauseEvent, or an array of them, and tell the mentors' coordinators, once per
- * event id. Writes one log line when it told them.
+ * The orchestrator's whole job: read a PauseEvent, or an array of them, and notify the mentors' coordinators, once per
+ * event id. Writes one log line afterwards.
  *
  * **Shape** `idempotencyKey`, when it is sent, must be the event's id; an array has each event's own.
  * **Fails with** OrchestrationError.

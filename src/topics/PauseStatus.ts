@@ -11,7 +11,7 @@ import * as Topic from "../services/Topic.ts"
 import { OrchestratorClient } from "./OrchestratorClient.ts"
 import { detectTransitionDirection } from "./Transition.ts"
 
-/** A legal payload of which nobody is told. **Shape** `reason` says why. */
+/** A valid payload of which nobody is notified. **Shape** `reason` says why. */
 export interface NoPauseEvent {
   readonly transition: "NO_CHANGE"
   readonly mentorId: MentorId
@@ -42,7 +42,7 @@ const read = (payload: WebhookPayload) => {
   } as const
 }
 
-/** Every pause and resume of a mentor, told to the orchestrator. */
+/** Every pause and resume of a mentor, handed to the orchestrator. */
 export const pauseStatus = Topic.make(name, {
   payload: WebhookPayload,
   stock: { schema: "public", table: "peer_mentor_profiles" },
@@ -72,7 +72,7 @@ export const pauseStatus = Topic.make(name, {
 export const handleWebhookEvent = Topic.receive(pauseStatus)
 
 /**
- * Checks that a JSON value is a payload of pause-status, with all that is wrong listed at once. DELETE and another topic are
+ * Checks that a JSON value is a payload of pause-status, listing everything that is wrong. DELETE and another topic are
  * wrong; so are another table and another schema when no topic is named.
  *
  * **Fails with** InvalidPayload.

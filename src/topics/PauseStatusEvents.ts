@@ -1,7 +1,7 @@
 import type { ManagedTopic } from "../services/ManagedTopics.ts"
 import { detectTransitionDirection } from "./Transition.ts"
 
-/** How people look after pause-status events: as transitions of mentors. */
+/** How people manage pause-status events: as transitions of mentors. */
 export const pauseStatusEvents: ManagedTopic = {
   name: "pause-status",
   transitions: { PAUSE: { status: "paused" }, RESUME: { status: "active" } },

@@ -106,7 +106,7 @@ describe.skipIf(browserPath === undefined)("dead letters", () => {
 
     await page.getByRole("button", { name: "Redrive 12" }).click()
     const dialog = page.getByRole("dialog")
-    await dialog.getByText("Nothing was changed yet").waitFor()
+    await dialog.getByText("Nothing has changed yet").waitFor()
     assert.deepStrictEqual(await dialog.locator(".plan b").allInnerTexts(), ["11", "1"])
     assert.isTrue(letters.every((letter) => statusOf(letter) === "failed"))
 
@@ -121,7 +121,7 @@ describe.skipIf(browserPath === undefined)("dead letters", () => {
     assert.deepStrictEqual(tab.complaints, [])
   })
 
-  it("that a newer event superseded are sent only if the person insists", async () => {
+  it("that a newer event superseded are sent only if a person forces it", async () => {
     const [letter = aDeadLetter("")] = outage()
     project.add(letter)
     project.state.handled.set(letter.key, 7)
@@ -136,7 +136,7 @@ describe.skipIf(browserPath === undefined)("dead letters", () => {
     assert.strictEqual(statusOf(letter), "pending")
   })
 
-  it("of one key are sent one after the other, the oldest first", async () => {
+  it("of one key are sent one by one, the oldest first", async () => {
     const letters = outage("42")
     project.add(...letters)
     await using tab = await open("#/letters")
@@ -169,12 +169,12 @@ describe.skipIf(browserPath === undefined)("dead letters", () => {
     await page.getByText("10 events").waitFor()
   })
 
-  it("that are being sent again are left where they are when the person stops", async () => {
+  it("that were not sent yet stay as they are when the person stops", async () => {
     const letters = outage()
     project.add(...letters)
     await using tab = await open("#/letters")
     await tab.page.getByRole("button", { name: "Redrive 12" }).click()
-    await tab.page.getByText("Nothing was changed yet").waitFor()
+    await tab.page.getByText("Nothing has changed yet").waitFor()
     let changes = 0
     let release = () => {}
     const held = new Promise<void>((resolve) => (release = resolve))
@@ -201,11 +201,11 @@ describe.skipIf(browserPath === undefined)("dead letters", () => {
     await tab.page.getByRole("button", { name: "Resolve" }).click()
     await tab.page.getByRole("button", { name: "Resolve 1 event" }).click()
     await tab.page.getByRole("button", { name: "Close" }).click()
-    await tab.page.getByText("Nothing waits for you").waitFor()
+    await tab.page.getByText("Nothing needs you").waitFor()
     assert.strictEqual(project.state.events.get(nobody.eventId)?.receipt?.["acknowledged"], true)
   })
 
-  it("are only looked at with --read-only", async () => {
+  it("cannot be changed with --read-only", async () => {
     project.add(aDeadLetter("away"))
     await using tab = await openPage(browser, "about:blank")
     await tab.page.route("**/config.json", async (route) => {
@@ -231,7 +231,7 @@ describe.skipIf(browserPath === undefined)("events", () => {
     assert.strictEqual(await tab.page.locator(".timeline > li").count(), 2)
   })
 
-  it("are found by event id, with all about them and a command to copy that has no key", async () => {
+  it("are found by event id, with every detail and a command to copy that has no key", async () => {
     const event = anEvent()
     project.add(event)
     await using tab = await open()
@@ -249,7 +249,7 @@ describe.skipIf(browserPath === undefined)("events", () => {
     assert.notInclude(command, project.serviceKey)
   })
 
-  it("are filtered by state and topic, and page on without gaps", async () => {
+  it("are filtered by state and topic, and paged without gaps", async () => {
     project.add(...Array.from({ length: 60 }, (_, index) => anEvent({ at: minutes(index + 1) })))
     project.add(anEvent({ status: "pending", receipt: null }), anEvent({ topic: "order-created", key: "order-1" }))
     await using tab = await open("#/events")
@@ -267,7 +267,7 @@ describe.skipIf(browserPath === undefined)("events", () => {
     await tab.page.getByText("order-1").waitFor()
   })
 
-  it("that wait can be cancelled", async () => {
+  it("can be cancelled while they wait", async () => {
     const event = anEvent({ status: "pending", receipt: null })
     project.add(event)
     await using tab = await open("#/events?status=pending")

@@ -68,7 +68,7 @@ describe.skipIf(browserPath === undefined)("axe finds nothing", () => {
     await using tab = await open(`#/letters?event=${letter.eventId}`)
     const { page } = tab
     await page.locator(".panel .primary").click()
-    await page.getByText("Nothing was changed yet").waitFor()
+    await page.getByText("Nothing has changed yet").waitFor()
     assert.deepStrictEqual(await accessibilityProblems(page), [])
     await page.keyboard.press("Escape")
     await page.keyboard.press("?")
@@ -78,7 +78,7 @@ describe.skipIf(browserPath === undefined)("axe finds nothing", () => {
 
     project.state.events.clear()
     await page.goto(`${console.url}#/letters`)
-    await page.getByText("Nothing waits for you").waitFor()
+    await page.getByText("Nothing needs you").waitFor()
     assert.deepStrictEqual(await accessibilityProblems(page), [])
 
     project.instead.answer = () => Response.json({ code: "unauthorized", detail: "No such key" }, { status: 401 })
@@ -88,7 +88,7 @@ describe.skipIf(browserPath === undefined)("axe finds nothing", () => {
 })
 
 describe.skipIf(browserPath === undefined)("a project that does not answer", () => {
-  it("is reported with what to do, and forgotten as soon as it answers again", async () => {
+  it("is reported with what to do, until it answers again", async () => {
     project.instead.answer = () =>
       Response.json({ code: "store_unavailable", detail: "The database is away" }, { status: 503 })
     await using tab = await open()
@@ -100,7 +100,7 @@ describe.skipIf(browserPath === undefined)("a project that does not answer", () 
     await alert.waitFor({ state: "detached" })
   })
 
-  it("shows that it is being asked until it answers", async () => {
+  it("shows that it is loading until it answers", async () => {
     let answer = () => {}
     const answered = new Promise<undefined>((resolve) => (answer = () => resolve(undefined)))
     project.instead.answer = () => answered
@@ -110,7 +110,7 @@ describe.skipIf(browserPath === undefined)("a project that does not answer", () 
     await tab.page.locator("tbody tr").first().waitFor()
   })
 
-  it("opens the checks that fail, with what the function says about them", async () => {
+  it("opens the failing checks, with the function's details", async () => {
     project.instead.answer = async ({ url }) => {
       if (!url.endsWith("/health")) return undefined
       const ok = { ok: true }
@@ -126,14 +126,14 @@ describe.skipIf(browserPath === undefined)("a project that does not answer", () 
     }
     await using tab = await open()
     await tab.page.getByText("1 check failing").waitFor()
-    await tab.page.getByRole("button", { name: "Look at the checks" }).click()
+    await tab.page.getByRole("button", { name: "See the checks" }).click()
     await tab.page.getByRole("heading", { name: "Something is wrong" }).waitFor()
     await tab.page.getByText("it did not answer").waitFor()
   })
 })
 
 describe.skipIf(browserPath === undefined)("with the keyboard alone", () => {
-  it("rows are walked through, opened and closed, and the focus comes back", async () => {
+  it("you can walk through rows, open and close them, and the focus comes back", async () => {
     await using tab = await open()
     const { page } = tab
     await page.locator("tbody tr").first().waitFor()
@@ -154,7 +154,7 @@ describe.skipIf(browserPath === undefined)("with the keyboard alone", () => {
     assert.strictEqual(await focused(), first)
   })
 
-  it("dead letters are reached, selected, and redriven", async () => {
+  it("you can reach, select and redrive dead letters", async () => {
     await using tab = await open()
     const { page } = tab
     await page.locator("tbody tr").first().waitFor()
@@ -165,14 +165,14 @@ describe.skipIf(browserPath === undefined)("with the keyboard alone", () => {
     await page.keyboard.press("x")
     await page.getByText("1 selected").waitFor()
     await page.keyboard.press("r")
-    await page.getByText("Nothing was changed yet").waitFor()
+    await page.getByText("Nothing has changed yet").waitFor()
     const button = page.getByRole("button", { name: "Redrive 1 event" })
     while (!(await button.evaluate((element) => element === document.activeElement))) await page.keyboard.press("Tab")
     await page.keyboard.press("Enter")
     await page.getByText("Done: 1 of 1 event").waitFor()
   })
 
-  it("the search is reached with a slash, and letters typed there are letters", async () => {
+  it("a slash opens the search, where letters are not shortcuts", async () => {
     await using tab = await open()
     await tab.page.locator("tbody tr").first().waitFor()
     await tab.page.keyboard.press("/")

@@ -6,7 +6,7 @@ import { keepingConsole } from "../support/pauseStatus.ts"
 const words = (count: number) => Array.from({ length: count }, () => "word").join(" ")
 
 describe("output", () => {
-  it("breaks a line at 80 columns, and indents what follows as its first part", () => {
+  it("breaks a line at 80 columns, and indents the rest like its first part", () => {
     assert.strictEqual(layOut([words(16)]), words(16))
     assert.strictEqual(layOut([words(17)]), `${words(16)}\nword`)
     assert.strictEqual(layOut([`  - ${words(20)}`]), `  - ${words(15)}\n    ${words(5)}`)
@@ -28,13 +28,13 @@ describe("output", () => {
       return kept
     })
 
-  it.effect("for people has the report alone on stdout", () =>
+  it.effect("for people has only the report on stdout", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* printed(Output.text), { stdout: "the text\n", stderr: "meanwhile\nno\n" })
     })
   )
 
-  it.effect("for programs is JSON alone", () =>
+  it.effect("for programs is only JSON", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* printed(Output.json), {
         stdout: '{"the":"value"}\n{"error":"no"}\n',

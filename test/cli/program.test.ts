@@ -4,7 +4,7 @@ import { packageVersion } from "../../src/schema/PackageVersion.ts"
 import { pauseStatus } from "../support/pauseStatus.ts"
 
 describe("pause-status", () => {
-  it.effect("prints its help, within 80 columns, when it is called with nothing or with --help", () =>
+  it.effect("prints its help, within 80 columns, without arguments or with --help", () =>
     Effect.gen(function* () {
       const alone = yield* pauseStatus()
       assert.deepStrictEqual(alone, yield* pauseStatus("--help"))

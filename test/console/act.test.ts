@@ -6,7 +6,7 @@ import { aDeadLetter, anEvent } from "../support/fakeProject.ts"
 const plain = { force: false, notes: "" }
 
 describe("what a person can do", () => {
-  it("depends on where the event is", () => {
+  it("depends on the event's state", () => {
     assert.deepStrictEqual(actionsFor(aDeadLetter("away")), ["redrive", "resolve"])
     assert.deepStrictEqual(actionsFor(anEvent({ reachedNobody: true, receipt: { notified: 0 } })), [
       "redrive",
@@ -17,7 +17,7 @@ describe("what a person can do", () => {
     assert.deepStrictEqual(actionsFor(anEvent()), [])
   })
 
-  it("is the body of one request, which has nothing that was not asked for", () => {
+  it("is the body of one request, with only what was asked for", () => {
     assert.deepStrictEqual(changeFor("redrive", plain, false), { status: "pending" })
     assert.deepStrictEqual(changeFor("redrive", { force: true, notes: "why" }, true), {
       status: "pending",
@@ -31,14 +31,14 @@ describe("what a person can do", () => {
     assert.deepStrictEqual(changeFor("cancel", plain, true), { status: "resolved", dryRun: true })
   })
 
-  it("has an outcome in words, and a problem speaks for itself", () => {
+  it("has an outcome as text, and a problem shows its detail", () => {
     assert.strictEqual(outcomeInWords({ outcome: "superseded", detail: "x" }), "A newer event of the key was handled")
     assert.strictEqual(outcomeInWords({ outcome: "store_unavailable", detail: "No answer" }), "No answer")
   })
 })
 
 describe("a command to copy", () => {
-  it("has the key from the shell, and quotes what a person wrote", () => {
+  it("takes the key from the shell, and quotes what a person wrote", () => {
     assert.strictEqual(
       curl("https://a.example/f", "pause-status", "1", { notes: "it's done" }),
       `curl -X PUT -H "apikey: $SUPABASE_SECRET_KEY" -H "content-type: application/json" ` +

@@ -9,7 +9,7 @@ const sizeOf = (names: ReadonlyArray<string>) =>
     .reduce((sum, part) => ({ bytes: sum.bytes + part.bytes, gzip: sum.gzip + part.gzipBytes }), { bytes: 0, gzip: 0 })
 
 describe("the page of the console", () => {
-  it("is a script with one that it loads later, what both need, and a style", () => {
+  it("is a script, a later one, their shared code, and a style", () => {
     const names = parts.map(({ name }) => name).toSorted()
     assert.deepStrictEqual(names, ["chunk.js", "later.js", "main.css", "main.js"])
   })

@@ -19,7 +19,7 @@ describe("the figures of the last 15 minutes", () => {
     assert.strictEqual(count, 3)
   })
 
-  it("leave out what is older, what lies ahead, and what is not completed", () => {
+  it("leave out what is older, in the future, or not completed", () => {
     const events = [
       settled(960, 20),
       settled(-60, 20),
@@ -28,7 +28,7 @@ describe("the figures of the last 15 minutes", () => {
     assert.strictEqual(figuresOf(events, now).count, 0)
   })
 
-  it("have the middle and the slowest, of all and of each minute", () => {
+  it("have p50 and p99, in total and per minute", () => {
     const events = Array.from({ length: 100 }, (_, index) => settled(index < 50 ? 5 : 65, index + 1))
     const { minutes, p50, p99 } = figuresOf(events, now)
     assert.deepStrictEqual([p50, p99], [50, 99])
@@ -41,7 +41,7 @@ describe("the figures of the last 15 minutes", () => {
     )
   })
 
-  it("are 0 of nothing", () => {
+  it("are 0 if there is nothing", () => {
     assert.strictEqual(percentile([], 0.5), 0)
     assert.strictEqual(percentile([7], 0.99), 7)
   })

@@ -9,7 +9,7 @@ const group = (...events: ReadonlyArray<ReturnType<typeof anEvent>>) =>
   )
 
 describe("dead letters", () => {
-  it("are one group if their errors differ in ids, times and long numbers only", () => {
+  it("are one group if their errors differ only in ids, times and long numbers", () => {
     const error = () =>
       `503 for ${randomUUID()} at 2026-11-22T09:30:00.123Z, request ${Math.round(Math.random() * 1e9) + 1e6}`
     assert.deepStrictEqual(group(aDeadLetter(error()), aDeadLetter(error()), aDeadLetter(error())), [
@@ -27,7 +27,7 @@ describe("dead letters", () => {
     ])
   })
 
-  it("are beside the events that reached nobody, which have no error", () => {
+  it("come with the events that reached nobody, which have no error", () => {
     const nobody = anEvent({ reachedNobody: true, receipt: { notified: 0 } })
     assert.deepStrictEqual(group(nobody), [["nobody", null, 1]])
   })

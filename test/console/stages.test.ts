@@ -16,7 +16,7 @@ describe("the steps of an event", () => {
     ])
   })
 
-  it("are known from the list already, but for the times in between", () => {
+  it("are known from the list, except the times in between", () => {
     assert.deepStrictEqual(
       stagesOf(anEvent()).map(({ after }) => after),
       [0, undefined, undefined, undefined, 31]
@@ -29,7 +29,7 @@ describe("the steps of an event", () => {
     assert.isUndefined(stagesOf(event, { ...event, attempts })[2]?.after)
   })
 
-  it("show where an event is that is under way", () => {
+  it("show where an event in progress is", () => {
     const waiting = { status: "pending", receipt: null } as const
     const inTheOutbox = anEvent({ ...waiting, attemptCount: 0 })
     assert.deepStrictEqual(states(inTheOutbox), ["done", "now", "waiting", "waiting", "waiting"])
@@ -38,14 +38,14 @@ describe("the steps of an event", () => {
     assert.deepStrictEqual(states(processing), ["done", "done", "done", "now", "waiting"])
   })
 
-  it("fail where it failed, with the time of its first dispatch and of its last end", () => {
+  it("fail where it failed, with the times of its first dispatch and its last end", () => {
     const letter = aDeadLetter("away", { attempts: 3 })
     assert.deepStrictEqual(states(letter, letter), ["done", "done", "done", "failed", "failed"])
     const after = stagesOf(letter, letter).map((stage) => stage.after)
     assert.deepStrictEqual(after, [0, 3, 7, undefined, 40_045])
   })
 
-  it("fail at the people if nobody was notified", () => {
+  it("fail at the notification if nobody was notified", () => {
     assert.strictEqual(states(anEvent({ reachedNobody: true, receipt: { notified: 0 } }))[3], "failed")
   })
 })

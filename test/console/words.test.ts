@@ -25,7 +25,7 @@ describe("a duration", () => {
     assert.strictEqual(millisBetween(late, early), 0)
   })
 
-  it("since a moment has no fractions, and a clock that is behind says just now", () => {
+  it("since a time has no fractions, and with a clock that is behind, it is just now", () => {
     const now = Date.parse("2026-11-22T09:30:02.400Z")
     assert.strictEqual(ago("2026-11-22T09:30:00.000000Z", now), "2 s ago")
     assert.strictEqual(ago("2026-11-22T09:30:09.000000Z", now), "just now")
@@ -33,7 +33,7 @@ describe("a duration", () => {
 })
 
 describe("an event in words", () => {
-  it("is its transition, or else the columns that changed", () => {
+  it("is its transition, or the columns that changed", () => {
     assert.strictEqual(changeOf({ ...anEvent(), transition: "PAUSE" }), "PAUSE")
     const changed = anEvent({ record: { stage: "won", owner: "1" }, oldRecord: { stage: "open", owner: "1" } })
     assert.strictEqual(changeOf(changed), "stage: won")
@@ -48,7 +48,7 @@ describe("an event in words", () => {
     assert.strictEqual(stateOf({ ...nobody, receipt: { notified: 0, acknowledged: true } }), "completed")
   })
 
-  it("names a short key in full, and one of many", () => {
+  it("names a short key in full, and shortens a long one", () => {
     assert.strictEqual(short("42"), "42")
     assert.strictEqual(short("3a2d6064-1111-4222-8333-444444444444"), "3a2d6064")
     assert.strictEqual(plural(1, "person", "people"), "1 person")

@@ -32,7 +32,7 @@ const NO_HTTP = [
   "{}"
 ]
 
-// Answered by whoever comes to it first: what counts is that somebody does, and that nobody is told anything.
+// Any part may answer these first. They must be answered, and must notify nobody.
 const UNSIGNED = [
   "401 unauthorized",
   "404 not_found",

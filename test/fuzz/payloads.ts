@@ -153,7 +153,7 @@ const DIRECTIONS = [
   ["paused", "active"]
 ] as const
 
-/** A legal payload that tells nobody anything. */
+/** A valid payload that notifies nobody. */
 export const harmless = (random: Random, world: World): Payload => {
   const status = random.pick(["active", "paused"])
   const odd = random.pick(ODD_STATUSES)
@@ -167,7 +167,7 @@ export const harmless = (random: Random, world: World): Payload => {
   if (random.chance(0.2)) {
     draft.root = [...set(draft.root, "type", '"INSERT"'), ["old_record", "null"]]
   }
-  // Whoever names the topic need not name the table.
+  // A payload with a topic need not name the table.
   if (random.chance(0.2)) {
     draft.root = [...without(without(draft.root, "table"), "schema"), ["topic", '"pause-status"']]
   }

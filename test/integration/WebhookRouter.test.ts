@@ -77,14 +77,14 @@ const request = (body: Uint8Array<ArrayBuffer>, id: string, signal?: AbortSignal
   })
 
 describe("the route of a larger app, with the real claim store", () => {
-  it("tells an event once, and answers its duplicate 409 with the receipt", async () => {
+  it("notifies an event once, and answers its duplicate 409 with the receipt", async () => {
     const { body, eventId, mentorId } = await newPause()
     assert.strictEqual((await app.handler(request(body, eventId))).status, 200)
     assert.strictEqual(await verdict(await app.handler(request(body, eventId))), "409 already_processed")
     await expectTold(database, mentorId, "PAUSE")
   })
 
-  it("takes an array of events, answers each, and tells each once", async () => {
+  it("takes an array of events, answers each, and notifies each once", async () => {
     const pauses = await Promise.all([newPause(), newPause()])
     const payloads = pauses.map(({ eventId, mentorId }) => pausePayload(mentorId, eventId))
     const response = await app.handler(request(bytesOf([...payloads, {}]), randomUUID()))
@@ -96,7 +96,7 @@ describe("the route of a larger app, with the real claim store", () => {
     for (const { mentorId } of pauses) await expectTold(database, mentorId, "PAUSE")
   })
 
-  it("refuses a forged delivery and asks the database nothing", async () => {
+  it("refuses a forged delivery without asking the database", async () => {
     const { body, eventId } = await newPause()
     assert.strictEqual(await verdict(await app.handler(request(body, randomUUID()))), "400 invalid_payload")
     const forged = new Request(request(body, eventId), { headers: { "content-type": "application/json" } })
@@ -105,7 +105,7 @@ describe("the route of a larger app, with the real claim store", () => {
   })
 
   for (const path of [claimPath, orchestratorPath, settlePath]) {
-    it(`a caller that hangs up during ${path} does not stop it: the event is told once`, async () => {
+    it(`a caller that hangs up during ${path} does not stop it: the event is notified once`, async () => {
       const { body, eventId, mentorId } = await newPause()
       const caller = new AbortController()
       const held = gate()

@@ -19,8 +19,8 @@ const newPauses = (count: number) => Promise.all(Array.from({ length: count }, (
 
 const send = (...payloads: ReadonlyArray<unknown>) => deliverMany(pipeline.stack, payloads)
 
-describe("an orchestrator that is not well with an array", () => {
-  it("fails all of it with 502, and each is told once when it is sent again", async () => {
+describe("an orchestrator that fails with an array", () => {
+  it("fails the whole array with 502, and each event is notified once when it is sent again", async () => {
     const pauses = await newPauses(5)
     const payloads = pauses.map(({ payload }) => payload)
     pipeline.proxy.next(orchestratorPath, pauses[0]?.eventId ?? "", answerWith(503))
@@ -35,7 +35,7 @@ describe("an orchestrator that is not well with an array", () => {
     for (const { mentorId } of pauses) await expectTold(pipeline.database, mentorId, "PAUSE")
   })
 
-  it("that answers for other events than it was asked about is not believed", async () => {
+  it("is not believed if it answers for other events", async () => {
     const pauses = await newPauses(2)
     const payloads = pauses.map(({ payload }) => payload)
     const wrong = {
@@ -50,7 +50,7 @@ describe("an orchestrator that is not well with an array", () => {
     for (const { mentorId } of pauses) await expectTold(pipeline.database, mentorId, "PAUSE")
   })
 
-  it("that refuses the array as a whole is asked about each event alone, and a bad one spoils no other", async () => {
+  it("that refuses the whole array is asked about each event alone, and a bad one fails alone", async () => {
     const [bad, ...good] = await newPauses(5)
     if (!bad) throw new Error("five pauses were expected")
     // The array first, then the one that is in it.
@@ -65,7 +65,7 @@ describe("an orchestrator that is not well with an array", () => {
     await expectTold(pipeline.database, bad.mentorId, "PAUSE")
   })
 
-  it("refuses one event of it: that one is a dead letter, which is told once when it is redriven", async () => {
+  it("refuses one event: it becomes a dead letter, and is notified once when it is redriven", async () => {
     const { database, stack } = pipeline
     const [bad, good] = await newPauses(2)
     if (!bad || !good) throw new Error("two pauses were expected")

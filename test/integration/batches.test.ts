@@ -29,7 +29,7 @@ const send = (...payloads: ReadonlyArray<unknown>) => deliverMany(pipeline.stack
 const calls = () => [claimPath, orchestratorPath, settlePath].map((path) => pipeline.proxy.seen(path).length)
 
 describe("an array of payloads", () => {
-  it("is claimed, told and settled in one call each, and answered in its order", async () => {
+  it("is claimed, notified and settled in one call each, and answered in order", async () => {
     const pauses = await newPauses(50)
     const before = calls()
     const results = await send(...pauses.map(({ payload }) => payload))
@@ -44,7 +44,7 @@ describe("an array of payloads", () => {
     for (const { mentorId } of pauses) await expectTold(pipeline.database, mentorId, "PAUSE")
   })
 
-  it("with every kind of payload answers each as it would be answered alone, and spoils none", async () => {
+  it("with every kind of payload answers each as if it had come alone", async () => {
     const [first, second, known, mismatched] = await newPauses(4)
     if (!first || !second || !known || !mismatched) throw new Error("four pauses were expected")
     await send(known.payload, mismatched.payload)
@@ -82,7 +82,7 @@ describe("an array of payloads", () => {
     }
   })
 
-  it("answers a duplicate with the first receipt, however it came and comes", async () => {
+  it("answers a duplicate with the first receipt, however either was sent", async () => {
     const [alone, together] = await newPauses(2)
     if (!alone || !together) throw new Error("two pauses were expected")
     const single = await (await deliver(pipeline.stack, alone.payload, alone.eventId)).json()
@@ -95,7 +95,7 @@ describe("an array of payloads", () => {
     for (const { mentorId } of [alone, together]) await expectTold(pipeline.database, mentorId, "PAUSE")
   })
 
-  it("delivers nothing out of turn: a mentor's second event waits for the first, and its neighbours do not", async () => {
+  it("keeps the order: a mentor's second event waits for the first, and other mentors' do not wait", async () => {
     const [early, neighbour] = await newPauses(2)
     if (!early || !neighbour) throw new Error("two pauses were expected")
     const lateId = randomUUID()
@@ -123,7 +123,7 @@ describe("an array of payloads", () => {
     await expectTold(pipeline.database, neighbour.mentorId, "PAUSE")
   })
 
-  it("that overlaps with others sent at the same time tells each event once", async () => {
+  it("notifies each event once when it overlaps with others sent at the same time", async () => {
     const pauses = await newPauses(30)
     const all = await Promise.all(
       Array.from({ length: 10 }, (_, turn) =>
@@ -143,7 +143,7 @@ describe("an array of payloads", () => {
     for (const { mentorId } of pauses) await expectTold(pipeline.database, mentorId, "PAUSE")
   })
 
-  it("of stock webhooks is told by mentor, time and direction, once", async () => {
+  it("of stock webhooks is notified once per mentor, time and direction", async () => {
     const mentorId = await createMentor(pipeline.database)
     const stock = (oldStatus: string, newStatus: string, at: string) => ({
       type: "UPDATE",

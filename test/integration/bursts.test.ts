@@ -53,7 +53,7 @@ const deliveriesOf = async (mentorIds: ReadonlyArray<string>) => {
 }
 
 describe("a burst", () => {
-  it("of 500 mentors in one UPDATE needs few requests, and each is told about once", async () => {
+  it("of 500 mentors in one UPDATE needs few requests, and each is notified once", async () => {
     const { database, proxy } = pipeline
     const mentorIds = await createMentors(database, 500)
     const paths = [claimPath, orchestratorPath, settlePath]
@@ -72,7 +72,7 @@ describe("a burst", () => {
     await makeQuick(database)
   })
 
-  it("of more mentors than the writer hands over is told about once each, without the sweep", async () => {
+  it("of more mentors than the writer hands over is notified once each, without the sweep", async () => {
     const { database } = pipeline
     await database.rows("select cron.unschedule('outbox-sweep')")
     await database.rows(
@@ -86,7 +86,7 @@ describe("a burst", () => {
     await makeQuick(database)
   })
 
-  it("that flips three times in one transaction is told about in the order of the versions", async () => {
+  it("that flips three times in one transaction is notified in the order of the versions", async () => {
     const { database } = pipeline
     const mentorIds = await createMentors(database, 60)
     const statement = (to: string) =>
@@ -95,7 +95,7 @@ describe("a burst", () => {
     await expectAllTold(mentorIds, "PAUSE", "RESUME", "PAUSE")
   })
 
-  it("whose handler dies while it holds the claims is told about once", async () => {
+  it("whose handler dies while it holds the claims is notified once", async () => {
     const { database, proxy, stack } = pipeline
     const mentorIds = await createMentors(database, 20)
     const held = gate()
@@ -115,7 +115,7 @@ describe("a burst", () => {
     ["its settlement", settlePath, hangUp],
     ["the answer to its settlement", settlePath, loseReply]
   ]
-  it.concurrent.for(losses)("that loses %s is told about once all the same", async ([, path, step]) => {
+  it.concurrent.for(losses)("that loses %s is still notified once", async ([, path, step]) => {
     const { database, proxy } = pipeline
     const mentorIds = await createMentors(database, 20)
     // A settlement names no mentor: the event is there to be looked up when its claim comes by.
@@ -208,14 +208,14 @@ const giveUp = async (spoil: string) => {
   return deadLetterOf(bad, others)
 }
 
-describe("one bad event in a request of ten is a dead letter, and its neighbours are told about once:", () => {
+describe("one bad event in a request of ten is a dead letter, and the others are notified once:", () => {
   it("one that the handler cannot read", async () => {
     const { lastError, reason } = await giveUp(`update outbox.events set old_record = old_record - 'status'`)
     assert.strictEqual(reason, "exhausted")
     assert.match(lastError, /400.*invalid_payload/)
   })
 
-  it("one whose record names another mentor than it was queued for", async () => {
+  it("one whose record names another mentor than the queue", async () => {
     const { lastError, reason } = await giveUp(
       `update outbox.events set record = record || '{"id": "a1c9f0de-7b52-4e3f-8d46-0c9b1e2a3f47"}'`
     )
@@ -223,7 +223,7 @@ describe("one bad event in a request of ten is a dead letter, and its neighbours
     assert.match(lastError, /422.*payload_mismatch/)
   })
 
-  it("one that the orchestrator refuses, and that is told about once when it is redriven", async () => {
+  it("one that the orchestrator refuses, and that is notified once when it is redriven", async () => {
     const { database } = pipeline
     const { bad, others } = await pauseAndSpoil(
       `insert into outbox.receipts (event_id, fingerprint, receipt)

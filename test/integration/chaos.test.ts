@@ -57,7 +57,7 @@ describe("chaos", { timeout: 1_200_000 }, () => {
     }
   })
 
-  it("somebody was killed at each step", () => {
+  it("a process was killed at each step", () => {
     for (const step of STEPS) {
       const times = reports.map(({ steps }) => steps[step] ?? 0)
       assert.isAbove(Math.max(0, ...times), 0, step)
@@ -122,33 +122,33 @@ const violationsOf = (evidence: Given, refused: ReadonlyArray<string> = []): Rea
   verdictOn(evidence, refused).violations.map(({ kind, version }) => `${kind} ${version}`)
 
 describe("the verdict", () => {
-  it("lets an event come late that was redriven by force", () => {
+  it("accepts a late event if its redrive was forced", () => {
     const late = [told(2, "RESUME"), told(1, "PAUSE", { createdAt: 3 })]
     assert.deepStrictEqual(violationsOf({ told: late, forced: new Set(["event 1"]) }), [])
     assert.include(violationsOf({ told: late, forced: new Set(["another"]) }), "out of order 1")
   })
 
-  it("is clean when each transition was told once to each coordinator, in order", () => {
+  it("is clean if each coordinator was notified of each transition once, in order", () => {
     const verdict = verdictOn({ told: [told(1, "PAUSE"), told(2, "RESUME")] })
     assert.deepStrictEqual([verdict.violations, verdict.committed, verdict.notified], [[], 2, 2])
   })
 
-  it("names a transition that was not told", () => {
+  it("names a transition that was not notified", () => {
     assert.deepStrictEqual(violationsOf({ told: [told(1, "PAUSE")] }), ["lost 2"])
   })
 
-  it("names a transition that one of two coordinators was not told", () => {
+  it("names a transition that one of two coordinators was not notified of", () => {
     const listenersOf = () => new Set(["coordinator", "another"])
     const both = [told(1, "PAUSE"), told(1, "PAUSE", { listener: "another" }), told(2, "RESUME")]
     assert.deepStrictEqual(violationsOf({ listenersOf, told: both }), ["lost 2"])
   })
 
-  it("names a transition that was told twice", () => {
+  it("names a transition that was notified twice", () => {
     const twice = [told(1, "PAUSE"), told(1, "PAUSE"), told(2, "RESUME")]
     assert.deepStrictEqual(violationsOf({ told: twice }), ["doubled 1"])
   })
 
-  it("names a transition that was told under two event ids", () => {
+  it("names a transition that was notified under two event ids", () => {
     const twice = [told(1, "PAUSE"), told(1, "PAUSE", { eventId: "another" }), told(2, "RESUME")]
     assert.include(violationsOf({ told: twice }), "doubled 1")
   })
@@ -162,11 +162,11 @@ describe("the verdict", () => {
     assert.deepStrictEqual(violationsOf({ told: late }), ["out of order 1"])
   })
 
-  it("names a transition that was told as another", () => {
+  it("names a transition that was notified as another", () => {
     assert.deepStrictEqual(violationsOf({ told: [told(1, "RESUME"), told(2, "RESUME")] }), ["untrue 1"])
   })
 
-  it("names what was told although nothing happened", () => {
+  it("names a notification although nothing happened", () => {
     const more = [told(1, "PAUSE"), told(2, "RESUME"), told(3, "PAUSE")]
     assert.deepStrictEqual(violationsOf({ told: more }), ["untrue 3"])
   })
@@ -211,7 +211,7 @@ describe("the verdict", () => {
     assert.deepStrictEqual(violationsOf({ changes: moved, told: [] }), ["lost 1"])
   })
 
-  it("accepts nothing that the reconciliation told: the trigger captures everything", () => {
+  it("accepts nothing from the reconciliation, because the trigger captures everything", () => {
     const reconciled = new Map([["mentor", new Set([1])]])
     assert.deepStrictEqual(violationsOf({ reconciled, told: [told(1, "PAUSE"), told(2, "RESUME")] }), ["doubled 1"])
   })
@@ -246,7 +246,7 @@ describe("the watch over claims", () => {
     assert.strictEqual(fence.trespasses.length, 1)
   })
 
-  it("knows the claims that a settlement hands back", async () => {
+  it("knows the claims that a settlement returns", async () => {
     const fence = new Fence()
     const next = [{ payload: { event_id: "event" }, token: 2 }]
     await fence.watch(call("settle", { settlements: [] }), reply({ settled: [], next }))
@@ -262,7 +262,7 @@ const decisions = (seed: string) => {
 }
 
 describe("a seed", () => {
-  it("decides everything, and another decides otherwise", () => {
+  it("decides everything, and another seed decides differently", () => {
     assert.deepStrictEqual(decisions("1"), decisions("1"))
     assert.notDeepEqual(decisions("1"), decisions("2"))
   })
@@ -273,7 +273,7 @@ describe("a seed", () => {
     assert.deepStrictEqual(parseOptions(args.slice(1)), options)
   })
 
-  it("must be a number, and a kind of fault must be known", () => {
+  it("must be a number, and every kind of fault must be known", () => {
     assert.throws(() => parseOptions(["--seed", "x"]), UsageError)
     assert.throws(() => parseOptions(["--faults", "meteors"]), UsageError)
   })

@@ -34,7 +34,7 @@ const deliverFailing = async (step: Step) => {
 }
 
 describe("an orchestrator that failed several times in a row", () => {
-  it("is not called for a while: events are parked without a failure, and told once when it is well", async () => {
+  it("is not called for a while: events are parked without a failure, and notified once when it recovers", async () => {
     const { database, proxy, stack } = pipeline
     const failed = [await deliverFailing(answerWith(500)), await deliverFailing(answerWith(500))]
     assert.deepStrictEqual(
@@ -68,7 +68,7 @@ describe("an orchestrator that failed several times in a row", () => {
     for (const { mentorId } of [...failed, parked, ...many]) await expectTold(database, mentorId, "PAUSE")
   })
 
-  it("refusals are answers: they keep nobody from calling it", async () => {
+  it("refusals are answers: they do not open the circuit", async () => {
     const { database } = pipeline
     for (let turn = 0; turn <= failures; turn++) {
       const refused = await deliverFailing(answerWith(400))
@@ -80,7 +80,7 @@ describe("an orchestrator that failed several times in a row", () => {
     assert.strictEqual(event?.claims, 1)
   })
 
-  it("is spared a burst: its events outlast more parkings than they have attempts, and are told once", async () => {
+  it("is spared a burst: events are parked more often than they have attempts, and are notified once", async () => {
     const { database, stack } = pipeline
     await database.rows("update outbox.settings set max_attempts = 4, retry_for_seconds = 0, events_per_request = 10")
     await stack.services.orchestrator.stop()

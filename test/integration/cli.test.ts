@@ -21,7 +21,7 @@ describe("the Supabase CLI", () => {
   // It goes on to look for containers, which is not what is asked here.
   const complaint = /failed to read config|Invalid|Expected .+ at|WARN.*/
 
-  it("accepts config.toml without a warning, and would complain of a mistake in it", async () => {
+  it("accepts config.toml without a warning, and would report a mistake in it", async () => {
     const path = join(cli.directory, "supabase/config.toml")
     const config = await readFile(path, "utf8")
     assert.notMatch((await cli.run(["status"])).output, complaint)
@@ -56,7 +56,7 @@ const filesOf = async (form: FormData) => {
 }
 
 describe("a deployment with the Supabase CLI", () => {
-  it("uploads the bundles byte by byte, all of them and nothing else, to be called without a user's token", async () => {
+  it("uploads exactly the bundles, byte for byte, to be called without a user's token", async () => {
     await using api = await startManagementApi(cli.directory)
     const { code, output } = await cli.run(
       ["functions", "deploy", "--use-api", `--remote=${PROJECT}`, "--yes"],

@@ -32,7 +32,7 @@ describe("a handler whose clock is wrong", () => {
   }
 
   for (const seconds of [-400, 400]) {
-    it(`by ${seconds} s, more than the tolerance, refuses until its clock is right`, async () => {
+    it(`by ${seconds} s, more than the tolerance, refuses until its clock is correct`, async () => {
       await setClock(seconds)
       assert.strictEqual(await verdict(await deliverPause()), "401 stale_signature")
       await setClock(0)

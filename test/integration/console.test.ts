@@ -35,20 +35,20 @@ describe("the stack's first page", () => {
       )
     })
 
-  it("leads to the console, the same one each time", async () => {
+  it("leads to the same console each time", async () => {
     const { host, port } = new URL(stack.apiUrl)
     const first = await openedAs(host)
     assert.match(first, /^302 http:\/\/127\.0\.0\.1:\d+\/[0-9a-f]{32}\/$/)
     assert.strictEqual(await openedAs(`localhost:${port}`), first)
   })
 
-  it("does not lead there under a name that somebody else gave this machine", async () => {
+  it("does not lead there under a foreign name of this machine", async () => {
     assert.strictEqual(await openedAs(`evil.example:${new URL(stack.apiUrl).port}`), "404 ")
   })
 })
 
 describe.skipIf(browserPath === undefined)("the console of a running stack", () => {
-  it("shows a pause on its way to the people, and how long it took", async () => {
+  it("shows a pause until it is notified, and how long it took", async () => {
     const mentorId = await createMentor(database, "active", 2)
     await setStatus(database, mentorId, "paused")
     await using tab = await openPage(browser, `${stack.apiUrl}/`)
@@ -61,7 +61,7 @@ describe.skipIf(browserPath === undefined)("the console of a running stack", () 
     assert.deepStrictEqual(tab.complaints, [])
   })
 
-  it("sends an event again that reached nobody, once there is somebody", async () => {
+  it("sends an event that reached nobody again, once there is somebody", async () => {
     const mentorId = await createMentor(database, "active", 0)
     await setStatus(database, mentorId, "paused")
     await using tab = await openPage(browser, `${stack.apiUrl}/`)

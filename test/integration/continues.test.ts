@@ -28,7 +28,7 @@ const callsOf = ({ proxy }: Pipeline, mentorId: string, eventIds: ReadonlyArray<
   settlements: proxy.seen(settlePath).filter(({ body }) => eventIds.some((eventId) => body.includes(eventId))).length
 })
 
-describe("a delivery goes on with what its settlement hands back:", () => {
+describe("a delivery continues with what its settlement returns:", () => {
   let pipeline: Pipeline
   beforeAll(async () => {
     // Longer than a slow machine takes: what ends a delivery here is that nothing is left.
@@ -38,7 +38,7 @@ describe("a delivery goes on with what its settlement hands back:", () => {
   })
   afterAll(() => pipeline?.[Symbol.asyncDispose]())
 
-  it("twenty quick changes of a mentor are notified in their order by the first one's delivery", async () => {
+  it("the first delivery notifies twenty quick changes of a mentor in order", async () => {
     const { database } = pipeline
     const { mentorId, open } = await pauseAndHold(pipeline)
     await setStatus(database, mentorId, ...flips(19))
@@ -51,7 +51,7 @@ describe("a delivery goes on with what its settlement hands back:", () => {
     assert.isTrue(events.every(({ claims }) => claims === 1))
   })
 
-  it("a failure ends it, and what waits is sent again by the sweep, in order", async () => {
+  it("a failure ends it, and the sweep sends the rest again, in order", async () => {
     const { database, proxy, stack } = pipeline
     const { mentorId, open } = await pauseAndHold(pipeline)
     await setStatus(database, mentorId, ...flips(4))

@@ -35,7 +35,7 @@ describe("a handler that dies", () => {
     assert.isAtLeast(event?.claims ?? 0, 2)
   })
 
-  it("kill -9 before the orchestrator heard of the event: one notification", async () => {
+  it("kill -9 before the orchestrator is called: one notification", async () => {
     const { database, stack } = pipeline
     const { mentorId, open } = await pauseAndHold(pipeline, gate(hangUp))
     await stack.services.handler.kill("SIGKILL")
@@ -44,7 +44,7 @@ describe("a handler that dies", () => {
     assert.isAtLeast(event?.claims ?? 0, 2)
   })
 
-  it("a handler that is down loses nothing: what it missed is told in order when it is up again", async () => {
+  it("a handler that is down loses nothing: what it missed is notified in order when it is up again", async () => {
     const { database, stack } = pipeline
     const mentorId = await createMentor(database)
     await stack.services.handler.stop()
@@ -71,7 +71,7 @@ describe.concurrent("a claim store that loses answers", () => {
     ["is lost", hangUp],
     ["loses its answer", loseReply]
   ] as const) {
-    it(`a completion that ${name} is asked for again, until the event is told once`, async () => {
+    it(`a completion that ${name} is repeated until the event is notified once`, async () => {
       const { database, proxy } = pipeline
       const { mentorId, open } = await pauseAndHold(pipeline)
       const [event] = await eventsOf(database, mentorId)
@@ -97,7 +97,7 @@ describe.concurrent("a claim store that loses answers", () => {
 })
 
 describe("Postgres and PostgREST that go down", () => {
-  it("a crash of Postgres between commit and dispatch keeps the event, which is told once", async () => {
+  it("a crash of Postgres between commit and dispatch keeps the event, which is notified once", async () => {
     const { database, stack } = pipeline
     const { cron, net, postgres } = stack.services
     await Promise.all([net.stop(), cron.stop()])
@@ -111,7 +111,7 @@ describe("Postgres and PostgREST that go down", () => {
     await expectTold(database, mentorId, "PAUSE")
   })
 
-  it("a crash of Postgres while the orchestrator works is told once", async () => {
+  it("a crash of Postgres while the orchestrator works ends in one notification", async () => {
     const { database, stack } = pipeline
     const { mentorId, open } = await pauseAndHold(pipeline)
     await stack.services.postgres.kill("SIGKILL")
@@ -135,7 +135,7 @@ describe("Postgres and PostgREST that go down", () => {
     await expectTold(database, mentorId, "PAUSE", "RESUME")
   })
 
-  it("PostgREST that says nothing makes the handler answer 503 in time", async () => {
+  it("PostgREST that does not answer makes the handler answer 503 in time", async () => {
     const { database, proxy } = pipeline
     const mentorId = await createMentor(database)
     proxy.next(claimPath, mentorId, saysNothing)

@@ -61,7 +61,7 @@ const change = (mentorId: string, set: string) =>
   pipeline.database.rows(`update public.peer_mentor_profiles set ${set} where id = $1`, [mentorId])
 
 describe("a webhook made in Supabase's dashboard, with a static secret", () => {
-  it("tells a pause and a resume once, as the function's own trigger would", async () => {
+  it("notifies a pause and a resume once, as our own trigger would", async () => {
     const mentorId = await newMentor()
     const answers = [
       ...(await answersTo(() => change(mentorId, "status = 'paused', updated_at = clock_timestamp()"))),
@@ -71,7 +71,7 @@ describe("a webhook made in Supabase's dashboard, with a static secret", () => {
     await expectTold(pipeline.database, mentorId, "PAUSE", "RESUME")
   })
 
-  it("tells a second pause, too, though nobody writes updated_at: our own table keeps it current", async () => {
+  it("notifies a second pause, too, even if nobody writes updated_at: our own table keeps it current", async () => {
     const mentorId = await newMentor()
     const answers: Array<string> = []
     for (const status of ["paused", "active", "paused"]) {
@@ -81,7 +81,7 @@ describe("a webhook made in Supabase's dashboard, with a static secret", () => {
     await expectTold(pipeline.database, mentorId, "PAUSE", "RESUME", "PAUSE")
   })
 
-  it("is known by the mentor, the raw time with its microseconds, and the transition", async () => {
+  it("is identified by the mentor, the raw time with its microseconds, and the transition", async () => {
     const mentorId = await newMentor()
     await answersTo(() => change(mentorId, "status = 'paused', updated_at = '2026-11-22 10:30:00.120456+01'"))
     const [event] = await eventsOf(pipeline.database, mentorId)
@@ -92,7 +92,7 @@ describe("a webhook made in Supabase's dashboard, with a static secret", () => {
     assert.strictEqual(call?.headers["idempotency-key"], event?.event_id)
   })
 
-  it("hands the orchestrator nothing of the profile but its id and its statuses", async () => {
+  it("gives the orchestrator only the id and the statuses of the profile", async () => {
     const mentorId = await newMentor()
     await answersTo(() => change(mentorId, "status = 'paused', updated_at = clock_timestamp(), bio = 'canary'"))
     const [call] = pipeline.proxy.seen(orchestratorPath, mentorId)
@@ -100,7 +100,7 @@ describe("a webhook made in Supabase's dashboard, with a static secret", () => {
     assert.notMatch(call.body, /canary|languages|born|rating/)
   })
 
-  it("sent twice, as pg_net may, is told once", async () => {
+  it("sent twice, as pg_net may do, is notified once", async () => {
     const mentorId = await newMentor()
     const pause = "status = 'paused', updated_at = '2026-11-22T09:30:00.000001Z'"
     assert.deepStrictEqual(await answersTo(() => change(mentorId, pause)), ["200 notified PAUSE"])
@@ -113,7 +113,7 @@ describe("a webhook made in Supabase's dashboard, with a static secret", () => {
     await expectTold(pipeline.database, mentorId, "PAUSE")
   })
 
-  it("sent twice at once is told once: the loser is told to come later, or that it is done", async () => {
+  it("sent twice at once is notified once: the other delivery must come later, or learns that it is done", async () => {
     const mentorId = await newMentor()
     const set = (changes: string) => `update public.peer_mentor_profiles set ${changes} where id = '${mentorId}'`
     const pause = set("status = 'paused', updated_at = '2026-11-22T09:30:00.000001Z'")
@@ -134,7 +134,7 @@ describe("a webhook made in Supabase's dashboard, with a static secret", () => {
     await expectTold(pipeline.database, mentorId, "PAUSE")
   })
 
-  it("a pause and a resume of one transaction, which have one time, are two events", async () => {
+  it("a pause and a resume in one transaction, with the same time, are two events", async () => {
     const mentorId = await newMentor()
     const set = (status: string) =>
       `update public.peer_mentor_profiles set status = '${status}', updated_at = now() where id = '${mentorId}'`
@@ -147,7 +147,7 @@ describe("a webhook made in Supabase's dashboard, with a static secret", () => {
     )
   })
 
-  it("a second pause of one transaction is not told apart from the first: what the outbox would have", async () => {
+  it("a second pause in one transaction is lost: only the outbox can tell it from the first", async () => {
     const mentorId = await newMentor()
     const set = (status: string) =>
       `update public.peer_mentor_profiles set status = '${status}', updated_at = now() where id = '${mentorId}'`
@@ -166,20 +166,20 @@ describe("a webhook made in Supabase's dashboard, with a static secret", () => {
     ["status = 'retired'", "200 no_change unrecognised"],
     ["status = 'Paused'", "200 no_change unrecognised"],
     ["status = 'paused', updated_at = '-infinity'", "400 no_event_time"]
-  ])("a change of %s is answered %s and tells nobody", async (set, answer) => {
+  ])("a change of %s is answered %s and notifies nobody", async (set, answer) => {
     const mentorId = await newMentor()
     assert.deepStrictEqual(await answersTo(() => change(mentorId, set)), [answer])
     assert.lengthOf(pipeline.proxy.seen("", mentorId), 0)
   })
 
-  it("a deleted profile is answered 400 and tells nobody", async () => {
+  it("a deleted profile is answered 400 and notifies nobody", async () => {
     const mentorId = await newMentor()
     const remove = "delete from public.peer_mentor_profiles where id = $1"
     assert.deepStrictEqual(await answersTo(() => pipeline.database.rows(remove, [mentorId])), ["400 invalid_payload"])
     assert.lengthOf(pipeline.proxy.seen("", mentorId), 0)
   })
 
-  it("a bulk change tells each mentor's coordinators once", async () => {
+  it("a bulk change notifies each mentor's coordinators once", async () => {
     const mentorIds = [await newMentor(), await newMentor(), await newMentor()]
     const answers = await answersTo(() =>
       pipeline.database.rows(
@@ -191,7 +191,7 @@ describe("a webhook made in Supabase's dashboard, with a static secret", () => {
     for (const mentorId of mentorIds) await expectTold(pipeline.database, mentorId, "PAUSE")
   })
 
-  it("a time without a zone, as text in the profile, will do", async () => {
+  it("a time without a zone, as text in the profile, is accepted", async () => {
     await admin.rows("alter table public.peer_mentor_profiles alter updated_at type timestamp")
     const mentorId = await newMentor()
     const answers = await answersTo(() => change(mentorId, "status = 'paused', updated_at = '2026-11-22 09:30:00.5'"))
@@ -199,7 +199,7 @@ describe("a webhook made in Supabase's dashboard, with a static secret", () => {
     assert.deepStrictEqual(answers, ["200 notified PAUSE"])
   })
 
-  it("a profile that says nowhere when it changed is answered 400, with what to do", async () => {
+  it("a profile without a time of change is answered 400, with what to do", async () => {
     await admin.rows("alter table public.peer_mentor_profiles rename updated_at to changed")
     const mentorId = await newMentor()
     const answers = await answersTo(() => change(mentorId, "status = 'paused'"))

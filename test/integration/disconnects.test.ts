@@ -47,7 +47,7 @@ const ways: ReadonlyArray<readonly [name: string, leave: (socket: Socket) => voi
 ]
 
 describe.each(ways)("a caller that %s", (_, leave) => {
-  it("anywhere in its request changes nothing: a clean delivery is answered 200 and told once", async () => {
+  it("anywhere in its request changes nothing: a clean delivery is answered 200 and notified once", async () => {
     const { database, stack } = pipeline
     const { eventId, mentorId, payload } = await newPause(pipeline.database)
     const bytes = wireForm(payload, eventId)
@@ -61,7 +61,7 @@ describe.each(ways)("a caller that %s", (_, leave) => {
     await expectTold(database, mentorId, "PAUSE")
   })
 
-  it("in the middle of its body is seen by the handler, and nothing of it is claimed", async () => {
+  it("in the middle of its body is noticed by the handler, and nothing is claimed", async () => {
     const { log, proxy } = pipeline
     const { eventId, mentorId, payload } = await newPause(pipeline.database)
     const bytes = wireForm(payload, eventId)
@@ -83,7 +83,7 @@ describe.each(ways)("a caller that %s", (_, leave) => {
     ["while the event is being settled", settlePath]
   ] as const
   for (const [moment, path] of moments) {
-    it(`${moment} does not stop the work: the event is told once, without another delivery`, async () => {
+    it(`${moment} does not stop the work: the event is notified once, without another delivery`, async () => {
       const { database, proxy, stack } = pipeline
       const { eventId, mentorId, payload } = await newPause(pipeline.database)
       const held = gate()
@@ -99,7 +99,7 @@ describe.each(ways)("a caller that %s", (_, leave) => {
     })
   }
 
-  it("right after its request may have been heard or not: deliveries until 409 tell the event once", async () => {
+  it("right after its request may or may not be heard: deliveries until 409 notify the event once", async () => {
     const { database, stack } = pipeline
     const { eventId, mentorId, payload } = await newPause(pipeline.database)
     const socket = await send(wireForm(payload, eventId))

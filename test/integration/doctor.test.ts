@@ -369,7 +369,7 @@ describe("doctor on a running stack", () => {
     )
   }
 
-  it.live("finds nothing wrong after all of that", () =>
+  it.live("finds nothing wrong afterwards", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual(wrongIn(yield* examined(pipeline.stack)), {})
     })

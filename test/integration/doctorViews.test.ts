@@ -33,7 +33,7 @@ afterAll(async () => {
 
 const run = (statement: string, database = pipeline.database) => Effect.promise(() => database.rows(statement))
 
-describe("doctor with a part of what it may be given", () => {
+describe("doctor with only some of its sources", () => {
   it.live("finds that the function is of another version", () => {
     const renamed: typeof fetch = async (input, init) => {
       const response = await fetch(input, init)
@@ -47,7 +47,7 @@ describe("doctor with a part of what it may be given", () => {
     })
   })
 
-  it.live("with the URL and the key alone finds what can be seen from there, and says what the rest needs", () =>
+  it.live("with only the URL and the key finds what can be seen from there, and says what the rest needs", () =>
     Effect.gen(function* () {
       const { apiUrl, serviceKey } = pipeline.stack
       const healthy = yield* examined({ apiUrl, serviceKey })
@@ -81,7 +81,7 @@ describe("doctor with a part of what it may be given", () => {
     })
   )
 
-  it.live("with the URL and the key alone finds that Vault lacks a secret", () =>
+  it.live("with only the URL and the key finds that Vault lacks a secret", () =>
     Effect.gen(function* () {
       const { apiUrl, serviceKey } = pipeline.stack
       yield* run("update vault.secrets set name = 'gone' where name = 'outbox_webhook_secret'", admin)
@@ -94,7 +94,7 @@ describe("doctor with a part of what it may be given", () => {
     })
   )
 
-  it.live("with a key that is not the project's says so", () =>
+  it.live("with a foreign key says so", () =>
     Effect.gen(function* () {
       const { apiUrl } = pipeline.stack
       const found = wrongIn(yield* examined({ apiUrl, serviceKey: "sb_secret_of_nobody" }))
@@ -106,7 +106,7 @@ describe("doctor with a part of what it may be given", () => {
     })
   )
 
-  it.live("with the database alone checks deliveries, but not what only the key shows", () =>
+  it.live("with only the database checks deliveries, but not what only the key shows", () =>
     Effect.gen(function* () {
       const findings = yield* examined({ databaseUrl: pipeline.stack.databaseUrl })
       assert.deepStrictEqual(wrongIn(findings), {})
@@ -193,7 +193,7 @@ describe("the command", () => {
 })
 
 describe("the database", () => {
-  it.live("is asked for what changes nothing", () =>
+  it.live("is only asked read-only queries", () =>
     Effect.gen(function* () {
       const { read, rows } = yield* Database
       const failed = yield* Effect.flip(read(Schema.Struct({}), "delete from outbox.alerts returning kind"))
@@ -206,7 +206,7 @@ describe("the database", () => {
     }).pipe(Effect.provide(Database.layer(Redacted.make(pipeline.stack.databaseUrl))))
   )
 
-  it.live("cannot be asked as another role than postgres, and the command exits with 2", () =>
+  it.live("must be asked as role postgres, otherwise the command exits with 2", () =>
     Effect.gen(function* () {
       const url = new URL(pipeline.stack.databaseUrl)
       url.username = "authenticator"
@@ -226,7 +226,7 @@ describe("the canary", () => {
   const flown = (within?: "2 seconds") =>
     Effect.provide(canary(within), sourcesOf({ databaseUrl: pipeline.stack.databaseUrl }))
 
-  it.live("is paused and resumed, both are notified, and nothing of it stays", () =>
+  it.live("is paused and resumed, both are notified, and nothing is left", () =>
     Effect.gen(function* () {
       const before = yield* counted
       const { verdict } = yield* flown()
@@ -239,7 +239,7 @@ describe("the canary", () => {
     })
   )
 
-  it.live("says what it waits for when nobody is notified, and nothing of it stays", () =>
+  it.live("says what it waits for if nobody is notified, and nothing is left", () =>
     Effect.gen(function* () {
       const before = yield* counted
       yield* Effect.promise(() => pipeline.stack.services.handler.stop())
@@ -264,7 +264,7 @@ describe("the canary", () => {
     })
   )
 
-  it.live("says what stays when its pause is still being handled", () =>
+  it.live("says what is left if its pause is still being handled", () =>
     Effect.gen(function* () {
       const { orchestrator } = pipeline.stack.services
       yield* Effect.promise(() => orchestrator.kill("SIGSTOP"))
@@ -285,7 +285,7 @@ describe("the canary", () => {
     })
   )
 
-  it.live("is not inserted into a table that wants more, which it names", () =>
+  it.live("is not inserted into a table that needs more columns, which it names", () =>
     Effect.gen(function* () {
       const before = yield* counted
       yield* run(`alter table ${mentors} add column team text not null default 'x'`)

@@ -116,7 +116,7 @@ describe("the commands of the docs", () => {
     }
   })
 
-  it("rotate the secret, and agree on one", async () => {
+  it("rotate the secret, and set it again", async () => {
     const secret = () => api.secrets.get("WEBHOOK_SECRETS")?.split(" ") ?? []
     const [old] = secret()
     await succeed("npx pause-status secrets --rotate")
@@ -158,14 +158,14 @@ describe("the commands of the docs", () => {
     assert.deepStrictEqual(await database.rows("select from pg_namespace where nspname = 'outbox'"), [])
   })
 
-  it("were all tried, but for the one that made this folder", () => {
+  it("were all run, except the one that made this folder", () => {
     assert.deepStrictEqual(
       every.filter((command) => !tried.has(command)),
       ["npx supabase init"]
     )
   })
 
-  it("that npm runs are scripts of this package", async () => {
+  it("run by npm are scripts of this package", async () => {
     const { scripts } = JSON.parse(await readFile(join(root, "package.json"), "utf8"))
     for (const page of pages) {
       const text = await readFile(join(root, page), "utf8")

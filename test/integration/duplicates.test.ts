@@ -36,7 +36,7 @@ const newPause = async () => {
 }
 
 describe("an event that is delivered more than once", () => {
-  it("of 50 deliveries at once one is answered 200 and 49 are answered 409, and it is told once", async () => {
+  it("is notified once: of 50 concurrent deliveries, one is answered 200 and 49 are answered 409", async () => {
     const { mentorId, send } = await newPause()
     const responses = await Promise.all(Array.from({ length: 50 }, () => send()))
     const statuses = responses.map(({ status }) => status).toSorted((one, other) => one - other)
@@ -47,7 +47,7 @@ describe("an event that is delivered more than once", () => {
     await expectTold(pipeline.database, mentorId, "PAUSE")
   })
 
-  it("is answered 409 in_flight with Retry-After while the first delivery is at work", async () => {
+  it("is answered 409 in_flight with Retry-After while the first delivery is in progress", async () => {
     const { eventId, mentorId, send } = await newPause()
     const held = gate()
     pipeline.proxy.next(orchestratorPath, mentorId, held.step)
@@ -76,7 +76,7 @@ describe("an event that is delivered more than once", () => {
     await expectTold(pipeline.database, mentorId, "PAUSE")
   })
 
-  it("is no duplicate when the first delivery failed", async () => {
+  it("is not a duplicate if the first delivery failed", async () => {
     const { mentorId, send } = await newPause()
     pipeline.proxy.next(orchestratorPath, mentorId, answerWith(503, { "retry-after": "7" }))
     const failed = await send()
@@ -87,7 +87,7 @@ describe("an event that is delivered more than once", () => {
     await expectTold(pipeline.database, mentorId, "PAUSE")
   })
 
-  it("an orchestrator that refuses is answered 502 and said not to be worth a retry", async () => {
+  it("an orchestrator's refusal is answered 502, as not worth a retry", async () => {
     const { mentorId, send } = await newPause()
     pipeline.proxy.next(orchestratorPath, mentorId, answerWith(404))
     const problem = await problemOf(await send())
@@ -109,7 +109,7 @@ describe("an event id that is used for another event", () => {
     "another version": { ...payload, version: 2 }
   })
 
-  it("is answered 422 before and after the event is settled, and the event is told once", async () => {
+  it("is answered 422 before and after the event is settled, and the event is notified once", async () => {
     const { mentorId, payload, send } = await newPause()
     const held = gate()
     pipeline.proxy.next(orchestratorPath, mentorId, held.step)
@@ -127,7 +127,7 @@ describe("an event id that is used for another event", () => {
     await expectTold(pipeline.database, mentorId, "PAUSE")
   })
 
-  it("is answered 409 unknown_event when the outbox has none of its id, and nothing is written or told", async () => {
+  it("is answered 409 unknown_event if the outbox does not have it, and nothing is written or notified", async () => {
     const { mentorId, send } = await newPause()
     assert.strictEqual((await send()).status, 200)
     const eventId = randomUUID()
@@ -156,7 +156,7 @@ describe("a stock dashboard webhook, which has no event id", () => {
     })
   const noon = "2026-11-22T12:00:00.000001+00:00"
 
-  it("is told once however often and however signed it comes", async () => {
+  it("is notified once, however often it comes and however it is signed", async () => {
     const mentorId = await createMentor(pipeline.database)
     const body = bytesOf(changed(mentorId, "active", "paused", noon))
     const now = Math.floor(Date.now() / 1000)
@@ -168,7 +168,7 @@ describe("a stock dashboard webhook, which has no event id", () => {
     await expectTold(pipeline.database, mentorId, "PAUSE")
   })
 
-  it("two changes a microsecond apart, or of one instant but in two directions, are two events", async () => {
+  it("two changes a microsecond apart, or at one instant in two directions, are two events", async () => {
     const mentorId = await createMentor(pipeline.database)
     const changes = [
       changed(mentorId, "active", "paused", noon),

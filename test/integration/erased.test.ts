@@ -8,7 +8,7 @@ interface Completed {
   readonly payload: { readonly record: object; readonly old_record: object }
 }
 
-it("an erased event that is delivered again is answered 409 already_processed, and another one under its id 422", async () => {
+it("an erased event delivered again is answered 409 already_processed, and another under its id 422", async () => {
   const stack = inject("stack")
   await using database = openDatabase(stack.databaseUrl)
   const mentorId = await createMentor(database)

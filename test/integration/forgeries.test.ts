@@ -86,7 +86,7 @@ const forgeries: Readonly<Record<string, (eventId: string) => Forgery>> = {
     withHeaders(without(signed(id), "webhook-signature"), { "x-webhook-secret": "" })
 }
 
-describe("a delivery that is not our sender's", () => {
+describe("a delivery that our sender did not send", () => {
   for (const [name, forge] of Object.entries(forgeries)) {
     it(`with ${name} is answered 401, and nothing is read or written`, async () => {
       const before = await traces()
@@ -118,7 +118,7 @@ describe("a delivery that is not our sender's", () => {
     assert.strictEqual(await verdict(await post({ body, headers })), "401 unauthorized")
   })
 
-  it("does not spoil the event it pretends to be: the real delivery is answered 200", async () => {
+  it("does not harm the event it imitates: the real delivery is answered 200", async () => {
     const eventId = randomUUID()
     await queue(pipeline.database, pausePayload(mentorId, eventId))
     await post(signed(eventId, { secret: otherSecret }))
@@ -131,7 +131,7 @@ describe("a delivery that is not our sender's", () => {
   })
 })
 
-describe("a delivery that is our sender's but changes nothing", () => {
+describe("a delivery of our sender that changes nothing", () => {
   const harmless: Readonly<Record<string, readonly [payload: unknown, status: number]>> = {
     "equal statuses": [dashboardUpdate("paused", "paused"), 200],
     "a status of the project's own": [dashboardUpdate("active", "retired"), 200],
@@ -140,7 +140,7 @@ describe("a delivery that is our sender's but changes nothing", () => {
     "no event time": [dashboardUpdate("active", "paused", null), 400]
   }
   for (const [name, [payload, status]] of Object.entries(harmless)) {
-    it(`with ${name} never touches the claim store nor the orchestrator`, async () => {
+    it(`with ${name} calls neither the claim store nor the orchestrator`, async () => {
       const before = await traces()
       assert.strictEqual((await deliver(pipeline.stack, payload)).status, status)
       assert.deepStrictEqual(await traces(), before)

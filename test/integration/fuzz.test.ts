@@ -19,7 +19,7 @@ describe.concurrent("odd, wrong and hostile inputs", { timeout: 1_200_000 }, () 
     ["2.1.4", 1914],
     ["current", 2026]
   ] as const) {
-    it(`${INPUTS} are answered as documented on Deno ${deno}, and nobody is told of what is no event`, async () => {
+    it(`${INPUTS} are answered as documented on Deno ${deno}, and only real events are notified`, async () => {
       console.log(`npm run fuzz -- --inputs ${INPUTS} --seed ${seed} --deno ${deno}`)
       const report = await runFuzz({ seed, deno, from: 0, until: { inputs: INPUTS } }, () => {})
       assert.deepStrictEqual(report.faults, [], printable(report))
@@ -47,7 +47,7 @@ describe("an input", () => {
       return { alone, genuine, kind, replies }
     })
 
-  it("is the same whenever its seed and its index are, and another one when they are not", () => {
+  it("depends only on its seed and its index", () => {
     assert.deepStrictEqual(essence(7), essence(7))
     assert.notDeepEqual(essence(7), essence(8))
   })
@@ -77,7 +77,7 @@ describe("an answer", () => {
   }
   const surprisesIn = async (outcome: Outcome) => judge(input, outcome, world, await openContract()).surprises.length
 
-  it("that was expected is no surprise", async () => {
+  it("that was expected is not a surprise", async () => {
     assert.strictEqual(await surprisesIn(answer(400, problem(400, "malformed_json"))), 0)
   })
 
@@ -98,7 +98,7 @@ describe("an answer", () => {
 })
 
 describe("the command line", () => {
-  it("says how many, for how long, or which one", () => {
+  it("takes how many, for how long, or which one", () => {
     const common = { seed: 5, deno: "2.1.4", write: false, from: 0 } as const
     assert.deepStrictEqual(parseOptions(["--seed", "5"]), { ...common, until: { inputs: 20_000 } })
     assert.deepStrictEqual(parseOptions(["--seed", "5", "--minutes", "10"]), { ...common, until: { minutes: 10 } })

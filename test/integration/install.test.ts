@@ -107,7 +107,7 @@ const setState = (mentor: string, state: string) =>
   database.rows("update mentors set state = $2::mentor_state where mentor_no = $1", [mentor, state])
 
 describe("an existing project with migrations, a bigint key and an enum of its own", () => {
-  it("keeps its history: everything of ours is pushed after what was there", async () => {
+  it("keeps its history: our migrations are pushed after its own", async () => {
     const files = (await readdir(inProject("migrations"))).toSorted()
     assert.strictEqual(files[0], OWN)
     assert.isTrue(files.slice(1).every((name) => /^\d{14}_outbox_\w+\.sql$/.test(name)))
@@ -122,7 +122,7 @@ describe("an existing project with migrations, a bigint key and an enum of its o
     )
   })
 
-  it("gets one secret for both sides, and a coordinator is notified once of each change", async () => {
+  it("gets one secret for both sides, and a coordinator is notified of each change once", async () => {
     await succeed(
       "secrets",
       cli.directory,
@@ -149,7 +149,7 @@ describe("an existing project with migrations, a bigint key and an enum of its o
     assert.match(await push(), /up to date/i)
   })
 
-  it("watches other words after an install that names them, by a migration of its own", async () => {
+  it("watches other words after an install that names them, through a new migration", async () => {
     await succeed("install", cli.directory, "--paused=ON_LEAVE,SICK,RETIRED")
     assert.lengthOf(
       (await readdir(inProject("migrations"))).filter((name) => name.endsWith("_watch_mentors.sql")),
@@ -169,7 +169,7 @@ describe("an existing project with migrations, a bigint key and an enum of its o
       union all select 'trigger ' || tgname from pg_trigger where tgrelid = 'mentors'::regclass and not tgisinternal
       union all select 'secret ' || name from vault.secrets`)
 
-  it("is not uninstalled while an event waits, and then to the last function, job, trigger and secret", async () => {
+  it("is not uninstalled while an event waits, and then completely, with jobs and secrets", async () => {
     assert.isNotEmpty(await leftBehind())
     // A notified event is settled a moment later. The handler stopped before that would leave it claimed.
     await eventually("every event is settled", async () => {
@@ -201,8 +201,8 @@ describe("an existing project with migrations, a bigint key and an enum of its o
   })
 })
 
-describe("a table, a column or a word that is not there", () => {
-  it("is refused by the first migration of all", async () => {
+describe("a table, a column or a word that does not exist", () => {
+  it("is refused by the very first migration", async () => {
     await using bare = await openBare({ migrate: false })
     await bare.rows(ownMigration)
     const known = {

@@ -33,19 +33,19 @@ const chunked = (bytes: number) => {
 }
 
 describe("a body that is too large", () => {
-  it("256 KiB are read, and one byte more is answered 413", async () => {
+  it("is answered 413 from one byte above 256 KiB", async () => {
     const most = Buffer.concat([harmless, Buffer.alloc(maxBodyBytes - harmless.length, " ")])
     assert.strictEqual((await post(most)).status, 200)
     assert.strictEqual(await verdict(await post(Buffer.concat([most, Buffer.from(" ")]))), "413 body_too_large")
   })
 
-  it("is answered 413 as soon as it is too long, when it does not say how long it is", async () => {
+  it("is answered 413 as soon as it is too long, if it does not declare its length", async () => {
     for (let turn = 0; turn < 10; turn++) {
       assert.strictEqual(await verdict(await chunked(2 * maxBodyBytes)), "413 body_too_large")
     }
   })
 
-  it("does not spoil the deliveries that come after it", async () => {
+  it("does not affect later deliveries", async () => {
     for (let turn = 0; turn < 10; turn++) {
       await (await chunked(2 * maxBodyBytes)).text()
       assert.strictEqual((await post(harmless)).status, 200)
@@ -54,7 +54,7 @@ describe("a body that is too large", () => {
 })
 
 describe("a large body that is refused unread", () => {
-  it("gets its refusal, and does not spoil the deliveries that come after it", async () => {
+  it("gets its refusal, and does not affect later deliveries", async () => {
     for (let turn = 0; turn < 10; turn++) {
       const response = await fetch(pipeline.stack.functionUrl, { method: "POST", body: " ".repeat(200_000) })
       assert.strictEqual(await verdict(response), "415 unsupported_media_type")

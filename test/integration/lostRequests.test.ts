@@ -30,7 +30,7 @@ const loseRequests = async (): Promise<void> => {
 }
 
 describe("pg_net that loses requests", () => {
-  it("a request that is lost from the queue is sent again by the sweep", async () => {
+  it("the sweep sends a request that was lost from the queue again", async () => {
     const { database, stack } = pipeline
     const mentorId = await createMentor(database)
     await stack.services.net.stop()
@@ -42,7 +42,7 @@ describe("pg_net that loses requests", () => {
     assert.isAtLeast(event?.attempts ?? 0, 2)
   })
 
-  it("kill -9 of its worker loses what waits behind a slow request, and each is told once all the same", async () => {
+  it("kill -9 of its worker loses what waits behind a slow request, and each is still notified once", async () => {
     const { database, stack } = pipeline
     const { mentorId: slow, open } = await pauseAndHold(pipeline)
     const behind = await createMentor(database)
@@ -54,7 +54,7 @@ describe("pg_net that loses requests", () => {
     await expectTold(database, behind, "PAUSE", "RESUME")
   })
 
-  it("with its worker down from the start, an event waits in its one request, and is told once", async () => {
+  it("with its worker down from the start, an event waits in its one request, and is notified once", async () => {
     const { database, proxy, stack } = pipeline
     await stack.services.net.stop()
     // It is claimed once, however long the handler takes.
@@ -77,7 +77,7 @@ describe("pg_net that loses requests", () => {
     await makeQuick(database)
   })
 
-  it("with its queue lost again and again, an event is sent again as often, and told once", async () => {
+  it("with its queue lost again and again, an event is sent again as often, and notified once", async () => {
     const { database, proxy, stack } = pipeline
     await stack.services.net.stop()
     const mentorId = await createMentor(database)
@@ -93,7 +93,7 @@ describe("pg_net that loses requests", () => {
     await expectTold(database, mentorId, "PAUSE")
   })
 
-  it("a handler that is slower than pg_net's patience finishes what it began", async () => {
+  it("a handler that is slower than pg_net's timeout finishes its work", async () => {
     const { database } = pipeline
     await makePatient(database)
     await database.rows("update outbox.settings set request_timeout_ms = 1000")
@@ -110,7 +110,7 @@ describe("pg_net that loses requests", () => {
     await makeQuick(database)
   })
 
-  it("without the extension a change commits all the same, and is told once when it is back", async () => {
+  it("without the extension, a change still commits, and is notified once when the extension is back", async () => {
     const { database } = pipeline
     await database.rows("drop extension pg_net")
     const mentorId = await createMentor(database)
@@ -125,7 +125,7 @@ describe("pg_net that loses requests", () => {
 })
 
 describe("the sweep", () => {
-  it("is not needed while nothing is lost: several changes are told in order without it", async () => {
+  it("is not needed while nothing is lost: several changes are notified in order without it", async () => {
     const { database, stack } = pipeline
     await stack.services.cron.stop()
     const mentorId = await createMentor(database)
@@ -134,7 +134,7 @@ describe("the sweep", () => {
     await stack.services.cron.start()
   })
 
-  it("comes too often when several run at once, and each event is told once all the same", async () => {
+  it("may run several times at once, and each event is still notified once", async () => {
     const { database, stack } = pipeline
     await stack.services.handler.stop()
     const mentorIds = await Promise.all(Array.from({ length: 10 }, () => createMentor(database)))
@@ -146,7 +146,7 @@ describe("the sweep", () => {
 })
 
 describe("everything at once", () => {
-  it("kill -9 of each process in turn, under traffic: every change is told once, in order", async () => {
+  it("kill -9 of each process in turn, under traffic: every change is notified once, in order", async () => {
     const { database, stack } = pipeline
     const { cron, handler, net, orchestrator, postgres, postgrest } = stack.services
     const mentorIds = await Promise.all(Array.from({ length: 5 }, () => createMentor(database)))

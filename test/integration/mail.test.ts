@@ -51,7 +51,7 @@ describe("mails to coordinators", () => {
     assert.deepStrictEqual(await mailsTo(pipeline, address), [], "what was before is not mailed")
   })
 
-  it("go out once for each notification, to its coordinator, with names and times", async () => {
+  it("are sent once per notification, to its coordinator, with names and times", async () => {
     const [one, other] = [newAddress(), newAddress()]
     const mentorId = await createNamedMentor(pipeline, "Ada <Lovelace>", one, other)
     await setStatus(database, mentorId, "paused", "active")
@@ -71,7 +71,7 @@ describe("mails to coordinators", () => {
     assert.isEmpty(events.filter(({ record }) => /Ada|example\.com/.test(JSON.stringify(record))))
   })
 
-  it("are not doubled by a delivery that comes again", async () => {
+  it("are not doubled by a second delivery", async () => {
     const address = newAddress()
     const mentorId = await createNamedMentor(pipeline, "Bea", address)
     await setStatus(database, mentorId, "paused")
@@ -87,7 +87,7 @@ describe("mails to coordinators", () => {
     assert.lengthOf(await mailsTo(pipeline, address), 1)
   })
 
-  it("are not doubled when Resend's answer is lost", async () => {
+  it("are not doubled if Resend's answer is lost", async () => {
     const address = newAddress()
     const mentorId = await createNamedMentor(pipeline, "Cid", address)
     await spoil(pipeline, "lost")
@@ -101,7 +101,7 @@ describe("mails to coordinators", () => {
     assert.deepStrictEqual(await outcomesOf(event?.event_id ?? ""), ["transient", "completed"])
   })
 
-  it("are not doubled when the function is killed after Resend has accepted, before it kept the receipt", async () => {
+  it("are not doubled if the function is killed after Resend accepted and before it stored the receipt", async () => {
     const address = newAddress()
     const mentorId = await createNamedMentor(pipeline, "Dan", address)
     const held = gate(hangUp)
@@ -116,7 +116,7 @@ describe("mails to coordinators", () => {
     assert.include(await outcomesOf(event?.event_id ?? ""), "lease")
   })
 
-  it("say the same although the mentor was renamed between two tries", async () => {
+  it("say the same even if the mentor was renamed between two tries", async () => {
     const address = newAddress()
     const mentorId = await createNamedMentor(pipeline, "Eve", address)
     await spoil(pipeline, "500")
@@ -132,7 +132,7 @@ describe("mails to coordinators", () => {
     )
   })
 
-  it("to a bad address become a dead letter that says why, and hold up nobody", async () => {
+  it("to a bad address become a dead letter that says why, and hold up no others", async () => {
     const address = newAddress()
     const mentorId = await createNamedMentor(pipeline, "Fay", "nobody at home", null, address)
     await setStatus(database, mentorId, "paused", "active")
@@ -157,7 +157,7 @@ describe("mails to coordinators", () => {
     assert.lengthOf(await mailsTo(pipeline, corrected), 1)
   })
 
-  it("that a limit keeps back are parked, which burns no attempt", async () => {
+  it("that a limit holds back are parked, which uses no attempt", async () => {
     const address = newAddress()
     const mentorId = await createNamedMentor(pipeline, "Gil", address)
     await spoil(pipeline, "429")
@@ -168,7 +168,7 @@ describe("mails to coordinators", () => {
     assert.lengthOf(await mailsTo(pipeline, address), 1)
   })
 
-  it("that may have gone out a day ago wait for a person, who redrives them with force", async () => {
+  it("that may have been sent a day ago wait for a person, who forces a redrive", async () => {
     const address = newAddress()
     const mentorId = await createNamedMentor(pipeline, "Hal", address)
     const held = gate()
@@ -189,7 +189,7 @@ describe("mails to coordinators", () => {
     assert.lengthOf(await mailsTo(pipeline, address), 1)
   })
 
-  it("leave address and names behind only until they are sent", async () => {
+  it("leave an address and names in the database only until they are sent", async () => {
     const rows = await database.rows<{ receipt: Readonly<Record<string, unknown>> }>(
       "select r.receipt from outbox.receipts r join outbox.events q using (event_id) where q.status = 'completed' and q.topic = 'notification-mail'"
     )
@@ -207,7 +207,7 @@ describe("mails to coordinators", () => {
   })
 })
 
-describe("a plain call of send-email", () => {
+describe("a direct call of send-email", () => {
   const mail = { to: "ann@example.com", subject: "Hello", html: "<p>Hello</p>" }
   const call = (body: unknown, headers: Readonly<Record<string, string>> = {}) =>
     fetch(`${pipeline.stack.apiUrl}/functions/v1/send-email`, {
@@ -216,7 +216,7 @@ describe("a plain call of send-email", () => {
       headers: { "content-type": "application/json", apikey: pipeline.stack.serviceKey, ...headers }
     })
 
-  it("sends one mail, and the same one for a key that comes again", async () => {
+  it("sends one mail, and returns it again for the same key", async () => {
     const to = newAddress()
     const headers = { "idempotency-key": `welcome/${to}` }
     const [first, second] = [await call({ ...mail, to }, headers), await call({ ...mail, to }, headers)]
@@ -229,7 +229,7 @@ describe("a plain call of send-email", () => {
     assert.strictEqual(sent?.text, "Hello")
   })
 
-  it("says whether another try can help when Resend fails", async () => {
+  it("says whether a retry can help if Resend fails", async () => {
     await spoil(pipeline, "500")
     const response = await call(mail)
     const problem = await response.json()

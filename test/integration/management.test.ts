@@ -105,7 +105,7 @@ describe("the running function, asked by", () => {
     ["the mentor's coordinator", () => user("coordinator", coordinatorId), reading("200")],
     ["another coordinator", () => user("coordinator"), reading("404 not_found")],
     ["a user without a role", () => user(), turnedAway("403 forbidden")]
-  ])("%s, says what the table says", async (_, headersOf, replies) => {
+  ])("%s, answers as the table says", async (_, headersOf, replies) => {
     const headers = headersOf()
     const own = `${base}/${event.eventId}`
     const unknown = `${base}/${randomUUID()}`
@@ -138,7 +138,7 @@ describe("the running function, asked by", () => {
 })
 
 describe("a dead letter", () => {
-  it("is listed and shown, tried, sent again and told, and needs no second redrive", async () => {
+  it("is listed, shown, tried, sent again and notified, and needs no second redrive", async () => {
     const { eventId, mentorId } = (await coordinated()).event
     const path = `${base}/${eventId}`
     const { value: page } = await ask("GET", `${base}?status=failed&key=${mentorId}`)
@@ -160,7 +160,7 @@ describe("a dead letter", () => {
     assert.strictEqual((await ask("PUT", path, project, { status: "pending" })).word, "409 not_failed")
   })
 
-  it("is resolved with notes, twice at no harm, and erased, twice at no harm", async () => {
+  it("can be resolved with notes twice, and erased twice", async () => {
     const { eventId } = (await coordinated()).event
     const path = `${base}/${eventId}`
     const resolve = { status: "resolved", notes: "told by telephone; ünïcödé ✓" }
@@ -174,7 +174,7 @@ describe("a dead letter", () => {
   })
 })
 
-it("a pending event is tried, cancelled with notes, and erased; one that is being processed is not", async () => {
+it("a pending event is tried, cancelled with notes, and erased, but not while it is being processed", async () => {
   const [pending, processing] = [seedOf({ status: "pending" }), seedOf({ status: "processing" })]
   await seedDatabase(database, pending, processing)
   const path = `${base}/${pending.eventId}`
@@ -199,7 +199,7 @@ it("an event that reached nobody says so, is redriven, or acknowledged", async (
   assert.isTrue((await ask("GET", path)).value.receipt.acknowledged)
 })
 
-it("an event that was erased is not told again when its delivery comes back", async () => {
+it("an erased event is not notified again when its delivery comes back", async () => {
   const mentorId = await createMentor(database)
   await setStatus(database, mentorId, "paused")
   const [{ event_id: eventId } = assert.fail("no event")] = await expectTold(database, mentorId, "PAUSE")
@@ -213,7 +213,7 @@ it("an event that was erased is not told again when its delivery comes back", as
   assert.lengthOf(told, 2)
 })
 
-it("pages neither repeat nor leave out an event while others are added", async () => {
+it("pages neither repeat nor skip an event while others are added", async () => {
   const mentorId = newMentorId()
   const events = Array.from({ length: 7 }, (_, index) =>
     seedOf({ mentorId, version: index + 1, createdAt: `2026-11-22T09:30:0${index}.000000Z` })

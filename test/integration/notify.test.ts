@@ -27,7 +27,7 @@ const completed = async (mentorIds: ReadonlyArray<string>, expected: number): Pr
 }
 
 describe("a committed change of status", () => {
-  it("each pause and each resume is told to each coordinator once, in the order of the versions", async () => {
+  it("each coordinator is notified of each pause and resume once, in the order of the versions", async () => {
     const mentorId = await createMentor(database)
     await setStatus(database, mentorId, "paused", "active", "paused")
     const events = await expectTold(database, mentorId, "PAUSE", "RESUME", "PAUSE")
@@ -38,13 +38,13 @@ describe("a committed change of status", () => {
     assert.isTrue(events.every((event) => event.attempts === 1 && event.claims === 1))
   })
 
-  it("several flips in one transaction are all told, in their order", async () => {
+  it("several flips in one transaction are all notified, in order", async () => {
     const mentorId = await createMentor(database, "paused")
     await database.transaction("commit", ...["active", "paused", "active"].map((to) => statement(to, [mentorId])))
     await expectTold(database, mentorId, "RESUME", "PAUSE", "RESUME")
   })
 
-  it("a change that is rolled back is told to nobody", async () => {
+  it("a rolled back change notifies nobody", async () => {
     const [mentorId, witness] = [await createMentor(database), await createMentor(database)]
     await database.transaction("rollback", statement("paused", [mentorId]))
     await setStatus(database, witness, "paused")
@@ -53,21 +53,21 @@ describe("a committed change of status", () => {
     await expectTold(database, mentorId)
   })
 
-  it("any other status, and no change at all, is told to nobody: only what differs from what is known", async () => {
+  it("only a status that differs from the known state notifies anybody", async () => {
     const mentorId = await createMentor(database)
     await setStatus(database, mentorId, "active", "retired", "active", "paused", "paused", "on leave", "paused")
     await setStatus(database, mentorId, "retired", "on leave", "active", "retired", "paused", "retired")
     await expectTold(database, mentorId, "PAUSE", "RESUME", "PAUSE")
   })
 
-  it("a pause that nobody is to be told about is completed too", async () => {
+  it("a pause of a mentor without coordinators is completed, too", async () => {
     const mentorId = await createMentor(database, "active", 0)
     await setStatus(database, mentorId, "paused")
     const [event] = await expectTold(database, mentorId, "PAUSE")
     assert.deepStrictEqual(event?.receipt?.notificationIds, [])
   })
 
-  it("20 writers who flip one mentor at the same time leave 20 changes, told in their order", async () => {
+  it("20 writers who flip one mentor at the same time leave 20 changes, notified in order", async () => {
     const mentorId = await createMentor(database)
     await Promise.all(
       Array.from({ length: 20 }, () =>
@@ -82,14 +82,14 @@ describe("a committed change of status", () => {
     await expectTold(database, mentorId, ...told)
   })
 
-  it("200 mentors who are paused by one UPDATE are each told about once", async () => {
+  it("200 mentors who are paused by one UPDATE are each notified once", async () => {
     const mentorIds = await createMentors(database, 200)
     await database.rows(statement("paused", mentorIds))
     await eventually("200 events completed", () => completed(mentorIds, 200))
     for (const mentorId of mentorIds) await expectTold(database, mentorId, "PAUSE")
   })
 
-  it("of 20 mentors who all flip three times in one transaction each is told about three times, in order", async () => {
+  it("20 mentors who all flip three times in one transaction are each notified three times, in order", async () => {
     const mentorIds = await createMentors(database, 20)
     await database.transaction("commit", ...["paused", "active", "paused"].map((to) => statement(to, mentorIds)))
     await eventually("60 events completed", () => completed(mentorIds, 60))

@@ -27,8 +27,8 @@ const pauseTogether = async (mentorIds: ReadonlyArray<string>) => {
   await database.rows("update public.peer_mentor_profiles set status = 'paused' where id = any ($1)", [mentorIds])
 }
 
-describe("an orchestrator that takes no arrays", () => {
-  it("gets each event of a request in a call of its own, with the event id as Idempotency-Key", async () => {
+describe("an orchestrator that accepts no arrays", () => {
+  it("gets each event of a request in its own call, with the event id as Idempotency-Key", async () => {
     const { database, proxy } = pipeline
     const mentorIds = await createMentors(database, 20)
     await pauseTogether(mentorIds)
@@ -48,7 +48,7 @@ describe("an orchestrator that takes no arrays", () => {
     assert.lengthOf(proxy.seen(settlePath), 1)
   })
 
-  it("fails for one event only, whose neighbours are told at their first attempt", async () => {
+  it("fails for one event only, and the others are notified at their first attempt", async () => {
     const { database, proxy } = pipeline
     const mentorIds = await createMentors(database, 10)
     const [bad = "", ...others] = mentorIds

@@ -15,7 +15,7 @@ const orderWithKey = (event: Event, key: string = event.eventId) =>
   order(event, { apikey: serviceKey, "idempotency-key": key })
 
 describe("the orchestrator", () => {
-  it("tells each coordinator once, and its receipt names what it wrote", async () => {
+  it("notifies each coordinator once, and its receipt names what it wrote", async () => {
     const mentorId = await createMentor(database, "active", 3)
     const event = newEvent(mentorId)
     const response = await orderWithKey(event)
@@ -48,7 +48,7 @@ describe("the orchestrator", () => {
     assert.lengthOf(await notificationsOf(database, mentorId), 2)
   })
 
-  it("of 20 orders at once with one key writes one set of rows, and answers all with one receipt", async () => {
+  it("writes one set of rows for 20 concurrent calls with one key, and answers all with one receipt", async () => {
     const mentorId = await createMentor(database)
     const event = newEvent(mentorId)
     const responses = await Promise.all(Array.from({ length: 20 }, () => orderWithKey(event)))
@@ -73,12 +73,12 @@ describe("the orchestrator", () => {
     assert.lengthOf(await notificationsOf(database, mentorId), 0)
   })
 
-  it("answers an event of another shape with 400 and where it is wrong", async () => {
+  it("answers a malformed event with 400 and where it is wrong", async () => {
     const response = await order({ ...newEvent("42"), transition: "STOP" }, { apikey: serviceKey })
     assert.strictEqual(await verdict(response), "400 invalid_payload")
   })
 
-  it("refuses an event that comes after a newer one of its mentor was told, unless it is forced", async () => {
+  it("refuses an event if a newer one of its mentor was notified, unless it is forced", async () => {
     const mentorId = await createMentor(database)
     const older = newEvent(mentorId)
     const newer = { ...newEvent(mentorId), ...resumed, version: 2 }
@@ -89,13 +89,13 @@ describe("the orchestrator", () => {
     assert.lengthOf(await notificationsOf(database, mentorId), 4)
   })
 
-  it("completes an event of a mentor without coordinators with nobody notified", async () => {
+  it("completes an event of a mentor without coordinators, and notifies nobody", async () => {
     const response = await orderWithKey(newEvent(randomUUID()))
     assert.strictEqual(response.status, 200)
     assert.strictEqual((await response.json()).notified, 0)
   })
 
-  it("takes the project's key as a bearer token too", async () => {
+  it("also takes the project's key as a bearer token", async () => {
     const mentorId = await createMentor(database)
     const response = await order(newEvent(mentorId), { authorization: `Bearer ${serviceKey}` })
     assert.strictEqual(response.status, 200)
@@ -107,7 +107,7 @@ describe("the orchestrator", () => {
     ["the publishable key", { apikey: publishableKey, authorization: `Bearer ${publishableKey}` }],
     ["half the key", { apikey: serviceKey.slice(0, -1) }],
     ["the key in another header", { "x-api-key": serviceKey }]
-  ] as const)("answers an order with %s with 401, and writes nothing", async (_, headers) => {
+  ] as const)("answers a call with %s with 401, and writes nothing", async (_, headers) => {
     const mentorId = await createMentor(database)
     const event = newEvent(mentorId)
     const response = await order(event, headers)

@@ -20,7 +20,7 @@ describe("the orchestrator, with an array of events", () => {
     return results
   }
 
-  it("tells each coordinator of each mentor once, and answers each event with its own receipt, in order", async () => {
+  it("notifies each coordinator of each mentor once, and answers with each event's receipt, in order", async () => {
     const mentorIds = await createMentors(database, 20)
     const events = mentorIds.map(newEvent)
     const results = await orderAll(...events)
@@ -35,7 +35,7 @@ describe("the orchestrator, with an array of events", () => {
     }
   })
 
-  it("answers events it knows with their first receipts, alone or among others, and writes nothing more", async () => {
+  it("answers known events with their first receipts, alone or among others, and writes nothing more", async () => {
     const mentorIds = await createMentors(database, 3)
     const [first, second, third] = mentorIds.map(newEvent)
     const alone = await (await order(first, { apikey: serviceKey })).json()
@@ -48,7 +48,7 @@ describe("the orchestrator, with an array of events", () => {
     for (const mentorId of mentorIds) assert.lengthOf(await notificationsOf(database, mentorId), 2)
   })
 
-  it("refuses what it must refuse of it, and tells the rest", async () => {
+  it("refuses the events that it must refuse, and notifies the rest", async () => {
     const [known, ahead, late, good] = (await createMentors(database, 4)).map(newEvent)
     if (!known || !ahead || !late || !good) throw new Error("four events were expected")
     await orderAll(known, { ...newEvent(late.mentorId), ...resumed, version: 2 })
@@ -66,7 +66,7 @@ describe("the orchestrator, with an array of events", () => {
     for (const { mentorId } of [known, ahead, late, good]) assert.lengthOf(await notificationsOf(database, mentorId), 2)
   })
 
-  it("tells a mentor's events in the order of their versions, however they are ordered", async () => {
+  it("notifies a mentor's events in the order of their versions, however the array is ordered", async () => {
     const [mentorId = ""] = await createMentors(database, 1)
     const paused = newEvent(mentorId)
     const later = { ...newEvent(mentorId), ...resumed, version: 2 }
@@ -85,7 +85,7 @@ describe("the orchestrator, with an array of events", () => {
     )
   })
 
-  it("of 20 orders at once with overlapping events tells each once", async () => {
+  it("notifies each event once in 20 concurrent calls with overlapping events", async () => {
     const mentorIds = await createMentors(database, 20)
     const events = mentorIds.map(newEvent)
     const replies = await Promise.all(
@@ -99,7 +99,7 @@ describe("the orchestrator, with an array of events", () => {
     }
   })
 
-  it("answers one with a malformed event with 400 and where it is wrong, and writes nothing", async () => {
+  it("answers a malformed event among them with 400 and where it is wrong, and writes nothing", async () => {
     const [mentorId = ""] = await createMentors(database, 1)
     const problem = await problemOf(await order([newEvent(mentorId), newEvent("")], { apikey: serviceKey }))
     assert.deepStrictEqual([problem.status, problem.code], [400, "invalid_payload"])
@@ -110,7 +110,7 @@ describe("the orchestrator, with an array of events", () => {
     assert.lengthOf(await notificationsOf(database, mentorId), 0)
   })
 
-  it("answers one without the key with 401, and writes nothing", async () => {
+  it("answers a call without the key with 401, and writes nothing", async () => {
     const [mentorId = ""] = await createMentors(database, 1)
     assert.strictEqual(await verdict(await order([newEvent(mentorId)], {})), "401 unauthorized")
     assert.lengthOf(await notificationsOf(database, mentorId), 0)

@@ -61,7 +61,7 @@ const deadLetterOf = async (mentorId: string): Promise<DeadLetter | undefined> =
 }
 
 // Concurrent, because they mostly wait, each for the sweep.
-describe.concurrent("an orchestrator that is not well", () => {
+describe.concurrent("an orchestrator that fails", () => {
   const illnesses: ReadonlyArray<readonly [name: string, step: Step, lastError: RegExp]> = [
     ["answers 500", answerWith(500), /^transient: .*status 500/],
     ["answers 503 with Retry-After", answerWith(503, { "retry-after": "1" }), /^transient: .*status 503/],
@@ -74,7 +74,7 @@ describe.concurrent("an orchestrator that is not well", () => {
   ]
 
   for (const [name, step, lastError] of illnesses) {
-    it(`one that ${name} ends in exactly one notification per coordinator when it is well again`, async () => {
+    it(`one that ${name} ends in exactly one notification per coordinator when it recovers`, async () => {
       const { database, proxy } = pipeline
       const mentorId = await createMentor(database)
       // Ill until the failure is on record.
@@ -96,7 +96,7 @@ describe.concurrent("an orchestrator that is not well", () => {
   ]
 
   for (const [name, step, lastError] of refusals) {
-    it(`one that ${name} makes a dead letter at once; redriven, it is told exactly once per coordinator`, async () => {
+    it(`one that ${name} makes a dead letter at once, which notifies once when it is redriven`, async () => {
       const { database, proxy } = pipeline
       const mentorId = await createMentor(database)
       proxy.next(orchestratorPath, mentorId, step)
@@ -111,7 +111,7 @@ describe.concurrent("an orchestrator that is not well", () => {
     })
   }
 
-  it("a dead letter does not hold up later changes, and is superseded by them unless it is forced", async () => {
+  it("a dead letter does not hold up later changes, which supersede it unless it is forced", async () => {
     const { database, proxy } = pipeline
     const mentorId = await createMentor(database)
     proxy.next(orchestratorPath, mentorId, answerWith(400))
@@ -131,7 +131,7 @@ describe.concurrent("an orchestrator that is not well", () => {
     assert.lengthOf(told, 4)
   })
 
-  it("later changes of a mentor wait for the earlier one, and other mentors do not", async () => {
+  it("later changes of a mentor wait for the earlier one, and other mentors do not wait", async () => {
     const { database, proxy } = pipeline
     const [mentorId, other] = [await createMentor(database), await createMentor(database)]
     const [sick, well] = [gate(answerWith(500)), gate()]
@@ -165,8 +165,8 @@ describe.concurrent("an orchestrator that is not well", () => {
   })
 })
 
-describe("an orchestrator that is ill for all the attempts there are", () => {
-  it("leaves a dead letter; redriven, it has as many attempts again, and is told exactly once", async () => {
+describe("an orchestrator that fails for all attempts", () => {
+  it("leaves a dead letter; redriven, it has as many attempts again, and is notified exactly once", async () => {
     const { database, proxy } = pipeline
     await database.rows("update outbox.settings set max_attempts = 2, retry_for_seconds = 0")
     const mentorId = await createMentor(database)

@@ -77,7 +77,7 @@ describe("the reply, through the gateway, to", () => {
     })
   }
 
-  it("a payload with everything wrong lists every issue with its path, and repeats no value", async () => {
+  it("a payload with every possible error lists each issue with its path, and repeats no value", async () => {
     const problem = await problemOf(await post(fixture("everything-wrong.json")))
     const paths = (problem.issues ?? []).map((issue) => issue.path.join("."))
     assert.includeMembers(paths, ["table", "schema", "record.id", "record.status", "old_record.status", "version"])
@@ -101,7 +101,7 @@ describe("the reply, through the gateway, to", () => {
   })
 })
 
-describe("a request that is no delivery", () => {
+describe("a request that is not a delivery", () => {
   const body = Buffer.from(JSON.stringify(pausePayload(randomUUID(), randomUUID())))
 
   it.each(["PUT", "PATCH"])("%s is answered 405 with what is allowed", async (method) => {
@@ -145,7 +145,7 @@ describe("a request that is no delivery", () => {
   })
 })
 
-describe("a delivery that others sign", () => {
+describe("a delivery with a foreign signature", () => {
   it("is accepted when it is signed by the standardwebhooks library", async () => {
     const id = randomUUID()
     await using database = openDatabase(databaseUrl)

@@ -125,7 +125,7 @@ describe("rotating the webhook secret", () => {
     await keepInVault(older)
   })
 
-  it("refuses no delivery, while changes go on and old isolates live on", async () => {
+  it("refuses no delivery, while changes continue and old isolates keep running", async () => {
     await makePatient(pipeline.database)
     const before = { refusals: refusals(), replies: isolates.statuses.length }
     const load = await startLoad(4)
@@ -159,16 +159,16 @@ describe("rotating the webhook secret", () => {
     assert.strictEqual(linesWith("SignatureRejected"), before.refusals)
   })
 
-  it("and by no other way: without step 1 the function refuses what Postgres signs with the new secret", () =>
+  it("without step 1, the function refuses what Postgres signs with the new secret", () =>
     inPostgres(step(2)).then(() => expectRefusal(() => inPostgres(step(1)))))
 
-  it("without steps 2 and 3 the function refuses what Postgres signs with the old secret", async () => {
+  it("without steps 2 and 3, the function refuses what Postgres signs with the old secret", async () => {
     await inTheFunction(step(3))
     await isolates.retireOld()
     await expectRefusal(() => inPostgres(step(1)))
   })
 
-  it("without the wait before step 3 an isolate that still has the old setting refuses", async () => {
+  it("without the wait before step 3, an isolate with the old setting refuses", async () => {
     await inTheFunction(step(0))
     await inPostgres(step(2))
     const { database } = pipeline

@@ -19,18 +19,18 @@ describe.each([
   })
   afterAll(() => pipeline?.[Symbol.asyncDispose]())
 
-  it("run on the Deno that is meant", async () => {
+  it("run on this Deno", async () => {
     const { stdout } = await run(await denoProgram(version), ["--version"])
     assert.match(stdout, named)
   })
 
-  it("tell a pause and a resume once, in order", async () => {
+  it("notify a pause and a resume once, in order", async () => {
     const mentorId = await createMentor(pipeline.database)
     await setStatus(pipeline.database, mentorId, "paused", "active")
     await expectTold(pipeline.database, mentorId, "PAUSE", "RESUME")
   })
 
-  it("hold the same conversation", async () => {
+  it("send the same requests and replies", async () => {
     const mentorId = await createMentor(pipeline.database)
     const eventId = randomUUID()
     const payload = await queue(pipeline.database, pausePayload(mentorId, eventId))

@@ -1,7 +1,7 @@
 import { assert, it } from "@effect/vitest"
 import { createMentor, expectTold, setStatus, startPipeline } from "../support/pipeline.ts"
 
-it("a project whose Data API serves another schema first is notified, and managed, as any other", async () => {
+it("a project whose Data API serves another schema first works like any other", async () => {
   await using pipeline = await startPipeline({ schemas: "extensions, public" })
   const { database, stack } = pipeline
   const mentorId = await createMentor(database)

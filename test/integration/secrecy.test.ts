@@ -130,7 +130,7 @@ describe("a secret in Vault", () => {
     }
   }
 
-  it("is there, is used, and would be found", async () => {
+  it("exists, is used, and would be found", async () => {
     const [kept] = await rows(
       "select decrypted_secret from vault.decrypted_secrets where name = 'outbox_webhook_secret'"
     )
@@ -149,7 +149,7 @@ describe("a secret in Vault", () => {
     await assertNowhere(forms)
   })
 
-  it("is not told by the errors and warnings about it when it is malformed", async () => {
+  it("is not revealed by errors and warnings if it is malformed", async () => {
     await keep("outbox_webhook_secret", malformed)
     const eventId = await pause()
     await rows("select outbox.sweep()")
@@ -161,7 +161,7 @@ describe("a secret in Vault", () => {
     await assertNowhere(forms)
   })
 
-  it("is not told when it is the function's URL, but to pg_net, which has to know it", async () => {
+  it("is not revealed if it is the function's URL, except to pg_net, which needs it", async () => {
     await keep("outbox_webhook_secret", secret)
     for (const url of [
       `ftp://127.0.0.1:9/${urlMarker}`,

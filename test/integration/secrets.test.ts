@@ -52,7 +52,7 @@ describe("rotating the webhook secret", () => {
     ["one the handler does not know yet, and the older one", [unknown, older]]
   ]
   for (const [name, secrets] of vaults) {
-    it(`with ${name} in Vault a change is told once, at the first attempt`, async () => {
+    it(`with ${name} in Vault a change is notified once, at the first attempt`, async () => {
       const { database } = pipeline
       await keepInVault(...secrets)
       const mentorId = await createMentor(database)
@@ -63,7 +63,7 @@ describe("rotating the webhook secret", () => {
     })
   }
 
-  it("a secret in Vault that the handler does not know loses nothing: once it is right, the change is told", async () => {
+  it("a secret in Vault that the handler does not know loses nothing: once correct, it notifies", async () => {
     const { database } = pipeline
     await keepInVault(unknown)
     const mentorId = await createMentor(database)

@@ -94,7 +94,7 @@ describe.each(["2.1.4", "current"] as const)("a bundle alone in Deno %s", (versi
     }
   )
 
-  it("with no setting at all answers 503, and its log names one of them", async () => {
+  it("without any setting answers 503, and its log names one of them", async () => {
     for (const name of ["handler", "orchestrator"] as const) {
       const reply = await aloneWith(name, version, {})
       assert.strictEqual(reply.verdict, "503 misconfigured")
@@ -109,7 +109,7 @@ describe.each(["2.1.4", "current"] as const)("a bundle alone in Deno %s", (versi
     assert.notInclude(reply.logged, "hush")
   })
 
-  it("without any secret of its own the orchestrator writes nothing and answers 401", async () => {
+  it("without any secret the orchestrator writes nothing and answers 401", async () => {
     const reply = await aloneWith("orchestrator", version, complete)
     assert.strictEqual(reply.verdict, "401 unauthorized")
   })

@@ -97,7 +97,7 @@ describe("secrets, by a connection and a file", () => {
     assert.deepStrictEqual(await inFile(), [fresh])
   })
 
-  it("replaces an address that Vault has from elsewhere, and says so", async () => {
+  it("replaces a foreign URL in Vault, and says so", async () => {
     await database.rows(
       "select vault.update_secret(id, 'https://old.example') from vault.secrets where name like '%url'"
     )
@@ -115,14 +115,17 @@ describe("secrets, by a connection and a file", () => {
     assert.include(await failing("--rotate", "--retire"), "exclude each other")
     const target = ["--function-url=https://a.example", `--functions-env=${file()}`]
     assert.include(await failing("--database-url=x", `--functions-env=${file()}`), "Pass --function-url")
-    assert.include(await failing("--function-url=a.example", `--project-ref=${PROJECT}`), "is no address")
+    assert.include(
+      await failing("--function-url=a.example", `--project-ref=${PROJECT}`),
+      "is not the URL of a function"
+    )
     assert.include(await failing("--database-url=postgresql://127.0.0.1:1/x", ...target), "does not answer")
     await using bare = await openDatabase({ migrate: false })
-    assert.include(await failing(`--database-url=${bare.url}`, ...target), "Vault refuses")
+    assert.include(await failing(`--database-url=${bare.url}`, ...target), "Vault refused")
   })
 })
 
-describe("secrets, of a project that the Supabase CLI is linked to", () => {
+describe("secrets, for a linked project", () => {
   const temporary = () => join(cli.directory, "tmp")
   const run = (args: ReadonlyArray<string>, env: Readonly<Record<string, string>>) =>
     new Promise<{ readonly code: number; readonly output: string }>((resolve) =>
@@ -142,7 +145,7 @@ describe("secrets, of a project that the Supabase CLI is linked to", () => {
       )
     )
 
-  it("go by its login, and no file with a secret is left", async () => {
+  it("use the Supabase CLI's login, and leave no file with a secret", async () => {
     await using api = await startManagementApi(cli.directory, database.url)
     await emptyVault()
     const linked = await cli.run(["link", PROJECT], api.env)
@@ -159,7 +162,7 @@ describe("secrets, of a project that the Supabase CLI is linked to", () => {
     assert.deepStrictEqual(left, [])
   })
 
-  it("say what the Supabase CLI says, if it refuses", async () => {
+  it("repeat the Supabase CLI's error, if it refuses", async () => {
     await using api = await startManagementApi(cli.directory, database.url)
     const { code, output } = await run([`--project-ref=${PROJECT}`], { SUPABASE_PROFILE: api.env.SUPABASE_PROFILE })
     assert.strictEqual(code, 2)

@@ -74,7 +74,7 @@ const isInstalled = (command: string): boolean => {
 }
 
 describe("npm start", () => {
-  it("plays every scenario with --exit, finds each as expected, and exits with 0", async () => {
+  it("runs every scenario with --exit, finds each as expected, and exits with 0", async () => {
     await using program = new Program("--exit")
     const code = await program.exitCode()
     const verdicts = program.stdout.match(/\b(yes|NO)$/gm)
@@ -135,7 +135,7 @@ describe("npm start", () => {
   })
 
   it.each(["--nonsense", "--port abc", "--deno 1", "--exit --json", "word"])(
-    "explains itself and exits with 2 when it is misused: %s",
+    "prints its usage and exits with 2 if it is misused: %s",
     async (args) => {
       await using program = new Program(...args.split(" "))
       assert.equal(await program.exitCode(), 2)
@@ -200,7 +200,7 @@ describe("npm start", () => {
       assert.match(output, /completed +[2-9] +\d/)
       assert.include(output, '"status":"ready"')
 
-      for (const shown of ["Mentor 2  active → paused  version 1", "from elsewhere", "turned away", "released:"]) {
+      for (const shown of ["Mentor 2  active → paused  version 1", "from elsewhere", "was refused", "released:"]) {
         await program.prints(shown)
       }
       program.process.kill("SIGINT")

@@ -91,7 +91,7 @@ describe("a trace", () => {
     assert.lengthOf(await spansOf(hexOf(event?.event_id)), 3)
   })
 
-  it("is one for each event of a request that carries several", async () => {
+  it("is one per event if a request has several", async () => {
     const { database, proxy } = pipeline
     const mentorIds = await createMentors(database, 5)
     await database.rows("update public.peer_mentor_profiles set status = 'paused' where id = any ($1)", [mentorIds])

@@ -27,14 +27,14 @@ describe("pg_net's worker off from the start", () => {
   })
   afterAll(() => pipeline?.[Symbol.asyncDispose]())
 
-  it("pauses and resumes are told once, in order", async () => {
+  it("pauses and resumes are notified once, in order", async () => {
     const { database } = pipeline
     const mentorId = await createMentor(database)
     await setStatus(database, mentorId, "paused", "active", "paused", "active")
     await expectTold(database, mentorId, "PAUSE", "RESUME", "PAUSE", "RESUME")
   })
 
-  it("a burst of 200 mentors is told once each", async () => {
+  it("a burst of 200 mentors is notified once each", async () => {
     const { database } = pipeline
     const mentorIds: Array<string> = []
     for (let count = 0; count < 200; count += 1) mentorIds.push(await createMentor(database, "active", 1))
@@ -44,7 +44,7 @@ describe("pg_net's worker off from the start", () => {
     for (const mentorId of mentorIds) await expectTold(database, mentorId, "PAUSE", "RESUME")
   })
 
-  it("a handler that is down is tried again later, and then told", async () => {
+  it("a handler that is down is tried again later", async () => {
     const { database, stack } = pipeline
     await stack.services.handler.stop()
     await database.rows("update outbox.settings set max_attempts = 100")
@@ -66,7 +66,7 @@ describe("pg_net's worker off from the start", () => {
     await expectTold(database, mentorId, "PAUSE")
   })
 
-  it("what still lies in pg_net's queue doubles nothing when it is back", async () => {
+  it("what is left in pg_net's queue doubles nothing when pg_net is back", async () => {
     const { database, stack } = pipeline
     const mentorId = await createMentor(database)
     await setStatus(database, mentorId, "paused", "active")
@@ -87,7 +87,7 @@ describe("pg_net's worker off from the start", () => {
     await expectTold(database, mentorId, "PAUSE", "RESUME")
   })
 
-  it("with pg_net not even installed, everything is told all the same", async () => {
+  it("everything is notified even if pg_net is not installed", async () => {
     const { database } = pipeline
     await database.rows("drop extension pg_net")
     const mentorId = await createMentor(database)
@@ -97,7 +97,7 @@ describe("pg_net's worker off from the start", () => {
 })
 
 describe("neither pg_net's worker nor the extension http", () => {
-  it("loses nothing: all is told when pg_net is back", async () => {
+  it("nothing is lost: everything is notified when pg_net is back", async () => {
     await using pipeline = await startPipeline()
     const { database, stack } = pipeline
     await stack.services.net.stop()

@@ -42,7 +42,7 @@ const withAuth = <A, E>(
 }
 
 describe("the project's signing keys", () => {
-  it.effect("are asked for at the project's Auth, with no credentials, and no redirect is followed", () =>
+  it.effect("are fetched from the project's Auth, without credentials or redirects", () =>
     withAuth([keySet(first.published)], (calls) =>
       Effect.gen(function* () {
         assert.lengthOf(calls, 0)
@@ -55,7 +55,7 @@ describe("the project's signing keys", () => {
     )
   )
 
-  it.effect("are asked for once, however many come at once", () =>
+  it.effect("are fetched once, however many tokens come at once", () =>
     withAuth([keySet(first.published, second.published)], (calls) =>
       Effect.gen(function* () {
         const keys = Array.from({ length: 40 }, (_, index) => (index % 2 === 0 ? first : second))
@@ -66,7 +66,7 @@ describe("the project's signing keys", () => {
     )
   )
 
-  it.effect("may be rotated: a key not seen before is asked for, half a minute after the last time", () =>
+  it.effect("may be rotated: an unknown key triggers a fetch, half a minute after the last one", () =>
     withAuth([keySet(first.published), keySet(first.published, second.published)], (calls) =>
       Effect.gen(function* () {
         assert.strictEqual(yield* fateOf(first), "admin")
@@ -80,7 +80,7 @@ describe("the project's signing keys", () => {
     )
   )
 
-  it.effect("are asked for every ten minutes, so that a key that was withdrawn counts no more", () =>
+  it.effect("are fetched every ten minutes, so that a withdrawn key stops counting", () =>
     withAuth([keySet(first.published, second.published), keySet(second.published)], (calls) =>
       Effect.gen(function* () {
         assert.strictEqual(yield* fateOf(first), "admin")
@@ -94,7 +94,7 @@ describe("the project's signing keys", () => {
     )
   )
 
-  it.effect("are asked for twice a minute at most, however many tokens name keys that nobody has", () =>
+  it.effect("are fetched at most twice a minute, however many tokens name unknown keys", () =>
     withAuth(
       Array.from({ length: 1_000 }, () => keySet(first.published)),
       (calls) =>
@@ -110,7 +110,7 @@ describe("the project's signing keys", () => {
     )
   )
 
-  it.effect("are not asked for by a token that names none, or has another algorithm", () =>
+  it.effect("are not fetched for a token that names no key or has another algorithm", () =>
     withAuth([], (calls) =>
       Effect.gen(function* () {
         assert.strictEqual(yield* fate(withToken(tokenOf({ alg: "HS256" }, claims, macedWith("x")))), "signature")
@@ -122,7 +122,7 @@ describe("the project's signing keys", () => {
   )
 })
 
-describe("when Auth does not give its keys", () => {
+describe("when Auth does not return its keys", () => {
   const answers: ReadonlyArray<readonly [name: string, step: FetchStep, detail: string]> = [
     ["it is down", "no connection", "the connection failed"],
     ["it fails", { status: 500, body: "{}" }, "status 500"],
@@ -143,7 +143,7 @@ describe("when Auth does not give its keys", () => {
   ]
 
   it.effect.each(answers.map(([name, step, detail]) => ({ name, step, detail })))(
-    "because $name, a token is not judged, and the next look is five seconds later",
+    "because $name, a token is not judged, and the next fetch is five seconds later",
     ({ detail, step }) =>
       withAuth([step, keySet(first.published)], (calls) =>
         Effect.gen(function* () {
@@ -160,7 +160,7 @@ describe("when Auth does not give its keys", () => {
       )
   )
 
-  it.effect("the many who wait for it wait for one timeout, not for one each", () =>
+  it.effect("many concurrent tokens wait for one timeout, not for one each", () =>
     withAuth(["hangs"], (calls) =>
       Effect.gen(function* () {
         const many = Effect.forEach(Array.from({ length: 20 }), () => fateOf(first), { concurrency: "unbounded" })
@@ -171,7 +171,7 @@ describe("when Auth does not give its keys", () => {
     )
   )
 
-  it.effect("its slowness ends at the timeout, in a program that cannot be interrupted too", () =>
+  it.effect("a slow answer ends at the timeout, even in an uninterruptible program", () =>
     withAuth(["hangs"], (calls) =>
       Effect.gen(function* () {
         assert.strictEqual(yield* throughTime(Effect.uninterruptible(fateOf(first))), "KeysUnavailable")
@@ -180,7 +180,7 @@ describe("when Auth does not give its keys", () => {
     )
   )
 
-  it.effect("the keys known so far serve for an hour, and a key not among them is not judged", () =>
+  it.effect("the known keys stay valid for an hour, and an unknown key is not judged", () =>
     withAuth([keySet(first.published)], () =>
       Effect.gen(function* () {
         assert.strictEqual(yield* fateOf(first), "admin")
@@ -193,7 +193,7 @@ describe("when Auth does not give its keys", () => {
     )
   )
 
-  it.effect("the project's secret key counts all the same", () =>
+  it.effect("the project's secret key still counts", () =>
     withAuth([], (calls) =>
       Effect.gen(function* () {
         assert.strictEqual(yield* fate({ apikey: "sb_secret_1" }), "project")
@@ -218,7 +218,7 @@ describe("a published key that does not count", () => {
     ["lacks half of its point", { ...first.published, y: undefined }]
   ]
   it.effect.each(unusable.map(([name, key]) => ({ name, key })))(
-    "because it $name, spoils none of its neighbours",
+    "because it $name, does not affect the others",
     ({ key }) =>
       withAuth([keySet(key, second.published)], () =>
         Effect.gen(function* () {
@@ -228,7 +228,7 @@ describe("a published key that does not count", () => {
       )
   )
 
-  it.effect("because two have its name, is nobody's", () =>
+  it.effect("because two have its name, matches no token", () =>
     withAuth([keySet(first.published, { ...stranger.published, kid: "first" })], () =>
       Effect.gen(function* () {
         assert.include(["signature", "malformed"], yield* fateOf(first))

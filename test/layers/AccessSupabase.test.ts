@@ -66,14 +66,14 @@ const admin = withClaims({})
 
 describe("who is let in", () => {
   it.effect.each([{ apikey: "sb_secret_1" }, { authorization: "Bearer sb_secret_1" }])(
-    "the project's secret key is the project, and nobody is asked: %j",
+    "the project's secret key is the project, without any request: %j",
     (headers) =>
       Effect.gen(function* () {
         assert.deepStrictEqual(yield* identified(headers), { asked: 0, who: "project" })
       })
   )
 
-  it.effect("a monitor is who has the token of one operation, when that token is set", () =>
+  it.effect("a monitor has the token of one operation, if that token is set", () =>
     Effect.gen(function* () {
       const tokens = { HEALTH_TOKEN: "health-token-0123456789", METRICS_TOKEN: "metrics-token-0123456789" }
       assert.strictEqual(yield* whoBrings(tokens.HEALTH_TOKEN, tokens), "monitor getHealth")
@@ -83,7 +83,7 @@ describe("who is let in", () => {
     })
   )
 
-  it.effect("a token of a monitor that could be found by trying is a wrong setting", () =>
+  it.effect("a monitor's token that can be guessed is an invalid setting", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(
         Effect.provide(Effect.void, Layer.provide(AccessSupabase.layer, config({ ...settings, HEALTH_TOKEN: "short" })))
@@ -92,7 +92,7 @@ describe("who is let in", () => {
     })
   )
 
-  it.effect("a user whose app_metadata says admin or coordinator is that, by a key of either kind", () =>
+  it.effect("a user is the admin or coordinator that app_metadata says, with either kind of key", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* identified({ authorization: `Bearer ${admin}` }), {
         asked: 1,
@@ -110,15 +110,13 @@ describe("who is let in", () => {
     { apikey: "sb_publishable_1", authorization: `Bearer ${admin}` },
     { apikey: "sb_publishable_1", authorization: `bearer ${admin}` },
     { authorization: `BEARER  ${admin}` }
-  ])(
-    "a token counts beside the publishable key, which says nothing, and its scheme in any case: $authorization",
-    (headers) =>
-      Effect.gen(function* () {
-        assert.strictEqual(yield* whoHas(headers), `admin ${userId}`)
-      })
+  ])("a token counts next to the publishable key, with its scheme in any case: $authorization", (headers) =>
+    Effect.gen(function* () {
+      assert.strictEqual(yield* whoHas(headers), `admin ${userId}`)
+    })
   )
 
-  it.effect("a token is in force from nbf until exp, both to the second", () =>
+  it.effect("a token is valid from nbf until exp, both to the second", () =>
     Effect.gen(function* () {
       assert.strictEqual(yield* whoBrings(withClaims({ nbf: now, exp: now + 1 })), `admin ${userId}`)
       assert.strictEqual(yield* whoBrings(withClaims({ nbf: now + 1 })), "rejected: not_yet_valid")
@@ -132,7 +130,7 @@ describe("who is let in", () => {
     })
   )
 
-  it.effect("another issuer counts when it is set, and then the project's does not", () =>
+  it.effect("another issuer counts if it is set, and then the project's does not", () =>
     Effect.gen(function* () {
       const elsewhere = { JWT_ISSUER: "https://auth.example.test/auth/v1" }
       assert.strictEqual(yield* whoBrings(withClaims({ iss: elsewhere.JWT_ISSUER }), elsewhere), `admin ${userId}`)
@@ -141,7 +139,7 @@ describe("who is let in", () => {
   )
 
   it.effect.each(["JWT_SECRET", "SUPABASE_JWT_SECRET"])(
-    "HS256 counts only where %s is set, with that secret, and no key set is asked for",
+    "HS256 counts only if %s is set, with that secret, and no key set is fetched",
     (name) =>
       Effect.gen(function* () {
         const token = tokenOf({ alg: "HS256", typ: "JWT" }, claims, macedWith(secret))
@@ -157,7 +155,7 @@ describe("who is let in", () => {
   )
 })
 
-describe("who is known, but may nothing", () => {
+describe("who is known, but may do nothing", () => {
   it.effect.each([
     { app_metadata: {} },
     { app_metadata: { role: "member" } },
@@ -179,7 +177,7 @@ describe("who is known, but may nothing", () => {
     })
   )
 
-  it.effect("a user without app_metadata, or with one only in a name that JavaScript gives a meaning", () =>
+  it.effect("a user without app_metadata, or with it only in a name that is special in JavaScript", () =>
     Effect.gen(function* () {
       assert.strictEqual(yield* whoBrings(userToken(elliptic, claimsWithoutRole)), "NotAllowed")
       const proto = JSON.parse(
@@ -278,7 +276,7 @@ describe("who is not let in", () => {
       })
   )
 
-  it.effect("a public key is no secret: HS256 with what is published is nobody", () =>
+  it.effect("a public key is not a secret: HS256 with a published key is nobody", () =>
     Effect.gen(function* () {
       const spellings = [rsa.pem, rsa.pem.trim(), JSON.stringify(rsa.published), String(rsa.published["n"]), ""]
       for (const spelling of spellings) {
@@ -291,7 +289,7 @@ describe("who is not let in", () => {
     })
   )
 
-  it.effect("the reason for a claim is given only for a token that is really signed", () =>
+  it.effect("the reason for a claim is given only for a validly signed token", () =>
     Effect.gen(function* () {
       for (const others of [{ exp: now - 1 }, { iss: "x" }, { aud: "x" }, { sub: "x" }, { nbf: now + 9 }]) {
         assert.strictEqual(yield* whoBrings(userToken(stranger, { ...claims, ...others })), "rejected: signature")
@@ -300,7 +298,7 @@ describe("who is not let in", () => {
   )
 
   it.effect.each([{ SUPABASE_SECRET_KEYS: "" }, { SUPABASE_URL: "" }, { JWT_SECRET: "short" }])(
-    "with a setting missing or wrong nobody is let in: %j",
+    "with a missing or wrong setting nobody is let in: %j",
     (more) =>
       Effect.gen(function* () {
         assert.strictEqual(yield* whoHas({ apikey: "sb_secret_1" }, more), "Misconfigured")
@@ -328,7 +326,7 @@ describe("who is not let in", () => {
     { timeout: 60_000, arbitrary: { runs: 300 } }
   )
 
-  it.effect("a right signature has one spelling: no other last character will do", () =>
+  it.effect("a valid signature has one spelling: no other last character is accepted", () =>
     Effect.gen(function* () {
       const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
       for (const token of tokens) {

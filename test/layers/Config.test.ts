@@ -276,7 +276,7 @@ describe("Config", () => {
     ["WEBHOOK_STATIC_SECRET", Config.webhookStaticSecret],
     ["ORCHESTRATOR_KEY", Config.orchestratorKey],
     ["RESEND_API_KEY", Config.resendKey]
-  ] as const)("%s is off unless it is set, and never shows itself", ([key, setting]) =>
+  ] as const)("%s is off unless it is set, and is never shown", ([key, setting]) =>
     Effect.gen(function* () {
       assert.strictEqual((yield* read(setting, {}))._tag, "None")
       assert.strictEqual((yield* read(setting, { [key]: "" }))._tag, "None")
@@ -304,7 +304,7 @@ describe("Config", () => {
     })
   )
 
-  it.effect("the legacy service role key stands in for the secret keys, and comes after them", () =>
+  it.effect("the legacy service role key replaces missing secret keys, and comes after them", () =>
     Effect.gen(function* () {
       const legacy = { SUPABASE_SERVICE_ROLE_KEY: "eyJ.legacy" }
       assert.deepStrictEqual(reveal(yield* read(Config.supabaseSecretKeys, legacy)), ["eyJ.legacy"])
@@ -317,7 +317,7 @@ describe("Config", () => {
     ["https://hooks.example.test/pause", false],
     [`${url}/functions/v1/another`, false],
     [beside.href, true]
-  ] as const)("an orchestrator at %s takes arrays: %s, unless it is said otherwise", ([where, takesArrays]) =>
+  ] as const)("an orchestrator at %s takes arrays: %s, unless it is set otherwise", ([where, takesArrays]) =>
     Effect.gen(function* () {
       const settings = { ...project, ORCHESTRATOR_URL: where }
       assert.strictEqual(yield* read(Config.orchestratorBatch, settings), takesArrays)
@@ -328,13 +328,13 @@ describe("Config", () => {
     })
   )
 
-  it.effect("an orchestrator beside an unknown project is missing the project's URL", () =>
+  it.effect("an orchestrator without a known project is missing the project's URL", () =>
     Effect.gen(function* () {
       assert.strictEqual((yield* Effect.flip(read(Config.orchestratorUrl, {}))).key, "SUPABASE_URL")
     })
   )
 
-  it.effect("the environment is read anew by each build", () =>
+  it.effect("each build reads the environment again", () =>
     Effect.gen(function* () {
       const level = Effect.provide(Config.logLevel, Config.fromEnvironment)
       const before = process.env["LOG_LEVEL"]

@@ -22,7 +22,7 @@ const waitFor = <A>(promise: (signal: AbortSignal) => PromiseLike<A>, millis = 5
 const never = () => new Promise<never>(() => {})
 
 describe("promiseWithin", () => {
-  it.effect("is what the promise is, and aborts nothing", () =>
+  it.effect("returns what the promise returns, and aborts nothing", () =>
     Effect.gen(function* () {
       const { aborted, wait } = waitFor(() => Promise.resolve(42))
       assert.strictEqual(yield* wait, 42)
@@ -44,7 +44,7 @@ describe("promiseWithin", () => {
     })
   )
 
-  it.effect("fails at the deadline and aborts, also where nothing may interrupt it", () =>
+  it.effect("fails at the deadline and aborts, even in an uninterruptible region", () =>
     Effect.gen(function* () {
       const { aborted, wait } = waitFor(never)
       const clock = yield* Effect.clockWith(Effect.succeed)
@@ -72,7 +72,7 @@ describe("promiseWithin", () => {
     })
   )
 
-  it.effect("ends each of several waits at its own deadline, whichever began first", () =>
+  it.effect("ends each of several waits at its own deadline, whichever started first", () =>
     Effect.gen(function* () {
       const clock = yield* Effect.clockWith(Effect.succeed)
       const ends: Array<readonly [number, number]> = []

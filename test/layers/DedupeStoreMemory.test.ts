@@ -35,7 +35,7 @@ describe("DedupeStoreMemory", () => {
     }).pipe(Effect.provide(DedupeStoreMemory.make({ leaseSeconds: 5 }).layer))
   )
 
-  it.effect("each layer has a memory of its own", () =>
+  it.effect("each layer has its own memory", () =>
     Effect.gen(function* () {
       const event = newEntry()
       const claim = claimOne(event)
@@ -44,7 +44,7 @@ describe("DedupeStoreMemory", () => {
     })
   )
 
-  it.effect("without an outbox it takes every event for its outbox's, and hands out none", () =>
+  it.effect("without an outbox it accepts every event as its outbox's, and returns none", () =>
     Effect.gen(function* () {
       const claim = yield* claimOne({ ...newEntry(), version: 50 })
       const store = yield* DedupeStore
@@ -56,7 +56,7 @@ describe("DedupeStoreMemory", () => {
     }).pipe(Effect.provide(DedupeStoreMemory.layer))
   )
 
-  it.effect("what it holds can be looked at", () =>
+  it.effect("its contents can be read", () =>
     Effect.gen(function* () {
       const { layer, state } = DedupeStoreMemory.make()
       assert.strictEqual(state.size, 0)

@@ -90,7 +90,7 @@ describe("DedupeStoreSupabase", () => {
     })
   )
 
-  it.effect("takes further events when it is told to, with the body of a delivery of each, whatever is in it", () =>
+  it.effect("takes further events if asked to, each with the body of a delivery, whatever it contains", () =>
     Effect.gen(function* () {
       const { eventId: _, ...grant } = claim
       const next = [
@@ -108,7 +108,7 @@ describe("DedupeStoreSupabase", () => {
     })
   )
 
-  it.effect("is unavailable when it is handed an event without a token", () =>
+  it.effect("is unavailable if it gets an event without a token", () =>
     Effect.gen(function* () {
       const next = [{ payload: outboxPause, attempt: 1, leaseSeconds: 30 }]
       const { outcome } = yield* settled(answered(settling([{ eventId, outcome: "completed" }], next)))
@@ -132,7 +132,7 @@ describe("DedupeStoreSupabase", () => {
     })
   )
 
-  it.effect("is unavailable when the database does not answer in time, and tried no second time", () =>
+  it.effect("is unavailable if the database does not answer in time, and is not retried", () =>
     Effect.gen(function* () {
       const { asked, outcome } = yield* throughTime(claimed("hangs"), 1_000)
       assert.deepInclude<unknown>(outcome, {

@@ -6,7 +6,7 @@ import { bytesOf, eventId, outboxPause } from "../support/payloads.ts"
 import { secret, standardHeaders } from "../support/signing.ts"
 
 describe("signDelivery", () => {
-  it.effect("signs as Standard Webhooks' own library does, at the clock's time", () =>
+  it.effect("signs like Standard Webhooks' own library, at the clock's time", () =>
     Effect.gen(function* () {
       yield* TestClock.setTime(1_795_858_199_999)
       const body = bytesOf(outboxPause)

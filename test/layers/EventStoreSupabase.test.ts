@@ -21,7 +21,7 @@ const over = (...steps: ReadonlyArray<RpcStep>) => {
 }
 
 describe("EventStoreSupabase", () => {
-  it.effect("asks for a page in one call, with the filters as they are and the cursor as a place", () => {
+  it.effect("asks for a page in one call, with unchanged filters and the cursor as a position", () => {
     const { calls, layer } = over(answered({ events: [], next: cursor }))
     return Effect.gen(function* () {
       const store = yield* EventStore
@@ -70,7 +70,7 @@ describe("EventStoreSupabase", () => {
     ["erase", (store: EventStore["Service"]) => store.erase(topic, eventId)],
     ["health", (store: EventStore["Service"]) => store.health()],
     ["figures", (store: EventStore["Service"]) => store.figures()]
-  ] as const)("%s is unavailable when the call fails, or is answered in another shape", ([operation, call]) =>
+  ] as const)("%s is unavailable if the call fails or the answer has an unexpected shape", ([operation, call]) =>
     Effect.gen(function* () {
       for (const step of ["rejects", answered({ outcome: "canary" }), answered([])] as const) {
         const asked = Effect.flatMap(EventStore, (store): Effect.Effect<unknown, { readonly _tag: string }> =>

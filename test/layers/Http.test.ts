@@ -15,7 +15,7 @@ describe("the path of a request", () => {
   })
 
   it.each(["a b", "[::1", "localhost:99999", "256.256.256.256"])(
-    "is none when the Host header, %j, is no address",
+    "is undefined if the Host header, %j, is not an address",
     (host) => {
       const url = `http://${host}${deliveries.path}`
       assert.strictEqual(pathBelow(url, name), "")

@@ -38,8 +38,8 @@ const deployed = Layer.provideMerge(Live.layer, Logging.layer)
 const forged = () => signed(bytesOf(outboxPause), { "webhook-signature": "v1,AAAA" })
 const stranger = () => new Request("http://localhost/pause-notification-orchestrator", { method: "POST" })
 
-describe("the functions as they are deployed", () => {
-  it.live("the handler is misconfigured without settings, and refuses the unsigned with them", () =>
+describe("the functions as deployed", () => {
+  it.live("the handler is misconfigured without settings, and refuses unsigned requests with them", () =>
     Effect.gen(function* () {
       const lines = yield* capturedConsole()
       assert.strictEqual((yield* Effect.promise(() => handler(forged()))).status, 503)
@@ -54,7 +54,7 @@ describe("the functions as they are deployed", () => {
     })
   )
 
-  it.live("the environment says how long a delivery goes on", () =>
+  it.live("the environment sets how long a delivery continues", () =>
     Effect.gen(function* () {
       yield* capturedConsole()
       const ask = Effect.promise(() =>
@@ -69,7 +69,7 @@ describe("the functions as they are deployed", () => {
     })
   )
 
-  it.live("the environment says who takes the events, and what that one needs is not asked for otherwise", () =>
+  it.live("the environment selects the orchestrator, whose settings are not needed otherwise", () =>
     Effect.gen(function* () {
       const lines = yield* capturedConsole()
       const statusOf = Effect.promise(() =>
@@ -96,7 +96,7 @@ describe("the functions as they are deployed", () => {
     })
   )
 
-  it.live("the static secret is spoken of once, as a line like every other", () =>
+  it.live("the static secret is reported once, in a normal log line", () =>
     Effect.gen(function* () {
       const lines = yield* capturedConsole()
       yield* environment({ ...project, WEBHOOK_STATIC_SECRET: "a static secret, of any text" })
@@ -110,7 +110,7 @@ describe("the functions as they are deployed", () => {
     })
   )
 
-  it.live("the least severe level that is logged is set by the environment", () =>
+  it.live("the environment sets the lowest level that is logged", () =>
     Effect.gen(function* () {
       const lines = yield* capturedConsole()
       yield* environment({ ...project, WEBHOOK_SECRETS: secret, LOG_LEVEL: "Error" })
@@ -125,7 +125,7 @@ describe("the functions as they are deployed", () => {
 })
 
 describe("the services of an app", () => {
-  it.live("log through the app's logger, from the app's level on, and on nobody's console", () =>
+  it.live("log through the app's logger, from the app's level on, and not to the console", () =>
     Effect.gen(function* () {
       const lines = yield* capturedConsole()
       yield* environment({

@@ -15,7 +15,7 @@ mailReceiptsContract("MailReceiptsMemory", {
 })
 
 describe("MailReceiptsMemory", () => {
-  it.effect("each layer has a memory of its own", () =>
+  it.effect("each layer has its own memory", () =>
     Effect.gen(function* () {
       const receipts = yield* MailReceipts
       assert.deepStrictEqual(yield* receipts.prepare([]), [])

@@ -18,7 +18,7 @@ mailerContract(
 )
 
 describe("MailerMemory", () => {
-  it.effect("keeps every call, refuses on demand, and is new with each layer", () => {
+  it.effect("keeps every call, refuses on demand, and starts empty with each layer", () => {
     const { layer, state } = MailerMemory.make("refuse", "accept")
     const send = Mailer.use((mailer) => mailer.send(mail))
     return Effect.gen(function* () {

@@ -57,7 +57,7 @@ const failureOf = (result: Sent | undefined) =>
 const endWith = (step: FetchStep) => Effect.map(send([step]), ({ results }) => endOf(results[0]))
 
 describe("MailerResend", () => {
-  it.effect("posts the mail under the key of the account and that of the mail", () =>
+  it.effect("posts the mail with the account's key and the mail's key", () =>
     Effect.gen(function* () {
       const { calls, results } = yield* send([accepted])
       assert.deepStrictEqual(results, [Result.succeed("49a3999c")])
@@ -72,7 +72,7 @@ describe("MailerResend", () => {
     })
   )
 
-  it.effect("takes the configured sender and no key when the mail has none", () =>
+  it.effect("uses the configured sender and no key if the mail has none", () =>
     Effect.gen(function* () {
       const { to, subject, html, text } = mail
       const { calls } = yield* send([accepted], { mails: [{ to, subject, html, text }] })
@@ -89,7 +89,7 @@ describe("MailerResend", () => {
   )
 
   it.effect.prop(
-    "the body is the same bytes on each try, in whatever order the mail was put together",
+    "the body has the same bytes on each try, however the mail was built",
     { subject: Schema.String, html: Schema.String, text: Schema.String },
     ({ html, subject, text }) =>
       Effect.gen(function* () {
@@ -139,7 +139,7 @@ describe("MailerResend", () => {
     "no connection" as const,
     "hangs" as const,
     "hangs in the body" as const
-  ])("is worth another try, which it leaves to its caller: %j", (step) =>
+  ])("is worth a retry, which it leaves to its caller: %j", (step) =>
     Effect.gen(function* () {
       const { calls, results } = yield* send([step, accepted])
       assert.strictEqual(endOf(results[0]).kind, "transient")
@@ -199,13 +199,13 @@ describe("MailerResend", () => {
     problem(401, "restricted_api_key"),
     problem(403, "invalid_api_key"),
     problem(401, "validation_error", "API key is invalid")
-  ])("a wrong key parks the mail, which is not at fault: %j", (step) =>
+  ])("a wrong key parks the mail, which is not to blame: %j", (step) =>
     Effect.gen(function* () {
       assert.deepInclude(yield* endWith(step), { kind: "parked", retryAfterSeconds: 60 })
     })
   )
 
-  it.effect.each(["RESEND_API_KEY", "MAIL_FROM"])("without %s every mail waits, and nothing is called", (name) =>
+  it.effect.each(["RESEND_API_KEY", "MAIL_FROM"])("without %s every mail waits, without a call", (name) =>
     Effect.gen(function* () {
       const { to, subject, html, text } = mail
       const options = { settings: { ...complete, [name]: "" }, mails: [{ to, subject, html, text }] }
@@ -223,7 +223,7 @@ describe("MailerResend", () => {
     })
   )
 
-  it.effect("after five failed calls in a row mails are parked; a call that succeeds lets them go", () =>
+  it.effect("after five failed calls in a row mails are parked, until a call succeeds", () =>
     Effect.gen(function* () {
       const down = Array.from({ length: 5 }, () => plain(503))
       const { calls, results } = yield* send([...down, accepted, accepted], { mails: mails(9), apart: 4_000 })
@@ -240,7 +240,7 @@ describe("MailerResend", () => {
     problem(429, "rate_limit_exceeded"),
     problem(409, "concurrent_idempotent_requests"),
     problem(403, "invalid_api_key")
-  ])("an answer of Resend's does not count as a failed call: %j", (step) =>
+  ])("an answer from Resend does not count as a failed call: %j", (step) =>
     Effect.gen(function* () {
       const steps = [...Array.from({ length: 9 }, () => step), accepted]
       const { calls } = yield* send(steps, { mails: mails(10), apart: 1_000 })

@@ -45,7 +45,7 @@ const app = Effect.fnUntraced(function* (held: Layer.Layer<EventStore>) {
 })
 
 describe("ManagementApi", () => {
-  it.live("is, beside WebhookRouter, the whole contract as a part of a larger app", () =>
+  it.live("is, next to WebhookRouter, the whole contract as a part of a larger app", () =>
     Effect.gen(function* () {
       const { layer, state } = EventStoreMemory.make("pause-status", "order-created")
       const event = seedOf({ status: "failed" })
@@ -64,7 +64,7 @@ describe("ManagementApi", () => {
     })
   )
 
-  it.live.each(["PUT", "DELETE"])("finishes a %s for a caller that hangs up in the middle of it", (method) =>
+  it.live.each(["PUT", "DELETE"])("finishes a %s even if the caller hangs up", (method) =>
     Effect.gen(function* () {
       const { layer, state } = EventStoreMemory.make("pause-status", "order-created")
       const event = seedOf({ status: "failed", resolved: true })
@@ -99,7 +99,7 @@ describe("ManagementApi", () => {
     })
   )
 
-  it.live("has a typed client, made from the contract, that knows its replies and its problems", () => {
+  it.live("has a typed client, made from the contract, with its replies and problems", () => {
     const { ask, state } = managementWorld()
     const event = seedOf({ status: "failed" })
     const fetch: typeof globalThis.fetch = async (input, init) => {

@@ -78,7 +78,7 @@ describe("ManagementClient", () => {
     }).pipe(Effect.provide(clientOf(managementWorld())))
   )
 
-  it.live("has no problem to tell of when nothing was answered", () =>
+  it.live("has no problem if there was no answer", () =>
     Effect.gen(function* () {
       const gone = Layer.provide(
         ManagementClient.layer({ url: "http://localhost" }),
@@ -92,7 +92,7 @@ describe("ManagementClient", () => {
     })
   )
 
-  it.live("sends a user's token beside the publishable key", () =>
+  it.live("sends a user's token next to the publishable key", () =>
     Effect.gen(function* () {
       const world = managementWorld()
       const admin = clientOf(world, {

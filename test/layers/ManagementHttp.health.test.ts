@@ -90,18 +90,18 @@ describe("health", () => {
     assert.isTrue(names.every((name) => body.checks[name].detail.length > 10))
   })
 
-  it("is ready again once what waited was told, although the alert is open for some seconds more", async () => {
+  it("is ready again once what waited was notified, although the alert stays open for some seconds", async () => {
     const seen = "2026-11-22T09:30:00.000000Z"
     const alert = { kind: "oldest_unnotified", since: seen, lastSeenAt: seen, value: 301, threshold: 300, detail: "" }
     const { status } = await healthOf(ill({ oldestUnnotifiedSeconds: 0, alertsOpen: [alert] }))
     assert.strictEqual(status, 200)
   })
 
-  it("is ready where mails are off, and no setting for them is there", async () => {
+  it("is ready if mails are off and have no settings", async () => {
     assert.strictEqual((await healthOf(withMail(false))).status, 200)
   })
 
-  it("is ready where nothing is captured because stock webhooks report the changes", async () => {
+  it("is ready if nothing is captured because stock webhooks report the changes", async () => {
     const { status } = await healthOf(illTopics({ enabled: false }))
     assert.strictEqual(status, 200)
   })

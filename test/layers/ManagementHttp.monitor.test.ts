@@ -61,7 +61,7 @@ describe("metrics", () => {
     assert.include(body, '\noutbox_completed_last_15_min{topic="pause-status"} 0\n')
   })
 
-  it("are for nobody else, and METRICS_TOKEN is for nothing else", async () => {
+  it("are for nobody else, and METRICS_TOKEN allows nothing else", async () => {
     const world = managementWorld()
     assert.strictEqual((await look(world, "/metrics")).status, 401)
     assert.strictEqual((await look(world, "/metrics", bearer(healthToken))).status, 403)

@@ -185,7 +185,7 @@ const eventIn = async (state: StateName) => {
   return event
 }
 
-describe("every endpoint, asked by everybody, in every state", () => {
+describe("every endpoint, for every caller, in every state", () => {
   it("is in the table", () => {
     assert.lengthOf(rows, 9 * 8 * 9)
   })

@@ -39,7 +39,7 @@ describe("places", () => {
     "/health/",
     "/openapi_json",
     `${base}/%E0%A4%A`
-  ])("there is nothing at %o, whoever asks", async (path) => {
+  ])("there is nothing at %o, for any caller", async (path) => {
     for (const headers of [{}, secretKey])
       assert.strictEqual(await verdict(await ask("GET", path, headers)), "404 not_found")
   })
@@ -52,13 +52,13 @@ describe("places", () => {
     [eventPath, "PATCH", "DELETE, GET, PUT"],
     ["/health", "POST", "GET"],
     ["/openapi.json", "DELETE", "GET"]
-  ])("at %s, %s is answered with what is allowed, whoever asks", async (path, method, allow) => {
+  ])("at %s, %s is answered with what is allowed, for any caller", async (path, method, allow) => {
     const response = await ask(method, path, {})
     assert.strictEqual(response.headers.get("allow"), allow)
     assert.strictEqual(await verdict(response), "405 method_not_allowed")
   })
 
-  it("a body that nobody wants is read to its end, so that the sender sees the answer", async () => {
+  it("an unneeded body is read to its end, so that the sender sees the answer", async () => {
     const request = new Request(`${root}${eventPath}`, { method: "POST", body: "x".repeat(100_000) })
     assert.strictEqual((await handler(request)).status, 405)
     assert.isTrue(request.bodyUsed)
@@ -67,7 +67,7 @@ describe("places", () => {
     assert.isTrue(refused.bodyUsed)
   })
 
-  it("a delivery that went astray is answered with its webhook-id, by which the outbox knows it", async () => {
+  it("a misdirected delivery is answered with its webhook-id, so that the outbox recognises it", async () => {
     const response = await ask("POST", "/api/v2", { "webhook-id": "msg_1" }, "{}")
     assert.strictEqual(response.headers.get("webhook-id"), "msg_1")
   })
@@ -105,7 +105,7 @@ describe("a query", () => {
     ],
     ["page=2", "page: Expected no excess property"],
     ["__proto__=1", "__proto__: Expected no excess property"]
-  ])("%s is refused, and said why", async (query, issue) => {
+  ])("%s is refused with the reason", async (query, issue) => {
     const issues = await issuesOf(await ask("GET", `${base}?${query}`))
     assert.isTrue(
       issues.some((found) => found.startsWith(issue)),
@@ -132,17 +132,17 @@ describe("a query", () => {
     }
   )
 
-  it("is refused with all that is wrong at once", async () => {
+  it("is refused with every error at once", async () => {
     const response = await ask("GET", `${base}?limit=0&status=x&page=2`)
     assert.lengthOf(await issuesOf(response.clone()), 3)
     assert.strictEqual(await verdict(response), "400 invalid_query")
   })
 
-  it("is not looked at before the caller is known", async () => {
+  it("is not read before the caller is known", async () => {
     assert.strictEqual(await verdict(await ask("GET", `${base}?limit=0`, {})), "401 unauthorized")
   })
 
-  it("leads from page to page, with its filters, and 50 events to a page unless it says otherwise", async () => {
+  it("leads from page to page with its filters, by default with 50 events per page", async () => {
     const { ask, state } = managementWorld()
     const events = Array.from({ length: 60 }, (_, index) =>
       seedOf({ createdAt: `2026-11-22T09:30:00.0000${index + 10}Z`, transition: index % 2 === 0 ? "PAUSE" : "RESUME" })
@@ -176,7 +176,7 @@ describe("a change", () => {
     ['{"status":"resolved","notes":"a\\u0000b"}', "notes: Expected text without NUL and lone surrogates"],
     ['{"status":"resolved","notes":"\\ud800"}', "notes: Expected text without NUL and lone surrogates"],
     [`{"status":"resolved","notes":"${"x".repeat(2001)}"}`, "notes: "]
-  ])("%s is refused, and said why", async (body, issue) => {
+  ])("%s is refused with the reason", async (body, issue) => {
     const response = await put(body)
     const issues = await issuesOf(response.clone())
     assert.isTrue(
@@ -196,7 +196,7 @@ describe("a change", () => {
     assert.strictEqual(await verdict(await put(body, { ...secretKey, ...headers })), reply)
   })
 
-  it("is refused for an id that is none, whatever the body", async () => {
+  it("is refused for an invalid id, whatever the body", async () => {
     assert.strictEqual(await verdict(await ask("PUT", `${base}/42`, secretKey, "{")), "400 invalid_id")
     assert.strictEqual(
       await verdict(await ask("PUT", `${base}/${"a".repeat(2_000)}`, secretKey, "{")),
@@ -204,7 +204,7 @@ describe("a change", () => {
     )
   })
 
-  it("a redrive that is only tried says so, and changes nothing", async () => {
+  it("a dry run of a redrive says so, and changes nothing", async () => {
     const event = seedOf({ status: "failed" })
     await Effect.runPromise(seedMemory(state)(event))
     const body = JSON.stringify({ status: "pending", dryRun: true })
@@ -271,19 +271,16 @@ const requests = [
   ["GET", "/metrics", undefined]
 ] as const
 
-describe("what is not the caller's fault", () => {
-  it.each(requests)(
-    "%s %s is a 503 while the database is away, and says nothing of why",
-    async (method, path, body) => {
-      const response = await managementWorld({ store: away }).ask(method, path, secretKey, body)
-      assert.strictEqual(response.headers.get("retry-after"), "5")
-      const contract = await openContract()
-      const seen = await observe(method, path, response.clone())
-      assert.deepStrictEqual(contract.violations(seen), [])
-      assert.notInclude(seen.body, "canary")
-      assert.strictEqual(await verdict(response), "503 store_unavailable")
-    }
-  )
+describe("errors that are not the caller's fault", () => {
+  it.each(requests)("%s %s is a 503 while the database is down, without the reason", async (method, path, body) => {
+    const response = await managementWorld({ store: away }).ask(method, path, secretKey, body)
+    assert.strictEqual(response.headers.get("retry-after"), "5")
+    const contract = await openContract()
+    const seen = await observe(method, path, response.clone())
+    assert.deepStrictEqual(contract.violations(seen), [])
+    assert.notInclude(seen.body, "canary")
+    assert.strictEqual(await verdict(response), "503 store_unavailable")
+  })
 
   it.each(requests)("%s %s is a redacted 500 for a defect, which is logged", async (method, path, body) => {
     const { ask, lines } = managementWorld({ store: broken })
@@ -293,7 +290,7 @@ describe("what is not the caller's fault", () => {
     assert.deepInclude(lines, { outcome: "defect" })
   })
 
-  it("is a 503 with the seconds while the project's signing keys are away", async () => {
+  it("is a 503 with Retry-After while the project's signing keys are unavailable", async () => {
     const access = Layer.succeed(Access, {
       identify: () => Effect.fail(new KeysUnavailable({ detail: "canary", retryAfterSeconds: 30 }))
     })
@@ -303,14 +300,14 @@ describe("what is not the caller's fault", () => {
     assert.strictEqual(await verdict(response), "503 keys_unavailable")
   })
 
-  it("says who it wants to see to one who is nobody", async () => {
+  it("says which callers it accepts to an unknown one", async () => {
     const response = await managementWorld().ask("GET", base, {})
     assert.strictEqual(response.headers.get("www-authenticate"), "Bearer")
   })
 })
 
 describe("the log", () => {
-  it("has one line for each request: who did what to which event, or why not", async () => {
+  it("has one line per request: who did what to which event, or why not", async () => {
     const { ask, lines, state } = managementWorld()
     const [adminId, coordinatorId] = [randomUUID(), randomUUID()]
     const event = seedOf({ status: "failed" })
@@ -353,7 +350,7 @@ describe("the log", () => {
     assert.notInclude(JSON.stringify(lines), "canary")
   })
 
-  it("says which check is not well, and what to do", async () => {
+  it("says which check fails, and what to do", async () => {
     const detail = "the handler has no secret to check deliveries with: set WEBHOOK_SECRETS"
     const { ask, lines } = managementWorld({ secrets: { ok: false, detail } })
     await ask("GET", "/health")

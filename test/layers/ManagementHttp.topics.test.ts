@@ -50,7 +50,7 @@ describe("a topic", () => {
       assert.strictEqual(await verdict(await ask(method, path, secretKey, body)), "404 not_found")
   })
 
-  it("says what was watched; only pause-status says it as a transition of a mentor, too", async () => {
+  it("shows the watched columns, and for pause-status also a mentor's transition", async () => {
     const { listed, mentor } = await twoTopics()
     const key = mentor.mentorId
     const [paused] = await listed(base)
@@ -79,7 +79,7 @@ describe("a topic", () => {
     assert.strictEqual(changed.event.mentorId, mentor.mentorId)
   })
 
-  it("is searched by key, and by what its records have, number, text or truth", async () => {
+  it("can be searched by key and by record: numbers, text and booleans", async () => {
     const { listed, mentor } = await twoTopics()
     assert.lengthOf(await listed(`${orders}?key=${mentor.mentorId}`), 1)
     assert.isEmpty(await listed(`${orders}?key=another`))
@@ -90,7 +90,7 @@ describe("a topic", () => {
     assert.lengthOf(await listed(`${base}?record={"status":"paused"}`), 1)
   })
 
-  it("without transitions is not searched by one", async () => {
+  it("cannot be searched by transition if it has none", async () => {
     const { ask } = await twoTopics()
     const response = await ask("GET", `${orders}?transition=PAUSE`)
     const { code, issues } = await problemOf(response)
@@ -98,7 +98,7 @@ describe("a topic", () => {
     assert.deepStrictEqual(issues, [{ path: ["transition"], message: "This topic has no transitions" }])
   })
 
-  it.each(["GET", "PUT", "DELETE", "PATCH", "POST"])("that nobody declared is nowhere: %s", async (method) => {
+  it.each(["GET", "PUT", "DELETE", "PATCH", "POST"])("that is not declared is not found: %s", async (method) => {
     const { ask } = managementWorld()
     for (const headers of [{}, secretKey])
       for (const path of ["/api/v1/webhooks/nothing", `/api/v1/webhooks/nothing/${seedOf().eventId}`])

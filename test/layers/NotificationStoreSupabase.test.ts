@@ -49,7 +49,7 @@ describe("NotificationStoreSupabase", () => {
     })
   )
 
-  it.effect("many events are written in one call, and answered each for itself in their order", () =>
+  it.effect("many events are written in one call, and answered one by one in order", () =>
     Effect.gen(function* () {
       const newer = { ...pauseEvent, eventId: EventId.make(mentorId), version: 8, force: true }
       const receipt = { notified: 1, notificationIds: ["a"] }
@@ -74,7 +74,7 @@ describe("NotificationStoreSupabase", () => {
     answered([told, told]),
     answered(told),
     { data: null, error: { message: "canary" }, status: 500 }
-  ] as const)("anything else is unavailable, without the database's words: %j", (step) =>
+  ] as const)("anything else is unavailable, without the database's message: %j", (step) =>
     Effect.gen(function* () {
       const { outcome } = yield* write(step)
       assert.deepInclude(outcome, { _tag: "NotificationStoreUnavailable" })

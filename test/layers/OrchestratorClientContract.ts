@@ -48,8 +48,8 @@ export const callsOverFetch = (caller: Caller) => {
   const { accepted, receipt } = caller
   const notify = notifier(caller)
 
-  describe(`${caller.name}, which calls over fetch,`, () => {
-    it.effect("tries a failing orchestrator again until it accepts, under the same key", () =>
+  describe(`${caller.name}, which uses fetch,`, () => {
+    it.effect("retries a failing orchestrator until it accepts, under the same key", () =>
       Effect.gen(function* () {
         const { calls, result } = yield* notify([status(503), status(503), accepted])
         assert.deepStrictEqual(result, Result.succeed(receipt))
@@ -69,7 +69,7 @@ export const callsOverFetch = (caller: Caller) => {
       })
     )
 
-    it.effect.each(caller.passing)("a %i is worth another try", (code) =>
+    it.effect.each(caller.passing)("a %i is worth a retry", (code) =>
       Effect.gen(function* () {
         const { calls, result } = yield* notify([status(code), accepted])
         assert.deepStrictEqual(result, Result.succeed(receipt))
@@ -105,7 +105,7 @@ export const callsOverFetch = (caller: Caller) => {
       })
     )
 
-    it.effect("a connection that fails is tried again, and in the end said so", () =>
+    it.effect("a failing connection is retried, and finally reported", () =>
       Effect.gen(function* () {
         assert.deepStrictEqual((yield* notify(["no connection", accepted])).result, Result.succeed(receipt))
         const { calls, result } = yield* notify([])
@@ -136,7 +136,7 @@ export const callsOverFetch = (caller: Caller) => {
       })
     )
 
-    it.effect("waits as long as it is asked to within the budget", () =>
+    it.effect("waits as long as asked, within the budget", () =>
       Effect.gen(function* () {
         const { calls, result } = yield* notify([status(503, caller.waitUntil(2)), accepted])
         assert.deepStrictEqual(result, Result.succeed(receipt))
@@ -144,7 +144,7 @@ export const callsOverFetch = (caller: Caller) => {
       })
     )
 
-    it.effect("gives up at once when it is asked to wait beyond the budget, and passes it on", () =>
+    it.effect("gives up at once if asked to wait beyond the budget, and passes the time on", () =>
       Effect.gen(function* () {
         const { calls, result } = yield* notify([status(429, caller.waitUntil(60)), accepted])
         const error = failureOf(result)
@@ -153,7 +153,7 @@ export const callsOverFetch = (caller: Caller) => {
       })
     )
 
-    it.effect.each(caller.senseless)("%j does not keep it from another try", (headers) =>
+    it.effect.each(caller.senseless)("%j does not prevent a retry", (headers) =>
       Effect.gen(function* () {
         yield* TestClock.setTime(1_790_000_000_000)
         const { result } = yield* notify([status(503, headers), accepted])
@@ -161,7 +161,7 @@ export const callsOverFetch = (caller: Caller) => {
       })
     )
 
-    it.effect.each(caller.noReceipts)("a 200 whose body is %j is no receipt, and worth another try", (body) =>
+    it.effect.each(caller.noReceipts)("a 200 with the body %j is not a receipt, and worth a retry", (body) =>
       Effect.gen(function* () {
         assert.deepStrictEqual((yield* notify([{ status: 200, body }, accepted])).result, Result.succeed(receipt))
         const error = failureOf((yield* notify([{ status: 200, body }], { ORCHESTRATOR_RETRIES: "0" })).result)

@@ -80,7 +80,7 @@ describe("OrchestratorClientHttp with several events", () => {
     })
   )
 
-  it.effect("calls nobody for none", () =>
+  it.effect("makes no call for no events", () =>
     Effect.gen(function* () {
       const { answers, calls } = yield* notify([], {}, [])
       assert.isEmpty(answers)
@@ -88,7 +88,7 @@ describe("OrchestratorClientHttp with several events", () => {
     })
   )
 
-  it.effect("each status is the event's own", () =>
+  it.effect("each event has its own status", () =>
     Effect.gen(function* () {
       const results = [{ eventId: first, status: 422 }, told(second), { eventId: third, status: 503 }]
       const { answers } = yield* notify([reply(results)])
@@ -106,28 +106,28 @@ describe("OrchestratorClientHttp with several events", () => {
     })
   )
 
-  it.effect.each([408, 425, 429, 500, 502, 503, 504])("an event's %i may pass", (status) =>
+  it.effect.each([408, 425, 429, 500, 502, 503, 504])("an event's %i is temporary", (status) =>
     Effect.gen(function* () {
       const answers = yield* answersTo(reply([{ eventId: first, status }, told(second), told(third)]))
       assert.deepStrictEqual(answers, ["status", receiptOf(second), receiptOf(third)])
     })
   )
 
-  it.effect.each([400, 401, 404, 409, 413, 422, 302])("an event's %i will not", (status) =>
+  it.effect.each([400, 401, 404, 409, 413, 422, 302])("an event's %i is permanent", (status) =>
     Effect.gen(function* () {
       const answers = yield* answersTo(reply([told(first), { eventId: second, status }, told(third)]))
       assert.deepStrictEqual(answers, [receiptOf(first), "OrchestratorRefused", receiptOf(third)])
     })
   )
 
-  it.effect.each([200, 201, 202, 204])("an event's %i is a success with a receipt, and unclear without", (status) =>
+  it.effect.each([200, 201, 202, 204])("an event's %i is a success with a receipt, and unclear without one", (status) =>
     Effect.gen(function* () {
       const answers = yield* answersTo(reply([{ ...told(first), status }, { eventId: second, status }, told(third)]))
       assert.deepStrictEqual(answers, [receiptOf(first), "receipt", receiptOf(third)])
     })
   )
 
-  it.effect("an event without a result of its own is told again, and never gets a neighbour's", () =>
+  it.effect("an event without a result is sent again, and never gets another event's", () =>
     Effect.gen(function* () {
       const refused = { eventId: second, status: 400 }
       assert.deepStrictEqual(yield* answersTo(reply([])), ["receipt", "receipt", "receipt"])
@@ -145,7 +145,7 @@ describe("OrchestratorClientHttp with several events", () => {
     })
   )
 
-  it.effect("results too many are nobody's", () =>
+  it.effect("surplus results are ignored", () =>
     Effect.gen(function* () {
       const results = [...events.map(({ eventId }) => told(eventId)), { eventId: first, status: 400 }]
       assert.deepStrictEqual(yield* answersTo(reply(results)), [first, second, third].map(receiptOf))
@@ -154,7 +154,7 @@ describe("OrchestratorClientHttp with several events", () => {
 })
 
 describe("a call of several events that fails as a whole", () => {
-  it.effect("is tried again with the same body until it is accepted", () =>
+  it.effect("is retried with the same body until it is accepted", () =>
     Effect.gen(function* () {
       const accepted = reply(events.map(({ eventId }) => told(eventId)))
       const { answers, calls } = yield* notify([{ status: 503 }, "no connection", accepted])
@@ -171,7 +171,7 @@ describe("a call of several events that fails as a whole", () => {
     { step: { status: 200, body: '{"results":[{"status":"200"}]}' }, end: "receipt" },
     { step: "no connection", end: "connection" },
     { step: "hangs", end: "timeout" }
-  ] as const)("ends so for each of them: $end", ({ end, step }) =>
+  ] as const)("ends in the same way for each of them: $end", ({ end, step }) =>
     Effect.gen(function* () {
       const { answers } = yield* notify([step], { ORCHESTRATOR_RETRIES: "0" })
       assert.deepStrictEqual(answers.map(summary), [end, end, end])
@@ -185,7 +185,7 @@ describe("a call of several events that fails as a whole", () => {
 
 describe("an array that is refused", () => {
   it.effect.each([400, 404, 413, 415, 422])(
-    "with %i is told event by event, so that each gets its own answer",
+    "with %i is sent event by event, so that each gets its own answer",
     (code) =>
       Effect.gen(function* () {
         const steps = [
@@ -215,8 +215,8 @@ describe("an array that is refused", () => {
   )
 })
 
-describe("an orchestrator that takes no arrays", () => {
-  it.effect("is called once for each event, under its key, and each answer is its own", () =>
+describe("an orchestrator that accepts no arrays", () => {
+  it.effect("is called once per event, under its key, and each event gets its own answer", () =>
     Effect.gen(function* () {
       const steps = [{ status: 200, body: '{"nr":1}' }, { status: 400 }, { status: 200, body: '{"nr":3}' }]
       const { answers, calls } = yield* notify(steps, elsewhere)
@@ -243,7 +243,7 @@ describe("an orchestrator that takes no arrays", () => {
     })
   )
 
-  it.effect("may be said to take them", () =>
+  it.effect("may be set to accept them", () =>
     Effect.gen(function* () {
       const { calls } = yield* notify([reply([])], { ...elsewhere, ORCHESTRATOR_BATCH: "true" })
       assert.lengthOf(calls, 1)
@@ -252,7 +252,7 @@ describe("an orchestrator that takes no arrays", () => {
     })
   )
 
-  it.effect("are a hundred at once where it takes them, else as many as there are calls at once", () =>
+  it.effect("are a hundred at once if it accepts arrays, otherwise as many as there are concurrent calls", () =>
     Effect.gen(function* () {
       assert.strictEqual(yield* atOnceWith({}), 100)
       assert.strictEqual(yield* atOnceWith(elsewhere), 16)

@@ -36,7 +36,7 @@ const within = <A, E>(
 const unavailable = (count: number) => Array.from({ length: count }, () => "OrchestratorUnavailable")
 
 describe("the circuit of OrchestratorClientHttp", () => {
-  it.effect("opens after five failed calls in a row: then nobody is called, and events are parked", () => {
+  it.effect("opens after five failed calls in a row: then it makes no calls, and events are parked", () => {
     const server = fetchOf(...down(5), accepted)
     return within(
       server,
@@ -83,7 +83,7 @@ describe("the circuit of OrchestratorClientHttp", () => {
     )
   })
 
-  it.effect("of many events at once one alone probes, and the others are parked", () => {
+  it.effect("only one of many concurrent events probes, and the others are parked", () => {
     const server = fetchOf(...down(5), accepted)
     return within(
       server,
@@ -115,7 +115,7 @@ describe("the circuit of OrchestratorClientHttp", () => {
     )
   })
 
-  it.effect("tries of one call are one failure", () => {
+  it.effect("the tries of one call are one failure", () => {
     const server = fetchOf(...down(20, { status: 503, headers: { "retry-after": "60" } }))
     return within(
       server,
@@ -169,7 +169,7 @@ describe("the circuit of OrchestratorClientHttp", () => {
     )
   })
 
-  it.effect("opens after as many failures, and for as long, as is set", () => {
+  it.effect("opens after the configured failures, for the configured time", () => {
     const server = fetchOf(...down(2, "no connection"), accepted)
     return within(
       server,

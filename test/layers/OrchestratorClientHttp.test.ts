@@ -40,7 +40,7 @@ describe("OrchestratorClientHttp", () => {
     })
   )
 
-  it.effect("tries again under the same key", () =>
+  it.effect("retries under the same key", () =>
     Effect.gen(function* () {
       const { calls } = yield* notify([status(503), status(503), accepted])
       assert.deepStrictEqual(
@@ -54,7 +54,7 @@ describe("OrchestratorClientHttp", () => {
     { "retry-after": "2" },
     { "retry-after": "Thu, 01 Jan 1970 00:00:02 GMT" },
     { "retry-after": "Thu, 01 Jan 1970 00:00:02 +0000" }
-  ])("waits as long as it is asked to within the budget: %j", (headers) =>
+  ])("waits as long as asked, within the budget: %j", (headers) =>
     Effect.gen(function* () {
       const { calls, result } = yield* notify([status(503, headers), accepted])
       assert.deepStrictEqual(result, Result.succeed(receipt))
@@ -65,7 +65,7 @@ describe("OrchestratorClientHttp", () => {
   it.effect.each([
     { "retry-after": "5", seconds: 5 },
     { "retry-after": "Thu, 01 Jan 1970 00:01:00 GMT", seconds: 60 }
-  ])("gives up at once when it is asked to wait beyond the budget, and passes it on: %j", ({ seconds, ...headers }) =>
+  ])("gives up at once if asked to wait beyond the budget, and passes the time on: %j", ({ seconds, ...headers }) =>
     Effect.gen(function* () {
       const { calls, result } = yield* notify([status(429, headers), accepted])
       const error = failureOf(result)

@@ -10,7 +10,7 @@ const tag = Effect.match(notifyOne(pauseEvent), { onSuccess: (receipt) => receip
 const receipt = { eventId, notified: 1 }
 
 describe("OrchestratorClientMemory", () => {
-  it.effect("accepts an event once, and answers with its receipt ever after", () => {
+  it.effect("accepts an event once, and answers with its receipt from then on", () => {
     const { layer, state } = OrchestratorClientMemory.make()
     return Effect.gen(function* () {
       assert.deepStrictEqual([yield* tag, yield* tag], [receipt, receipt])
@@ -19,7 +19,7 @@ describe("OrchestratorClientMemory", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("does what it is told, and then accepts", () => {
+  it.effect("does what it is set to do, and then accepts", () => {
     const { layer, state } = OrchestratorClientMemory.make("refuse", "fail", "accept and lose the reply")
     return Effect.gen(function* () {
       assert.deepStrictEqual(
@@ -31,7 +31,7 @@ describe("OrchestratorClientMemory", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("answers many events each for itself, in their order", () => {
+  it.effect("answers many events one by one, in order", () => {
     const { layer, state } = OrchestratorClientMemory.make("accept", "refuse", "fail")
     const events = [pauseEvent, { ...pauseEvent, eventId: EventId.make(mentorId) }, pauseEvent, pauseEvent]
     return Effect.gen(function* () {
@@ -45,7 +45,7 @@ describe("OrchestratorClientMemory", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("is new with each layer", () =>
+  it.effect("starts empty with each layer", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* Effect.provide(tag, OrchestratorClientMemory.layer), receipt)
       assert.deepStrictEqual(
@@ -55,7 +55,7 @@ describe("OrchestratorClientMemory", () => {
     })
   )
 
-  it.effect("hangs until it is interrupted, and has accepted nothing then", () => {
+  it.effect("hangs until it is interrupted, and has then accepted nothing", () => {
     const { layer, state } = OrchestratorClientMemory.make("hang")
     return Effect.gen(function* () {
       const fiber = yield* Effect.forkChild(tag, { startImmediately: true })

@@ -55,7 +55,7 @@ describe("OrchestratorClientTriggerDev", () => {
     })
   )
 
-  it.effect("a redrive has a key of its own, the same for each of its tries", () =>
+  it.effect("a redrive has its own key, the same for each of its tries", () =>
     Effect.gen(function* () {
       const { calls } = yield* notify([status(503), accepted], {}, { ...pauseEvent, redrive: 2 })
       assert.strictEqual(bodyOf(calls).options.idempotencyKey, `${eventId}/2`)
@@ -96,7 +96,7 @@ describe("OrchestratorClientTriggerDev", () => {
     })
   )
 
-  it.effect("answers several events each for itself, in their order, with one call for each", () =>
+  it.effect("answers several events one by one, in order, with one call each", () =>
     Effect.gen(function* () {
       const events = [pauseEvent, { ...pauseEvent, eventId: EventId.make(mentorId) }, pauseEvent]
       const server = fetchOf(accepted, { status: 413 }, { status: 200, body: '{"id":"run_3"}' })

@@ -87,7 +87,7 @@ describe("the orchestrator", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("warns when nobody was told, and how to change that", () =>
+  it.effect("warns if nobody was notified, and says how to change that", () =>
     Effect.gen(function* () {
       assert.strictEqual((yield* replyTo(order())).status, 200)
       const [line] = yield* logLines
@@ -161,7 +161,7 @@ describe("the orchestrator", () => {
     }).pipe(Effect.provide(world(refusal).layer))
   )
 
-  it.effect("is a 503 when the database is away", () =>
+  it.effect("is a 503 if the database is down", () =>
     Effect.gen(function* () {
       const away = world(new NotificationStoreUnavailable({ detail: "canary" })).layer
       const reply = yield* Effect.provide(replyTo(order()), away)
@@ -180,7 +180,7 @@ describe("the orchestrator", () => {
   )
 })
 
-describe("the orchestrator, told of several events at once", () => {
+describe("the orchestrator, with several events at once", () => {
   const other = { ...pauseEvent, eventId: EventId.make(mentorId), version: 8 }
   const both = [pauseEvent, other]
 
@@ -202,7 +202,7 @@ describe("the orchestrator, told of several events at once", () => {
     { refusal: new PayloadMismatch({ eventId }), status: 422 },
     { refusal: new EventUnstorable({ eventId }), status: 422 },
     { refusal: new EventSuperseded({ eventId }), status: 409 }
-  ])("answers a refused event with its own status, and its neighbour with its receipt: $status", (refused) => {
+  ])("answers a refused event with its own status, and the other with its receipt: $status", (refused) => {
     const { layer, written } = world(refused.refusal)
     return Effect.gen(function* () {
       const { body, status } = yield* replyTo(order(both))
@@ -221,7 +221,7 @@ describe("the orchestrator, told of several events at once", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("warns of those of whom nobody was told", () =>
+  it.effect("warns of the events that notified nobody", () =>
     Effect.gen(function* () {
       yield* replyTo(order(both))
       const [line] = yield* logLines
@@ -230,7 +230,7 @@ describe("the orchestrator, told of several events at once", () => {
     }).pipe(Effect.provide(world(undefined, 0).layer))
   )
 
-  it.effect("writes nothing when one of them is no event, and says which", () => {
+  it.effect("writes nothing if one of them is not an event, and says which", () => {
     const { layer, written } = world()
     return Effect.gen(function* () {
       const { body, status } = yield* replyTo(order([pauseEvent, { ...other, version: 0 }]))
@@ -240,7 +240,7 @@ describe("the orchestrator, told of several events at once", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("is a 503 when the database is away, and answers none with none", () =>
+  it.effect("is a 503 if the database is down, and answers an empty array with an empty one", () =>
     Effect.gen(function* () {
       const away = world(new NotificationStoreUnavailable({ detail: "canary" })).layer
       assert.strictEqual((yield* Effect.provide(replyTo(order(both)), away)).status, 503)

@@ -187,7 +187,7 @@ describe("Problems", () => {
     )
   }
 
-  it("the contract's examples are what is really said", () => {
+  it("the contract's examples are the real replies", () => {
     const withoutNumbers = (text: string) => text.replaceAll(/\d+/g, "n")
     const said = [...cases.map(({ error }) => error), new NotAllowed({ needs: "admin" })]
       .map(Problems.toProblem)
@@ -202,7 +202,7 @@ describe("Problems", () => {
     assert.includeMembers(said, problems)
   })
 
-  it.effect("what is wrong on our side stays in the log", () =>
+  it.effect("our own errors stay in the log", () =>
     Effect.gen(function* () {
       for (const { error } of cases) {
         const text = yield* Effect.promise(() => Problems.toResponse(error).text())
@@ -211,7 +211,7 @@ describe("Problems", () => {
     })
   )
 
-  it.effect("a stranger does not learn why a signature was not accepted", () =>
+  it.effect("an unknown caller does not learn why a signature was refused", () =>
     Effect.gen(function* () {
       const texts = new Set<string>()
       for (const reason of ["missing", "malformed", "mismatch"] as const) {
@@ -223,7 +223,7 @@ describe("Problems", () => {
     })
   )
 
-  it("an orchestrator that names no time gets none named", () => {
+  it("an orchestrator without a Retry-After gives none", () => {
     const error = new OrchestratorUnavailable({ eventId, failure: "timeout", detail: "no answer" })
     assert.isNull(Problems.toResponse(error).headers.get("retry-after"))
   })

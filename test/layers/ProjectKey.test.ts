@@ -25,7 +25,7 @@ describe("ProjectKey", () => {
     { authorization: "Bearer eyJ.x" },
     { authorization: "bearer sb_secret_1" },
     { apikey: "sb_publishable_1", authorization: "Bearer sb_secret_1" }
-  ])("lets in who has one of the project's keys: %j", (headers) =>
+  ])("accepts one of the project's keys: %j", (headers) =>
     Effect.gen(function* () {
       assert.strictEqual(yield* fate(headers), "let in")
     })
@@ -44,7 +44,7 @@ describe("ProjectKey", () => {
     { authorization: "Basic sb_secret_1" },
     { authorization: "Bearer Bearer sb_secret_1" },
     { cookie: "sb_secret_1" }
-  ])("lets nobody else in: %j", (headers) =>
+  ])("accepts no other key: %j", (headers) =>
     Effect.gen(function* () {
       assert.strictEqual(yield* fate(headers), "CredentialsRejected")
     })

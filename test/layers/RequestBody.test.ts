@@ -55,7 +55,7 @@ describe("readBody", () => {
     })
   )
 
-  it.effect("takes as many bytes as allowed, and not one more", () =>
+  it.effect("accepts as many bytes as allowed, and not one more", () =>
     Effect.gen(function* () {
       assert.strictEqual(yield* tagOf(requestOf(text(10))), 10)
       assert.strictEqual(yield* tagOf(requestOf(text(11))), "BodyTooLarge")
@@ -81,7 +81,7 @@ describe("readBody", () => {
       })
   )
 
-  it.effect("reads on past the limit, keeping nothing, so that the sender sees the answer", () =>
+  it.effect("reads on past the limit, discarding the data, so that the sender sees the answer", () =>
     Effect.gen(function* () {
       const { state, stream } = streamOf(...Array.from({ length: 100 }, () => text(6)))
       assert.strictEqual(yield* tagOf(requestOf(stream)), "BodyTooLarge")
@@ -89,7 +89,7 @@ describe("readBody", () => {
     })
   )
 
-  it.effect("lets go of a body that goes on for more than a mebibyte", () =>
+  it.effect("stops reading a body of more than a mebibyte", () =>
     Effect.gen(function* () {
       const { state, stream } = streamOf(...Array.from({ length: 100 }, () => text(131_072)))
       assert.strictEqual(yield* tagOf(requestOf(stream)), "BodyTooLarge")
@@ -122,7 +122,7 @@ describe("readBody", () => {
     { "content-type": "text/plain; application/json" },
     { "content-encoding": "gzip" },
     { "content-encoding": "br, identity" }
-  ])("%j is no JSON that we read", (headers) =>
+  ])("%j is not accepted as JSON", (headers) =>
     Effect.gen(function* () {
       const { state, stream } = streamOf(text(1))
       assert.strictEqual(yield* tagOf(requestOf(stream, headers)), "UnsupportedMediaType")
@@ -130,7 +130,7 @@ describe("readBody", () => {
     })
   )
 
-  it.effect("an identity encoding is none, in any case", () =>
+  it.effect("an identity encoding, in any case, is no encoding", () =>
     Effect.gen(function* () {
       for (const encoding of ["identity", "Identity"]) {
         assert.strictEqual(yield* tagOf(requestOf(text(1), { "content-encoding": encoding })), 1, encoding)
@@ -167,8 +167,8 @@ const dawdling = (seconds: number) =>
     return { state, stream }
   })
 
-describe("readBody, when the body dawdles", () => {
-  it.effect("waits five seconds for the whole of it, byte by byte, and lets go of it then", () =>
+describe("readBody, with a slow body", () => {
+  it.effect("waits five seconds for the whole body, byte by byte, and then stops", () =>
     Effect.gen(function* () {
       const { state, stream } = yield* dawdling(8)
       const error = yield* throughTime(Effect.uninterruptible(Effect.flip(readBody(requestOf(stream), limits))), 500)
@@ -182,7 +182,7 @@ describe("readBody, when the body dawdles", () => {
 })
 
 describe("discardBody", () => {
-  it.effect("reads a body to its end, so that the sender is there for the answer", () =>
+  it.effect("reads a body to its end, so that the sender waits for the answer", () =>
     Effect.gen(function* () {
       const { state, stream } = streamOf(text(6), text(6), text(6))
       yield* discardBody(requestOf(stream))
@@ -190,7 +190,7 @@ describe("discardBody", () => {
     })
   )
 
-  it.effect("lets go of a body that stalls for two seconds, also where nothing may interrupt it", () =>
+  it.effect("stops reading a body that stalls for two seconds, even in an uninterruptible region", () =>
     Effect.gen(function* () {
       const state = { cancelled: false }
       const stalled = new ReadableStream<Uint8Array>({
@@ -207,7 +207,7 @@ describe("discardBody", () => {
     })
   )
 
-  it.effect("leaves alone a body that somebody else reads, and one that is broken or not there", () =>
+  it.effect("ignores a body that is read elsewhere, broken or missing", () =>
     Effect.gen(function* () {
       const { state, stream } = streamOf(text(6))
       const taken = requestOf(stream)

@@ -84,7 +84,7 @@ describe("send-email, asked for a mail", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("is served with a slash, and at the root", () => {
+  it.effect("is served with a trailing slash, and at the root", () => {
     const { layer, mailer } = world()
     return Effect.gen(function* () {
       for (const url of [root, `${root}/`, "http://localhost/"]) {
@@ -157,7 +157,7 @@ describe("send-email, delivered a notification", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("needs its signature: the project's key does not replace it", () => {
+  it.effect("needs a signature, even with the project's key", () => {
     const { layer, mailer } = world()
     return Effect.gen(function* () {
       const { body, status } = yield* replyTo(post(notification(), { "webhook-id": randomUUID() }))

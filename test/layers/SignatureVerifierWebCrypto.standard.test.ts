@@ -49,7 +49,7 @@ describe("Standard Webhooks, as its own library signs", () => {
   )
 
   it.effect.prop(
-    "any id with any secret of 24 to 64 bytes is vouched for",
+    "any id with any secret of 24 to 64 bytes is accepted",
     { id: anyId, bytes: anySecret },
     ({ bytes, id }) =>
       Effect.gen(function* () {
@@ -59,7 +59,7 @@ describe("Standard Webhooks, as its own library signs", () => {
     { arbitrary: { runs: 100 } }
   )
 
-  it.effect("while secrets are rotated one that both sides know is enough, wherever it stands in either list", () =>
+  it.effect("during a rotation one shared secret is enough, wherever it stands in either list", () =>
     Effect.gen(function* () {
       const subsets = Array.from({ length: 16 }, (_, bits) => fourSecrets.filter((_, at) => (bits >> at) % 2 === 1))
       for (const ours of subsets.slice(1)) {
@@ -97,7 +97,7 @@ const verifiesByLibrary = (secret: string, bytes: Uint8Array, headers: Headers):
 
 describe("Standard Webhooks, as its own library verifies", () => {
   it.effect.prop(
-    "we vouch for just what it vouches for",
+    "we accept exactly what it accepts",
     Sent,
     ({ junk, junkFirst, signedWith, skew, spoil, without }) =>
       Effect.gen(function* () {

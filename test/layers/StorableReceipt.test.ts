@@ -7,13 +7,13 @@ describe("a receipt on its way to the database", () => {
     assert.deepStrictEqual(storableReceipt(receipt), receipt)
   })
 
-  it("has U+FFFD in place of what jsonb refuses, in names too", () => {
+  it("has U+FFFD instead of what jsonb refuses, even in names", () => {
     assert.deepStrictEqual(storableReceipt({ "a\u0000": ["\ud83d", "x\udc00\\", "\\\u0000"] }), {
       "a\ufffd": ["\ufffd", "x\ufffd\\", "\\\ufffd"]
     })
   })
 
-  it("says what was left out of it, and keeps how many were notified", () => {
+  it("says what was left out, and keeps how many were notified", () => {
     assert.deepStrictEqual(storableReceipt({ notified: 0, text: "x".repeat(16_384) }), {
       notified: 0,
       omitted: "it is longer than 16384 characters"

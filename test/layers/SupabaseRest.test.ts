@@ -17,7 +17,7 @@ const built = (environment: Readonly<Record<string, string>>) =>
   )
 
 describe("SupabaseRest", () => {
-  it.effect("returns what a function answers, in its shape", () =>
+  it.effect("returns a function's decoded answer", () =>
     Effect.gen(function* () {
       const { calls, client } = rpcClient(answered({ answer: 42, more: true }))
       const answer = yield* SupabaseRest.SupabaseRest.use(ask).pipe(Effect.provide(SupabaseRest.fromClient(client)))
@@ -29,7 +29,7 @@ describe("SupabaseRest", () => {
     })
   )
 
-  it.effect("a call without an answer ends at the deadline, and is aborted, also where nothing may interrupt it", () =>
+  it.effect("a call without an answer ends at the deadline and is aborted, even in an uninterruptible region", () =>
     Effect.gen(function* () {
       const { calls, client } = rpcClient("hangs")
       const error = yield* SupabaseRest.SupabaseRest.use(ask).pipe(
@@ -72,7 +72,7 @@ describe("SupabaseRest", () => {
     })
   )
 
-  it.effect("the layer of its own needs the project's URL and secret key, and says so", () =>
+  it.effect("its own layer needs the project's URL and secret key, and says so", () =>
     Effect.gen(function* () {
       const url = { SUPABASE_URL: "http://127.0.0.1:54321" }
       assert.strictEqual(yield* built({}), "SUPABASE_URL")

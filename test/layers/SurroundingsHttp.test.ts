@@ -20,7 +20,7 @@ const seen = Effect.fnUntraced(function* (step: FetchStep, environment: Readonly
 })
 
 describe("the orchestrator", () => {
-  it.effect.each([200, 204, 302, 401, 404, 405, 429])("is there when it answers %i", (status) =>
+  it.effect.each([200, 204, 302, 401, 404, 405, 429])("is up if it answers %i", (status) =>
     Effect.gen(function* () {
       assert.deepStrictEqual((yield* seen({ status })).orchestrator, { ok: true })
     })
@@ -30,7 +30,7 @@ describe("the orchestrator", () => {
     [{ status: 503 }, /status 503/],
     ["no connection", /cannot be reached/],
     ["hangs", /within 1 second/]
-  ])("is away when the answer is %j", ([step, detail]) =>
+  ])("is down if the answer is %j", ([step, detail]) =>
     Effect.gen(function* () {
       const { calls, orchestrator } = yield* seen(step)
       assert.isFalse(orchestrator.ok)
@@ -40,7 +40,7 @@ describe("the orchestrator", () => {
     })
   )
 
-  it.effect("is asked by a HEAD that carries no credentials and follows nobody", () =>
+  it.effect("is checked by a HEAD without credentials or redirects", () =>
     Effect.gen(function* () {
       const { calls } = yield* seen({ status: 200 })
       assert.lengthOf(calls, 1)
@@ -63,7 +63,7 @@ describe("the handler's secrets", () => {
     })
   )
 
-  it.effect.each([{}, { WEBHOOK_SECRETS: "canary" }])("are not with %j, which is no reason to fail", (environment) =>
+  it.effect.each([{}, { WEBHOOK_SECRETS: "canary" }])("are missing with %j, which is not an error", (environment) =>
     Effect.gen(function* () {
       const { secrets } = yield* seen({ status: 200 }, { SUPABASE_URL: settings.SUPABASE_URL, ...environment })
       assert.isFalse(secrets.ok)

@@ -69,7 +69,7 @@ const measured = Effect.map(Metric.snapshot, (metrics) =>
 )
 
 describe("Traced", () => {
-  it.effect("makes a span of each step of a delivery, that says whose it is and how it ended", () => {
+  it.effect("makes a span for each step of a delivery, with its events and its outcome", () => {
     const { layer, spans } = world()
     const orders = [newOrder("book"), newOrder("unknown")]
     const eventIds = orders.map(({ event_id }) => event_id)
@@ -122,7 +122,7 @@ describe("Traced", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("counts every event of a claim that the store did not answer, and fails as it did", () => {
+  it.effect("counts every event of a claim that the store did not answer, and fails like the store", () => {
     const { layer, spans } = world(down)
     return Effect.gen(function* () {
       const end = yield* deliver([newOrder("book"), newOrder("pen")])

@@ -49,7 +49,7 @@ describe("WebHandler", () => {
     })
   )
 
-  it.live("is a 503 while a setting is missing, says in the log which, and heals when it is there", () =>
+  it.live("is a 503 while a setting is missing, names it in the log, and recovers once it is set", () =>
     Effect.gen(function* () {
       const lines = yield* capturedConsole()
       const settings: { current: Readonly<Record<string, string>> } = { current: {} }
@@ -79,7 +79,7 @@ describe("WebHandler", () => {
     })
   )
 
-  it.live("answers all requests that waited for a build that failed, and leaves nothing behind", () =>
+  it.live("answers all requests that waited for a failed build, and leaves nothing behind", () =>
     Effect.gen(function* () {
       yield* capturedConsole()
       const settings: { current: Readonly<Record<string, string>> } = { current: {} }
@@ -98,7 +98,7 @@ describe("WebHandler", () => {
     })
   )
 
-  it.live("keeps a program that was built while others still fail from the build before", () =>
+  it.live("keeps a program that was built while others still fail from an earlier build", () =>
     Effect.gen(function* () {
       const settings: { current: Readonly<Record<string, string>> } = { current: {} }
       const { counts, handler } = handlerOf(settings)
@@ -121,7 +121,7 @@ describe("WebHandler", () => {
     })
   )
 
-  it.live("is a 500 without a word about it when its build has a defect, and heals", () =>
+  it.live("is a redacted 500 if its build has a defect, and recovers", () =>
     Effect.gen(function* () {
       const lines = yield* capturedConsole()
       const settings: { current: Readonly<Record<string, string>> | "broken" } = { current: "broken" }
@@ -173,7 +173,7 @@ describe("WebHandler", () => {
       })
   )
 
-  it.live("a body whose sender hangs up half way is a 408, and the next delivery is served", () =>
+  it.live("a body whose sender hangs up halfway is a 408, and the next delivery is served", () =>
     Effect.gen(function* () {
       yield* capturedConsole()
       const { handler, orchestrator } = handlerOf({ current: complete })
@@ -191,7 +191,7 @@ describe("WebHandler", () => {
     })
   )
 
-  it.live("loads another module's handler at the first request, and not again", () =>
+  it.live("loads another module's handler once, at the first request", () =>
     Effect.gen(function* () {
       let loads = 0
       const handler = WebHandler.lazy("other.mjs", () => {
@@ -209,7 +209,7 @@ describe("WebHandler", () => {
     })
   )
 
-  it.live("is a 503 while another module is missing, says in the log which, and heals when it is there", () =>
+  it.live("is a 503 while another module is missing, names it in the log, and recovers once it is there", () =>
     Effect.gen(function* () {
       const lines = yield* capturedConsole()
       let deployed = false

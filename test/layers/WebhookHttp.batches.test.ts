@@ -32,7 +32,7 @@ const recordings = (): ReadonlyArray<unknown> =>
     .map((name) => JSON.parse(new TextDecoder().decode(fixture(name))))
 
 describe("the reply to a batch", () => {
-  it.effect("is a 200 with each payload's own reply or problem, in their order", () =>
+  it.effect("is a 200 with each payload's own reply or problem, in order", () =>
     Effect.gen(function* () {
       const results = yield* resultsOf(
         signed(bytesOf([outboxPause, { ...newPause(), table: "another" }, dashboardUpdate("paused", "paused")]))
@@ -57,7 +57,7 @@ describe("the reply to a batch", () => {
     }).pipe(Effect.provide(webhookWorld().layer))
   )
 
-  it.effect("holds for every recorded payload what it would have been answered with alone", () =>
+  it.effect("has for every recorded payload the reply that it gets alone", () =>
     Effect.gen(function* () {
       const payloads = recordings()
       assert.isAtLeast(payloads.length, 15)
@@ -72,7 +72,7 @@ describe("the reply to a batch", () => {
     })
   )
 
-  it.effect("to a redelivery tells each duplicate its receipt", () =>
+  it.effect("to a redelivery has each duplicate's receipt", () =>
     Effect.gen(function* () {
       const request = () => signed(bytesOf([outboxPause, "nonsense"]), {}, "msg_1")
       yield* resultsOf(request())
@@ -83,7 +83,7 @@ describe("the reply to a batch", () => {
     }).pipe(Effect.provide(webhookWorld().layer))
   )
 
-  it.effect("says of each failure what the sender is to do", () => {
+  it.effect("says for each failure what the sender must do", () => {
     const [refused, failed, told] = [newPause(), newPause(), newPause()]
     return Effect.gen(function* () {
       const request = () => signed(bytesOf([refused, failed, told]))
@@ -112,7 +112,7 @@ describe("the reply to a batch", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("is a 503 as a whole when nothing could be claimed", () => {
+  it.effect("is a single 503 if nothing could be claimed", () => {
     const unavailable = new DedupeStoreUnavailable({ operation: "claim", detail: "no connection" })
     const away = Layer.effect(
       DedupeStore,
@@ -126,7 +126,7 @@ describe("the reply to a batch", () => {
     }).pipe(Effect.provide(webhookWorld().layer))
   })
 
-  it.effect("is a 401 for a batch that nobody vouches for", () => {
+  it.effect("is a 401 for an unsigned batch", () => {
     const { isUntouched, layer } = webhookWorld()
     return Effect.gen(function* () {
       const forged = signed(bytesOf([newPause()]), { "webhook-signature": "v1,AAAA" })
@@ -162,7 +162,7 @@ describe("the webhook-id of a request", () => {
     }).pipe(Effect.provide(webhookWorld().layer))
   })
 
-  it.effect("is none when none was sent", () =>
+  it.effect("is missing if none was sent", () =>
     Effect.gen(function* () {
       assert.isNull((yield* replyTo(unsigned(bytesOf(dashboardUpdate("active", "paused"))))).headers.get("webhook-id"))
     }).pipe(Effect.provide(webhookWorld().layer))

@@ -70,7 +70,7 @@ describe("recorded payloads", () => {
     })
   }
 
-  it.effect("a stock pause is known by mentor, raw time and transition", () =>
+  it.effect("a stock pause is identified by mentor, raw time and transition", () =>
     Effect.gen(function* () {
       const { body } = yield* replyTo(unsigned(fixture("dashboard-pause.json")))
       const key = `${mentorId} 2026-11-22T09:30:00.123456+00:00 PAUSE`

@@ -43,9 +43,9 @@ const payloadWith = (path: (typeof paths)[number], value: unknown) => {
   return { ...payload, [head]: { ...payload[head], [column]: value } }
 }
 
-describe("nothing that a sender wrote leaves the handler", () => {
+describe("the handler repeats nothing that a sender wrote", () => {
   it.effect.prop(
-    "no text of a payload shows up in the log or in the reply",
+    "no text of a payload appears in the log or the reply",
     {
       path: Schema.Literals(paths.map((path) => path.join("."))),
       shape: Schema.Literals(["text", "list", "key", "end", "start"])
@@ -73,7 +73,7 @@ describe("nothing that a sender wrote leaves the handler", () => {
   )
 
   it.effect.each([[canary], { [canary]: canary }, `${canary}\n`, canary.repeat(20)])(
-    "a key that is none is not repeated: %j",
+    "an invalid key is not repeated: %j",
     (id) =>
       Effect.gen(function* () {
         const { lines, status, text } = yield* leaving(signed(bytesOf({ ...outboxPause, record: { ...row, id } })))
@@ -95,7 +95,7 @@ describe("nothing that a sender wrote leaves the handler", () => {
     "authorization",
     "apikey",
     "user-agent"
-  ])("no text of the header %s shows up in the log or in the reply", (name) =>
+  ])("no text of the header %s appears in the log or the reply", (name) =>
     Effect.gen(function* () {
       for (const value of [canary, `v1,${canary}`, `application/json; ${canary}`]) {
         const { lines, text } = yield* leaving(signed(bytesOf(outboxPause), { [name]: value }))
@@ -105,7 +105,7 @@ describe("nothing that a sender wrote leaves the handler", () => {
     }).pipe(Effect.provide(webhookWorld().layer))
   )
 
-  it.effect("no text of the address shows up either", () =>
+  it.effect("no text of the URL appears either", () =>
     Effect.gen(function* () {
       for (const where of [`${url}/${canary}`, `${url}?token=${canary}`, `http://${canary}.test/`]) {
         assert.notInclude((yield* leaving(new Request(where, signed(bytesOf(outboxPause))))).text, canary)
@@ -113,7 +113,7 @@ describe("nothing that a sender wrote leaves the handler", () => {
     }).pipe(Effect.provide(webhookWorld().layer))
   )
 
-  it.effect("a body that is no JSON is not repeated", () =>
+  it.effect("a body that is not JSON is not repeated", () =>
     Effect.gen(function* () {
       for (const body of [canary, `{"type": ${canary}`, `"${canary}"`, `["${canary}`]) {
         const { status, text } = yield* leaving(signed(new TextEncoder().encode(body)))
@@ -123,7 +123,7 @@ describe("nothing that a sender wrote leaves the handler", () => {
     }).pipe(Effect.provide(webhookWorld().layer))
   )
 
-  it.effect("what is in a batch and is no payload is not repeated", () =>
+  it.effect("an invalid payload in a batch is not repeated", () =>
     Effect.gen(function* () {
       for (const item of [canary, [canary], { [canary]: canary }, { event_id: canary }]) {
         const { lines, status, text } = yield* leaving(signed(bytesOf([item, item])))
@@ -134,7 +134,7 @@ describe("nothing that a sender wrote leaves the handler", () => {
     }).pipe(Effect.provide(webhookWorld().layer))
   )
 
-  it.effect("neither a secret nor a signature shows up, whatever the outcome", () =>
+  it.effect("neither a secret nor a signature appears, whatever the outcome", () =>
     Effect.gen(function* () {
       const body = bytesOf(outboxPause)
       const right = signature(body, { id: outboxPause.event_id, seconds: 0 })

@@ -50,7 +50,7 @@ const rows = Object.entries(credentials).flatMap(([who, [headers, refusal]]) =>
   }))
 )
 
-describe("a delivery, vouched for by everything, in every state of its event", () => {
+describe("a delivery, with every kind of signature, in every state of its event", () => {
   it.effect.each(rows)("with $who, of an event that is $state: $reply", ({ before, headers, reply, state }) => {
     const { layer, orchestrator, store } = webhookWorld(...before)
     return Effect.gen(function* () {

@@ -45,7 +45,7 @@ describe("WebhookRouter", () => {
     })
   )
 
-  it.live.each(["before the claim", "after the claim"])("finishes its work for a caller that hangs up %s", (when) =>
+  it.live.each(["before the claim", "after the claim"])("finishes its work if the caller hangs up %s", (when) =>
     Effect.gen(function* () {
       const caller = new AbortController()
       const hangUp = (here: string) =>

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { markdownTable, replaceBetween } from "../../local/benchmarksPage.ts"
 import { StackError } from "../../local/StackError.ts"
 
-describe("the page of figures", () => {
+describe("the page of benchmarks", () => {
   const page =
     "before\n<!-- chaos -->\nold\n<!-- /chaos -->\n<!-- chaos: pg_net off -->\nother\n<!-- /chaos: pg_net off -->\n"
 
@@ -14,7 +14,7 @@ describe("the page of figures", () => {
     )
   })
 
-  it("says which lines to add when it has no place for them", () => {
+  it("says which lines to add if it has no place for them", () => {
     assert.throws(() => replaceBetween(page, "bench: cold", "new"), StackError, "<!-- bench: cold -->")
   })
 

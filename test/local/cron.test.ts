@@ -71,7 +71,7 @@ describe("the SQL API", () => {
     ).rejects.toThrow("must be superuser")
   })
 
-  it("keeps the outside world out", async () => {
+  it("lets nobody else in", async () => {
     await using other = await openSession(stack.databaseUrl)
     await other.client.query("set role service_role")
     await expect(other.client.query("select * from cron.job")).rejects.toMatchObject({ code: "42501" })
@@ -128,7 +128,7 @@ describe("the ticker", () => {
     expect(await session.rows("select 1 from public.runs where who = 'undone'")).toEqual([])
   })
 
-  it("never runs a job beside itself", async () => {
+  it("never runs a job twice at once", async () => {
     await session.client.query("select pg_advisory_lock(1)")
     const id = await schedule("slow", "1 second", "select pg_advisory_lock(1), pg_advisory_unlock(1)")
     const other = await schedule("beside", "1 second", "select 1")
@@ -152,7 +152,7 @@ describe("the ticker", () => {
     await unschedule("active")
   })
 
-  it("goes on after it was killed, and marks the run it left behind as failed", async () => {
+  it("continues after it was killed, and marks the run it left behind as failed", async () => {
     await session.client.query("select pg_advisory_lock(2)")
     const id = await schedule("left", "1 second", "select pg_advisory_lock(2), pg_advisory_unlock(2)")
     await eventually(() => runsOf(id)).toMatchObject([{ status: "running" }])
@@ -179,7 +179,7 @@ describe("schedules", () => {
     expect(every?.isDue(at("00:00:50"))).toBe(true)
   })
 
-  it("reads five fields in UTC, and runs once for all the times that were slept through", () => {
+  it("reads five fields in UTC, and runs once for all missed times", () => {
     const hourly = parseSchedule("0 * * * *", start)
     expect(hourly?.isDue(at("00:59:59"))).toBe(false)
     expect(hourly?.isDue(at("05:30:00"))).toBe(true)

@@ -3,7 +3,7 @@ import { buildFunctions } from "../../build.ts"
 import { startStack } from "../../local/stack.ts"
 
 describe.each(["2.1.4", "current"] as const)("a function on Deno %s", (deno) => {
-  it("loads its second bundle also when it was built anew since the start", async () => {
+  it("loads its second bundle even if it was rebuilt since the start", async () => {
     await using stack = await startStack({ deno })
     await buildFunctions()
     const url = stack.functionUrl.replace(/\/api\/.*/, "/openapi.json")

@@ -49,15 +49,15 @@ describe("keys for the Data API", () => {
     expect(await who({ apikey: stack.publishableKey })).toBe("anon")
   })
 
-  it("does so when a client repeats the key as a bearer token", async () => {
+  it("does so if a client repeats the key as a bearer token", async () => {
     expect(await who({ apikey: stack.serviceKey, authorization: `Bearer ${stack.serviceKey}` })).toBe("service_role")
   })
 
-  it("lets nobody become service_role with a key that it does not know", async () => {
+  it("lets nobody become service_role with an unknown key", async () => {
     expect(await who({ apikey: "sb_secret_guess", authorization: "Bearer sb_secret_guess" })).toBe("anon")
   })
 
-  it("keeps a token of the user's own, and PostgREST refuses a forged one", async () => {
+  it("keeps a user's own token, and PostgREST refuses a forged one", async () => {
     const forged = roleToken("another secret, at least thirty-two long", "service_role")
     expect((await rpc("whoami", { authorization: `Bearer ${forged}` })).status).toBe(401)
   })
@@ -69,7 +69,7 @@ describe("users' tokens", () => {
     return { answer, keys: createLocalJWKSet(await answer.json()) }
   }
 
-  it("are signed with the key that Auth publishes, and say what Auth says", async () => {
+  it("are signed with the key that Auth publishes, and have Auth's claims", async () => {
     const { keys } = await keySet()
     const sub = randomUUID()
     const { payload } = await jwtVerify(stack.userToken({ role: "admin", sub }), keys, {
@@ -83,7 +83,7 @@ describe("users' tokens", () => {
     expect(other.sub).not.toBe(sub)
   })
 
-  it("come with a key set that has nothing secret in it, and another for each stack", async () => {
+  it("come with a key set without secrets, a new one for each stack", async () => {
     const { answer, keys } = await keySet()
     expect(answer.headers.get("content-type")).toBe("application/json")
     const [key, ...others] = keys.jwks().keys
@@ -92,14 +92,14 @@ describe("users' tokens", () => {
     expect(key?.kid).not.toBe(createKeys().signingKey.kid)
   })
 
-  it("are all there is of Auth", async () => {
+  it("are the only part of Auth", async () => {
     expect((await fetch(`${stack.apiUrl}/auth/v1/token`)).status).toBe(404)
     const posted = await fetch(`${stack.apiUrl}/auth/v1/.well-known/jwks.json`, { method: "POST" })
     expect(posted.status).toBe(404)
   })
 })
 
-describe("what PostgREST answers", () => {
+describe("PostgREST's answers", () => {
   it("gives a function's value as it is, and 204 for none", async () => {
     const answer = await rpc("object")
     expect([answer.status, answer.headers.get("content-type"), await answer.text()]).toEqual([
@@ -137,13 +137,13 @@ describe("what PostgREST answers", () => {
     expect([open.status, await open.json()]).toEqual([200, []])
   })
 
-  it("gives nothing to the Data API's roles that a migration did not grant", async () => {
+  it("gives the Data API's roles only what a migration granted", async () => {
     expect((await fetch(`${stack.apiUrl}/rest/v1/closed`, { headers: { apikey: stack.serviceKey } })).status).toBe(403)
   })
 })
 
 describe("functions", () => {
-  it("shows a function its own name as the first part of the path, and headers and body untouched", async () => {
+  it("gives a function its own name as the first part of the path, and unchanged headers and body", async () => {
     const body = "é".repeat(1_000_000)
     const answer = await fetch(`${stack.functionUrl}/x?a=%20b`, {
       method: "POST",
@@ -164,7 +164,7 @@ describe("functions", () => {
     expect((await fetch(stack.orchestratorUrl, { headers: { "x-answer": "418" } })).status).toBe(418)
   })
 
-  it("gives the functions the environment of hosted Supabase and nothing of the launcher's", async () => {
+  it("gives the functions the environment of hosted Supabase and none of the launcher's", async () => {
     process.env["LAUNCHER_SECRET"] = "x"
     const { env } = (await (await fetch(stack.functionUrl)).json()) as { env: Record<string, string> }
     expect(env).toMatchObject({
@@ -229,19 +229,19 @@ describe("connections to a function", () => {
   const portOf = async (url: string, status = "200") =>
     (await fetch(url, { method: "POST", body: "x", headers: { "x-answer": status } })).text()
 
-  it("are used again by the next request", async () => {
+  it("are reused by the next request", async () => {
     await using gateway = await between(answerWithPort)
     expect(await portOf(gateway.url)).toBe(await portOf(gateway.url))
   })
 
-  it("are not used again after a refusal, which may have come before the body was read", async () => {
+  it("are not reused after a refusal, which may have come before the body was read", async () => {
     await using gateway = await between(answerWithPort)
     expect(await portOf(gateway.url, "413")).not.toBe(await portOf(gateway.url))
   })
 })
 
 describe("streams", () => {
-  it("passes the head of an answer on before there is a body", async () => {
+  it("passes on the head of an answer before its body", async () => {
     await using gateway = await between((_, response) => response.flushHeaders())
     const arrived = once(gateway.server, "request")
     const answer = await fetch(gateway.url)
@@ -250,7 +250,7 @@ describe("streams", () => {
     expect(await answer.text()).toBe("late")
   })
 
-  it("passes each piece of an answer on before the answer is complete", async () => {
+  it("passes on each piece of an answer before the answer is complete", async () => {
     await using gateway = await between((_, response) => void response.write("first"))
     const arrived = once(gateway.server, "request")
     const reader = (await fetch(gateway.url)).body?.pipeThrough(new TextDecoderStream()).getReader()
@@ -272,7 +272,7 @@ describe("streams", () => {
     expect(response?.writableFinished).toBe(false)
   })
 
-  it("breaks the answer off when the function breaks it off", async () => {
+  it("breaks off the answer when the function breaks off", async () => {
     await using gateway = await between((_, response) => {
       response.writeHead(200, { "content-length": "10" })
       response.write("half", () => response.destroy())

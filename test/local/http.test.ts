@@ -31,7 +31,7 @@ afterAll(async () => {
 })
 
 describe("the stand-in for pgsql-http", () => {
-  it("sends the text as it is, with the headers and the content type given", async () => {
+  it("sends the text unchanged, with the given headers and content type", async () => {
     const body = `{"name": "Zoë ☕ it's", "b":   1}`
     expect(await post("/exact", body)).toMatchObject([{ status: 200, content: "ok" }])
     const arrival = recorder.arrivals.find(({ url }) => url === "/exact")
@@ -39,31 +39,31 @@ describe("the stand-in for pgsql-http", () => {
     expect(arrival?.headers).toMatchObject({ "x-kept": "yes", "content-type": "application/json" })
   })
 
-  it("returns every answer of a server, a bad one too, with its headers", async () => {
+  it("returns every answer of a server, even an error, with its headers", async () => {
     const [answer] = await post("/500")
     expect(answer).toMatchObject({ status: 500, content_type: "text/plain", content: "no" })
     expect(answer?.["headers"]).toContainEqual({ field: "x-kind", value: "bad" })
   })
 
-  it("has sent what a transaction asked for although that rolls back", async () => {
+  it("has sent a transaction's request even if it rolls back", async () => {
     await session.client.query("begin")
     await post("/rolled-back")
     await session.client.query("rollback")
     expect(recorder.arrivals.filter(({ url }) => url === "/rolled-back")).toHaveLength(1)
   })
 
-  it("raises when the time limit has passed, and goes on with the next call", async () => {
+  it("raises when the time limit has passed, and continues with the next call", async () => {
     await session.client.query("select extensions.http_set_curlopt('CURLOPT_TIMEOUT_MS', '200')")
     await expect(post("/hang")).rejects.toThrow("timed out after 200 milliseconds")
     await session.client.query("select extensions.http_reset_curlopt()")
     expect(await post("/after")).toMatchObject([{ status: 200 }])
   })
 
-  it("raises when nobody listens", async () => {
+  it("raises if nobody listens", async () => {
     await expect(session.rows(POST, [`${nobody}/`, "{}"])).rejects.toThrow("Couldn't connect to server")
   })
 
-  it("serves every database of the cluster, and is known to nobody but superusers how", async () => {
+  it("serves every database of the cluster, and only superusers can see its address", async () => {
     await session.client.query("create database elsewhere")
     const url = new URL(stack.databaseUrl)
     url.pathname = "/elsewhere"
@@ -75,13 +75,13 @@ describe("the stand-in for pgsql-http", () => {
     )
   })
 
-  it("refuses an option that it does not have", async () => {
+  it("refuses an unknown option", async () => {
     await expect(session.value("select extensions.http_set_curlopt('CURLOPT_PROXY', 'a')")).rejects.toThrow(
       'curl option "CURLOPT_PROXY" is not available'
     )
   })
 
-  it("is there again after its worker was killed", async () => {
+  it("works again after its worker was killed", async () => {
     await stack.services.http.kill("SIGKILL")
     await stack.services.http.start()
     expect(await post("/again")).toMatchObject([{ status: 200 }])

@@ -66,7 +66,7 @@ describe("a launcher", () => {
     await eventually(() => leftIn(directory)).toEqual([])
   })
 
-  it("keeps its processes when the terminal's Ctrl-C reaches its whole group, until it stops them itself", async () => {
+  it("keeps its processes if Ctrl-C reaches the whole process group, until it stops them itself", async () => {
     const directory = await openDirectory(join(own, "interrupted-"))
     const { child, pids, apiUrl } = await launch(directory)
     process.kill(-(child.pid ?? 0), "SIGINT")
@@ -78,7 +78,7 @@ describe("a launcher", () => {
     expect(await leftIn(directory)).toEqual([])
   })
 
-  it("can be started twice at once on a machine where nothing was prepared yet", async () => {
+  it("can be started twice at once on a new machine", async () => {
     const directory = await openDirectory(join(own, "twice-"))
     const both = await Promise.all([launch(directory), launch(directory)])
     expect(new Set(both.map(({ apiUrl }) => apiUrl)).size).toBe(2)
@@ -111,11 +111,11 @@ describe("a stack", () => {
     }
   )
 
-  it("runs the functions on the Deno that hosted Supabase is compatible with", async () => {
+  it("runs the functions on the Deno that hosted Supabase uses", async () => {
     expect(await (await fetch(stack.functionUrl)).json()).toMatchObject({ deno: "2.1.4" })
   })
 
-  it("answers again after all of that", async () => {
+  it("answers again afterwards", async () => {
     expect((await fetch(stack.functionUrl)).status).toBe(200)
     await eventually(async () => (await fetch(`${stack.apiUrl}/rest/v1/`)).status).toBe(200)
   })
@@ -129,7 +129,7 @@ describe("a stack", () => {
     expect(await after.value("select id from public.kept")).toBe(1)
   })
 
-  it("leaves a stopped service down until it is started", async () => {
+  it("keeps a stopped service down until it is started", async () => {
     const { handler } = stack.services
     await handler.stop()
     expect([handler.running, handler.pid]).toEqual([false, undefined])
@@ -138,7 +138,7 @@ describe("a stack", () => {
     expect((await fetch(stack.functionUrl)).status).toBe(200)
   })
 
-  it("can hold a service still with SIGSTOP and let it go on with SIGCONT", async () => {
+  it("can pause a service with SIGSTOP and resume it with SIGCONT", async () => {
     const { handler } = stack.services
     await handler.kill("SIGSTOP")
     const answer = fetch(stack.functionUrl)
@@ -146,7 +146,7 @@ describe("a stack", () => {
     expect((await answer).status).toBe(200)
   })
 
-  it("can be stopped more than once, and is gone then", async () => {
+  it("can be stopped more than once", async () => {
     const pids = Object.values(stack.services).map(({ pid }) => pid ?? 0)
     await Promise.all([stack.stop(), stack.stop()])
     await stack.stop()
@@ -191,7 +191,7 @@ describe("a stack that cannot start", () => {
     await expect(startStack({ migrate: false }, nowhere)).rejects.toThrow("Run npm run build first")
   })
 
-  it("names file and line of a migration that fails, and leaves nothing running", async () => {
+  it("names the file and line of a failing migration, and leaves nothing running", async () => {
     const directory = await mkdtemp(join(own, "migrations-"))
     const functions = join(directory, "functions")
     for (const name of ["pause-status-webhook-handler", "pause-notification-orchestrator"]) {

@@ -11,7 +11,7 @@ const sentTo = async ({ resendUrl }: Stack): Promise<ReadonlyArray<string>> => {
   return Array.isArray(mails) ? mails.flatMap(({ to }) => to) : []
 }
 
-it("gives send-email a Resend that keeps mails and keys when it is killed, grants two requests a second, and logs", async () => {
+it("gives send-email a Resend that keeps its mails and keys after a kill, allows two requests a second, and logs", async () => {
   const lines: Array<string> = []
   const log = ({ source, text }: { source: string; text: string }) => void (source === "resend" && lines.push(text))
   await using stack = await bareStack({ log, sendEmailEnv: { NAME: "Ada" } }, [SEND_EMAIL])
@@ -42,7 +42,7 @@ it("gives send-email a Resend that keeps mails and keys when it is killed, grant
   assert.deepStrictEqual(await sentTo(stack), ["ada@example.com"])
 })
 
-it("puts the URL of send-email in Vault, if there is that function, and takes away the limit", async () => {
+it("puts the URL of send-email in Vault, if that function exists, and can lift the limit", async () => {
   const secrets = async (stack: Stack) => {
     await using session = await openSession(stack.databaseUrl)
     return await session.rows(

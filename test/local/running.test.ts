@@ -37,7 +37,7 @@ const isListed = async (port: number): Promise<boolean> =>
   (await runningStacks()).some(({ apiUrl }) => apiUrl === `http://127.0.0.1:${port}`)
 
 describe("the list of running stacks", () => {
-  it("has a stack from its announcement to its end, with the process that its orchestrator is now", async () => {
+  it("has a stack from its announcement to its end, with its orchestrator's current process", async () => {
     const stack = stackOn(11)
     {
       await using announced = await announce(stack)
@@ -78,7 +78,7 @@ describe("npm run sql", () => {
     })
   })
 
-  it("runs what it gets on its standard input", async () => {
+  it("runs its standard input", async () => {
     const { stdout } = await sql(["--url", url], "select 1 as a;\nselect 2 as b;\n")
     assert.strictEqual(stdout, "a\n─\n1\n(1 row)\nb\n─\n2\n(1 row)\n")
   })
@@ -89,13 +89,13 @@ describe("npm run sql", () => {
     assert.include(stderr, 'syntax error at or near "selec"')
   })
 
-  it("explains itself and exits with 2 when it gets two pieces", async () => {
+  it("prints its usage and exits with 2 if it gets two pieces", async () => {
     const { code, stderr } = await sql(["--url", url, "select 1", "select 2"])
     assert.strictEqual(code, 2)
     assert.include(stderr, "npm run sql")
   })
 
-  it("says that nothing answers when the database is gone", async () => {
+  it("says that nothing answers if the database is gone", async () => {
     const { code, stderr } = await sql(["--url", "postgresql://postgres:postgres@127.0.0.1:1/postgres", "select 1"])
     assert.strictEqual(code, 1)
     assert.include(stderr, "Is npm start still running?")

@@ -50,7 +50,7 @@ const sign = async (key: string, seconds = 60) => {
 }
 
 describe("the stand-in for Storage, as storage-js knows it", () => {
-  it("gives the bytes of an upload back to whoever has the signed URL", async () => {
+  it("returns an upload's bytes to anyone with the signed URL", async () => {
     const { data } = await upload("orders/1.pdf")
     assert.strictEqual(data?.path, "orders/1.pdf")
     assert.strictEqual(data?.fullPath, "invoices/orders/1.pdf")
@@ -60,7 +60,7 @@ describe("the stand-in for Storage, as storage-js knows it", () => {
     assert.deepStrictEqual(new Uint8Array(await response.arrayBuffer()), pdf)
   })
 
-  it("takes a Blob as well", async () => {
+  it("accepts a Blob, too", async () => {
     const { error } = await ours()
       .from("invoices")
       .upload("blob.pdf", new Blob([pdf], { type: "application/pdf" }))
@@ -83,14 +83,14 @@ describe("the stand-in for Storage, as storage-js knows it", () => {
     assert.deepInclude((await ours().from("invoices").update("none.pdf", pdf, asPdf)).error, { statusCode: "404" })
   })
 
-  it("says what is missing: the bucket, or the object", async () => {
+  it("says whether the bucket or the object is missing", async () => {
     const { error } = await ours().from("nothing").upload("1.pdf", pdf, asPdf)
     assert.deepInclude(error, { status: 400, statusCode: "404", message: "Bucket not found" })
     const missing = await ours().from("invoices").createSignedUrl("missing.pdf", 60)
     assert.deepInclude(missing.error, { status: 400, statusCode: "404", message: "Object not found" })
   })
 
-  it("makes a bucket once, under a name that Storage takes", async () => {
+  it("creates a bucket once, under a name that Storage accepts", async () => {
     const { error } = await ours().createBucket("invoices")
     assert.deepInclude(error, { status: 400, statusCode: "409", message: "The resource already exists" })
     assert.deepInclude((await ours().createBucket("a/b")).error, { statusCode: "400", message: "Bucket name invalid" })
@@ -106,7 +106,7 @@ describe("the stand-in for Storage, as storage-js knows it", () => {
     assert.deepInclude(await response.json(), { code: "InvalidKey" })
   })
 
-  it("keeps to the bucket's limits of size and type", async () => {
+  it("enforces the bucket's limits of size and type", async () => {
     await ours().createBucket("small", { public: false, fileSizeLimit: "1KB", allowedMimeTypes: ["application/pdf"] })
     const small = ours().from("small")
     assert.deepInclude((await small.upload("a.pdf", new Uint8Array(1025), asPdf)).error, { statusCode: "413" })
@@ -114,7 +114,7 @@ describe("the stand-in for Storage, as storage-js knows it", () => {
     assert.isNull((await small.upload("a.pdf", new Uint8Array(1024), asPdf)).error)
   })
 
-  it("takes no file above 50 MB", async () => {
+  it("accepts no file above 50 MB", async () => {
     const { error } = await upload("large.pdf", new Uint8Array(50 * 1024 * 1024 + 1))
     assert.deepInclude(error, { statusCode: "413", message: "The object exceeded the maximum allowed size" })
   })
@@ -124,7 +124,7 @@ describe("who may do what", () => {
   it.each([
     { who: "a publishable key", key: () => keys.publishableKey, statusCode: "403", message: /row-level security/ },
     { who: "an unknown key", key: () => "sb_secret_guess", statusCode: "403", message: /Invalid Compact JWS/ }
-  ])("$who uploads, signs and makes nothing", async ({ key, message, statusCode }) => {
+  ])("$who can upload, sign and create nothing", async ({ key, message, statusCode }) => {
     await upload("theirs.pdf")
     const before = storage.uploads.get("invoices/theirs.pdf")
     const theirs = clientOf(key())
@@ -145,7 +145,7 @@ describe("who may do what", () => {
     assert.include((await response.json()).message, "authorization")
   })
 
-  it("a URL is good for its object, until it expires, as it was signed", async () => {
+  it("a URL is valid for its object, until it expires, as it was signed", async () => {
     await upload("one.pdf")
     await upload("two.pdf")
     const good = new URL(await sign("one.pdf"))
@@ -170,7 +170,7 @@ describe("who may do what", () => {
 })
 
 describe("faults on demand", () => {
-  it("meets the next requests, one each", async () => {
+  it("affect the next requests, one each", async () => {
     storage.fail(503, "disconnect")
     assert.deepInclude((await upload("faults.pdf")).error, { status: 503 })
     assert.isNotNull((await upload("faults.pdf")).error)
@@ -178,7 +178,7 @@ describe("faults on demand", () => {
     assert.isNull((await upload("faults.pdf")).error)
   })
 
-  it("can lose the answer to an upload that was stored", async () => {
+  it("can lose the answer to a stored upload", async () => {
     storage.fail("do and disconnect")
     assert.isNotNull((await upload("lost.pdf")).error)
     assert.strictEqual((await fetch(await sign("lost.pdf"))).status, 200)

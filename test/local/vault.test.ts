@@ -19,7 +19,7 @@ afterAll(async () => {
 
 const READ = "select name, description, decrypted_secret from vault.decrypted_secrets where id = $1"
 
-it("gives a secret back through the view, and nowhere in clear in the table", async () => {
+it("returns a secret through the view, and never in clear text in the table", async () => {
   const id = await session.value("select vault.create_secret('sésame', 'door', 'opens it')")
   expect(await session.rows(READ, [id])).toEqual([
     { name: "door", description: "opens it", decrypted_secret: "sésame" }
@@ -35,13 +35,13 @@ it("refuses a second secret of the same name", async () => {
   })
 })
 
-it("changes only what an update names", async () => {
+it("changes only the columns that an update names", async () => {
   const id = await session.value("select vault.create_secret('old', 'changing', 'kept')")
   await session.value("select vault.update_secret($1, new_secret := 'new')", [id])
   expect(await session.rows(READ, [id])).toEqual([{ name: "changing", description: "kept", decrypted_secret: "new" }])
 })
 
-it("lets role postgres read and delete, but write through the functions only", async () => {
+it("lets role postgres read and delete, but write only through the functions", async () => {
   await session.value("select vault.create_secret('x', 'to delete')")
   await expect(session.client.query("insert into vault.secrets (secret) values ('x')")).rejects.toMatchObject({
     code: "42501"
@@ -58,7 +58,7 @@ it.each(["anon", "authenticated"])("shows nothing to role %s", async (role) => {
   await expect(other.client.query("select vault.create_secret('a')")).rejects.toMatchObject({ code: "42501" })
 })
 
-it("is given the webhook's secret and address once, and keeps what a person put there", async () => {
+it("gets the webhook's secret and URL once, and keeps what a person stored", async () => {
   const secrets = () =>
     session.rows(
       "select name, decrypted_secret from vault.decrypted_secrets where name like 'outbox\\_%' order by name"

@@ -41,7 +41,7 @@ describe("identifiers", () => {
   })
 
   it.each([mentorId, mentorId.toUpperCase(), "11111111-1111-1111-1111-111111111111"])(
-    "an event id is any uuid of Postgres: %s",
+    "an event id is any uuid that Postgres accepts: %s",
     (id) => {
       assert.isTrue(Schema.is(EventId)(id))
     }

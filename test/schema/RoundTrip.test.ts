@@ -14,7 +14,7 @@ const roundTrip = <S extends Schema.Codec<unknown, unknown>>(schema: S, value: S
 // JSON has no word for -0, nor for some of what the generator of Unknown makes.
 const asJson = (value: unknown): unknown => JSON.parse(JSON.stringify(value))
 
-describe("what crosses a boundary comes back as it was", () => {
+describe("what crosses a boundary comes back unchanged", () => {
   it.prop("a PauseEvent", [PauseEvent], ([event]) => {
     assert.deepStrictEqual(roundTrip(PauseEvent, event), asJson(event))
   })

@@ -17,21 +17,21 @@ describe("WebhookPayload", () => {
     assert.throws(() => decode({ ...outboxPause, force: "true" }))
   })
 
-  it("a batch is 1 to 200 of whatever", () => {
+  it("a batch is 1 to 200 of anything", () => {
     const isBatch = Schema.is(PayloadBatch)
     const batches = [0, 1, 200, 201].map((length) => Array.from({ length }, () => null))
     assert.deepStrictEqual(batches.map(isBatch), [false, true, true, false])
     assert.isFalse(isBatch(outboxPause))
   })
 
-  it("forgets every column it has no use for", () => {
+  it("drops every column that it does not use", () => {
     const { record, ...rest } = dashboardUpdate("active", "paused")
     const decoded = decode({ ...rest, record: { ...record, bio: "private", email: "a@b.c" }, user_id: null })
     assert.notInclude(JSON.stringify(decoded), "private")
     assert.notInclude(JSON.stringify(decoded), "user_id")
   })
 
-  it("takes an INSERT whose old_record is null or missing, and no other", () => {
+  it("accepts an INSERT only if old_record is null or missing", () => {
     const insert = {
       type: "INSERT",
       table: "peer_mentor_profiles",
@@ -44,7 +44,7 @@ describe("WebhookPayload", () => {
     assert.isFalse(isInsert({ ...insert, old_record: { status: "active" } }))
   })
 
-  it("takes no UPDATE without an old status", () => {
+  it("accepts no UPDATE without an old status", () => {
     const isUpdate = Schema.is(UpdatePayload)
     assert.isTrue(isUpdate(outboxPause))
     for (const wrong of [null, undefined, {}, { status: null }, { status: 1 }, "active", []]) {
@@ -52,7 +52,7 @@ describe("WebhookPayload", () => {
     }
   })
 
-  it("takes no empty value for what the outbox adds", () => {
+  it("accepts no empty value for what the outbox adds", () => {
     for (const key of ["event_id", "version", "timestamp", "force"]) {
       assert.throws(() => decode({ ...outboxPause, [key]: null }), undefined, undefined, key)
     }

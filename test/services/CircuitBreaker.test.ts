@@ -21,7 +21,7 @@ const breaker = () => {
 }
 
 describe("CircuitBreaker", () => {
-  it.effect("opens after a number of failures in a row, and keeps calls back without making them", () =>
+  it.effect("opens after a number of failures in a row, and then makes no calls", () =>
     Effect.gen(function* () {
       const { callAll, calls } = breaker()
       assert.deepStrictEqual(yield* callAll(failed, failed, failed, ok, ok), ["called", "called", "called", 10, 10])
@@ -29,7 +29,7 @@ describe("CircuitBreaker", () => {
     })
   )
 
-  it.effect("a success in between starts the count anew", () =>
+  it.effect("a success in between resets the count", () =>
     Effect.gen(function* () {
       const { callAll } = breaker()
       const verdicts = [failed, failed, ok, failed, failed, ok, failed, failed, failed]
@@ -54,7 +54,7 @@ describe("CircuitBreaker", () => {
     })
   )
 
-  it.effect("after the pause one call probes, and the others wait for its end", () =>
+  it.effect("after the pause one call probes, and the others wait for its result", () =>
     Effect.gen(function* () {
       const { call, callAll, judged } = breaker()
       yield* callAll(failed, failed, failed)
@@ -88,7 +88,7 @@ describe("CircuitBreaker", () => {
     })
   )
 
-  it.effect("a longer pause is granted to who asks for it, a shorter one is not", () =>
+  it.effect("a longer requested pause is granted, and a shorter one is not", () =>
     Effect.gen(function* () {
       const longer = breaker()
       yield* longer.callAll(failed, failed, { failed: true, retryAfterSeconds: 60 })
@@ -134,7 +134,7 @@ describe("CircuitBreaker", () => {
   )
 
   it.effect.prop(
-    "calls one after the other end as a model of three lines says",
+    "calls in sequence end as a three-line model says",
     [Schema.Array(Schema.Literals(["ok", "failed", "5 seconds"])).check(Schema.isMaxLength(40))],
     ([steps]) =>
       Effect.gen(function* () {

@@ -95,7 +95,7 @@ const versionsOf = (events: ReadonlyArray<PauseEvent>) => events.map(({ version 
 const upTo = (count: number) => Array.from({ length: count }, (_, index) => index + 1)
 
 describe("a delivery, once its own events are settled,", () => {
-  it.effect("goes on with the mentor's next events, in their order, and answers for its own", () => {
+  it.effect("continues with the mentor's next events, in order, and answers for its own", () => {
     const events = changes(20)
     const { layer, orchestrator, statesOf, takes } = world([events])
     return Effect.gen(function* () {
@@ -142,7 +142,7 @@ describe("a delivery, once its own events are settled,", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("goes on with what else is waiting, as much at once as the orchestrator takes", () => {
+  it.effect("continues with what else is waiting, as much at once as the orchestrator takes", () => {
     const lines = Array.from({ length: 41 }, () => changes(1))
     const { layer, orchestrator } = world(lines)
     const rounds: Array<number> = []
@@ -176,7 +176,7 @@ describe("a delivery, once its own events are settled,", () => {
     }).pipe(Effect.provideService(ContinueMillis, 0), Effect.provide(layer))
   })
 
-  it.effect("takes none any more when its time is over, and leaves none claimed", () => {
+  it.effect("takes no more when its time is over, and leaves none claimed", () => {
     const events = changes(9)
     const { isNothingHeld, layer, orchestrator, takes } = world([events])
     const slow = orchestratorAfter(() => Effect.sleep(400))
@@ -188,7 +188,7 @@ describe("a delivery, once its own events are settled,", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("takes none any more after 40 rounds, however quick they are", () => {
+  it.effect("takes no more after 40 rounds, however quick they are", () => {
     const events = changes(60)
     const { isNothingHeld, layer, orchestrator, takes } = world([events])
     return Effect.gen(function* () {
@@ -225,7 +225,7 @@ describe("a failure", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("of a further event ends with its round, leaves the reply as it is, and is a warning", () => {
+  it.effect("of a further event ends with its round, does not change the reply, and is a warning", () => {
     const events = changes(5)
     const { isNothingHeld, layer, statesOf, takes } = world([events], { behaviours: ["accept", "accept", "fail"] })
     return Effect.gen(function* () {
@@ -253,7 +253,7 @@ describe("a failure", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("to settle further events leaves the reply as it is, and is a warning that names them", () => {
+  it.effect("to settle further events does not change the reply, and is a warning that names them", () => {
     const events = changes(3)
     const { layer } = world([events])
     const away = storeThatFailsFrom(2, 4, { isDone: false })
@@ -270,7 +270,7 @@ describe("a failure", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("of the answer takes nothing at the second try: what the first took may be lost with it", () => {
+  it.effect("of the answer takes nothing at the second try, because what the first took may be lost", () => {
     const events = changes(3)
     const { layer, orchestrator, takes } = world([events])
     return Effect.gen(function* () {
@@ -281,7 +281,7 @@ describe("a failure", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("of ours with a further event leaves the reply as it is, and is an error in the log", () => {
+  it.effect("of our code with a further event does not change the reply, and is an error in the log", () => {
     const events = changes(3)
     const { layer, statesOf } = world([events])
     const broken = orchestratorAfter((call) => (call === 2 ? Effect.die(new Error("a bug of ours")) : Effect.void))
@@ -309,7 +309,7 @@ describe("whatever happens meanwhile,", () => {
   const Behaviours = Schema.Array(Schema.Literals(["accept", "accept", "fail", "refuse"])).check(Schema.isMaxLength(20))
 
   it.effect.prop(
-    "a mentor's events are told in their order, none is left claimed, and none is told twice",
+    "a mentor's events are notified in order, none stays claimed, and none is notified twice",
     [Lines, Behaviours],
     ([counts, behaviours]) => {
       const lines = counts.map(changes)

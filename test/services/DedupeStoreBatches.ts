@@ -27,7 +27,7 @@ export const answersEachEvent = ({
   const test = <E>(sentence: string, body: () => Effect.Effect<void, E, DedupeStore>) =>
     it.effect(sentence, () => Effect.provide(body(), layer()))
 
-  test("claims of many events are answered each for itself, in the order given", () =>
+  test("claims of many events are answered one by one, in the given order", () =>
     Effect.gen(function* () {
       const store = yield* DedupeStore
       const done = yield* claimOne(yield* queued)
@@ -70,7 +70,7 @@ export const answersEachEvent = ({
       assert.deepStrictEqual(claims.map(tagOf), ["Claimed", "Claimed", "EventInFlight"])
     }))
 
-  test("of overlapping arrays at once each event is granted once, whatever their order", () =>
+  test("each event of concurrent overlapping arrays is granted once, in any order", () =>
     Effect.gen(function* () {
       const store = yield* DedupeStore
       const events = yield* Effect.replicateEffect(queued, 8)
@@ -84,7 +84,7 @@ export const answersEachEvent = ({
       assert.deepStrictEqual(granted.toSorted(), events.map(({ eventId }) => eventId).toSorted())
     }))
 
-  test("settlements of many claims are answered each for itself, in the order given", () =>
+  test("settlements of many claims are answered one by one, in the given order", () =>
     Effect.gen(function* () {
       const store = yield* DedupeStore
       const claim = () => Effect.flatMap(queued, claimOne)
@@ -111,7 +111,7 @@ export const answersEachEvent = ({
       })
     }))
 
-  test("none is answered with none", () =>
+  test("an empty array is answered with an empty array", () =>
     Effect.gen(function* () {
       const store = yield* DedupeStore
       assert.isEmpty(yield* store.claim([]))

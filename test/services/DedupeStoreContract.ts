@@ -55,7 +55,7 @@ export const dedupeStoreContract = (name: string, contract: Contract) => {
         assert.isAtMost(claim.leaseSeconds, 60)
       }))
 
-    test("a second claim is told how long the first one's lease lasts", () =>
+    test("a second claim learns how long the first one's lease lasts", () =>
       Effect.gen(function* () {
         const claim = yield* claimOne(yield* queued)
         const error = yield* Effect.flip(claimOne(claim.event))
@@ -65,7 +65,7 @@ export const dedupeStoreContract = (name: string, contract: Contract) => {
         assert.isAtMost(seconds, claim.leaseSeconds)
       }))
 
-    test("of 20 claims at once exactly one is granted", () =>
+    test("exactly one of 20 concurrent claims is granted", () =>
       Effect.gen(function* () {
         const event = yield* queued
         const tags = yield* Effect.all(
@@ -75,7 +75,7 @@ export const dedupeStoreContract = (name: string, contract: Contract) => {
         assert.deepStrictEqual(tags.toSorted(), ["Claimed", ...Array.from({ length: 19 }, () => "EventInFlight")])
       }))
 
-    test("events do not get in each other's way", () =>
+    test("events do not affect each other", () =>
       Effect.gen(function* () {
         assert.strictEqual(yield* tagOf(yield* queued), "Claimed")
         assert.strictEqual(yield* tagOf(yield* queued), "Claimed")
@@ -92,7 +92,7 @@ export const dedupeStoreContract = (name: string, contract: Contract) => {
       }))
 
     for (const [kind, strange] of Object.entries(strangeReceipts)) {
-      test(`a receipt with ${kind} completes its event, and its neighbour's receipt is kept`, () =>
+      test(`a receipt with ${kind} completes its event, and the other event's receipt is kept`, () =>
         Effect.gen(function* () {
           const events = [yield* queued, yield* queued]
           const store = yield* DedupeStore
@@ -137,7 +137,7 @@ export const dedupeStoreContract = (name: string, contract: Contract) => {
         assert.strictEqual(yield* tagOf(claim.event), "EventDeadLettered")
       }))
 
-    test("a settlement that is asked again gets the first one's end, whatever it asks for", () =>
+    test("a repeated settlement gets the first one's outcome, whatever it asks for", () =>
       Effect.gen(function* () {
         const dead = yield* claimOne(yield* queued)
         assert.strictEqual(yield* release(dead, permanent), "dead")
@@ -151,7 +151,7 @@ export const dedupeStoreContract = (name: string, contract: Contract) => {
         assert.strictEqual(yield* tagOf(completed.event), "AlreadyProcessed")
       }))
 
-    test("attempts count the claims of an event that nobody else counts", () =>
+    test("attempts count the claims of an event that is counted nowhere else", () =>
       Effect.gen(function* () {
         const { version: _, ...event } = { ...newEntry(), source: "webhook" as const }
         const attempts: Array<number> = []
@@ -176,7 +176,7 @@ export const dedupeStoreContract = (name: string, contract: Contract) => {
         assert.isAbove(granted[0] ?? 0, first.token)
       }))
 
-    test("who lost the claim is stale and changes nothing", () =>
+    test("a settlement of a lost claim is stale and changes nothing", () =>
       Effect.gen(function* () {
         const late = yield* claimOne(yield* queued)
         yield* expireLease(late)
@@ -208,7 +208,7 @@ export const dedupeStoreContract = (name: string, contract: Contract) => {
         assert.deepStrictEqual(error._tag === "AlreadyProcessed" && error.receipt, receipt)
       }))
 
-    test("what was completed cannot be released, and what was released cannot be completed", () =>
+    test("a completed event cannot be released, and a released one cannot be completed", () =>
       Effect.gen(function* () {
         const completed = yield* claimOne(yield* queued)
         yield* complete(completed, receipt)

@@ -43,7 +43,7 @@ export const knowsItsOutbox = ({ layer, queue }: Contract) => {
   const settle = (settlements: ReadonlyArray<Settlement>, take: number, topic = "pause-status") =>
     DedupeStore.use((store) => store.settle(settlements, { topic, take }))
 
-  test("an event of an outbox is granted only if this one has it; until then nothing of it is kept", () =>
+  test("an event of an outbox is granted only if this one has it, and is not stored otherwise", () =>
     Effect.gen(function* () {
       const event = newEntry()
       assert.strictEqual(yield* tagOf(event), "EventNotInOutbox")
@@ -81,13 +81,13 @@ export const knowsItsOutbox = ({ layer, queue }: Contract) => {
       assert.strictEqual(yield* tagOf(again), "Claimed")
     }))
 
-  test("a settlement that takes none hands out none", () =>
+  test("a settlement that takes none returns none", () =>
     Effect.gen(function* () {
       const claim = yield* claimOne(first(yield* queued(2)))
       assert.deepStrictEqual(yield* settle([completed(claim)], 0), { settled: ["completed"], next: [] })
     }))
 
-  test("a settlement hands out the key's next event as it was queued, claimed for the caller alone", () =>
+  test("a settlement returns the key's next event as queued, claimed only for the caller", () =>
     Effect.gen(function* () {
       const [pause, resume] = yield* queued(2)
       if (pause === undefined || resume === undefined) return assert.fail("fewer than asked for")
@@ -113,7 +113,7 @@ export const knowsItsOutbox = ({ layer, queue }: Contract) => {
       assert.strictEqual(yield* tagOf(resume), "AlreadyProcessed")
     }))
 
-  test("a key's events are handed out one at a time, in their order, to their end", () =>
+  test("a key's events are returned one at a time, in order, until the last", () =>
     Effect.gen(function* () {
       const events = yield* queued(6)
       const { key } = first(events)
@@ -131,7 +131,7 @@ export const knowsItsOutbox = ({ layer, queue }: Contract) => {
       )
     }))
 
-  test("of many keys' next events as many are handed out as are taken, and the others stay to be claimed", () =>
+  test("as many of the keys' next events are returned as are taken, and the others can still be claimed", () =>
     Effect.gen(function* () {
       const lines = yield* Effect.replicateEffect(queued(2), 5)
       const claims = yield* Effect.forEach(lines, (events) => claimOne(first(events)))
@@ -149,7 +149,7 @@ export const knowsItsOutbox = ({ layer, queue }: Contract) => {
       assert.deepStrictEqual(tags.toSorted(), ["Claimed", "Claimed", "EventInFlight", "EventInFlight", "EventInFlight"])
     }))
 
-  test("behind a dead letter the next event is handed out; behind what was released it is not", () =>
+  test("the next event is returned after a dead letter, but not after a released event", () =>
     Effect.gen(function* () {
       const [dead, freed] = [yield* queued(2), yield* queued(2)]
       const { next, settled } = yield* settle(
@@ -172,7 +172,7 @@ export const knowsItsOutbox = ({ layer, queue }: Contract) => {
       assert.notInclude(next.map(keyOf), first(freed).key)
     }))
 
-  test("a settlement hands out events of its own topic only", () =>
+  test("a settlement returns only events of its own topic", () =>
     Effect.gen(function* () {
       const [pause, resume] = yield* queued(2)
       if (pause === undefined || resume === undefined) return assert.fail("fewer than asked for")
@@ -181,7 +181,7 @@ export const knowsItsOutbox = ({ layer, queue }: Contract) => {
       assert.strictEqual(yield* tagOf(resume), "Claimed")
     }))
 
-  test("settlements at once never hand out an event twice", () =>
+  test("concurrent settlements never return an event twice", () =>
     Effect.gen(function* () {
       const lines = yield* Effect.replicateEffect(queued(2), 6)
       const claims = yield* Effect.forEach(lines, (events) => claimOne(first(events)))

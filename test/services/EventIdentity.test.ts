@@ -16,7 +16,7 @@ describe("eventIdFromKey", () => {
     })
   )
 
-  it.effect("any other text becomes a uuid of version 8 out of its SHA-256", () =>
+  it.effect("any other text becomes a uuid of version 8 from its SHA-256", () =>
     Effect.gen(function* () {
       const id = yield* eventIdFromKey("msg_2KWPBgLlAfxdpx2AI54pPJ85f4W")
       const digest = createHash("sha256").update("msg_2KWPBgLlAfxdpx2AI54pPJ85f4W").digest("hex")
@@ -33,7 +33,7 @@ describe("eventIdFromKey", () => {
   )
 
   it.effect.prop(
-    "every key has one legal id, and different keys have different ones",
+    "every key has one valid id, and different keys have different ones",
     [HeaderText, HeaderText],
     ([one, other]) =>
       Effect.gen(function* () {

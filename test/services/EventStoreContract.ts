@@ -102,7 +102,7 @@ export const eventStoreContract = (name: string, { assign, layer, seed }: Contra
         }))
     }
 
-    test("what was redriven is pending, with a closed dead letter, and need not be again", () =>
+    test("a redriven event is pending, with a closed dead letter, and need not be redriven again", () =>
       Effect.gen(function* () {
         const store = yield* EventStore
         const eventId = yield* eventIn("failed")
@@ -112,7 +112,7 @@ export const eventStoreContract = (name: string, { assign, layer, seed }: Contra
         assert.strictEqual((yield* store.get(topic, eventId)).deadLetter?.resolution, "redriven")
       }))
 
-    test("what was resolved stays failed, keeps the notes, can be resolved twice and then erased", () =>
+    test("a resolved event stays failed, keeps the notes, and can be resolved twice and then erased", () =>
       Effect.gen(function* () {
         const store = yield* EventStore
         const eventId = yield* eventIn("failed")
@@ -126,7 +126,7 @@ export const eventStoreContract = (name: string, { assign, layer, seed }: Contra
         yield* store.erase(topic, eventId)
       }))
 
-    test("what was cancelled is a closed dead letter with its notes, and can be erased", () =>
+    test("a cancelled event is a closed dead letter with its notes, and can be erased", () =>
       Effect.gen(function* () {
         const store = yield* EventStore
         const eventId = yield* eventIn("pending")
@@ -140,7 +140,7 @@ export const eventStoreContract = (name: string, { assign, layer, seed }: Contra
         yield* store.erase(topic, eventId)
       }))
 
-    test("what reached nobody says so, and is acknowledged when it is resolved", () =>
+    test("an event that reached nobody says so, and is acknowledged when it is resolved", () =>
       Effect.gen(function* () {
         const store = yield* EventStore
         const eventId = yield* eventIn("unreached")
@@ -183,7 +183,7 @@ export const eventStoreContract = (name: string, { assign, layer, seed }: Contra
         assert.isEmpty(yield* pagesOf({ topic, limit: 10, key: event.mentorId }))
       }))
 
-    test("events are listed newest first, and pages neither repeat nor leave out, however the clock ties", () =>
+    test("events are listed newest first, and pages neither repeat nor skip any, even at equal times", () =>
       Effect.gen(function* () {
         const mentorId = newMentorId()
         const micros = ["000001", "000002", "000002", "000002", "000003"]
@@ -200,7 +200,7 @@ export const eventStoreContract = (name: string, { assign, layer, seed }: Contra
         }
       }))
 
-    test("events that are added while somebody turns pages do not move what they read", () =>
+    test("events that are added do not shift the pages of a reader", () =>
       Effect.gen(function* () {
         const mentorId = newMentorId()
         const events = [1, 2, 3, 4].map((version) =>
@@ -215,7 +215,7 @@ export const eventStoreContract = (name: string, { assign, layer, seed }: Contra
         assert.deepStrictEqual(idsOf(read), idsOf(events.toReversed()))
       }))
 
-    test("a list is narrowed by status, record and time, and all of them together", () =>
+    test("a list can be filtered by status, record and time, and by all together", () =>
       Effect.gen(function* () {
         const mentorId = newMentorId()
         const early = seedOf({ mentorId, version: 1, occurredAt: "2026-11-22T09:30:00.000001Z" })
@@ -239,7 +239,7 @@ export const eventStoreContract = (name: string, { assign, layer, seed }: Contra
         assert.deepStrictEqual(yield* found({ occurredFrom: bound, status: "completed" }), [])
       }))
 
-    test("a user sees the events that the topic shows them, and no others exist to them", () =>
+    test("a user sees only the events that the topic shows them", () =>
       Effect.gen(function* () {
         const store = yield* EventStore
         const [mine, others] = [seedOf(), seedOf()]

@@ -56,7 +56,7 @@ const Mix = Schema.Array(Schema.Struct({ rough: RoughPayload, own: Schema.Boolea
 
 describe("a batch, whatever is in it", () => {
   it.effect.prop(
-    "each payload ends exactly as its own delivery would have ended",
+    "each payload ends exactly as its own delivery would end",
     [Mix],
     ([mix]) =>
       Effect.gen(function* () {

@@ -64,7 +64,7 @@ const without = (part: Partial<DedupeStore["Service"]>) =>
   )
 
 describe("a batch", () => {
-  it.effect("is claimed, told and settled together, and answered one by one in its order", () => {
+  it.effect("is claimed, notified and settled together, and answered one by one in order", () => {
     const { layer, orchestrator, store } = world()
     const calls: Array<readonly [string, number]> = []
     const payloads = [newPause(), newPause(), newPause()]
@@ -94,7 +94,7 @@ describe("a batch", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("a bad payload never spoils its neighbours, wherever it stands", () => {
+  it.effect("a bad payload never affects the others, wherever it stands", () => {
     const { layer, orchestrator } = world()
     const { timestamp: _, ...timeless } = newPause()
     const payloads = [
@@ -128,7 +128,7 @@ describe("a batch", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("a bad payload is known by its event id, when that can be read", () =>
+  it.effect("a bad payload is identified by its event id, if that can be read", () =>
     Effect.gen(function* () {
       const wrong = { ...newPause(), table: "another" }
       const items = yield* handle([wrong, { ...wrong, event_id: "msg_1" }, "nonsense"])
@@ -139,7 +139,7 @@ describe("a batch", () => {
     }).pipe(Effect.provide(world().layer))
   )
 
-  it.effect("an event that fails never spoils its neighbours, and each is given back for its own reason", () => {
+  it.effect("a failing event never affects the others, and each is released for its own reason", () => {
     const { layer, store } = world("accept", "refuse", "fail", "accept and lose the reply", "accept")
     const payloads = [newPause(), newPause(), newPause(), newPause(), newPause()]
     return Effect.gen(function* () {
@@ -164,7 +164,7 @@ describe("a batch", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("the same event twice in one array is told once", () => {
+  it.effect("the same event twice in one array is notified once", () => {
     const { layer, orchestrator } = world()
     const twice = newPause()
     return Effect.gen(function* () {
@@ -174,16 +174,18 @@ describe("a batch", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("payloads without an event id are known by mentor, raw time and transition, not by the batch's id", () =>
-    Effect.gen(function* () {
-      const pause = dashboardUpdate("active", "paused")
-      const resume = dashboardUpdate("paused", "active")
-      assert.deepStrictEqual(yield* endsOf([pause, resume]), ["Notified", "Notified"])
-      assert.deepStrictEqual(yield* endsOf([resume, pause]), ["AlreadyProcessed", "AlreadyProcessed"])
-    }).pipe(Effect.provide(world().layer))
+  it.effect(
+    "payloads without an event id are identified by mentor, raw time and transition, not by the batch's id",
+    () =>
+      Effect.gen(function* () {
+        const pause = dashboardUpdate("active", "paused")
+        const resume = dashboardUpdate("paused", "active")
+        assert.deepStrictEqual(yield* endsOf([pause, resume]), ["Notified", "Notified"])
+        assert.deepStrictEqual(yield* endsOf([resume, pause]), ["AlreadyProcessed", "AlreadyProcessed"])
+      }).pipe(Effect.provide(world().layer))
   )
 
-  it.effect("a forced event says so to the orchestrator, and is the same event all the same", () => {
+  it.effect("a forced event says so to the orchestrator, and is still the same event", () => {
     const { layer, orchestrator } = world()
     return Effect.gen(function* () {
       assert.deepStrictEqual(yield* endsOf([{ ...outboxPause, force: true }]), ["Notified"])
@@ -219,7 +221,7 @@ describe("a batch", () => {
     }).pipe(Effect.provide(world().layer))
   )
 
-  it.effect("in which nothing is to be told touches neither store nor orchestrator", () => {
+  it.effect("without an event calls neither store nor orchestrator", () => {
     const calls: Array<readonly [string, number]> = []
     return Effect.gen(function* () {
       const payloads = [dashboardUpdate("paused", "paused"), "nonsense", dashboardUpdate("active", "retired")]
@@ -231,7 +233,7 @@ describe("a batch", () => {
 })
 
 describe("a batch without its claim store", () => {
-  it.effect("that cannot be claimed fails as a whole, and nobody is told", () => {
+  it.effect("that cannot be claimed fails as a whole, and nobody is notified", () => {
     const { layer, orchestrator } = world()
     return Effect.gen(function* () {
       const error = yield* Effect.flip(
@@ -242,7 +244,7 @@ describe("a batch without its claim store", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("that cannot be settled says so for what was accepted, and a redelivery doubles nothing", () => {
+  it.effect("that cannot be settled says so for accepted events, and a redelivery doubles nothing", () => {
     const { layer, orchestrator, store } = world("accept", "refuse")
     const payloads = [newPause(), newPause(), "nonsense"]
     return Effect.gen(function* () {
@@ -253,7 +255,7 @@ describe("a batch without its claim store", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("that is parked is not burnt", () => {
+  it.effect("that is parked uses no attempt", () => {
     const { layer, store } = world()
     const open = orchestratorOf(({ eventId }) => new OrchestratorCircuitOpen({ eventId, retryAfterSeconds: 9 }))
     const payloads = [newPause(), newPause()]

@@ -48,14 +48,14 @@ export const mailerContract = (name: string, open: Effect.Effect<World, never, S
     )
 
   describe(`${name} keeps the contract of Mailer`, () => {
-    test("a mail goes out as it is, and its id is returned", ({ sent }) =>
+    test("a mail is sent unchanged, and its id is returned", ({ sent }) =>
       Effect.gen(function* () {
         const id = yield* send(mail)
         assert.isNotEmpty(id)
         assert.deepStrictEqual(sent(), [{ id, mail }])
       }))
 
-    test("without a key each call is a mail of its own", ({ sent }) =>
+    test("without a key each call is a new mail", ({ sent }) =>
       Effect.gen(function* () {
         const ids = [yield* send(withoutKey), yield* send(withoutKey)]
         assert.strictEqual(new Set(ids).size, 2)
@@ -65,7 +65,7 @@ export const mailerContract = (name: string, open: Effect.Effect<World, never, S
         )
       }))
 
-    test("the same mail under the same key goes out once, and its id is returned again", ({ sent }) =>
+    test("the same mail under the same key is sent once, and its id is returned again", ({ sent }) =>
       Effect.gen(function* () {
         const id = yield* send(mail)
         const { to, subject, ...rest } = mail
@@ -116,7 +116,7 @@ export const mailerContract = (name: string, open: Effect.Effect<World, never, S
         assert.lengthOf(sent(), 2)
       }))
 
-    test("a mail that cannot be sent is refused, and does not keep the next from going out", ({ sent }) =>
+    test("a mail that cannot be sent is refused, and does not stop the next one", ({ sent }) =>
       Effect.gen(function* () {
         for (const wrong of [
           { to: "ada" },
@@ -133,7 +133,7 @@ export const mailerContract = (name: string, open: Effect.Effect<World, never, S
         assert.lengthOf(sent(), 1)
       }))
 
-    test("a failure is worth another try", ({ plan, sent }) =>
+    test("a failure is worth a retry", ({ plan, sent }) =>
       Effect.gen(function* () {
         plan("fail")
         assert.deepInclude((yield* failing(mail)).release, { kind: "transient" })
@@ -142,7 +142,7 @@ export const mailerContract = (name: string, open: Effect.Effect<World, never, S
         assert.lengthOf(sent(), 1)
       }))
 
-    test("a mail whose answer was lost goes out once, and the next try gets its id", ({ plan, sent }) =>
+    test("a mail whose answer was lost is sent once, and the next try gets its id", ({ plan, sent }) =>
       Effect.gen(function* () {
         plan("accept and lose the reply")
         assert.deepInclude((yield* failing(mail)).release, { kind: "transient" })
@@ -160,7 +160,7 @@ export const mailerContract = (name: string, open: Effect.Effect<World, never, S
         assert.lengthOf(sent(), 1)
       }))
 
-    test("while a mail is under way, the same key waits; another does not", ({ plan, planned, sent }) =>
+    test("while a mail is in progress, the same key waits, and another does not", ({ plan, planned, sent }) =>
       Effect.gen(function* () {
         plan("hang")
         const first = yield* Effect.forkChild(send(mail))
@@ -178,7 +178,7 @@ export const mailerContract = (name: string, open: Effect.Effect<World, never, S
       }))
 
     it.effect.prop(
-      "whatever goes wrong, a key is one mail, and every answer has its id",
+      "whatever fails, a key is one mail, and every answer has its id",
       {
         turns: Schema.Array(Schema.Literals(["none", "limit", "fail", "accept and lose the reply"])).check(
           Schema.isMaxLength(8)

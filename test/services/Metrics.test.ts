@@ -67,7 +67,7 @@ describe("metrics", () => {
     assert.include(lines, line)
   })
 
-  it("leave out what is not known, and all details", () => {
+  it("omit what is unknown, and all details", () => {
     assert.notInclude(text, "0.99")
     assert.notInclude(text, 'timestamp_seconds{job="watch"}')
     assert.notInclude(text, "mentor 42")

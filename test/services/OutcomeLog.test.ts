@@ -38,7 +38,7 @@ const linesOf = (layer: ReturnType<typeof world>, ...deliveries: ReadonlyArray<t
   Effect.forEach(deliveries, (delivery) => Effect.exit(delivery)).pipe(Effect.andThen(logLines), Effect.provide(layer))
 
 describe("the log line of a delivery", () => {
-  it.effect("says that it notified whom of what", () =>
+  it.effect("says who was notified of what", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual<unknown>(yield* linesOf(world(), pause), [
         { level: "INFO", message: { outcome: "notified", ...about } }
@@ -46,7 +46,7 @@ describe("the log line of a delivery", () => {
     })
   )
 
-  it.effect("is a warning of its own when nobody was there to be notified", () =>
+  it.effect("is a separate warning if there was nobody to notify", () =>
     Effect.gen(function* () {
       const toNobody = orchestratorOf(() => Effect.succeed({ notified: 0, notificationIds: [] }))
       assert.deepStrictEqual<unknown>(yield* linesOf(Layer.merge(world(), toNobody), pause), [
@@ -56,7 +56,7 @@ describe("the log line of a delivery", () => {
   )
 
   it.effect.each([{}, { notified: null }, { notified: "0" }, { notified: [] }, { accepted: 0 }])(
-    "takes an orchestrator at its word that does not count whom it notified: %j",
+    "believes an orchestrator that does not count whom it notified: %j",
     (receipt) =>
       Effect.gen(function* () {
         const another = orchestratorOf(() => Effect.succeed(receipt))
@@ -66,7 +66,7 @@ describe("the log line of a delivery", () => {
       })
   )
 
-  it.effect("of an event that the outbox does not have is a warning that names it", () =>
+  it.effect("of an unknown event is a warning that names it", () =>
     Effect.gen(function* () {
       const empty = DedupeStoreMemory.make({ outbox: new Set() }).layer
       const [line, ...others] = yield* linesOf(Layer.merge(world(), empty), pause)
@@ -76,7 +76,7 @@ describe("the log line of a delivery", () => {
     })
   )
 
-  it.effect("of a stale signature says how far the clocks are apart", () =>
+  it.effect("of a stale signature says how far apart the clocks are", () =>
     Effect.gen(function* () {
       const held = Layer.succeed(SignatureVerifier, { verify: () => new SignatureStale({ skewSeconds: 412 }) })
       const [line] = yield* linesOf(Layer.merge(world(), held), pause)
@@ -113,7 +113,7 @@ describe("the log line of a delivery", () => {
     { of: "no change", payload: dashboardUpdate("active", "active") },
     { of: "a batch", payload: [outboxPause, newPause()] },
     { of: "an error", payload: {} }
-  ])("of $of says which older secret had signed it", ({ payload }) =>
+  ])("of $of says which older secret signed it", ({ payload }) =>
     Effect.gen(function* () {
       const older = verifierThatTrusts({ scheme: "standard-webhooks", webhookId: eventId, olderSecret: 2 })
       const [line] = yield* linesOf(Layer.merge(world(), older), deliver(bytesOf(payload)))
@@ -124,7 +124,7 @@ describe("the log line of a delivery", () => {
   )
 
   it.effect.each([{ skewSeconds: -301 }, { skewSeconds: 0 }, {}])(
-    "of a refusal says how far the clocks are apart, when it is known: %j",
+    "of a refusal says how far apart the clocks are, if known: %j",
     (skew) =>
       Effect.gen(function* () {
         const refusing = Layer.succeed(SignatureVerifier, {
@@ -144,7 +144,7 @@ describe("the log line of a delivery", () => {
       })
   )
 
-  it.effect("of a duplicate is no warning", () =>
+  it.effect("of a duplicate is not a warning", () =>
     Effect.gen(function* () {
       const [, line] = yield* linesOf(world(), pause, pause)
       assert.strictEqual(line?.level, "INFO")
@@ -191,7 +191,7 @@ describe("the log line of a delivery", () => {
     })
   )
 
-  it.effect("says that the event was notified also when its caller hung up meanwhile", () =>
+  it.effect("says that the event was notified even if its caller hung up meanwhile", () =>
     Effect.gen(function* () {
       const held = yield* heldOrchestrator
       const fiber = yield* Effect.forkChild(Effect.provide(pause, held.layer))
@@ -203,7 +203,7 @@ describe("the log line of a delivery", () => {
     }).pipe(Effect.provide(world()))
   )
 
-  it.effect("is joined by another one when a late finisher settled nothing", () =>
+  it.effect("is followed by another one if a late finisher settled nothing", () =>
     Effect.gen(function* () {
       const store = yield* DedupeStore
       const overtaking = orchestratorOf((event) =>
@@ -240,7 +240,7 @@ describe("the log line of a batch", () => {
     })
   )
 
-  it.effect("is a warning when nobody was there to be notified, and counts those events apart", () =>
+  it.effect("is a warning if there was nobody to notify, and counts those events separately", () =>
     Effect.gen(function* () {
       const [lonely, other] = [newPause(), newPause()]
       const answers = orchestratorOf(({ eventId }) => Effect.succeed({ notified: eventId === lonely.event_id ? 0 : 2 }))
@@ -254,7 +254,7 @@ describe("the log line of a batch", () => {
     })
   )
 
-  it.effect("is a warning that tells its failures apart", () =>
+  it.effect("is a warning that counts its failures by kind", () =>
     Effect.gen(function* () {
       const [refused, wrong] = [newPause(), { ...newPause(), table: "another" }]
       const lines = yield* linesOf(world("refuse"), deliver(bytesOf([refused, wrong, "nonsense", newPause()])))
@@ -284,7 +284,7 @@ describe("the log line of a batch", () => {
     })
   )
 
-  it.effect("of duplicates is no warning", () =>
+  it.effect("of duplicates is not a warning", () =>
     Effect.gen(function* () {
       const delivery = deliver(bytesOf([newPause(), newPause()]))
       const [, line] = yield* linesOf(world(), delivery, delivery)
@@ -293,7 +293,7 @@ describe("the log line of a batch", () => {
     })
   )
 
-  it.effect("is one for 200 failures too, with the first ten of them", () =>
+  it.effect("is one even for 200 failures, with the first ten of them", () =>
     Effect.gen(function* () {
       const lines = yield* linesOf(world(), deliver(bytesOf(Array.from({ length: 200 }, (_, index) => index))))
       assert.lengthOf(lines, 1)

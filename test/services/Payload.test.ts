@@ -14,7 +14,7 @@ const pathsOf = (input: unknown) =>
   )
 
 describe("parseBody", () => {
-  it.each(["empty.json", "truncated.json", "invalid-utf8.json"])("%s is no JSON in UTF-8", (name) =>
+  it.each(["empty.json", "truncated.json", "invalid-utf8.json"])("%s is not JSON in UTF-8", (name) =>
     Effect.runPromise(
       Effect.gen(function* () {
         assert.instanceOf(yield* Effect.flip(parseBody(fixture(name))), MalformedBody)
@@ -29,7 +29,7 @@ describe("parseBody", () => {
     })
   )
 
-  it.effect("of a key that comes twice the last counts, as in Postgres", () =>
+  it.effect("uses the last value of a repeated key, like Postgres", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* parseBody(text('{"status":"active","status":"paused"}')), { status: "paused" })
     })
@@ -37,7 +37,7 @@ describe("parseBody", () => {
 })
 
 describe("validatePayload", () => {
-  it.effect("takes what the outbox and the dashboard send", () =>
+  it.effect("accepts what the outbox and the dashboard send", () =>
     Effect.gen(function* () {
       for (const name of ["outbox-pause.json", "dashboard-pause.json", "dashboard-insert.json"]) {
         yield* Effect.flatMap(parseBody(fixture(name)), validatePayload)
@@ -45,7 +45,7 @@ describe("validatePayload", () => {
     })
   )
 
-  it.effect("takes what a topic's outbox sends from whichever table", () =>
+  it.effect("accepts what a topic's outbox sends, from any table", () =>
     Effect.gen(function* () {
       const ours = { ...bare, topic: "pause-status" }
       for (const payload of [ours, { ...ours, table: "mentors", schema: "crm" }]) {
@@ -54,7 +54,7 @@ describe("validatePayload", () => {
     })
   )
 
-  it.effect("lists all that is wrong at once, each with its path", () =>
+  it.effect("lists every error at once, each with its path", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* pathsOf(yield* parseBody(fixture("everything-wrong.json"))), [
         "event_id",
@@ -108,7 +108,7 @@ describe("validatePayload", () => {
     )
   )
 
-  it.effect("ignores keys it does not know, whatever they are called", () =>
+  it.effect("ignores unknown keys, whatever they are called", () =>
     Effect.gen(function* () {
       const odd = '{"__proto__":{"status":"active"},"constructor":1,"toString":null,'
       const json = JSON.stringify(outboxPause).replaceAll("{", odd)
@@ -129,7 +129,7 @@ describe("validatePayload", () => {
   )
 
   it.effect.prop(
-    "repeats no value of the payload in what it says about it",
+    "repeats no value of the payload in its messages",
     { key: Schema.Literals(["type", "table", "schema", "event_id", "version", "timestamp", "record", "old_record"]) },
     ({ key }) =>
       Effect.gen(function* () {

@@ -38,7 +38,7 @@ const forgetful = (failures: number, when: "before" | "after") => {
 }
 
 describe("a settlement", () => {
-  it.effect("two failed settlements are made good by the third", () => {
+  it.effect("a third settlement makes up for two failed ones", () => {
     const orchestrator = OrchestratorClientMemory.make()
     const store = forgetful(2, "before")
     return Effect.gen(function* () {
@@ -48,7 +48,7 @@ describe("a settlement", () => {
     }).pipe(Effect.provide([trusting, store.layer, orchestrator.layer]))
   })
 
-  it.effect("a settlement whose answer was lost is no failure", () => {
+  it.effect("a settlement whose answer was lost is not a failure", () => {
     const orchestrator = OrchestratorClientMemory.make()
     const store = forgetful(1, "after")
     return Effect.gen(function* () {
@@ -98,7 +98,7 @@ describe("a failed call", () => {
       error: new OrchestratorCircuitOpen({ eventId, retryAfterSeconds: 9 }),
       reason: {
         kind: "parked",
-        message: "The orchestrator failed too often in a row and is given a pause",
+        message: "Too many calls of the orchestrator failed in a row, so none is made for now",
         retryAfterSeconds: 9
       }
     }
@@ -124,7 +124,7 @@ describe("a failed call", () => {
     }).pipe(Effect.provide([trusting, store, failing]))
   })
 
-  it.effect("a release that fails leaves the orchestrator's error as the answer, and the lease heals", () => {
+  it.effect("a failed release keeps the orchestrator's error as the answer, and the lease expires", () => {
     const orchestrator = OrchestratorClientMemory.make("fail")
     const store = forgetful(3, "before")
     return Effect.gen(function* () {

@@ -18,7 +18,7 @@ const issuesOf = (body: unknown, key?: string) =>
   )
 
 describe("a mail that a program asks for", () => {
-  it.effect("goes out as it was asked for", () => {
+  it.effect("is sent as requested", () => {
     const whole = { ...mail, text: "Hello, you & me", from: "Mentoring <mail@example.com>" }
     const { result, state } = sending(whole, "welcome/7")
     return Effect.gen(function* () {
@@ -27,7 +27,7 @@ describe("a mail that a program asks for", () => {
     })
   })
 
-  it.effect("gets a text part when it has none", () => {
+  it.effect("gets a text part if it has none", () => {
     const { result, state } = sending(mail)
     return Effect.gen(function* () {
       yield* result
@@ -61,13 +61,13 @@ describe("a mail that a program asks for", () => {
     })
   )
 
-  it.effect.each(["", "x".repeat(257), "ü", "a b"])("is refused with a key that is none: %j", (key) =>
+  it.effect.each(["", "x".repeat(257), "ü", "a b"])("is refused with an invalid key: %j", (key) =>
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* issuesOf({ ...mail, to: "bo" }, key), ["to", "Idempotency-Key"])
     })
   )
 
-  it.effect("is refused when it is no JSON", () =>
+  it.effect("is refused if it is not JSON", () =>
     Effect.gen(function* () {
       const broken = sendMail(new TextEncoder().encode("{"), undefined).pipe(Effect.provide(MailerMemory.layer))
       assert.strictEqual((yield* Effect.flip(broken))._tag, "MalformedBody")
@@ -79,7 +79,7 @@ describe("a mail that a program asks for", () => {
     ["fail", "transient"],
     ["accept and lose the reply", "transient"],
     ["limit", "transient"]
-  ] as const)("that fails says whether another try can help: %s is %s", ([behaviour, kind]) =>
+  ] as const)("that fails says whether a retry can help: %s is %s", ([behaviour, kind]) =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(sending(mail, undefined, behaviour).result)
       assert.strictEqual("release" in error ? error.release.kind : error._tag, kind)

@@ -82,13 +82,13 @@ export interface Proxy extends AsyncDisposable {
   readonly url: string
   /** Where requests are passed on to. */
   target: string
-  /** What becomes of the next requests whose path ends so and whose body holds the text; those after them pass. */
+  /** What happens to the next requests whose path ends so and whose body contains the text. Later ones pass. */
   readonly next: (pathEnd: string, bodyText: string, ...steps: ReadonlyArray<Step>) => void
   /** Every request so far whose path ends so and whose body holds the text, whatever became of it. */
   readonly seen: (pathEnd?: string, bodyText?: string) => ReadonlyArray<Passed>
 }
 
-// They describe one connection, or what fetch writes anew: it has already undone a compression.
+// These describe one connection, or are rewritten by fetch, which has already undone a compression.
 const connectionHeaders = new Set([
   "connection",
   "host",

@@ -72,7 +72,7 @@ export const mailReceiptsContract = (name: string, { coordinator, layer, mentor,
         assert.isFalse(isFirst(second))
       }))
 
-    test("a mail that was sent is known by its receipt, for good", () =>
+    test("a sent mail is known by its receipt, forever", () =>
       Effect.gen(function* () {
         const notification = yield* known
         yield* prepare(notification)
@@ -102,7 +102,7 @@ export const mailReceiptsContract = (name: string, { coordinator, layer, mentor,
         assert.strictEqual(outcomeOf(yield* prepare(notification)), "mailed")
       }))
 
-    test("after a try that was certainly in vain, the next one is a first one and reads the facts again", () =>
+    test("after a try that certainly failed, the next one counts as the first and reads the facts again", () =>
       Effect.gen(function* () {
         const notification = yield* known
         yield* prepare(notification)
@@ -121,7 +121,7 @@ export const mailReceiptsContract = (name: string, { coordinator, layer, mentor,
         assert.isFalse(isFirst(yield* prepare(notification)))
       }))
 
-    test("later than that it is not, unless it is forced: then its time begins again", () =>
+    test("later it may not, unless it is forced: then its time starts again", () =>
       Effect.gen(function* () {
         const notification = yield* known
         yield* prepare(notification)
@@ -144,7 +144,7 @@ export const mailReceiptsContract = (name: string, { coordinator, layer, mentor,
         assert.deepStrictEqual(factsOf(yield* prepare({ ...notification, force: true })), factsOf(first))
       }))
 
-    test("a coordinator without an address, and one who is not there, are told apart", () =>
+    test("a missing coordinator is distinguished from one without an address", () =>
       Effect.gen(function* () {
         const [one, other] = [newNotification(), newNotification()]
         const outcomes = []
@@ -156,7 +156,7 @@ export const mailReceiptsContract = (name: string, { coordinator, layer, mentor,
         assert.strictEqual(outcomeOf(yield* prepare(other)), "no_coordinator")
       }))
 
-    test("names that nobody has given are null", () =>
+    test("missing names are null", () =>
       Effect.gen(function* () {
         const notification = newNotification()
         yield* coordinator({ id: notification.coordinatorId, name: null, email: "bo@example.com" })
@@ -164,7 +164,7 @@ export const mailReceiptsContract = (name: string, { coordinator, layer, mentor,
         assert.deepStrictEqual([facts?.coordinator, facts?.mentor], [null, null])
       }))
 
-    test("each of many is answered in its place, and a bad one spoils none", () =>
+    test("many are answered in order, and a bad one affects no other", () =>
       Effect.gen(function* () {
         const receipts = yield* MailReceipts
         const [mailed, ready, nobody] = [yield* known, yield* known, newNotification()]

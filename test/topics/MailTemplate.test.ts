@@ -41,7 +41,7 @@ describe("a mail to a coordinator", () => {
     assert.include(inTimeZone("Asia/Tokyo")(told).text, "at 6:30 PM (Asia/Tokyo)")
   })
 
-  it("shows a time that is none as it is", () => {
+  it("shows an invalid time unchanged", () => {
     assert.include(write({ ...told, since: "some day" }).text, "Since: some day")
   })
 
@@ -59,7 +59,7 @@ describe("a mail to a coordinator", () => {
     assert.lengthOf(document.querySelectorAll("main"), 1)
   })
 
-  it.each([told, back])("has nothing that axe finds fault with: $transition", async (mail) => {
+  it.each([told, back])("passes axe: $transition", async (mail) => {
     const { window } = new JSDOM(write(mail).html, { runScripts: "outside-only" })
     window.eval(axe.source)
     // There is no layout here, so nothing is known of colours.
@@ -75,7 +75,7 @@ describe("a mail to a coordinator", () => {
   })
 
   it.effect.prop(
-    "is one that the mailer takes, whatever people are called, and its markup stays what it is",
+    "is accepted by the mailer, whatever people are called, and keeps its markup",
     [Name, Name, Schema.String],
     ([mentor, coordinator, since]) =>
       Effect.sync(() => {

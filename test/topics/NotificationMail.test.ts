@@ -54,7 +54,7 @@ describe("notification-mail", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("answers an event that was mailed with its receipt, without a mail, however late it comes", () => {
+  it.effect("answers a mailed event with its receipt, without another mail, however late it comes", () => {
     const { layer, mailer } = world()
     return Effect.gen(function* () {
       const event = eventFor()
@@ -65,7 +65,7 @@ describe("notification-mail", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("tries again under the same key with the same words when the answer was lost", () => {
+  it.effect("retries with the same key and the same text if the answer was lost", () => {
     const { layer, mailer, receipts } = world("accept and lose the reply")
     return Effect.gen(function* () {
       const event = eventFor()
@@ -77,7 +77,7 @@ describe("notification-mail", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("sends nothing that may have gone out a day ago, unless a person forces it", () => {
+  it.effect("sends nothing that may have been sent a day ago, unless a person forces it", () => {
     const { layer, mailer } = world("accept and lose the reply")
     return Effect.gen(function* () {
       const event = eventFor()
@@ -89,7 +89,7 @@ describe("notification-mail", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("waits for days behind a limit, and still is no mail that may have gone out", () => {
+  it.effect("may wait for days behind a limit, and is still certainly unsent", () => {
     const { layer, mailer } = world("limit", "limit")
     return Effect.gen(function* () {
       const event = eventFor()
@@ -102,7 +102,7 @@ describe("notification-mail", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("a limit after a try in doubt does not take the doubt away", () => {
+  it.effect("a limit after a try in doubt does not end the doubt", () => {
     const { layer } = world("accept and lose the reply", "limit")
     return Effect.gen(function* () {
       const event = eventFor()
@@ -125,7 +125,7 @@ describe("notification-mail", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("a key that belongs to another mail stays in doubt: that mail went out", () => {
+  it.effect("a key that belongs to another mail stays in doubt, because that mail was sent", () => {
     const { layer, mailer } = world("accept and lose the reply")
     return Effect.gen(function* () {
       const event = eventFor()
@@ -143,7 +143,7 @@ describe("notification-mail", () => {
     ["no_coordinator", undefined, /no coordinator with this id/],
     ["missing", { email: null, name: null }, /address is missing/],
     ["malformed", { email: "Bo <bo@example.com>", name: null }, /address is malformed/]
-  ] as const)("a coordinator who cannot be mailed is a dead letter, and spoils no other: %s", ([, person, reason]) => {
+  ] as const)("a coordinator who cannot be mailed is a dead letter, and affects no other: %s", ([, person, reason]) => {
     const { layer, mailer, receipts } = world()
     return Effect.gen(function* () {
       const [bad, good] = [eventFor(randomUUID()), eventFor()]
@@ -156,7 +156,7 @@ describe("notification-mail", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("after a limit the rest is parked untried, to come back two a second", () => {
+  it.effect("after a limit the rest is parked untried, and returns at two a second", () => {
     const { layer, mailer } = world("accept", "accept", "accept", "limit")
     return Effect.gen(function* () {
       const ends = yield* notificationMail.handle(coordinatorIds.slice(0, 10).map((id) => eventFor(id)))
@@ -192,7 +192,7 @@ describe("notification-mail", () => {
     }).pipe(Effect.provide(Layer.merge(slow, receipts.layer)))
   })
 
-  it.effect("without receipts nothing is mailed, and all is tried again", () => {
+  it.effect("without receipts nothing is mailed, and everything is retried", () => {
     const { mailer } = world()
     const away = Layer.succeed(MailReceipts, {
       prepare: () => new MailReceiptsUnavailable({ detail: "no connection" }),

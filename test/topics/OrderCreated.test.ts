@@ -82,13 +82,13 @@ const deliver = (...events: ReadonlyArray<OutboxEvent>) =>
   post(events.length === 1 ? events.map(payloadOf)[0] : events.map(payloadOf))
 
 describe("a topic of another table", () => {
-  it("needs what its handle needs, and shows it in its type", () => {
+  it("needs what its handle needs, as its type shows", () => {
     const handle = Topic.receive(orderCreated)
     type Needs = ReturnType<typeof handle> extends Effect.Effect<unknown, unknown, infer R> ? R : never
     expectTypeOf<Needs>().toEqualTypeOf<SignatureVerifier | DedupeStore | Warehouse>()
   })
 
-  it("has a Schema with all of the envelope, or is no topic", () => {
+  it("must have a Schema with the whole envelope", () => {
     const payload = Schema.Struct({ type: Schema.Literal("INSERT"), record: Schema.Struct({ id: Schema.String }) })
     Topic.make("order-created", {
       // @ts-expect-error: it would not decode the event id, and so lose it
@@ -129,7 +129,7 @@ describe("a topic of another table", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("keeps the order of each key, and lets another key pass", () => {
+  it.effect("keeps the order of each key, and does not hold up other keys", () => {
     const [first, second, other] = [entry("7", "book"), entry("7", "lamp", 2), entry("8", "chair")]
     const { layer, orders } = world(first, second, other)
     return Effect.gen(function* () {
@@ -144,7 +144,7 @@ describe("a topic of another table", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("goes on with what the settlement returned, in order", () => {
+  it.effect("continues with what the settlement returned, in order", () => {
     const lines = ["7", "8"].flatMap((key) =>
       Array.from({ length: 5 }, (_, index) => entry(key, `${key}/${index}`, index + 1))
     )
@@ -161,7 +161,7 @@ describe("a topic of another table", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("in a batch ends each on its own, with one settlement for all", () => {
+  it.effect("in a batch ends each event separately, with one settlement for all", () => {
     const events = [entry("1", "book"), entry("2", "unknown"), entry("3", "gift card"), entry("4", "lamp")]
     const { layer } = world(...events)
     return Effect.gen(function* () {
@@ -179,7 +179,7 @@ describe("a topic of another table", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("says of a payload that is no event why, and touches nothing", () => {
+  it.effect("says why a payload is not an event, and changes nothing", () => {
     const { layer, orders, settlements } = world()
     return Effect.gen(function* () {
       const { body, status } = yield* deliver(entry("7", "gift card"))
@@ -196,7 +196,7 @@ describe("a topic of another table", () => {
     [{ type: "DELETE" }, "type"],
     [{ record: { id: 7, item: "book" } }, "record.id"],
     [{ event_id: "first" }, "event_id"]
-  ] as const)("takes no other delivery: %j", ([part, path]) => {
+  ] as const)("accepts no other delivery: %j", ([part, path]) => {
     const { layer, orders } = world()
     return Effect.gen(function* () {
       const { body, status } = yield* post({ ...payloadOf(entry("7", "book")), ...part })
@@ -231,7 +231,7 @@ describe("an error of a topic", () => {
       reply: [503, "handler_parked", undefined, "60"],
       state: "Pending"
     }
-  ] as const)("says how its event is released, and with that what the sender does: $item", (row) => {
+  ] as const)("decides how its event is released, and what the sender does: $item", (row) => {
     const order = entry("7", row.item)
     const { layer, settlements, stateOf } = world(order)
     return Effect.gen(function* () {
@@ -245,7 +245,7 @@ describe("an error of a topic", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("that leaves an event without an answer is a defect, and the lease heals", () => {
+  it.effect("that leaves an event without an answer is a defect, and the lease expires", () => {
     const order = entry("7", "book")
     const { layer, stateOf } = world(order)
     const silent = receive({ ...orderCreated, handle: () => Effect.succeed([]) })
@@ -261,8 +261,8 @@ describe("an error of a topic", () => {
   })
 })
 
-describe("what a settlement returned and the topic cannot read", () => {
-  it.effect("is a dead letter, is logged, and holds up neither its neighbours nor what waits behind it", () => {
+describe("a returned event that the topic cannot read", () => {
+  it.effect("is a dead letter, is logged, and holds up neither the others nor what waits behind it", () => {
     const first = entry("1", "book")
     const wrong = { ...entry("2", ""), record: { id: "2" } }
     const events = [
@@ -288,7 +288,7 @@ describe("what a settlement returned and the topic cannot read", () => {
       assert.deepStrictEqual(reasons, [
         "record.item: Missing key",
         "Expected an event, but it reads NO_CHANGE: not shipped",
-        "Its topic failed to read it"
+        "The topic could not read it"
       ])
       const lines = yield* logLines
       assert.deepStrictEqual(
@@ -325,7 +325,7 @@ describe("what a settlement returned and the topic cannot read", () => {
   })
 })
 
-describe("a topic that takes stock webhooks too", () => {
+describe("a topic that also accepts stock webhooks", () => {
   const named = (name: string) =>
     Topic.make(name, {
       payload: Schema.Struct({
@@ -350,7 +350,7 @@ describe("a topic that takes stock webhooks too", () => {
       Result.isSuccess(seen) && seen.success._tag === "Event" ? seen.success.entry.eventId : assert.fail("no event")
     )
 
-  it.effect("knows them by topic, key and time when it says nothing else", () =>
+  it.effect("identifies them by topic, key and time by default", () =>
     Effect.gen(function* () {
       const id = yield* idOf("order-created", webhook)
       assert.strictEqual(yield* idOf("order-created", webhook), id)
@@ -360,7 +360,7 @@ describe("a topic that takes stock webhooks too", () => {
     })
   )
 
-  it.effect("cannot tell one without a time from another, and refuses it", () =>
+  it.effect("refuses one without a time, because it cannot identify it", () =>
     Effect.gen(function* () {
       const { timestamp: _, ...timeless } = webhook
       assert.strictEqual((yield* Effect.flip(named("order-created").read(timeless)))._tag, "NoEventTime")

@@ -50,7 +50,7 @@ describe("handleWebhookEvent", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("answers a duplicate with the first receipt, and calls nobody", () => {
+  it.effect("answers a duplicate with the first receipt, without a call", () => {
     const { layer, orchestrator } = world()
     return Effect.gen(function* () {
       yield* pause
@@ -71,7 +71,7 @@ describe("handleWebhookEvent", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("what the orchestrator refuses is a dead letter, which no retry brings before it again", () => {
+  it.effect("what the orchestrator refuses is a dead letter, and is not retried", () => {
     const { layer, orchestrator, stateOf } = world("refuse")
     return Effect.gen(function* () {
       assert.strictEqual(yield* tagOf(pause), "OrchestratorRefused")
@@ -91,7 +91,7 @@ describe("handleWebhookEvent", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("who lost the claim while the orchestrator was slow leaves the current holder's claim alone", () => {
+  it.effect("a delivery that lost its claim to a slow orchestrator does not touch the current claim", () => {
     const { layer, orchestrator, store } = world()
     return Effect.gen(function* () {
       const held = yield* heldOrchestrator
@@ -107,7 +107,7 @@ describe("handleWebhookEvent", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("the same id with another payload is a mismatch, and calls nobody", () => {
+  it.effect("the same id with another payload is a mismatch, without a call", () => {
     const { layer, orchestrator } = world()
     return Effect.gen(function* () {
       yield* pause
@@ -116,7 +116,7 @@ describe("handleWebhookEvent", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("what is rejected or changes nothing touches neither store nor orchestrator", () => {
+  it.effect("a rejected delivery, or one without a change, calls neither store nor orchestrator", () => {
     const { layer, orchestrator, store } = world()
     const bodies = [
       ...["truncated.json", "everything-wrong.json", "dashboard-delete.json", "dashboard-insert.json"].map(fixture),
@@ -132,7 +132,7 @@ describe("handleWebhookEvent", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("a delivery that nobody vouches for is not even read", () => {
+  it.effect("an unsigned delivery is not even read", () => {
     const { layer, orchestrator, store } = world()
     const rejecting = Layer.succeed(SignatureVerifier, {
       verify: () => Effect.fail(new SignatureRejected({ reason: "mismatch" }))
@@ -160,7 +160,7 @@ describe("handleWebhookEvent", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("of 50 deliveries at once one notifies, and 49 are told so while it does", () => {
+  it.effect("one of 50 concurrent deliveries notifies, and 49 are answered in flight", () => {
     const { layer, orchestrator } = world()
     return Effect.gen(function* () {
       const held = yield* heldOrchestrator

@@ -70,7 +70,7 @@ const specified = (payload: unknown, { webhookId }: Verified): string => {
 describe("handleWebhookEvent, whatever it gets", () => {
   for (const verified of [signed, unsigned]) {
     it.effect.prop(
-      `any payload of a ${verified.scheme} sender has exactly the outcome that is specified, once`,
+      `any payload of a ${verified.scheme} sender has exactly the specified outcome, once`,
       [RoughPayload],
       ([rough]) => {
         const { layer, orchestrator, store } = world(verified)

@@ -71,7 +71,7 @@ describe("extractPauseEvent", () => {
     })
   )
 
-  it.effect("ids are the same whatever their case", () =>
+  it.effect("ids are the same in any case", () =>
     Effect.gen(function* () {
       const upper = {
         ...outboxPause,
@@ -83,14 +83,14 @@ describe("extractPauseEvent", () => {
     })
   )
 
-  it.effect("a mentor id that is no uuid stays as it is written", () =>
+  it.effect("a mentor id that is not a uuid stays unchanged", () =>
     Effect.gen(function* () {
       const named = { ...outboxPause, record: { id: "Ada", status: "paused" } }
       assert.strictEqual((yield* eventOf(named)).mentorId, MentorId.make("Ada"))
     })
   )
 
-  it.effect("the outbox's own key is taken as it is, whatever it looks like", () =>
+  it.effect("the outbox's own key is kept unchanged, whatever it looks like", () =>
     Effect.gen(function* () {
       const id = mentorId.toUpperCase()
       const upper = { ...outboxPause, topic: "pause-status", record: { id, status: "paused" } }
@@ -98,14 +98,14 @@ describe("extractPauseEvent", () => {
     })
   )
 
-  it.effect("what another table sent for this topic is read like any other", () =>
+  it.effect("a payload of another table for this topic is read like any other", () =>
     Effect.gen(function* () {
       const other = { ...outboxPause, topic: "pause-status", schema: "crm", table: "people" }
       assert.deepStrictEqual(yield* extract(other, eventId), pauseEvent)
     })
   )
 
-  it.effect("a stock webhook that signs its id is known by that id", () =>
+  it.effect("a stock webhook with a signed id is identified by that id", () =>
     Effect.gen(function* () {
       const change = dashboardUpdate("active", "paused")
       const later = dashboardUpdate("active", "paused", "2026-11-22T10:00:00+00:00")
@@ -115,7 +115,7 @@ describe("extractPauseEvent", () => {
     })
   )
 
-  it.effect("a stock webhook is known by mentor, time and transition, and by each of them", () =>
+  it.effect("a stock webhook is identified by mentor, time and transition, and by each of them", () =>
     Effect.gen(function* () {
       const change = dashboardUpdate("active", "paused")
       const same = { ...change, record: { ...change.record, id: mentorId.toUpperCase(), bio: "changed" } }
@@ -135,7 +135,7 @@ describe("extractPauseEvent", () => {
     })
   )
 
-  it.effect("a timestamp of the sender counts before updated_at", () =>
+  it.effect("the sender's timestamp comes before updated_at", () =>
     Effect.gen(function* () {
       const change = { ...dashboardUpdate("active", "paused"), timestamp: "2026-11-22T09:30:00.5Z" }
       assert.strictEqual((yield* eventOf(change)).occurredAt, EventTime.make("2026-11-22T09:30:00.5Z"))

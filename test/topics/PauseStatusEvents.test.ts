@@ -34,11 +34,11 @@ describe("a pause-status event", () => {
     ["of other statuses", { oldRecord: row("active"), record: row("retired") }],
     ["without a status", { record: {} }],
     ["with a status that is no text", { record: row(1) }]
-  ])("that is %s has no words of its own", (_, changes) => {
+  ])("that is %s has no words", (_, changes) => {
     assert.deepStrictEqual(wordsOf(changes), {})
   })
 
-  it("is found by its transition in the words that it has", () => {
+  it("is found by its transition in the topic's words", () => {
     const { transitions } = pauseStatusEvents
     assert.strictEqual(wordsOf({}).newStatus, transitions?.PAUSE["status"])
     assert.strictEqual(wordsOf({}).oldStatus, transitions?.RESUME["status"])

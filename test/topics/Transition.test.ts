@@ -21,7 +21,7 @@ describe("detectTransitionDirection", () => {
   })
 
   it.prop(
-    "only active and paused make a transition, and the way back is the other one",
+    "only active and paused make a transition, and the way back makes the other one",
     [
       Schema.Union([Schema.Literals(["active", "paused"]), Schema.String]),
       Schema.Union([Schema.Literals(["active", "paused"]), Schema.String])

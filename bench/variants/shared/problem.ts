@@ -14,7 +14,7 @@ const TITLES: Readonly<Record<number, string>> = {
 export const json = (body: unknown): Response =>
   new Response(JSON.stringify(body), { headers: { "content-type": "application/json" } })
 
-/** An error as RFC 9457 wants it. */
+/** An error as an RFC 9457 problem. */
 export const problem = (
   status: number,
   code: string,

@@ -3,7 +3,7 @@ import { orchestratorUrl } from "./settings.ts"
 import { signatureProblem } from "./signature.ts"
 import { occurredAtOf, type PauseEvent, transitionOf, type Validate, type Webhook } from "./webhook.ts"
 
-/** Calls a function of the database; undefined when it did not answer. */
+/** Calls a function of the database. Undefined if it did not answer. */
 export type Rpc = (name: string, args: Readonly<Record<string, unknown>>) => Promise<unknown>
 
 const MAX_BODY_BYTES = 262_144
@@ -119,7 +119,7 @@ const handle = (rpc: Rpc, webhook: Webhook, webhookId: string): Promise<Response
   })
 }
 
-/** The reply to a POST: what our handler does with a delivery of one event, in plain code. */
+/** The reply to a POST. Does what our handler does with a delivery of one event, in plain code. */
 export const receive = async (request: Request, validate: Validate, rpc: Rpc): Promise<Response> => {
   if (!/^application\/json\s*(?:;|$)/i.test(request.headers.get("content-type") ?? "")) {
     return problem(415, "unsupported_media_type", "Send application/json, not compressed")
@@ -146,7 +146,7 @@ export const receive = async (request: Request, validate: Validate, rpc: Rpc): P
   return handle(rpc, checked.webhook, request.headers.get("webhook-id") ?? "")
 }
 
-/** Sends the id back, by which the outbox knows an answer. */
+/** Echoes the delivery id, so that the outbox recognises the reply. */
 export const echoId = (request: Request, response: Response): Response => {
   const id = request.headers.get("webhook-id")
   if (id !== null) response.headers.set("webhook-id", id)

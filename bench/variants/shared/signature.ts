@@ -19,7 +19,7 @@ const imported = crypto.subtle.importKey(
   ["verify"]
 )
 
-/** By how many seconds the time differs that somebody who knows the secret signed with these bytes; undefined if nobody did. */
+/** Seconds between now and the signed time. Undefined if the signature is not valid for these bytes. */
 const signedSkew = async (headers: Headers, body: Uint8Array): Promise<number | undefined> => {
   const id = headers.get("webhook-id")
   const timestamp = headers.get("webhook-timestamp")
@@ -38,7 +38,7 @@ const signedSkew = async (headers: Headers, body: Uint8Array): Promise<number | 
   return undefined
 }
 
-/** What is wrong with a signature: Standard Webhooks. */
+/** What is wrong with a signature, according to Standard Webhooks. */
 export const signatureProblem = async (headers: Headers, body: Uint8Array) => {
   const skewSeconds = await signedSkew(headers, body)
   if (skewSeconds === undefined) return { code: "unauthorized" } as const

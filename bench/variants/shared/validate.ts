@@ -11,7 +11,7 @@ const isString = (value: unknown) => typeof value === "string"
 const isVersion = (value: unknown) => Number.isInteger(value) && Number(value) > 0
 const optional = (test: (value: unknown) => boolean) => (value: unknown) => value === undefined || test(value)
 
-/** Checks a payload by hand; all that is wrong is listed. */
+/** Checks a payload without a library, and lists everything that is wrong. */
 export const validateByHand: Validate = (input) => {
   if (!isObject(input)) return { issues: [{ path: [], message: "Expected an object" }] }
   const issues: Array<Issue> = []

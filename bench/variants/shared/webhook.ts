@@ -13,7 +13,7 @@ export interface Issue {
   readonly message: string
 }
 
-/** How a variant checks a payload: with a library, or by hand. */
+/** How a variant checks a payload: with or without a library. */
 export type Validate = (input: unknown) => { readonly webhook: Webhook } | { readonly issues: ReadonlyArray<Issue> }
 
 export const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i
@@ -30,7 +30,7 @@ export interface PauseEvent {
   readonly source: "outbox" | "webhook"
 }
 
-/** PAUSE, RESUME, or the reason why it is neither. */
+/** PAUSE, RESUME, or the reason if it is neither. */
 export const transitionOf = ({ old_record, record, type }: Webhook) => {
   if (type === "INSERT") return "inserted"
   if (old_record?.status === record.status) return "unchanged"

@@ -64,7 +64,7 @@ const searchPath = functionSettings(
    ${ours} and not coalesce(p.proconfig @> array['search_path=pg_catalog, pg_temp'], false)`
 )
 
-// What a function switches off counts as 10^10, so LLVM would compile its plans at each call.
+// A disabled plan type costs 10^10, so LLVM would compile such a function's plans at each call.
 const jit = functionSettings(
   "jit",
   "the hot functions are not compiled at each call",
@@ -73,7 +73,7 @@ const jit = functionSettings(
    ${ours} and p.proconfig::text ~ '[{,"](enable_|plan_cache_mode)' and not p.proconfig @> array['jit=off']`
 )
 
-// PostgREST's answer for a schema that it does not serve.
+// PostgREST's code for a schema that it does not serve.
 const notServed = 406
 
 const dataApi: Check = {
@@ -101,7 +101,7 @@ const dataApi: Check = {
     const headers = { apikey: key, "accept-profile": "outbox" }
     const reply = yield* Effect.option(ask({ method: "GET", url: `${url}/rest/v1/settings?limit=0`, headers }))
     if (Option.isNone(reply)) return yield* unseen
-    // Any other status: the schema is served, and at most its grants keep callers out.
+    // With any other status, the schema is served, and only its grants keep callers out.
     return reply.value.status === notServed
       ? ok("serves public, not outbox")
       : wrong(

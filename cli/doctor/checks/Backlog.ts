@@ -5,7 +5,7 @@ import { type Check, needsDatabase, ofOutbox, refused, rowsOf } from "../Check.t
 import type { Outbox } from "../Facts.ts"
 import { count, ok, type Verdict, verdictOf, wrong } from "../Finding.ts"
 
-/** Whether an event waits for longer than its alert allows. */
+/** Whether an event waits longer than its alert allows. */
 const judgePending = (
   outbox: Pick<Outbox, "oldestUnnotifiedSeconds" | "oldestUnnotifiedThreshold" | "pending" | "processing">
 ): Verdict => {
@@ -44,7 +44,7 @@ const judgeDeadLetters = (outbox: Pick<Outbox, "deadLettersOpen" | "withoutRecip
   )
 }
 
-// What other checks see for themselves, and sooner.
+// Other checks find these themselves, and sooner.
 const seenElsewhere = new Set([
   "oldest_unnotified",
   "dead_letters",
@@ -67,7 +67,7 @@ const alerts = ofOutbox("alerts", ({ alertsOpen }) =>
   )
 )
 
-/** A table that grows, and whether it has what should be gone by now. */
+/** A table that grows, and SQL for whether it has rows that should be gone by now. */
 interface Growth {
   readonly relation: string
   readonly bytes: number
@@ -75,7 +75,7 @@ interface Growth {
 }
 
 const mostWaiting = 10_000
-// A day of grace: retention takes a batch every ten minutes.
+// A day longer, because retention deletes a batch only every ten minutes.
 const kept = "(select make_interval(days => s.retention_days + 1) from outbox.settings s)"
 
 const growing = [
@@ -136,7 +136,7 @@ const judgeGrowth = (tables: ReadonlyArray<Growth>): Verdict =>
 const growth: Check = {
   name: "growth",
   check: Effect.gen(function* () {
-    // What belongs to an extension is not there without it, and that is a finding of its own.
+    // An extension's table may be missing; another check reports that.
     const there = yield* rowsOf(
       Schema.Struct({ relation: Schema.String, bytes: Schema.Finite }),
       `select r.name as relation, pg_total_relation_size(to_regclass(r.name))::float8 as bytes

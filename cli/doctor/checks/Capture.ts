@@ -20,7 +20,7 @@ const triggers = ofOutbox("triggers", ({ topics }) =>
       )
 )
 
-// In the comment on its triggers, outbox.watch() leaves what it made them of.
+// outbox.watch() notes in the triggers' comment which declaration it made them from.
 const declarations = inDatabase("declarations", {
   query: `
     select t.topic, bool_and(
@@ -43,7 +43,7 @@ const declarations = inDatabase("declarations", {
         agrees
           ? []
           : {
-              detail: `The triggers of ${topic} were made of another declaration than outbox.topics has.`,
+              detail: `The triggers of ${topic} were not made from the declaration in outbox.topics.`,
               cure: `Run: select outbox.feed_by('${topic}', fed_by) from outbox.topics where topic = '${topic}'`
             }
       ),
@@ -65,7 +65,7 @@ const Value = Schema.Struct({ value: Schema.NullOr(Schema.String) })
 
 const plain = (text: string): string => text.trim().toLowerCase()
 
-/** What is wrong with the words of a column, seen beside the values that its rows have. */
+/** What is wrong with a column's words, compared with the values of its rows. */
 export const judgeWords = (
   { column, relation, topic, words }: Pick<Worded, "column" | "relation" | "topic" | "words">,
   values: ReadonlyArray<string>
@@ -113,7 +113,7 @@ const words: Check = {
 
 const Unheard = Schema.Struct({ mentors: Schema.Int, examples: Schema.NullOr(Schema.Array(Schema.String)) })
 
-/** Whether there are mentors whom nobody hears of. */
+/** Whether there are mentors whose changes notify nobody. */
 export const judgeUnheard = ({ examples, mentors }: typeof Unheard.Type): Verdict =>
   mentors === 0
     ? ok("every mentor has a coordinator")

@@ -10,7 +10,7 @@ import { Sources } from "../Sources.ts"
 export const judgeReport = ({ checks }: Report): Verdict => {
   const failing = ["database", "secrets"].flatMap((name) => {
     const check = checks[name]
-    // Of the two places with secrets, the function can only vouch for its own; Vault's are checked for themselves.
+    // The function can vouch only for its own secrets. Another check covers those in Vault.
     return check === undefined ||
       check.ok ||
       check.detail?.startsWith("Vault") === true ||
@@ -18,7 +18,7 @@ export const judgeReport = ({ checks }: Report): Verdict => {
       ? []
       : [
           {
-            detail: `${name}: ${check.detail ?? "it is not well"}.`,
+            detail: `${name}: ${check.detail ?? "it is failing"}.`,
             cure: "Correct the function's settings: see README.md."
           }
         ]
@@ -64,7 +64,7 @@ const orchestrator: Check = {
   })
 }
 
-/** What is wrong with where a topic's deliveries go. */
+/** What is wrong with the URL of a topic's deliveries. */
 export const judgeUrl = ({ answer, topic }: Probed, projectUrl: string | undefined): ReadonlyArray<Wrong> => {
   const cure = "Run: npx pause-status secrets. It also sets outbox_function_url in Vault."
   if (answer._tag === "NoAddress") {
@@ -103,23 +103,23 @@ export const judgeSecrets = ({ answer, topic }: Probed): ReadonlyArray<Wrong> | 
   if (answer.word === "misconfigured") {
     return [{ detail: `The function of ${topic} lacks a setting: its log names it.`, cure: "Set it: see README.md." }]
   }
-  // Before it reads a body, the function has verified the signature.
+  // The function verifies the signature before it reads the body.
   const isVerified = answer.word === "no_change" || answer.status === 400 || answer.word === "stale_signature"
   return isVerified ? [] : undefined
 }
 
 const toleratedSeconds = 60
 
-/** What is wrong with the clocks, or undefined if the function did not say. */
+/** What is wrong with the clocks, or undefined if the function's is unknown. */
 export const judgeClocks = ({ skewSeconds, topic }: Probed): ReadonlyArray<Wrong> | undefined => {
   if (Option.isNone(skewSeconds)) return undefined
   const seconds = skewSeconds.value
   if (Math.abs(seconds) <= toleratedSeconds) return []
   const detail = `The function of ${topic} is ${Math.abs(seconds)} s ${seconds > 0 ? "ahead of" : "behind"} Postgres.`
-  return [{ detail, cure: "Correct the clock that is wrong. From 300 s on, every delivery is refused." }]
+  return [{ detail, cure: "Correct the clock that is wrong. At 300 s, every delivery is refused." }]
 }
 
-// Who refuses the key is there.
+// A function that refuses the key is there.
 const isAway = (report: Asked<Report>): boolean =>
   report._tag === "Unreachable" || (report._tag === "Other" && ![401, 403].includes(report.reply.status))
 
@@ -134,7 +134,7 @@ const ofProbes = (
     const report = yield* (yield* Facts).report
     const { project } = yield* Sources
     if (Option.isNone(probes)) return needsDatabase
-    // That the function does not answer is a finding of its own, and no reason to doubt the URL.
+    // If the function does not answer, another check reports it. The URL may still be right.
     if (Option.isSome(report) && isAway(report.value)) return needsFunction
     const judged = probes.value.map((probed) => judge(probed, Option.getOrUndefined(project)?.url))
     const known = judged.flatMap((list) => (list === undefined ? [] : [list]))
@@ -149,7 +149,7 @@ const vault: Check = {
     const { database } = yield* Sources
     if (Option.isNone(outbox)) return yield* unseen
     const { functionUrl, webhookSecret } = outbox.value.vault
-    // With the database, a signed delivery says more.
+    // With the database, the check with a signed delivery says more.
     if (Option.isSome(database)) return ok(functionUrl && webhookSecret ? "both secrets are there" : "see below")
     const missing = [
       ...(functionUrl ? [] : ["outbox_function_url"]),
@@ -162,13 +162,13 @@ const vault: Check = {
   }).pipe(Effect.catch((failed) => Effect.succeed(refused(failed))))
 }
 
-/** Whether two looks at the outbox were at the same one: then some job ended its last run at the same moment. */
+/** Whether both answers describe the same outbox. Then the last run of some job ended at the same time in both. */
 const judgeSame = (one: Pick<Outbox, "jobs">, other: Pick<Outbox, "jobs">): Verdict =>
   one.jobs.some((job) => other.jobs.some(({ lastRunAt, name }) => name === job.name && lastRunAt === job.lastRunAt))
     ? ok("--url and --database-url are the same project")
     : wrong(
         "The function's database is not the one of --database-url.",
-        "Give --url and --database-url of the same project; if they are, correct SUPABASE_URL."
+        "Pass --url and --database-url of the same project. If they are, correct SUPABASE_URL."
       )
 
 const sameProject: Check = {

@@ -31,7 +31,7 @@ interface Extension {
   readonly version: string | null
 }
 
-// pg_cron takes schedules in seconds since 1.5; pg_net wakes at the commit since 0.8.
+// pg_cron accepts schedules in seconds since 1.5. pg_net wakes at the commit since 0.8.
 const wanted = [
   { name: "pgcrypto", schema: "extensions", least: [1] },
   { name: "pg_net", schema: "extensions", least: [0, 8] },
@@ -71,10 +71,10 @@ const functionOf = /\bcreate (?:or replace )?function ((?:outbox|public)\.\w+)\(
 
 const md5 = (text: string): string => createHash("md5").update(text).digest("hex")
 
-// install writes this one anew for a project with a table or words of its own.
+// install rewrites this one if the project has its own table or words.
 const isWritten = ({ name }: ReleaseFile): boolean => name === "watch_mentors"
 
-/** The functions that the migrations leave behind, each with the MD5 of its body. The last definition counts. */
+/** The functions that the migrations define, each with the MD5 of its body. The last definition counts. */
 export const shippedFunctions = (migrations: ReadonlyArray<ReleaseFile>): ReadonlyMap<string, string> =>
   new Map(
     migrations
@@ -120,7 +120,7 @@ const functionVersion: Check = {
   check: Effect.gen(function* () {
     const answer = yield* (yield* Facts).functionVersion
     if (Option.isNone(answer)) return needsKey
-    // That it does not answer is a finding of its own.
+    // If it does not answer, another check reports it.
     if (answer.value._tag !== "Answered") return needsFunction
     const { value } = answer.value
     return value === packageVersion

@@ -13,7 +13,7 @@ const scheduled = ofOutbox("cron jobs", ({ jobs }) =>
 const heartbeats = ofOutbox("heartbeats", ({ jobs, lastSweepAt }) =>
   verdictOf(
     jobs.flatMap(({ name, problem, scheduled }) =>
-      // What is not scheduled is silent as well.
+      // A job that is not scheduled is silent, too; the other check reports it.
       scheduled && problem !== undefined
         ? {
             detail: `${problem}.`,

@@ -4,14 +4,14 @@ import * as Schema from "effect/Schema"
 import { SupabaseRest } from "pause-status-webhook-handler/supabase"
 import * as Topic from "pause-status-webhook-handler/topic"
 
-/** An item that has fallen below its threshold. **Shape** quantities are decimals, as text. */
+/** An item that fell below its threshold. **Shape** quantities are decimals, as text. */
 interface LowItem extends Topic.EventMeta {
   readonly itemId: string
   readonly quantity: string
   readonly reorderThreshold: string
 }
 
-/** A retry would not help: the event becomes a dead letter, which says why. */
+/** A retry would not help. The event becomes a dead letter that says why. */
 class ReorderRefused extends Data.TaggedError("ReorderRefused")<{
   readonly eventId: Topic.EventId
   readonly message: string
@@ -19,7 +19,7 @@ class ReorderRefused extends Data.TaggedError("ReorderRefused")<{
   readonly release: Topic.Release = { kind: "permanent" }
 }
 
-/** The database did not answer: the event is tried again. */
+/** The database did not answer. The event is retried. */
 class ReorderUnavailable extends Data.TaggedError("ReorderUnavailable")<{
   readonly eventId: Topic.EventId
   readonly message: string
@@ -52,7 +52,7 @@ const reorder = Effect.fnUntraced(function* ({ eventId, itemId, quantity, reorde
   return answer.receipt
 })
 
-/** Each fall of an item below its threshold: one reorder task, and one notification for each inventory manager. */
+/** Each time an item falls below its threshold: one reorder task, and one notification per inventory manager. */
 export const inventoryLow = Topic.make("inventory-low", {
   payload: Schema.Struct({
     ...Topic.envelope,

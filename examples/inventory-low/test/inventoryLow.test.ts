@@ -54,7 +54,7 @@ const tasksOf = (itemId: string): Promise<ReadonlyArray<Task>> =>
     [itemId]
   )
 
-/** The one task that an item has in the end; its event was completed, with a receipt that names it. */
+/** The one task of an item at the end. Its event is completed, with a receipt that names the task. */
 const expectOneTask = async (itemId: string): Promise<Task> => {
   const events = await world.settled(itemId)
   const tasks = await tasksOf(itemId)
@@ -79,12 +79,12 @@ describe("an item that falls below its threshold", () => {
     ])
   })
 
-  it("is urgent when nothing is left, also as a new item", async () => {
+  it("is urgent if nothing is left, even as a new item", async () => {
     const itemId = await newItem("0.00")
     assert.deepInclude(await expectOneTask(itemId), { priority: "urgent", suggested: "24" })
   })
 
-  it("gets no other task while it stays below, and a new one after it was above", async () => {
+  it("gets no other task while it stays below, and a new one once it was above", async () => {
     const itemId = await newItem("9")
     for (const quantity of ["8", "3", "0", "9.99"]) await setQuantity(itemId, quantity)
     await expectOneTask(itemId)
@@ -97,13 +97,13 @@ describe("an item that falls below its threshold", () => {
     assert.lengthOf(await tasksOf(itemId), 2)
   })
 
-  it("of many in one UPDATE each gets its own", async () => {
+  it("gets its own task when one UPDATE changes many", async () => {
     const ids = await Promise.all(Array.from({ length: 60 }, () => newItem("50")))
     await world.database.rows("update public.inventory_items set quantity = 1 where id = any($1)", [ids])
     await Promise.all(ids.map(expectOneTask))
   })
 
-  it("is reckoned with every digit", async () => {
+  it("is calculated with every digit", async () => {
     const [quantity, threshold] = ["90071992547409930.000000000000000000000000000001", "90071992547409931"]
     const itemId = await newItem(quantity, threshold)
     const task = await expectOneTask(itemId)
@@ -112,7 +112,7 @@ describe("an item that falls below its threshold", () => {
 })
 
 describe("one task and one notification for each manager", () => {
-  it("when the event is delivered again, also at once", async () => {
+  it("when the event is delivered again, even at the same time", async () => {
     const itemId = await newItem("5")
     const { event_id } = await expectOneTask(itemId)
     const replies = await Promise.all(Array.from({ length: 10 }, () => world.deliver(event_id)))
@@ -136,7 +136,7 @@ describe("one task and one notification for each manager", () => {
     assert.isAtLeast(event?.claims ?? 0, 2)
   })
 
-  it("when the answer to the function's last word is lost", async () => {
+  it("when the reply to the settlement is lost", async () => {
     const itemId = await newItem("25")
     world.proxy.next(settlePath, itemId, hangUp)
     await setQuantity(itemId, "7")
@@ -154,7 +154,7 @@ describe("one task and one notification for each manager", () => {
     await expectOneTask(itemId)
   })
 
-  it("when the database is away for a while", async () => {
+  it("when the database is down for a while", async () => {
     const itemId = await newItem("25")
     world.proxy.next(effectPath, itemId, answerWith(503), answerWith(503))
     await setQuantity(itemId, "7")
@@ -162,8 +162,8 @@ describe("one task and one notification for each manager", () => {
   })
 })
 
-describe("a row that cannot be right", () => {
-  it("becomes a dead letter that says why, its neighbours get their tasks, and once corrected it gets one", async () => {
+describe("an invalid row", () => {
+  it("becomes a dead letter that says why, stops no other row, and gets its task once corrected", async () => {
     const [bad, good] = await Promise.all([newItem("50"), newItem("50")])
     await world.database.rows(
       "update public.inventory_items set quantity = case id when $1::uuid then -3 else 3 end where id in ($1, $2)",
@@ -179,13 +179,13 @@ describe("a row that cannot be right", () => {
     assert.lengthOf(await tasksOf(bad), 1)
   })
 
-  it("says which number is none", async () => {
+  it("says which value is not a number", async () => {
     const [dead] = await world.settled(await newItem("1", "NaN"))
     assert.strictEqual(dead?.status, "failed")
     assert.include(dead?.last_error ?? "", "The threshold must be zero or more, but it is NaN")
   })
 
-  it("says that the item is gone when it was deleted meanwhile", async () => {
+  it("says that the item is gone if it was deleted in the meantime", async () => {
     const itemId = await newItem("25")
     const held = gate()
     world.proxy.next(effectPath, itemId, held.step)

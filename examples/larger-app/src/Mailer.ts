@@ -1,26 +1,26 @@
 import { Context, Data, Effect, Layer } from "effect"
 import type { EventId, EventMeta, Receipt, Release } from "pause-status-webhook-handler/topic"
 
-/** An order, as a mail tells of it. */
+/** An order, as the mail describes it. */
 export interface Order extends EventMeta {
   readonly orderId: string
   readonly customerId: string
   readonly total: number
 }
 
-/** Nobody can be written to: a retry would not help, so the event becomes a dead letter. */
+/** There is no address. A retry would not help, so the event becomes a dead letter. */
 export class CustomerUnknown extends Data.TaggedError("CustomerUnknown")<{ readonly eventId: EventId }> {
   override readonly message = "Nobody knows this customer's address"
   readonly release: Release = { kind: "permanent" }
 }
 
-/** The mail server asks for patience: the event is tried again after it. */
+/** The mail server asks to wait. The event is retried after that time. */
 export class MailerBusy extends Data.TaggedError("MailerBusy")<{ readonly eventId: EventId }> {
-  override readonly message = "The mail server takes no more mails for now"
+  override readonly message = "The mail server accepts no more mails for now"
   readonly release: Release = { kind: "transient", retryAfterSeconds: 60 }
 }
 
-/** Writes to customers. The event's id is the idempotency key: twice the same order is one mail. */
+/** Writes to customers. The event id is the idempotency key, so the same order is mailed once. */
 export class Mailer extends Context.Service<
   Mailer,
   { readonly confirm: (order: Order) => Effect.Effect<Receipt, CustomerUnknown | MailerBusy> }

@@ -14,11 +14,11 @@ const listPaused = Effect.fn("listPaused")(
   },
   Effect.catchTag("SchemaError", (error) =>
     Effect.as(
-      Effect.logError("the database answered in another shape", error),
+      Effect.logError("the database's answer has an unexpected shape", error),
       HttpServerResponse.empty({ status: 502 })
     )
   )
 )
 
-/** GET /mentors/paused, a route of the app's own, with the same client. */
+/** GET /mentors/paused, one of the app's own routes, with the same client. */
 export const layer = HttpRouter.add("GET", "/mentors/paused", listPaused())

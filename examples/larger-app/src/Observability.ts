@@ -14,5 +14,5 @@ const exporters = Layer.merge(OtlpTracer.layerFromConfig({ resource }), OtlpMetr
   Layer.provide([OtlpSerialization.layerJson, FetchHttpClient.layer])
 )
 
-/** The app's own logger, tracer and metrics, which the package uses as well. */
+/** The app's own logger, tracer and metrics, which the package also uses. */
 export const layer = Layer.merge(logger, exporters)

@@ -1,7 +1,7 @@
 import { Effect, Layer, Result } from "effect"
 import { type EventId, OrchestratorClient, type PauseEvent, type Receipt } from "pause-status-webhook-handler"
 
-/** Notifies people in this process, instead of calling another one. It keeps its receipts: twice the same event is one. */
+/** Notifies people in this process instead of calling another one. It keeps receipts, so an event is notified once. */
 export const layer = Layer.sync(OrchestratorClient, () => {
   const receipts = new Map<EventId, Receipt>()
 
@@ -9,7 +9,7 @@ export const layer = Layer.sync(OrchestratorClient, () => {
     function* (event: PauseEvent) {
       const known = receipts.get(event.eventId)
       if (known !== undefined) return known
-      yield* Effect.logInfo("telling the coordinators", event.transition)
+      yield* Effect.logInfo("notifying the coordinators", event.transition)
       const receipt = { notified: 1 }
       receipts.set(event.eventId, receipt)
       return receipt

@@ -2,7 +2,7 @@ import { Schema } from "effect"
 import * as Topic from "pause-status-webhook-handler/topic"
 import { Mailer } from "./Mailer.ts"
 
-/** Every new order, confirmed to its customer. */
+/** Confirms each new order to its customer. */
 export const orderCreated = Topic.make("order-created", {
   payload: Schema.Struct({
     ...Topic.envelope,

@@ -1,7 +1,7 @@
 import { createClient, type SupabaseClient } from "@supabase/supabase-js"
 import { Config, Context, Effect, Layer, Redacted } from "effect"
 
-/** The app's own client of its Supabase project. */
+/** The app's own client for its Supabase project. */
 export class Supabase extends Context.Service<Supabase, SupabaseClient>()("larger-app/Supabase") {
   static readonly layer = Layer.effect(
     Supabase,

@@ -8,13 +8,13 @@ import * as Orchestrator from "./Orchestrator.ts"
 import { orderCreated } from "./OrderCreated.ts"
 import { Supabase } from "./Supabase.ts"
 
-/** The outbox, over the app's own client: one for all topics. Each claim and settlement is a span. */
+/** The outbox on the app's own client, shared by all topics. Each claim and settlement is a span. */
 const store = Traced.layer.pipe(
   Layer.provide(DedupeStoreSupabase.layer),
   Layer.provide(Layer.unwrap(Effect.map(Supabase, SupabaseRest.fromClient)))
 )
 
-/** What the engine needs, and what the topics need of the app. */
+/** What the engine needs, and what the topics need from the app. */
 const services = Layer.mergeAll(
   SignatureVerifierWebCrypto.layer,
   HttpLimits.layer,

@@ -11,5 +11,5 @@ const services = Layer.mergeAll(
   Mailer.layer
 )
 
-/** The topic as a fetch handler, for an Edge Function of its own. */
+/** The topic as a fetch handler, for its own Edge Function. */
 export default { fetch: WebHandler.make(services, receive(orderCreated)) }

@@ -16,5 +16,5 @@ const app = HttpRouter.serve(Layer.merge(Mentors.layer, Webhooks.layer)).pipe(
   Layer.provide(Observability.layer)
 )
 
-// On SIGTERM the server takes no more connections, and a delivery under way is answered before the process ends.
+// On SIGTERM, the server stops accepting connections and answers deliveries in progress before the process ends.
 NodeRuntime.runMain(Layer.launch(app))

@@ -42,7 +42,7 @@ const deliver = async (event: ReturnType<typeof eventOf>) => {
   return { status: response.status, text: await response.text() }
 }
 
-test("a pause is told once", async () => {
+test("a pause is notified once", async () => {
   const id = randomUUID()
   const pause = eventOf("pause-status", {
     type: "UPDATE",

@@ -4,7 +4,7 @@ import * as Schema from "effect/Schema"
 import { SupabaseRest } from "pause-status-webhook-handler/supabase"
 import * as Topic from "pause-status-webhook-handler/topic"
 
-/** A stage or an amount that is new. **Shape** `amount` is a decimal, as text; `oldStage` is null for a new opportunity. */
+/** A new stage or amount. **Shape** `amount` is a decimal, as text; `oldStage` is null for a new opportunity. */
 interface Change extends Topic.EventMeta {
   readonly opportunityId: string
   readonly oldStage: string | null
@@ -12,7 +12,7 @@ interface Change extends Topic.EventMeta {
   readonly amount: string | null
 }
 
-/** A retry would not help: the event becomes a dead letter, which says why. */
+/** A retry would not help. The event becomes a dead letter that says why. */
 class ChangeRefused extends Data.TaggedError("ChangeRefused")<{
   readonly eventId: Topic.EventId
   readonly message: string
@@ -20,7 +20,7 @@ class ChangeRefused extends Data.TaggedError("ChangeRefused")<{
   readonly release: Topic.Release = { kind: "permanent" }
 }
 
-/** The database did not answer: the event is tried again. */
+/** The database did not answer. The event is retried. */
 class ChangeUnavailable extends Data.TaggedError("ChangeUnavailable")<{
   readonly eventId: Topic.EventId
   readonly message: string
@@ -56,7 +56,7 @@ const move = Effect.fnUntraced(function* (change: Change) {
     .rpc("move_opportunity", { event }, decodeAnswer)
     .pipe(Effect.mapError(({ detail }) => new ChangeUnavailable({ eventId, message: detail })))
   if (answer.outcome === "unknown_stage") {
-    return yield* new ChangeRefused({ eventId, message: `${newStage} is no stage; the stages are ${answer.stages}` })
+    return yield* new ChangeRefused({ eventId, message: `${newStage} is not a stage; the stages are ${answer.stages}` })
   }
   return answer.receipt
 })
@@ -64,7 +64,7 @@ const move = Effect.fnUntraced(function* (change: Change) {
 const Word = Schema.NullOr(Schema.String)
 const State = Schema.Struct({ id: Schema.String, stage: Word, amount: Word })
 
-/** Each change of an opportunity's stage or amount: a row of its history, and the figures of the pipeline. */
+/** Each change of an opportunity's stage or amount: a row in its history, and the pipeline's figures. */
 export const opportunityStage = Topic.make("opportunity-stage", {
   payload: Schema.Struct({
     ...Topic.envelope,

@@ -14,7 +14,7 @@ afterAll(() => world?.[Symbol.asyncDispose]())
 const stages = ["prospecting", "qualification", "proposal", "negotiation", "closed_won", "closed_lost", "no stage"]
 const whole = (maximum: number) => Schema.Int.check(Schema.isBetween({ minimum: 0, maximum }))
 
-/** An event; `repeats` are deliveries of it besides the first, and `isLost` undoes one that a crash cut off. */
+/** An event. `repeats` counts further deliveries; `isLost` undoes a delivery that a crash interrupted. */
 const Step = Schema.Struct({
   opportunity: whole(3),
   stage: whole(stages.length - 1),
@@ -27,7 +27,7 @@ const Step = Schema.Struct({
 const CALL = "select public.move_opportunity($1)"
 
 it.effect.prop(
-  "the figures are those of the history, whatever is repeated, lost, late or refused, and whoever calls at once",
+  "the figures equal the history, whatever is repeated, lost, late, refused or concurrent",
   [Schema.Array(Step).check(Schema.isMinLength(1), Schema.isMaxLength(25))],
   ([steps]) =>
     Effect.promise(async () => {

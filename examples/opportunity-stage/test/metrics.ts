@@ -1,7 +1,7 @@
 import { assert } from "@effect/vitest"
 import type { Database } from "../../../test/support/pipeline.ts"
 
-/** What is counted, and the same from the history alone: the last row of each opportunity. */
+/** The counters, and the same figures from the history alone: the last row of each opportunity. */
 const BOTH = `
   with last as (
     select distinct on (t.opportunity_id) t.new_stage as stage, t.amount
@@ -28,7 +28,7 @@ const BOTH = `
   from public.pipeline_stages s
   join recount r on r.stage = s.stage`
 
-/** How many opportunities are in each stage, and of what value. */
+/** The number and value of the opportunities in each stage. */
 export type Counted = Readonly<Record<string, readonly [opportunities: number, value: string]>>
 
 interface Row {
@@ -38,7 +38,7 @@ interface Row {
   readonly expected: ReadonlyArray<unknown>
 }
 
-/** Compares every figure with a recount from the history, and returns what is counted. */
+/** Compares every figure with a recount from the history, and returns the counters. */
 export const expectRightMetrics = async (database: Pick<Database, "rows">): Promise<Counted> => {
   const [row] = await database.rows<Row>(BOTH)
   assert.isDefined(row)

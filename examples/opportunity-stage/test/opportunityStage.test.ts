@@ -41,7 +41,7 @@ const historyOf = (id: string): Promise<ReadonlyArray<Transition>> =>
     [id]
   )
 
-/** Waits until all is settled, then proves that each event of the opportunity was completed and counted once. */
+/** Waits until everything is settled, then checks that each event of the opportunity was completed and counted once. */
 const expectHistory = async (id: string, ...changes: Array<[string, boolean | null]>) => {
   const events = await world.settled(id)
   const history = await historyOf(id)
@@ -74,7 +74,7 @@ describe("an opportunity", () => {
     assert.deepStrictEqual(events[1]?.receipt, { from: "prospecting", to: "proposal", isProgression: true })
   })
 
-  it("is counted where it is now, with the amount that it has now, to the last digit", async () => {
+  it("is counted in its current stage with its current amount, to the last digit", async () => {
     const amount = "90071992547409930.01"
     const before = await expectRightMetrics(world.database)
     const id = await newOpportunity("proposal", "1")
@@ -92,7 +92,7 @@ describe("an opportunity", () => {
 })
 
 describe("every event counts once", () => {
-  it("when it is delivered again, also at once", async () => {
+  it("when it is delivered again, even at the same time", async () => {
     const id = await newOpportunity()
     const [event] = await world.settled(id)
     const replies = await Promise.all(Array.from({ length: 10 }, () => world.deliver(event?.event_id ?? "")))
@@ -116,7 +116,7 @@ describe("every event counts once", () => {
     assert.isAtLeast(events[1]?.claims ?? 0, 2)
   })
 
-  it("when it became a dead letter although it was counted, and is redriven, also by force after a later one", async () => {
+  it("when it became a dead letter although it was counted, and is redriven, even after a later one", async () => {
     const id = await newOpportunity()
     await world.settled(id)
     world.proxy.next(effectPath, id, replyWith({ outcome: "unknown_stage", stages: "none" }))
@@ -144,8 +144,8 @@ describe("every event counts once", () => {
   })
 })
 
-describe("a row that cannot be right", () => {
-  it("becomes a dead letter that names the stages; its neighbours are counted; added as a stage, it is too", async () => {
+describe("an invalid row", () => {
+  it("becomes a dead letter that names the stages, stops no other row, and counts once its stage is added", async () => {
     const [bad, good] = await Promise.all([newOpportunity(), newOpportunity()])
     await Promise.all([world.settled(bad), world.settled(good)])
     await world.database.rows(
@@ -157,7 +157,7 @@ describe("a row that cannot be right", () => {
     assert.strictEqual(dead?.status, "failed")
     assert.include(
       dead?.last_error ?? "",
-      "legal is no stage; the stages are prospecting, qualification, proposal, negotiation, closed_won, closed_lost"
+      "legal is not a stage; the stages are prospecting, qualification, proposal, negotiation, closed_won, closed_lost"
     )
     await expectRightMetrics(world.database)
     await world.database.rows("insert into public.pipeline_stages (stage, position) values ('legal', 10)")
@@ -165,7 +165,7 @@ describe("a row that cannot be right", () => {
     await expectHistory(bad, ["prospecting", null], ["prospecting → legal", true])
   })
 
-  it.each(["-0.01", "NaN", "Infinity"])("says that an amount of %s is none", async (amount) => {
+  it.each(["-0.01", "NaN", "Infinity"])("says that an amount of %s is invalid", async (amount) => {
     const [dead] = await world.settled(await newOpportunity("proposal", amount))
     assert.include(dead?.last_error ?? "", `The amount must be zero or more, but it is ${amount}`)
     await expectRightMetrics(world.database)

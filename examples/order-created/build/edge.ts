@@ -1,9 +1,9 @@
-// What the bundle of generate-pdf is made with, besides what every bundle is.
+// Extra plugins for the bundle of generate-pdf.
 import { deflateRawSync } from "node:zlib"
 import type { Plugin } from "rolldown"
 import { notoSans } from "./notoSans.ts"
 
-// Never called here: WOFF2 fonts, encryption, pictures. Brotli's dictionary alone would be half of the bundle.
+// Never called here: WOFF2 fonts, encryption, pictures. Brotli's dictionary alone would be half the bundle.
 const unused = /^(?:brotli\/decompress\.js|@noble\/ciphers\/aes|png-js)$/
 
 const withoutUnused: Plugin = {

@@ -6,7 +6,7 @@ import type { Covered } from "../src/invoice/Characters.ts"
 
 const packageName = "@expo-google-fonts/noto-sans"
 
-// What names in Latin, Greek and Cyrillic are written with; punctuation, currencies, arrows, a few operators.
+// The characters of Latin, Greek and Cyrillic names, punctuation, currencies, arrows and a few operators.
 const wanted: Covered = [
   [0x20, 0x7e],
   [0xa0, 0x24f],
@@ -23,16 +23,16 @@ const wanted: Covered = [
   [0xfb00, 0xfb04]
 ]
 
-// What places accents that no letter has in itself. All else stays behind, for three reasons: kerning makes a font three
-// times as slow to read; small capitals and the like are never asked for; and what takes letters apart, as "ị" into "i"
-// and a dot, would have pdfkit, which keeps one text for each glyph, write every later "i" as "ị".
+// Keeps only the features that place combining accents. Kerning makes a font three times as slow to read, and small
+// capitals and the like are never used. Features that take letters apart, such as "ị" into "i" and a dot, break pdfkit:
+// it keeps one text per glyph, so it would write every later "i" as "ị".
 const keepFeatures = ["mark"]
-// The names of the font, its copyright and its licence: whoever has the font shall have these.
+// The font's name, copyright and licence must stay in it.
 const preserveNameIds = [0, 1, 2, 3, 4, 5, 6, 13, 14]
 
 const pathOf = (file: string): string => fileURLToPath(import.meta.resolve(`${packageName}/${file}`))
 
-/** The code points that a TrueType font has, by the segments of its cmap. */
+/** The code points of a TrueType font, from the segments of its cmap. */
 const codePointsOf = (font: Buffer): ReadonlySet<number> => {
   const table = (tag: string): number => {
     for (let at = 12; at < 12 + 16 * font.readUInt16BE(4); at += 16) {

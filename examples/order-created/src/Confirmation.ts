@@ -2,7 +2,7 @@ import * as BigDecimal from "effect/BigDecimal"
 import * as Option from "effect/Option"
 import { formatsOf } from "./invoice/Formats.ts"
 
-/** What a confirmation says. **Shape** `total` is decimal text, never a float. */
+/** The data of a confirmation. **Shape** `total` is decimal text, never a float. */
 export interface Confirmed {
   readonly orderId: string
   readonly customer_name: string | null
@@ -22,7 +22,7 @@ const entities: Readonly<Record<string, string>> = {
 
 const escape = (text: string): string => text.replaceAll(/[&<>"']/g, (found) => entities[found] ?? "")
 
-/** The mail that confirms an order. The same order makes the same mail, byte by byte, as its idempotency key needs. */
+/** The mail that confirms an order. The same order gives the same bytes, as the idempotency key requires. */
 export const confirmationOf = ({ currency, customer_name, invoiceUrl, locale, orderId, total }: Confirmed) => {
   const number = orderId.slice(0, 8)
   const { money } = formatsOf(locale, currency)

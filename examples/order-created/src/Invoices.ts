@@ -7,7 +7,7 @@ import * as Schema from "effect/Schema"
 import { Fetch, supabaseSecretKeys, supabaseUrl } from "pause-status-webhook-handler/supabase"
 import type { Release } from "pause-status-webhook-handler/topic"
 
-/** The order has no invoice. **Shape** `isFinal` when a retry would not help: the order itself is wrong. */
+/** The order has no invoice. **Shape** `isFinal` if a retry would not help, because the order is wrong. */
 export class InvoiceFailed extends Data.TaggedError("InvoiceFailed")<{
   readonly status?: number
   readonly detail: string
@@ -46,7 +46,7 @@ const failed = (detail: string) => new InvoiceFailed({ detail, isFinal: false })
 
 const patience = "20 seconds"
 
-/** The Edge Function generate-pdf beside this one. */
+/** Calls the Edge Function generate-pdf of the same project. */
 export const layer = Layer.effect(
   Invoices,
   Effect.gen(function* () {
@@ -69,7 +69,7 @@ export const layer = Layer.effect(
       if (status === 200) {
         return yield* Effect.mapBoth(decodeMade(text), {
           onSuccess: (made) => made.pdf_url,
-          onFailure: () => failed("an answer of another shape")
+          onFailure: () => failed("an unexpected answer")
         })
       }
       const detail = yield* Effect.match(decodeProblem(text), {

@@ -10,7 +10,7 @@ interface NewOrder extends Topic.EventMeta {
   readonly orderId: string
 }
 
-/** A retry would not help: the event becomes a dead letter, which says why. */
+/** A retry would not help. The event becomes a dead letter that says why. */
 class OrderRefused extends Data.TaggedError("OrderRefused")<{
   readonly eventId: Topic.EventId
   readonly message: string
@@ -18,7 +18,7 @@ class OrderRefused extends Data.TaggedError("OrderRefused")<{
   readonly release: Topic.Release = { kind: "permanent" }
 }
 
-/** The database did not answer: the event is tried again. */
+/** The database did not answer. The event is retried. */
 class OrderUnavailable extends Data.TaggedError("OrderUnavailable")<{
   readonly eventId: Topic.EventId
   readonly message: string
@@ -41,8 +41,8 @@ const decodeConfirmed = Schema.decodeUnknownEffect(Schema.Boolean)
 const isAddress = Schema.is(Topic.MailAddress)
 
 /**
- * Invoice, mail, confirmed. Each step may come again after a crash: the invoice is the same file at the same URL, the mail
- * has the same idempotency key, and what is confirmed stays so.
+ * Makes the invoice, sends the mail and confirms the order. Each step may repeat after a crash: the invoice is the same
+ * file at the same URL, the mail has the same idempotency key, and a confirmed order stays confirmed.
  */
 const confirm = Effect.fnUntraced(function* ({ eventId, orderId }: NewOrder) {
   const refuse = (message: string) => new OrderRefused({ eventId, message })
@@ -59,7 +59,7 @@ const confirm = Effect.fnUntraced(function* ({ eventId, orderId }: NewOrder) {
   if (order.status === "cancelled") return { mail: "not sent: the order is cancelled" }
   const to = order.customer_email
   if (to === null || to === "") return yield* refuse(`Order ${orderId} has no customer_email`)
-  if (!isAddress(to)) return yield* refuse(`The customer_email of order ${orderId} is no address`)
+  if (!isAddress(to)) return yield* refuse(`The customer_email of order ${orderId} is not an email address`)
 
   const invoiceUrl = yield* Effect.flatMap(Invoices, (invoices) => invoices.make(orderId))
   const mail = confirmationOf({ ...order, orderId, invoiceUrl })
@@ -69,7 +69,7 @@ const confirm = Effect.fnUntraced(function* ({ eventId, orderId }: NewOrder) {
   return { mail: messageId, invoiceUrl }
 })
 
-/** Each new order: an invoice, and a mail to the customer with a link to it. */
+/** Each new order gets an invoice, and the customer a mail with a link to it. */
 export const orderCreated = Topic.make("order-created", {
   payload: Schema.Struct({
     ...Topic.envelope,

@@ -2,7 +2,7 @@ import { assert, it } from "@effect/vitest"
 import { gzipSync } from "node:zlib"
 import { bundleFunction } from "../../../local/examples.ts"
 
-// A start loads the first alone. What an invoice is made with is loaded by the first of them.
+// A start loads only the first file. The first invoice loads the others.
 it.each([
   { name: "index.mjs", bytes: 190_000, gzipBytes: 60_000 },
   { name: "InvoicePdf.mjs", bytes: 450_000, gzipBytes: 150_000 },

@@ -78,7 +78,7 @@ const bytesAt = async (url: unknown) => {
 const digest = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex")
 
 describe("generate-pdf", () => {
-  it("answers with a signed URL of the invoice, which the order has as well", async () => {
+  it("returns a signed URL of the invoice, and stores it with the order", async () => {
     const orderId = await insertOrder()
     const response = await call({ order_id: orderId })
     const { pdf_url: url, success } = await response.json()
@@ -101,7 +101,7 @@ describe("generate-pdf", () => {
     assert.strictEqual(stack.storage.uploads.get(`invoices/${orderId}.pdf`), 2)
   })
 
-  it("answers all of several calls at once with one URL", async () => {
+  it("answers concurrent calls with one URL", async () => {
     const orderId = await insertOrder()
     const replies = await Promise.all(Array.from({ length: 5 }, () => call({ order_id: orderId })))
     const bodies = await Promise.all(replies.map((reply) => reply.json()))
@@ -112,7 +112,7 @@ describe("generate-pdf", () => {
     )
   })
 
-  it("has money in all its digits, in the order's currency and language", async () => {
+  it("prints every digit of an amount, in the order's currency and language", async () => {
     const price = "123456789012345678.91"
     const orderId = await insertOrder({ total: price, currency: "CHF", locale: "de-CH" }, [
       { description: "Bohnen", quantity: 1, unit_price: price }
@@ -122,7 +122,7 @@ describe("generate-pdf", () => {
     assert.include(texts, "Gesamtbetrag: CHF 123’456’789’012’345’678.91")
   })
 
-  it("names in Latin, Greek and Cyrillic are printed as they are", async () => {
+  it("prints names in Latin, Greek and Cyrillic unchanged", async () => {
     const names = ["Zoë Dvořáková", "Nguyễn Thị Ánh", "Παναγιώτης Ἀθηναῖος", "Любовь Ёлкина"]
     const items = names.map((description) => ({ description, quantity: 1, unit_price: "1" }))
     const orderId = await insertOrder({ total: "4" }, items)
@@ -130,7 +130,7 @@ describe("generate-pdf", () => {
     for (const name of names) assert.include(texts, name)
   })
 
-  it("an order of a thousand items is many pages", async () => {
+  it("prints an order of a thousand items on many pages", async () => {
     const items = Array.from({ length: 1_000 }, (_, index) => ({ ...coffee, description: `Item ${index + 1}` }))
     const orderId = await insertOrder({ total: "25000" }, items)
     const { pages } = await readPdf(await bytesAt((await (await call({ order_id: orderId })).json()).pdf_url))
@@ -144,7 +144,7 @@ describe("what generate-pdf refuses", () => {
   it.each([
     { why: "no JSON", body: "{", code: "malformed_json" },
     { why: "no order_id", body: {}, code: "invalid_payload" },
-    { why: "an order_id that is no uuid", body: { order_id: "1" }, code: "invalid_payload" }
+    { why: "an order_id that is not a uuid", body: { order_id: "1" }, code: "invalid_payload" }
   ])("400 for $why", async ({ body, code }) => {
     const response = await call(body)
     assert.strictEqual(response.status, 400)
@@ -183,11 +183,11 @@ describe("what generate-pdf refuses", () => {
 
   it.each([
     { why: "no name", order: { customer_name: null }, path: "customer_name" },
-    { why: "a currency that is none", order: { currency: "euro" }, path: "currency" },
-    { why: "a locale that is none", order: { locale: "de_DE!" }, path: "locale" },
+    { why: "an invalid currency", order: { currency: "euro" }, path: "currency" },
+    { why: "an invalid locale", order: { locale: "de_DE!" }, path: "locale" },
     { why: "no items", items: [], path: "items.0" },
     { why: "a negative quantity", items: [{ ...coffee, quantity: -1 }], path: "items.0.quantity" },
-    { why: "a price that is no number", items: [{ ...coffee, unit_price: "NaN" }], path: "items.0.unit_price" }
+    { why: "a price that is not a number", items: [{ ...coffee, unit_price: "NaN" }], path: "items.0.unit_price" }
   ])("422 for an order with $why, which it names", async ({ items, order, path }) => {
     const response = await call({ order_id: await insertOrder(order, items) })
     assert.strictEqual(response.status, 422)
@@ -218,7 +218,7 @@ describe("generate-pdf, when Storage fails", () => {
     assert.strictEqual((await call({ order_id: orderId })).status, 200)
   })
 
-  it("makes the invoice once more when the answer to its upload was lost", async () => {
+  it("makes the invoice again if the answer to its upload was lost", async () => {
     const orderId = await insertOrder()
     stack.storage.fail("do and disconnect")
     assert.strictEqual((await call({ order_id: orderId })).status, 502)
@@ -254,11 +254,11 @@ describe("the migration of the orders", () => {
     }
   }
 
-  it("leaves tables that fit as they are", async () => {
+  it("does not change tables that fit", async () => {
     assert.strictEqual(await migrate("alter table public.orders add column mine text"), "applied")
   })
 
-  it("names the columns that tables of one's own lack", async () => {
+  it("names the columns that your own tables lack", async () => {
     assert.strictEqual(
       await migrate("alter table public.orders drop column locale; alter table public.order_items drop column sku"),
       "The tables of orders lack public.orders.locale, public.order_items.sku"

@@ -20,7 +20,7 @@ describe("an invoice", () => {
     assert.deepStrictEqual(seen("ru-RU", "RUB"), ["1 234", "1,50 ₽", "1 851,00 ₽", "28 ноября 2026 г."])
   })
 
-  it("is written with Latin digits and letters where the font has no others", () => {
+  it("uses Latin digits and letters if the font lacks others", () => {
     for (const locale of ["ar-EG", "ja-JP", "fa-IR", "hi-IN", "th-TH", "he-IL"]) {
       const { date, total } = invoice({ locale })
       assert.deepStrictEqual([date, total], ["November 28, 2026", "€25.00"])
@@ -38,7 +38,7 @@ describe("an invoice", () => {
     ])
   })
 
-  it("rounds each item to the digits of the currency, half away from zero", () => {
+  it("rounds each item to the currency's digits, half away from zero", () => {
     const totalOf = (currency: string, total: string, unit_price: string, quantity = 1) =>
       invoice({ currency, total, items: [{ description: "x", quantity, unit_price }] }).total.replaceAll(/\s/g, " ")
     assert.strictEqual(totalOf("EUR", "0.01", "0.005"), "€0.01")
@@ -47,7 +47,7 @@ describe("an invoice", () => {
     assert.strictEqual(totalOf("KWD", "0.003", "0.0025"), "KWD 0.003")
   })
 
-  it("keeps the digits of a price that has more than the currency", () => {
+  it("keeps the digits of a price if the currency has fewer", () => {
     const items = [{ description: "x", quantity: 1_000, unit_price: "0.00125" }]
     assert.deepStrictEqual(invoice({ total: "1.25", items }).rows, [
       { description: "x", quantity: "1,000", unitPrice: "€0.00125", amount: "€1.25" }
@@ -55,7 +55,7 @@ describe("an invoice", () => {
   })
 
   it.effect.prop(
-    "money keeps all its digits, however many",
+    "amounts keep all their digits, however many",
     {
       units: Schema.BigInt.check(Schema.isBetweenBigInt({ minimum: 0n, maximum: 10n ** 20n })),
       quantity: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1_000_000_000 }))
@@ -69,7 +69,7 @@ describe("an invoice", () => {
       })
   )
 
-  it("is not made for a total that its items do not cost", () => {
+  it("is not made if the total is not the sum of the items", () => {
     const result = invoiceOf(order({ total: "25.01" }), "")
     assert.strictEqual(
       Result.isFailure(result) ? result.failure.message : "",
@@ -86,16 +86,15 @@ describe("the characters of an invoice", () => {
     (name) => assert.isEmpty(missing(name))
   )
 
-  it("are named when they are not, each once", () => {
+  it("are named if they are missing, each once", () => {
     assert.deepStrictEqual(missing("渡 辺渡"), ["渡 (U+6E21)", "辺 (U+8FBA)"])
     assert.deepStrictEqual(missing("محمد"), ["م (U+0645)", "ح (U+062D)", "د (U+062F)"])
     assert.deepStrictEqual(missing("Ada 😀"), ["😀 (U+1F600)"])
   })
 
-  it("may be those of the seller, too", () => {
+  it("include those of the seller", () => {
     assert.deepStrictEqual(missingFrom(covered, invoice({}, "株")), ["株 (U+682A)"])
   })
 
-  it("do not count when they cannot be seen", () =>
-    assert.isEmpty(missing("A\u200Bd\u00ADa\u202E\tLove\u0007lace\uFEFF")))
+  it("do not count if they are invisible", () => assert.isEmpty(missing("A\u200Bd\u00ADa\u202E\tLove\u0007lace\uFEFF")))
 })

@@ -22,13 +22,13 @@ describe("the PDF of an invoice", () => {
     assert.include((await readPdf(after)).texts, plain)
   })
 
-  it("says its title and its language, and is tagged", async () => {
+  it("has a title and a language, and is tagged", async () => {
     const { isMarked, language, title } = await readPdf(await pdfOf({ locale: "de-AT" }))
     assert.strictEqual(title, "Rechnung 5b1f6c1e-8d0a-4b53-9f3e-6a1c2d4e5f60")
     assert.deepStrictEqual([isMarked, language], [true, "de"])
   })
 
-  it("is read aloud in order: one heading, one for each part, and the table by rows", async () => {
+  it("is read aloud in order: the heading, each part, and the table row by row", async () => {
     const { tags } = await readPdf(await pdfOf())
     const [document] = tags[0] ?? []
     assert.strictEqual(document?.role, "Document")
@@ -59,7 +59,7 @@ describe("the PDF of an invoice", () => {
     ])
   })
 
-  it("breaks between rows, with the head and the number on each page, neither of them read aloud again", async () => {
+  it("breaks between rows and repeats header and page number, which are not read aloud again", async () => {
     const { pages, texts } = await readPdf(await pdfOf({ total: "100", items: items(100) }))
     assert.lengthOf(pages, 3)
     for (const [index, page] of pages.entries()) {
@@ -113,7 +113,7 @@ describe("the PDF of an invoice", () => {
     )
   })
 
-  it("has the longest numbers in full", async () => {
+  it("prints the longest numbers in full", async () => {
     const price = "999999999999999999999.12345678"
     const { texts } = await readPdf(
       await pdfOf({
@@ -128,7 +128,7 @@ describe("the PDF of an invoice", () => {
     )
   })
 
-  it("reads back what names are written with, each letter as itself", async () => {
+  it("has text that reads back letter by letter", async () => {
     const letters = covered
       .flatMap(([first, last]) => Array.from({ length: last - first + 1 }, (_, index) => first + index))
       .map((point) => String.fromCodePoint(point))

@@ -56,7 +56,7 @@ describe("the store of invoices", () => {
   beforeAll(start)
   afterAll(stop)
 
-  it.effect("makes its bucket with the first invoices, be they several at once", () =>
+  it.effect("creates its bucket with the first invoices, even if several arrive at once", () =>
     provided(
       Effect.gen(function* () {
         const ids = ["1", "2", "3", "4"]
@@ -66,7 +66,7 @@ describe("the store of invoices", () => {
     )
   )
 
-  it.effect("keeps a link that is good for another day, and makes a new one of any other", () =>
+  it.effect("keeps a link that is valid for another day, and replaces any other", () =>
     provided(
       Effect.gen(function* () {
         yield* save("kept")
@@ -83,7 +83,7 @@ describe("the store of invoices", () => {
     )
   )
 
-  it.effect("a key that is not accepted is no reason to try again", () =>
+  it.effect("does not retry if the key is refused", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(provided(save("1"), keys.publishableKey))
       assert.deepStrictEqual(
@@ -93,7 +93,7 @@ describe("the store of invoices", () => {
     })
   )
 
-  it.effect.each([500, 503, 429, "disconnect"] as const)("%s is one", (fault) =>
+  it.effect.each([500, 503, 429, "disconnect"] as const)("retries after %s", (fault) =>
     Effect.gen(function* () {
       storage.fail(fault)
       const error = yield* Effect.flip(provided(save("1")))
@@ -102,7 +102,7 @@ describe("the store of invoices", () => {
     })
   )
 
-  it.effect("an invoice that is not there has no link", () =>
+  it.effect("has no link to a missing invoice", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(provided(link("missing")))
       assert.include(error.message, "Object not found")

@@ -7,7 +7,7 @@ import { startExample, type World } from "../../support/world.ts"
 
 let world: World
 
-// Every change of an order that matters, as it was committed.
+// Every relevant change of an order, as committed.
 const RECORD = `
   create table public.order_changes (id bigint generated always as identity, order_id uuid, what text);
   create function public.record_order_change() returns trigger language plpgsql security definer as $$
@@ -41,7 +41,7 @@ const newOrder = async (columns: Readonly<Record<string, string | null>> = {}): 
   const orderId = randomUUID()
   const email = `ada+${orderId}@example.com`
   const row = { id: orderId, customer_name: "Ada Lovelace", customer_email: email, total: "25.00", ...columns }
-  // Both in one statement: the event is sent at the commit, and the invoice wants the items.
+  // One statement, because the event is sent at the commit, and the invoice needs the items.
   await world.database.rows(
     `with new_order as (
        insert into public.orders (id, customer_name, customer_email, total, currency, locale)
@@ -109,12 +109,12 @@ describe("a new order", () => {
     assert.isTrue(pdf.startsWith("%PDF-"))
   })
 
-  it("of many at once each gets its own", async () => {
+  it("gets its own when many arrive at once", async () => {
     const orders = await Promise.all(Array.from({ length: 12 }, () => newOrder()))
     await Promise.all(orders.map(expectConfirmedOnce))
   })
 
-  it("that is cancelled before its turn gets no mail", async () => {
+  it("gets no mail if it is cancelled first", async () => {
     const held = gate(hangUp)
     const email = `ada+${randomUUID()}@example.com`
     world.proxy.next("/rpc/order_to_confirm", "", held.step)
@@ -166,7 +166,7 @@ describe("one PDF, one mail and one change", () => {
     await expectConfirmedOnce(await newOrder())
   })
 
-  it("when a function was only slow, and confirms the order after another one did", async () => {
+  it("when a function is slow, and confirms the order after another one did", async () => {
     const held = gate()
     world.proxy.next("/rpc/confirm_order", "", held.step)
     const order = await newOrder()
@@ -179,7 +179,7 @@ describe("one PDF, one mail and one change", () => {
     await expectConfirmedOnce(order)
   })
 
-  it("when the event became a dead letter although all was done, and is redriven: Resend is not asked", async () => {
+  it("when the event became a dead letter although all was done, and is redriven without asking Resend", async () => {
     const open = gate()
     open.open()
     world.proxy.next("/rpc/confirm_order", "", loseReply)
@@ -192,17 +192,17 @@ describe("one PDF, one mail and one change", () => {
     assert.lengthOf(world.mailProxy.seen("/emails", order.email), 1)
   })
 
-  it("when Resend and Storage are away for a while", async () => {
+  it("when Resend and Storage are down for a while", async () => {
     world.mailProxy.next("/emails", "", answerWith(500), answerWith(503))
     world.proxy.next("/functions/v1/generate-pdf", "", answerWith(503))
     await expectConfirmedOnce(await newOrder())
   })
 })
 
-describe("a row that cannot be right", () => {
+describe("an invalid row", () => {
   it.each([
     [{ customer_email: null }, "has no customer_email"],
-    [{ customer_email: "nobody" }, "is no address"],
+    [{ customer_email: "nobody" }, "is not an email address"],
     [{ total: "NaN" }, "total"],
     [{ currency: "euro" }, "currency"]
   ])("such as %o becomes a dead letter that says why, and the next order is confirmed", async (columns, why) => {
@@ -215,7 +215,7 @@ describe("a row that cannot be right", () => {
     await expectConfirmedOnce(good)
   })
 
-  it("is confirmed when it was corrected and the event is redriven", async () => {
+  it("is confirmed once it is corrected and the event is redriven", async () => {
     const { email, orderId } = await newOrder({ customer_email: null })
     const [dead] = await world.settled(orderId)
     await world.database.rows("update public.orders set customer_email = $2 where id = $1", [orderId, email])

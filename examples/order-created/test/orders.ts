@@ -17,7 +17,7 @@ const row = {
   items: [{ description: "Coffee", quantity: 2, unit_price: "12.50" }]
 }
 
-/** An order as the database has it, with other values where they are given. */
+/** An order as stored in the database, with the given values. */
 export const order = (values: Partial<Record<keyof Order, unknown>> = {}): Order =>
   Schema.decodeUnknownSync(Order)({ ...row, ...values })
 
@@ -26,11 +26,11 @@ export const invoice = (values: Partial<Record<keyof Order, unknown>> = {}, sell
 
 const files = await notoSans()
 
-/** The font of an invoice, as nobody has used it yet. */
+/** An invoice's font, unused so far. */
 export const open = () => openFonts(files)
 const fonts = open()
 
-/** What the font has. */
+/** The characters of the font. */
 export const { covered } = files
 
 /** The bytes of an invoice. */

@@ -1,6 +1,6 @@
 import { getDocument, VerbosityLevel } from "pdfjs-dist/legacy/build/pdf.mjs"
 
-/** One element of the tree that a screen reader goes through. **Shape** `text` is all that is below it. */
+/** One element of the tree that a screen reader follows. **Shape** `text` is all text below it. */
 interface Tag {
   readonly role: string
   readonly text: string
@@ -14,14 +14,14 @@ interface Node {
   readonly children?: ReadonlyArray<Node>
 }
 
-/** What a reader of the PDF gets to know. */
+/** What a PDF reader can see. */
 interface Reading {
   readonly title: unknown
   readonly language: string | null
   readonly isMarked: boolean
-  /** Each tagged text by itself. */
+  /** Each tagged text. */
   readonly texts: ReadonlyArray<string>
-  /** All text of each page, artifacts as well. */
+  /** All text of each page, including artifacts. */
   readonly pages: ReadonlyArray<string>
   /** The tags of each page. */
   readonly tags: ReadonlyArray<ReadonlyArray<Tag>>
@@ -36,7 +36,7 @@ const toTag = (node: Node, texts: ReadonlyMap<string, string>): Tag => {
 const leaves = ({ children, text }: Tag): ReadonlyArray<string> =>
   children.length === 0 ? [text] : children.flatMap(leaves)
 
-/** Reads a PDF back with pdf.js. */
+/** Reads a PDF with pdf.js. */
 export const readPdf = async (bytes: Uint8Array): Promise<Reading> => {
   const task = getDocument({ data: new Uint8Array(bytes), verbosity: VerbosityLevel.ERRORS, useSystemFonts: false })
   const document = await task.promise

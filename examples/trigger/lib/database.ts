@@ -8,13 +8,13 @@ const required = (name: string): string => {
 
 export const project = () => ({ url: required("SUPABASE_URL"), key: required("SUPABASE_SECRET_KEY") })
 
-/** The project's database, with its secret key: the functions below are granted to service_role alone. */
+/** The project's database, with its secret key, because only service_role may call the functions below. */
 export const database = (): SupabaseClient => {
   const { key, url } = project()
   return createClient(url, key, { auth: { persistSession: false, autoRefreshToken: false, detectSessionInUrl: false } })
 }
 
-/** The answer of an SQL function. An error is worth another attempt: the database may be restarting. */
+/** Calls an SQL function. An error is retried, because the database may be restarting. */
 export const rpc = async (name: string, args: Readonly<Record<string, unknown>>): Promise<unknown> => {
   const { data, error } = await database().rpc(name, args)
   if (error !== null) throw new Error(`${name}: ${error.message}`)

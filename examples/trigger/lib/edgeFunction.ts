@@ -4,7 +4,7 @@ import { isObject } from "./json.ts"
 
 const mayPass = (status: number): boolean => status >= 500 || status === 408 || status === 425 || status === 429
 
-/** Calls an Edge Function of the project. A refusal ends the run; whatever may pass is left to its retries. */
+/** Calls an Edge Function of the project. A refusal ends the run; the run retries anything temporary. */
 export const callFunction = async (
   name: string,
   body: unknown,

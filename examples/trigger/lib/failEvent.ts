@@ -3,7 +3,7 @@ import { setTimeout as wait } from "node:timers/promises"
 import { rpc } from "./database.ts"
 import { isObject } from "./json.ts"
 
-/** Which topic's events a task works on. */
+/** The topic whose events a task handles. */
 export const topics: Readonly<Record<string, string>> = {
   "notify-coordinators": "pause-status",
   "process-order": "order-created"
@@ -13,8 +13,8 @@ const settleTries = 5
 const settlePause = 1_000
 
 /**
- * Makes the event of a run that failed a dead letter, with the reason, where a person finds and redrives it. The receipt
- * names the run: an event that was redriven since is another run's, and left alone.
+ * Turns a failed run's event into a dead letter with the reason, so that a person can redrive it. The receipt names the
+ * run. If the event was redriven since, it belongs to another run and stays as it is.
  */
 export const failEvent = async (
   event: { readonly topic: string; readonly eventId: string; readonly runId: string },
@@ -36,7 +36,7 @@ interface Failure {
   readonly ctx: { readonly run: { readonly id: string }; readonly task: { readonly id: string } }
 }
 
-/** The onFailure hook of a task. What it cannot report, reconcile-runs does: the platform ignores errors of hooks. */
+/** A task's onFailure hook. The platform ignores errors of hooks, so reconcile-runs reports what this cannot. */
 export const deadLetter = async ({ ctx, error, payload }: Failure): Promise<void> => {
   const topic = topics[ctx.task.id]
   const eventId = isObject(payload) ? (payload["eventId"] ?? payload["event_id"]) : undefined

@@ -1,8 +1,8 @@
 import { database } from "./database.ts"
 
 /**
- * Does one step of a job once. Its receipt is kept under `eventId/step`: a retry, a redrive and a second run find it and
- * go on. `work` gets the same text as its idempotency key, for the moment between the work and its receipt.
+ * Runs one step of a job once. Its receipt is stored under `eventId/step`, so a retry, a redrive or a second run skips
+ * it. `work` gets the same text as its idempotency key, in case of a crash between the work and its receipt.
  */
 export const step = async (
   eventId: string,

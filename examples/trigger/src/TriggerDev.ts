@@ -5,7 +5,7 @@ import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import { Environment, Fetch, Misconfigured } from "pause-status-webhook-handler/supabase"
 
-/** Trigger.dev did not take the job. **Shape** `retryable` is false for what it will refuse again. */
+/** Trigger.dev did not accept the job. **Shape** `retryable` is false if it would refuse the job again. */
 export class TriggerFailed extends Data.TaggedError("TriggerFailed")<{
   readonly detail: string
   readonly retryable: boolean
@@ -15,7 +15,7 @@ export class TriggerFailed extends Data.TaggedError("TriggerFailed")<{
   }
 }
 
-/** **Shape** `idempotencyKey` is the event id: triggered again, it is the same run. */
+/** **Shape** `idempotencyKey` is the event id, so triggering it again returns the same run. */
 export interface Job {
   readonly task: string
   readonly payload: unknown
@@ -32,7 +32,7 @@ const setting = (key: string, fallback?: string) =>
     return value === undefined ? Effect.fail(new Misconfigured({ key, hint: "set it" })) : Effect.succeed(value)
   })
 
-/** Triggers a task over the HTTP API and answers the id of its run. The SDK is 217 KB after gzip. */
+/** Triggers a task through the HTTP API and returns its run's id. The SDK is 217 KB after gzip. */
 export const trigger = Effect.fnUntraced(function* ({ concurrencyKey, idempotencyKey, payload, task }: Job) {
   const fetch = yield* Fetch
   const url = new URL(

@@ -6,10 +6,10 @@ import { EventId } from "pause-status-webhook-handler/topic"
 import { ProjectKey } from "pause-status-webhook-handler/supabase"
 import { trigger } from "./TriggerDev.ts"
 
-/** Which task a change of a table is for. */
+/** The task that handles changes of a table. */
 export const jobs: Readonly<Record<string, string>> = { "public.orders": "process-order" }
 
-/** A database webhook of Supabase: stock, or as the outbox sends it. */
+/** A Supabase database webhook: stock, or as the outbox sends it. */
 const DatabasePayload = Schema.Struct({
   type: Schema.Literals(["INSERT", "UPDATE"]),
   schema: Schema.String,
@@ -29,7 +29,7 @@ class BadRequest extends Data.TaggedError("BadRequest")<{ readonly detail: strin
 const decode = Schema.decodeUnknownEffect(DatabasePayload)
 const hexOf = (bytes: Uint8Array): string => [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("")
 
-/** The event's id; of a stock webhook, which has none, a digest of what tells its events apart, as raw text. */
+/** The event id. A stock webhook has none, so its id is a digest of the raw text that distinguishes its events. */
 const keyOf = Effect.fnUntraced(function* ({ event_id, record, schema, table, timestamp, type }: DatabasePayload) {
   if (event_id !== undefined) return event_id.toLowerCase()
   const time = timestamp ?? record.updated_at ?? record.created_at
@@ -51,9 +51,9 @@ const order = Effect.fnUntraced(function* (request: Request) {
   const payload = yield* Effect.mapError(decode(json), ({ message }) => new BadRequest({ detail: message }))
   const table = `${payload.schema}.${payload.table}`
   const task = jobs[table]
-  if (task === undefined) return yield* new BadRequest({ detail: `No task is for changes of ${table}` })
+  if (task === undefined) return yield* new BadRequest({ detail: `No task handles changes of ${table}` })
   const key = yield* keyOf(payload)
-  // All that was sent, under the id that the task's steps are keyed by.
+  // The whole payload, with the id that is the key of the task's steps.
   return yield* trigger({
     task,
     payload: Object.assign({}, json, { event_id: key }),
@@ -70,7 +70,7 @@ const toReply = (error: BadRequest | { readonly _tag: string; readonly message: 
   return reply(error._tag === "Misconfigured" ? 503 : 502, { success: false, error: error.message, retryable })
 }
 
-/** `POST` of a database payload with the project's key: `{ success, run_id }`, the same run for the same event. */
+/** `POST` a database payload with the project's key. The reply is `{ success, run_id }`, one run per event. */
 export const respond = (request: Request): Effect.Effect<Response, never, ProjectKey> =>
   request.method === "POST"
     ? Effect.map(Effect.result(order(request)), (result) =>

@@ -1,4 +1,4 @@
-// The stand-in with this example's tasks as a process of its own, which can be killed. Its runs are in TRIGGER_JOURNAL.
+// The stand-in with this example's tasks, in its own process, which a test can kill. Its runs are in TRIGGER_JOURNAL.
 import { startTrigger } from "../../../local/trigger/server.ts"
 import { loadWorker } from "./worker.ts"
 

@@ -1,5 +1,5 @@
-// The one file that knows the insides of @trigger.dev/core, pinned in examples/package.json: it runs the registered tasks
-// with the executor that Trigger.dev's own workers use, with retries and hooks.
+// The only file that depends on internals of @trigger.dev/core, which examples/package.json pins. It runs the
+// registered tasks with the executor of Trigger.dev's own workers, including retries and hooks.
 import { trace } from "@opentelemetry/api"
 import { logs } from "@opentelemetry/api-logs"
 import {
@@ -25,7 +25,7 @@ import config from "../trigger.config.ts"
 
 const folder = join(import.meta.dirname, "..", "tasks")
 
-// Without a file, the catalogue drops what is registered; without a manager, no hook is called.
+// Without a file, the catalogue drops registered tasks. Without a manager, it calls no hook.
 const load = async (): Promise<void> => {
   resourceCatalog.setGlobalResourceCatalog(new StandardResourceCatalog())
   lifecycleHooks.setGlobalLifecycleHooksManager(new StandardLifecycleHooksManager())
@@ -39,7 +39,7 @@ const load = async (): Promise<void> => {
 
 const tracer = trace.getTracer("stand-in")
 const logger = logs.getLogger("stand-in")
-// The executor keeps it and asks it nothing; a real one would export to a collector.
+// The executor keeps this but never calls it. A real one exports to a collector.
 const tracingSDK: TracingSDK = Object.create(TracingSDK.prototype)
 
 const executionOf = (run: Run): TaskRunExecution => ({
@@ -101,7 +101,7 @@ const execute: Worker["execute"] = async (run, signal): Promise<AttemptResult> =
   }
 }
 
-/** The tasks of this example, as a deployment that the stand-in runs. */
+/** This example's tasks, as a deployment for the stand-in. */
 export const loadWorker = async (): Promise<Worker> => {
   await load()
   const limits = new Map(

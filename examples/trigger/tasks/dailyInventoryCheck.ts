@@ -4,7 +4,7 @@ import { callFunction } from "../lib/edgeFunction.ts"
 import { isObject } from "../lib/json.ts"
 import { step } from "../lib/step.ts"
 
-/** At 08:00 UTC: what is below its reorder threshold, in one mail to INVENTORY_MAIL_TO. One mail a day. */
+/** At 08:00 UTC, mails the items below their reorder threshold to INVENTORY_MAIL_TO, once a day. */
 export const dailyInventoryCheck = schedules.task({
   id: "daily-inventory-check",
   cron: "0 8 * * *",

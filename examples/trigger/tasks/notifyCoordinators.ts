@@ -5,15 +5,15 @@ import { deadLetter } from "../lib/failEvent.ts"
 import { isObject } from "../lib/json.ts"
 
 const refusals: Readonly<Record<string, string>> = {
-  superseded: "a later event of the mentor was handled first: force a redrive to send this one all the same",
+  superseded: "a later event of the mentor was handled first: force a redrive to send this one anyway",
   payload_mismatch: "another payload was handled under this event id",
   invalid: "the event is malformed"
 }
 
-/** Writes one notification per coordinator, once per event: pause_status_notify keeps the receipts. */
+/** Writes one notification per coordinator, once per event. pause_status_notify keeps the receipts. */
 export const notifyCoordinators = task({
   id: "notify-coordinators",
-  // One run of a mentor at a time: their id is the concurrency key.
+  // One run per mentor at a time, because the mentor's id is the concurrency key.
   queue: { concurrencyLimit: 1 },
   onFailure: deadLetter,
   run: async (event: PauseEvent) => {

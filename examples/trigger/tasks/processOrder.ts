@@ -27,7 +27,7 @@ const orderOf = async (id: string) => {
 
 const escape = (text: string): string => text.replaceAll(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
 
-/** Stock check, invoice, mail, reservation. Each step is done once per event, however often the run is tried. */
+/** Stock check, invoice, mail, reservation. Each step runs once per event, however often the run is retried. */
 export const processOrder = task({
   id: "process-order",
   onFailure: deadLetter,
@@ -54,7 +54,7 @@ export const processOrder = task({
         key
       )
     )
-    // In one transaction with its receipt, and under the locks of the stock: what was checked may be gone by now.
+    // In one transaction with its receipt, and with the stock locked, because the checked stock may be gone by now.
     const reservation = await rpc("order_reserve", { event_id: eventId, order_id: orderId })
     if (isObject(reservation) && reservation["outcome"] === "out_of_stock") {
       throw new AbortTaskRunError(`sold out since the order was confirmed: ${inWords(reservation["shortage"])}`)

@@ -1,13 +1,13 @@
 import { logger, runs, schedules } from "@trigger.dev/sdk"
 import { failEvent, topics } from "../lib/failEvent.ts"
 
-// onFailure is not called for these, except for FAILED, where it may itself have failed.
+// onFailure is called for none of these but FAILED, and there it may have failed itself.
 const unfinished = ["FAILED", "CRASHED", "SYSTEM_FAILURE", "TIMED_OUT", "EXPIRED", "CANCELED"] as const
 
-// A run waits at most 14 days to be started.
+// A run waits at most 14 days for its start.
 const days = 15
 
-/** Every five minutes: runs that did not finish become dead letters of their events, unless they are already. */
+/** Every five minutes, turns the events of unfinished runs into dead letters, unless they already are. */
 export const reconcileRuns = schedules.task({
   id: "reconcile-runs",
   cron: "*/5 * * * *",

@@ -12,8 +12,8 @@ export interface Call {
 type Step = number | "accepts, then hangs up"
 
 /**
- * generate-pdf and send-email as tasks call them: idempotent by key. Everything else goes on to the stack. `steps` are what
- * happens to the next calls of a function, by its name, instead of success.
+ * Stands in for generate-pdf and send-email, which are idempotent by key. Passes everything else on to the stack.
+ * `steps` sets what happens to the next calls of a function instead of success.
  */
 export const startEdge = async (apiUrl: string) => {
   const calls: Array<Call> = []
@@ -49,7 +49,7 @@ export const startEdge = async (apiUrl: string) => {
       return void response.writeHead(answer.status, { "content-type": type }).end(await answer.text())
     }
     const fault = steps[name]?.shift()
-    if (typeof fault === "number") return json(fault, { detail: "as it was told", retryable: fault >= 500 })
+    if (typeof fault === "number") return json(fault, { detail: "injected", retryable: fault >= 500 })
     const held = done.get(key ?? "") ?? `${name}-${done.size + 1}`
     done.set(key ?? "", held)
     if (fault !== undefined) return void request.socket.destroy()
@@ -64,7 +64,7 @@ export const startEdge = async (apiUrl: string) => {
     url: `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`,
     calls,
     steps,
-    /** What was done, once for each key: [key, what]. */
+    /** What was done, once per key: [key, what]. */
     done,
     functionCalls: () => calls.filter(({ path }) => path.startsWith("/functions/")),
     [Symbol.asyncDispose]: async () => {

@@ -46,7 +46,7 @@ describe("a worker that is killed in the middle of a run", () => {
       })
       child.kill("SIGKILL")
       await exited
-      // What the run had asked for is done, although nobody is left to hear of it.
+      // The database completes the run's request, although the run is gone.
       await locker.query("commit")
       await locker.end()
 

@@ -4,7 +4,7 @@ import type { Worker } from "../../../local/trigger/Worker.ts"
 import { eventually } from "../../../test/support/pipeline.ts"
 import { reconcile, secretKey, startWorld, type World } from "./world.ts"
 
-/** The whole way: UPDATE, outbox, handler, the stand-in for Trigger.dev, the registered tasks, the database. */
+/** The whole path: UPDATE, outbox, handler, the stand-in for Trigger.dev, the registered tasks, the database. */
 describe("with ORCHESTRATOR=trigger.dev", () => {
   let world: World
   let trigger: Trigger
@@ -44,7 +44,7 @@ describe("with ORCHESTRATOR=trigger.dev", () => {
     assert.deepStrictEqual(await world.notified(mentor), ["PAUSE"])
   })
 
-  it("while Trigger.dev is down events wait, and go out in order when it is back", async () => {
+  it("events wait while Trigger.dev is down, and are sent in order when it is back", async () => {
     const mentor = await world.mentorWith(1)
     await trigger[Symbol.asyncDispose]()
     await world.become(mentor, "paused")
@@ -75,7 +75,7 @@ describe("with ORCHESTRATOR=trigger.dev", () => {
     assert.deepStrictEqual(await world.notified(mentor), ["PAUSE"])
   })
 
-  it("a run is tried again while the database is away, and fails at last with a dead letter", async () => {
+  it("a run is retried while the database is down, and ends as a dead letter", async () => {
     const mentor = await world.mentorWith(1)
     process.env["SUPABASE_SECRET_KEY"] = "not the key"
     await world.become(mentor, "paused")
@@ -118,7 +118,7 @@ describe("with ORCHESTRATOR=trigger.dev", () => {
     await world.settled(mentor, "completed")
   })
 
-  it("a run that a later one of its mentor has overtaken is a dead letter, which a person may force", async () => {
+  it("a run that a later one of its mentor overtook is a dead letter, which a person may force", async () => {
     const mentor = await world.mentorWith(1)
     await trigger[Symbol.asyncDispose]()
     let isFirst = true

@@ -58,7 +58,7 @@ describe("process-order", () => {
   }
   const reported = () => edge.calls.filter(({ path }) => path.endsWith("/rpc/outbox_fail")).map(({ body }) => body)
 
-  it("checks the stock, makes the invoice, mails it, and reserves the stock, under one key for each step", async () => {
+  it("checks the stock, makes the invoice, mails it and reserves the stock, with one key per step", async () => {
     const sku = await stocked(5)
     const orderId = await ordered(sku, 2)
     const { eventId, id } = await runOf(orderId)
@@ -76,7 +76,7 @@ describe("process-order", () => {
     assert.strictEqual(await quantityOf(sku), "3")
   })
 
-  it("goes on where it failed, and does nothing twice", async () => {
+  it("continues where it failed, and does nothing twice", async () => {
     const sku = await stocked(5)
     edge.steps["generate-pdf"] = [503]
     edge.steps["send-email"] = ["accepts, then hangs up", 502]
@@ -87,7 +87,7 @@ describe("process-order", () => {
     assert.strictEqual(await quantityOf(sku), "3")
   })
 
-  it("a second run of the same event, long after the functions have forgotten its keys, does nothing again", async () => {
+  it("a second run of the same event does nothing, even after the functions have forgotten its keys", async () => {
     const sku = await stocked(5)
     const orderId = await ordered(sku, 2)
     const { eventId, id } = await runOf(orderId)
@@ -99,7 +99,7 @@ describe("process-order", () => {
     assert.strictEqual(await quantityOf(sku), "3")
   })
 
-  it("of concurrent orders those get the stock for whom there is some, and it is never below zero", async () => {
+  it("concurrent orders get stock while there is some, and it never falls below zero", async () => {
     const sku = await stocked(7)
     const orders = await Promise.all(Array.from({ length: 12 }, () => ordered(sku, 2)))
     await world.database.rows(`
@@ -122,7 +122,7 @@ describe("process-order", () => {
     assert.isEmpty(await world.database.rows("select sku from public.oversold"))
   })
 
-  it("an order waits for the reservation that is under way, and sees what that leaves", async () => {
+  it("an order waits for a reservation in progress, and sees what it leaves", async () => {
     const sku = await stocked(3)
     const [first, second] = [await ordered(sku, 2), await ordered(sku, 2)]
     const [one, two] = [
@@ -170,11 +170,11 @@ describe("process-order", () => {
     }
   )
 
-  it("a refusal of a function ends the run", async () => {
+  it("a refusal by a function ends the run", async () => {
     edge.steps["send-email"] = [422]
     const { id } = await runOf(await ordered(await stocked(5), 2))
     const run = await ended(id)
     assert.deepInclude(run, { status: "FAILED", attempts: 1 })
-    assert.strictEqual(run.error?.message, "send-email answered 422: as it was told")
+    assert.strictEqual(run.error?.message, "send-email answered 422: injected")
   })
 })

@@ -36,7 +36,7 @@ describe("the schedules", () => {
     assert.deepStrictEqual(at("20:00"), ["reconcile-runs"])
   })
 
-  it("the inventory check mails what is low, once a day, and nothing when nothing is", async () => {
+  it("the inventory check mails low items once a day, and sends nothing if there are none", async () => {
     const check = async () => {
       at("08:00")
       await trigger.idle()

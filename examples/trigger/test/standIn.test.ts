@@ -7,7 +7,7 @@ const secretKey = "tr_prod_1"
 const never: Worker["execute"] = () => new Promise(() => {})
 const retry = { maxAttempts: 3, minTimeoutInMs: 1, maxTimeoutInMs: 5, factor: 1, randomize: false }
 
-/** What the stand-in answers, as the stock SDK reads it: a wrong shape fails in the SDK's own schemas. */
+/** The stand-in's answers, read by the stock SDK, whose schemas reject a wrong shape. */
 describe("the stand-in for Trigger.dev, called by the stock SDK,", () => {
   let trigger: Trigger
   const use = async (execute: Worker["execute"] = never) => {
@@ -25,7 +25,7 @@ describe("the stand-in for Trigger.dev, called by the stock SDK,", () => {
     assert.deepStrictEqual([run.payload, run.tags], [{ a: 1 }, ["event:1"]])
   })
 
-  it("triggers once under one key, for each task and each key", async () => {
+  it("triggers once per task and key", async () => {
     const first = await tasks.trigger("a-task", {}, { idempotencyKey: "k" })
     const again = await tasks.trigger("a-task", {}, { idempotencyKey: "k" })
     const other = await tasks.trigger("a-task", {}, { idempotencyKey: "other" })
@@ -70,7 +70,7 @@ describe("the stand-in for Trigger.dev, called by the stock SDK,", () => {
     assert.deepStrictEqual(await idsOf({ from: Date.now() + 1000 }), [])
   })
 
-  it("keeps runs of a task that is not deployed until a version has it", async () => {
+  it("keeps runs of an undeployed task until a version has it", async () => {
     const { id } = await tasks.trigger("not-deployed", {})
     assert.strictEqual((await runs.retrieve(id)).status, "PENDING_VERSION")
   })
@@ -85,7 +85,7 @@ describe("the stand-in for Trigger.dev, called by the stock SDK,", () => {
     assert.strictEqual(missing instanceof ApiError && missing.status, 404)
   })
 
-  it("is asked again after a rate limit, a 500, and a lost answer, and a key makes one run of it", async () => {
+  it("gets retries after a rate limit, a 500 and a lost answer, and makes one run per key", async () => {
     trigger.faults.push({ rateLimited: 0.01 }, { status: 500 })
     await tasks.trigger("a-task", {}, { idempotencyKey: "k" })
     trigger.faults.push("accepts, then hangs up", "hangs up")

@@ -41,7 +41,7 @@ describe("trigger-job", () => {
     ...more
   })
 
-  it("triggers the task for a table with all that was sent, once per event", async () => {
+  it("triggers the task for a table with the whole payload, once per event", async () => {
     const event_id = randomUUID()
     const payload = inserted({ event_id })
     const first = await post(payload)
@@ -58,7 +58,7 @@ describe("trigger-job", () => {
     assert.deepStrictEqual(JSON.parse(run?.payload ?? ""), payload)
   })
 
-  it("tells the events of a stock webhook apart by what changed and when", async () => {
+  it("distinguishes the events of a stock webhook by what changed and when", async () => {
     const first = inserted()
     const later = {
       ...first,
@@ -70,7 +70,7 @@ describe("trigger-job", () => {
     assert.lengthOf(trigger.runs.all(), 3)
   })
 
-  it("asks again when the answer is lost, and makes one run", async () => {
+  it("retries if the answer is lost, and makes one run", async () => {
     trigger.faults.push("accepts, then hangs up", { status: 500 })
     assert.strictEqual((await post(inserted())).status, 200)
     assert.lengthOf(trigger.runs.all(), 1)
@@ -88,7 +88,7 @@ describe("trigger-job", () => {
     assert.lengthOf(trigger.requests, retryable ? 3 : 1)
   })
 
-  it("lets in the project's key alone", async () => {
+  it("accepts only the project's key", async () => {
     assert.strictEqual((await post(inserted(), world.stack.publishableKey)).status, 401)
     assert.strictEqual((await post(inserted(), "another")).status, 401)
     assert.isEmpty(trigger.requests)
@@ -100,8 +100,8 @@ describe("trigger-job", () => {
     ["a DELETE", inserted({ type: "DELETE" })],
     ["a table without a task", inserted({ table: "payments" })],
     ["a record without an id", inserted({ record: {} })],
-    ["an event id that is none", inserted({ event_id: "1" })],
-    ["nothing that tells its events apart", inserted({ record: { id: "1" } })]
+    ["an invalid event id", inserted({ event_id: "1" })],
+    ["nothing that distinguishes its events", inserted({ record: { id: "1" } })]
   ])("refuses %s", async (_, body) => {
     const { body: answer, status } = await post(body)
     assert.strictEqual(status, 400)
@@ -109,7 +109,7 @@ describe("trigger-job", () => {
     assert.isEmpty(trigger.requests)
   })
 
-  it("answers POST alone", async () => {
+  it("answers only POST", async () => {
     const response = await fetch(`${world.stack.apiUrl}/functions/v1/trigger-job`)
     assert.deepStrictEqual([response.status, response.headers.get("allow")], [405, "POST"])
     await response.body?.cancel()

@@ -15,7 +15,7 @@ interface Event {
   readonly receipt: { readonly runId?: string } | null
 }
 
-/** The embedded stack with ORCHESTRATOR=trigger.dev. The stand-in is at one address, whoever starts it there. */
+/** The embedded stack with ORCHESTRATOR=trigger.dev. The stand-in always has the same address. */
 export interface World extends AsyncDisposable {
   readonly stack: Stack
   readonly database: Database
@@ -29,7 +29,7 @@ export interface World extends AsyncDisposable {
   /** The transitions that a mentor's coordinators were notified of, in order. */
   readonly notified: (mentor: string) => Promise<ReadonlyArray<string>>
   readonly lettersOf: (eventId: string) => Promise<ReadonlyArray<string>>
-  /** Waits until a mentor has so many events, all of that status; returns the first. */
+  /** Waits until a mentor has so many events, all with that status. Returns the first. */
   readonly settled: (mentor: string, status: string, count?: number) => Promise<Event>
 }
 
@@ -106,7 +106,7 @@ export const startWorld = async (options: (triggerUrl: string) => StackOptions =
   }
 }
 
-/** Runs the reconciler at a minute that it is due, and returns what it counted. */
+/** Runs the reconciler at a minute when it is due, and returns its counts. */
 export const reconcile = (trigger: Trigger): Promise<unknown> => {
   const from = trigger.runs.all().length
   trigger.tick(new Date("2026-11-28T07:04:59Z"), new Date("2026-11-28T07:05:00Z"))

@@ -62,7 +62,7 @@ describe("pause-status console", () => {
     })
   )
 
-  it.effect("says at once that the key is not accepted", () =>
+  it.effect("reports a refused key at the start", () =>
     Effect.gen(function* () {
       const { apiUrl } = yield* fakeProject
       const { code, stderr } = yield* pauseStatus("console", "--url", apiUrl, "--key", "sb_secret_wrong")
@@ -72,13 +72,13 @@ describe("pause-status console", () => {
     })
   )
 
-  it.effect("says at once that nothing answers there", () =>
+  it.effect("reports at the start that the project does not answer", () =>
     Effect.gen(function* () {
       const project = yield* fakeProject
       yield* Effect.promise(() => project[Symbol.asyncDispose]())
       const { code, stderr } = yield* pauseStatus("console", "--url", project.apiUrl, "--key", "sb_secret_1")
       assert.strictEqual(code, 2)
-      assert.match(stderr, /does not answer\s+as it should: status 502/)
+      assert.match(stderr, /gives an\s+unexpected\s+answer: status 502/)
     })
   )
 

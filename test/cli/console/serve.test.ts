@@ -62,7 +62,7 @@ const opened = Effect.fnUntraced(function* (options: Partial<Project> = {}) {
 const problemOf = ({ text }: Reply): unknown => JSON.parse(text).code
 
 describe("the console's address", () => {
-  it.effect("is on loopback, with a path that nobody can guess and that is another one each time", () =>
+  it.effect("is on loopback, with a new path each time that nobody can guess", () =>
     Effect.gen(function* () {
       const [one, other] = [yield* opened(), yield* opened()]
       assert.match(one.url, /^http:\/\/127\.0\.0\.1:\d+\/[0-9a-f]{32}\/$/)
@@ -85,7 +85,7 @@ describe("the console's address", () => {
     })
   )
 
-  it.effect("without its path, or with another one, is refused before the project is asked", () =>
+  it.effect("is refused without the right path, before the project is asked", () =>
     Effect.gen(function* () {
       const { project, url } = yield* opened()
       const { origin, pathname } = new URL(url)
@@ -102,7 +102,7 @@ describe("the console's address", () => {
     })
   )
 
-  it.effect("refuses another name of this machine, and other pages that the browser has open", () =>
+  it.effect("refuses other names of this machine, and other pages in the same browser", () =>
     Effect.gen(function* () {
       const { get, project, url } = yield* opened()
       const { host } = new URL(url)
@@ -127,7 +127,7 @@ describe("the console's address", () => {
 })
 
 describe("what the page asks of the project", () => {
-  it.effect("gets the key on its way, and no answer has it", () =>
+  it.effect("gets the key on its way, and no answer contains it", () =>
     Effect.gen(function* () {
       const { get, project } = yield* opened()
       project.add(anEvent())
@@ -147,7 +147,7 @@ describe("what the page asks of the project", () => {
     })
   )
 
-  it.effect("is a list, an event, a change of one event, or the health: nothing else is passed on", () =>
+  it.effect("is a list, an event, a change of one event, or the health, and nothing else", () =>
     Effect.gen(function* () {
       const { get, project } = yield* opened()
       const event = anEvent({ status: "pending", receipt: null })
@@ -184,7 +184,7 @@ describe("what the page asks of the project", () => {
     })
   )
 
-  it.effect("is answered as the project answers, with its problem and its Retry-After", () =>
+  it.effect("gets the project's answer, with its problem and its Retry-After", () =>
     Effect.gen(function* () {
       const { get, project } = yield* opened()
       project.instead.answer = () =>
@@ -218,7 +218,7 @@ describe("what the page asks of the project", () => {
 })
 
 describe("mails", () => {
-  it.effect("are shown in a frame that runs nothing and loads nothing, if there is a stand-in", () =>
+  it.effect("are shown in a frame that runs and loads nothing, if there is a stand-in", () =>
     Effect.gen(function* () {
       const mails = yield* fakeProject
       mails.instead.answer = () => new Response("<b>Paused</b>", { headers: { "content-type": "text/html" } })

@@ -12,7 +12,7 @@ const findings: ReadonlyArray<Finding> = [
 ]
 
 describe("the report", () => {
-  it("has a line or more for each check, within 80 columns, and how many there were", () => {
+  it("has lines for each check, within 80 columns, and a summary", () => {
     assert.deepStrictEqual(inWords(findings).join("\n").split("\n"), [
       `ok     postgres          ${words(11)}`,
       `                         ${words(9)}`,
@@ -43,7 +43,7 @@ describe("the report", () => {
     })
   })
 
-  it("ends with 1 where something is wrong, not where something could not be checked", () => {
+  it("exits with 1 if something is wrong, but not if something could not be checked", () => {
     assert.deepStrictEqual([exitCodeOf(findings), exitCodeOf(findings.slice(2))], [1, 0])
   })
 

@@ -24,12 +24,12 @@ describe("the extensions", () => {
     { name: "supabase_vault", version: "0.3.1" }
   ]
 
-  it("may be newer than they must be", () => {
+  it("may be newer than required", () => {
     assert.deepStrictEqual(judgeExtensions(installed), [])
     assert.deepStrictEqual(judgeExtensions(installed.map(({ name }) => ({ name, version: "2.0" }))), [])
   })
 
-  it("are compared as numbers, not as texts", () => {
+  it("are compared as numbers, not as text", () => {
     const withNet = (version: string) => [
       ...installed.filter(({ name }) => name !== "pg_net"),
       { name: "pg_net", version }
@@ -46,14 +46,14 @@ describe("the functions of a version", () => {
     text: readFileSync(new URL(name, folder), "utf8")
   }))
 
-  it("are read from its migrations, the one that a project may replace left out", () => {
+  it("are read from its migrations, except the one that a project may replace", () => {
     const shipped = shippedFunctions(migrations)
     assert.isAtLeast(shipped.size, 80)
     assert.includeMembers([...shipped.keys()], ["outbox.sweep", "outbox.watch", "public.outbox_claim"])
     assert.isFalse(shipped.has("outbox.touch"))
   })
 
-  it("count as they are defined last", () => {
+  it("count with their last definition", () => {
     const define = (body: string) => ({ name: "x", text: `create or replace function outbox.f() as $$${body}$$;` })
     const found = (body: string) => [...shippedFunctions([define(body)])].map(([name, md5]) => ({ name, body: md5 }))
     const shipped = shippedFunctions([define("one"), define("two")])
@@ -88,18 +88,18 @@ describe("the words of a column", () => {
     words: { active: ["ACTIVE"], paused: ["ON_LEAVE", "SICK"] }
   }
 
-  it("may leave values out, and rows may have one of them only", () => {
+  it("may leave out values, and rows may have only one of them", () => {
     assert.deepStrictEqual(judgeWords(column, ["SICK", "RETIRED"]), [])
     assert.deepStrictEqual(judgeWords(column, []), [])
   })
 
-  it("are wrong where no row has any of them", () => {
+  it("are wrong if no row has any of them", () => {
     assert.deepStrictEqual(details(judgeWords(column, ["on", "off"])), [
       "No row of public.mentors has a state that pause-status knows, only: on, off."
     ])
   })
 
-  it("are wrong where a value differs by case or space alone", () => {
+  it("are wrong if a value differs only by case or space", () => {
     assert.deepStrictEqual(details(judgeWords(column, ["ACTIVE", "sick "])), [
       'public.mentors.state has the value "sick ", which pause-status ignores.'
     ])
@@ -127,23 +127,23 @@ describe("a signed delivery", () => {
     assert.deepStrictEqual([judgeUrl(probe, "https://abc.supabase.co"), judgeSecrets(probe)], [[], []])
   })
 
-  it("that Supabase refuses before the function runs needs verify_jwt = false, and says nothing of the secret", () => {
+  it("that Supabase refuses before the function runs needs verify_jwt = false, and proves no secret", () => {
     const [found] = judgeUrl(replied(401, "UNAUTHORIZED_NO_AUTH_HEADER"), undefined)
     assert.match(String(found?.cure), /verify_jwt = false/)
     assert.isUndefined(judgeSecrets(replied(401, "UNAUTHORIZED_NO_AUTH_HEADER")))
   })
 
-  it("that a function without its settings answers says so", () => {
+  it("that reaches a function without its settings says so", () => {
     assert.match(String(details(judgeSecrets(replied(503, "misconfigured")))), /lacks a setting/)
   })
 
-  it("that fails says nothing of the secret, nor of the clock", () => {
+  it("that fails proves nothing about the secret or the clock", () => {
     assert.isUndefined(judgeSecrets(replied(500, "internal")))
     assert.isUndefined(judgeSecrets(probed({ _tag: "Unreachable", url, detail: "refused" })))
     assert.isUndefined(judgeClocks(replied(500, "internal")))
   })
 
-  it("tells how far the clocks are apart; a minute is tolerated", () => {
+  it("shows how far apart the clocks are, and a minute is tolerated", () => {
     const off = (seconds: number) =>
       judgeClocks(probed({ _tag: "Replied", url, status: 200, word: "" }, Option.some(seconds)))
     assert.deepStrictEqual([off(60), off(-60)], [[], []])
@@ -155,7 +155,7 @@ describe("a signed delivery", () => {
 describe("the function's own report", () => {
   const report = (checks: Parameters<typeof judgeReport>[0]["checks"]) => judgeReport({ checks, queue: null })._tag
 
-  it("is wrong where it lacks the database or its secrets, not where Vault or the outbox does", () => {
+  it("is wrong if the function lacks the database or its secrets, but not if Vault or the outbox does", () => {
     assert.strictEqual(report({ database: { ok: true }, secrets: { ok: true } }), "Ok")
     assert.strictEqual(report({ database: { ok: false, detail: "the database does not answer" } }), "Wrong")
     assert.strictEqual(report({ secrets: { ok: false, detail: "the handler has no secret" } }), "Wrong")
@@ -177,11 +177,11 @@ describe("a change of the canary", () => {
         : verdict.needs
   }
 
-  it("is well once somebody was notified", () => {
+  it("is ok once somebody was notified", () => {
     assert.strictEqual(judged({}), "pause notified after 41\u00A0ms")
   })
 
-  it("is wrong when it made no event, was given up, reached nobody, or is not over", () => {
+  it("is wrong if it made no event, was given up, reached nobody, or is not finished", () => {
     assert.strictEqual(judgeChange("pause", undefined, Duration.seconds(60))._tag, "Wrong")
     assert.match(judged({ status: "failed", error: "refused" }), /dead letter: refused/)
     assert.match(judged({ notified: 0 }), /reached nobody/)

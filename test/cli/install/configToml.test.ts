@@ -10,7 +10,7 @@ describe("config.toml", () => {
     assert.deepStrictEqual(differences(both), [])
   })
 
-  it("loses exactly these tables again", () => {
+  it("loses exactly these tables on removal", () => {
     assert.strictEqual(withoutFunctions(both), 'project_id = "a"\n')
     assert.strictEqual(
       withoutFunctions(`${both}\n[auth]\nenabled = true\n`),
@@ -20,7 +20,7 @@ describe("config.toml", () => {
     assert.strictEqual(withoutFunctions(changed), changed)
   })
 
-  it("is right in other spellings as well", () => {
+  it("may be spelled differently", () => {
     const spelled = both
       .replaceAll("verify_jwt = false", "verify_jwt=false # Postgres calls it")
       .replaceAll(/\[functions\.([a-z-]+)\]/g, '[ functions . "$1" ]')
@@ -28,7 +28,7 @@ describe("config.toml", () => {
     assert.strictEqual(withFunctions(spelled), spelled)
   })
 
-  it("differs where a table says something else, and not because of what comes after it", () => {
+  it("differs if a table says something else, but not because of what follows it", () => {
     const toml = '[functions.pause-status-webhook-handler]\nentrypoint = "./x.ts"\n[other]\nverify_jwt = false\n'
     assert.deepStrictEqual(differences(toml), [
       {

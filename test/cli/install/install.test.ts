@@ -10,7 +10,7 @@ const migrationsIn = (files: Readonly<Record<string, string>>) =>
 const handler = "functions/pause-status-webhook-handler/index.mjs"
 
 describe("install", () => {
-  it.effect("adds migrations, functions and their tables, notes down what it wrote, and says what to run next", () =>
+  it.effect("adds migrations, functions and their tables, records what it wrote, and says what to run next", () =>
     Effect.gen(function* () {
       yield* TestClock.setTime(noon)
       const repository = yield* makeRepository()
@@ -44,7 +44,7 @@ describe("install", () => {
     })
   )
 
-  it.effect("changes nothing the second time, nor in a dry run", () =>
+  it.effect("changes nothing the second time or in a dry run", () =>
     Effect.gen(function* () {
       const repository = yield* makeRepository()
       const empty = yield* repository.files
@@ -60,7 +60,7 @@ describe("install", () => {
     })
   )
 
-  it.effect("puts its migrations after those of the project, also after one of tomorrow", () =>
+  it.effect("puts its migrations after the project's, even after one of tomorrow", () =>
     Effect.gen(function* () {
       yield* TestClock.setTime(noon)
       const repository = yield* makeRepository({ "migrations/20261129235959_own.sql": "select 1;\n" })
@@ -146,7 +146,7 @@ describe("install", () => {
     })
   )
 
-  it.effect("says where a project is missing", () =>
+  it.effect("says which folder has no project", () =>
     Effect.gen(function* () {
       const repository = yield* makeRepository()
       yield* repository.remove("config.toml")
@@ -186,7 +186,7 @@ describe("install, and what was changed by hand", () => {
     })
   )
 
-  it.effect("does not bring a deleted migration back, but a deleted function", () =>
+  it.effect("restores a deleted function, but not a deleted migration", () =>
     Effect.gen(function* () {
       const repository = yield* makeRepository()
       yield* repository.run("install", "--yes")
@@ -200,7 +200,7 @@ describe("install, and what was changed by hand", () => {
     })
   )
 
-  it.effect("leaves a function of the same name alone, and needs you", () =>
+  it.effect("leaves your function of the same name alone, and says so", () =>
     Effect.gen(function* () {
       const repository = yield* makeRepository({ [handler]: "// of somebody" })
       const { code, stderr } = yield* repository.run("install", "--yes")
@@ -210,7 +210,7 @@ describe("install, and what was changed by hand", () => {
     })
   )
 
-  it.effect("leaves a function's table as it is, and says what it must have", () =>
+  it.effect("leaves a function's table as it is, and says what it lacks", () =>
     Effect.gen(function* () {
       const table = "[functions.pause-status-webhook-handler]\nverify_jwt = true\n"
       const repository = yield* makeRepository({ "config.toml": table })
@@ -223,7 +223,7 @@ describe("install, and what was changed by hand", () => {
     })
   )
 
-  it.effect("refuses when the note of what was installed is lost or unreadable", () =>
+  it.effect("refuses if the manifest is lost or unreadable", () =>
     Effect.gen(function* () {
       const repository = yield* makeRepository()
       yield* repository.run("install", "--yes")

@@ -10,11 +10,11 @@ const migrations = readdirSync(folder)
 const mentors = { ...defaults, table: 'public."Mentors"', key: "no$1" }
 
 describe("the migrations of this release", () => {
-  it("are installed to the letter for the default table", () => {
+  it("are installed unchanged for the default table", () => {
     assert.deepStrictEqual(render(migrations, defaults), migrations)
   })
 
-  it("differ for another table in what watches it and learns the type of its key, after a check of it", () => {
+  it("check another table first, then differ where they watch it and read its key's type", () => {
     const [check, ...others] = render(migrations, mentors)
     const differing = others.filter(({ text }, index) => text !== migrations[index]?.text)
     assert.deepStrictEqual(

@@ -8,7 +8,7 @@ const management = "functions/pause-status-webhook-handler/management.mjs"
 const built = (path: string) => `supabase/${path.replace(/\/(?=[^/]+$)/, "/dist/")}`
 
 describe("upgrade", () => {
-  it.effect("adds new migrations after all others, and takes the new functions", () =>
+  it.effect("adds new migrations after all others, and replaces the functions", () =>
     Effect.gen(function* () {
       yield* TestClock.setTime(Date.UTC(2026, 10, 28, 12))
       const repository = yield* makeRepository()
@@ -33,7 +33,7 @@ describe("upgrade", () => {
     })
   )
 
-  it.effect("keeps a function that was changed by hand, and needs you if the release has another one", () =>
+  it.effect("keeps a function that was changed by hand, and says so if the release has another one", () =>
     Effect.gen(function* () {
       const repository = yield* makeRepository()
       yield* repository.run("install", "--yes")
@@ -109,11 +109,11 @@ describe("uninstall", () => {
         [".pause-status.json", "config.toml"]
       )
       assert.strictEqual(files["config.toml"]?.trimEnd(), config.trimEnd())
-      assert.include((yield* repository.run("uninstall")).stdout, "uninstalled already")
+      assert.include((yield* repository.run("uninstall")).stdout, "already uninstalled")
     })
   )
 
-  it.effect("leaves nothing at all with --not-pushed, but what was changed by hand", () =>
+  it.effect("leaves only what was changed by hand with --not-pushed", () =>
     Effect.gen(function* () {
       const repository = yield* makeRepository({ "migrations/20200101000000_own.sql": "select 1;\n" })
       const before = yield* repository.files
@@ -127,7 +127,7 @@ describe("uninstall", () => {
     })
   )
 
-  it.effect("lets a later install start again, after the migration that undoes", () =>
+  it.effect("lets a later install start again, after the migration that undoes the first", () =>
     Effect.gen(function* () {
       const repository = yield* makeRepository()
       yield* repository.run("install", "--yes")

@@ -45,7 +45,7 @@ describe("send_alerts", () => {
       "webhook-signature": String(headers["webhook-signature"])
     })
 
-  it("sends an alert when it opens, each day while it is open, and when it closes, each time once", async () => {
+  it("sends an alert once when it opens, each day while it is open, and when it closes", async () => {
     await raise("dead_letters")
     assert.strictEqual(await send(), 1)
     assert.strictEqual(await send(), 0)
@@ -84,7 +84,7 @@ describe("send_alerts", () => {
     assert.strictEqual(receiver.arrivals[0]?.headers["content-type"], "application/json")
   })
 
-  it("explains each kind of alert in words of its own", async () => {
+  it("explains each kind of alert in its own words", async () => {
     const [{ definition }] = (await own.rows<{ definition: string }>(
       "select pg_get_constraintdef(oid) as definition from pg_constraint where conname = 'alerts_kind_is_known'"
     )) as [{ definition: string }]
@@ -140,7 +140,7 @@ describe("send_alerts", () => {
     for (const part of [mentor, event_id, "password", "hidden", "secret-path"]) assert.notInclude(text, part)
   })
 
-  it("sends again what was not accepted, under the same id, and says in job_failing that it fails", async () => {
+  it("retries what was not accepted, under the same id, and reports the failure in job_failing", async () => {
     status = 500
     await raise("clock_skew")
     assert.strictEqual(await send(), 0)
@@ -159,7 +159,7 @@ describe("send_alerts", () => {
     assert.lengthOf(await own.rows("select from outbox.alerts where notice_error is not null"), 0)
   })
 
-  it("sends the end of an alert whose beginning was not accepted, and nothing of one that nobody tried to send", async () => {
+  it("sends the end of an alert whose start was not accepted, and nothing if no start was sent", async () => {
     status = 503
     await raise("dead_letters")
     await send()
@@ -170,7 +170,7 @@ describe("send_alerts", () => {
     assert.deepStrictEqual(states(), ["dead_letters opened", "dead_letters closed"])
   })
 
-  it("does nothing without outbox_alert_url, and says so when it is no URL", async () => {
+  it("does nothing without outbox_alert_url, and says so if it is not a URL", async () => {
     await raise("dead_letters")
     await storeSecret(own, "outbox_alert_url", "hooks.slack.com/services/secret-path")
     assert.strictEqual(await send(), 0)
@@ -183,7 +183,7 @@ describe("send_alerts", () => {
     assert.lengthOf(receiver.arrivals, 0)
   })
 
-  it("names no URL in its errors, and stops at the first call that nobody answers", async () => {
+  it("names no URL in its errors, and stops at the first unanswered call", async () => {
     await storeSecret(own, "outbox_alert_url", "http://127.0.0.1:9/secret-path")
     await raise("dead_letters")
     await raise("clock_skew")
@@ -212,7 +212,7 @@ describe("send_alerts", () => {
     assert.deepStrictEqual(states(), ["oldest_unnotified opened"])
   })
 
-  it("hands the notice to pg_net, once and signed, where the extension http is missing", async () => {
+  it("hands the notice to pg_net, once and signed, if the extension http is missing", async () => {
     await own.rows("drop extension http")
     await raise("oldest_unnotified")
     assert.strictEqual(await send(), 1)
@@ -227,7 +227,7 @@ describe("send_alerts", () => {
     assert.include(JSON.parse(body).alert, { kind: "oldest_unnotified", state: "opened" })
   })
 
-  it("fails neither itself nor the watch job when nothing can send", async () => {
+  it("does not fail, and does not fail the watch job, if nothing can be sent", async () => {
     await own.rows("drop extension http")
     await own.rows("drop extension pg_net")
     await raise("dead_letters")
@@ -236,7 +236,7 @@ describe("send_alerts", () => {
     assert.match(String((await heartbeat())["last_error"]), /^no notice was accepted .*"net" does not exist/)
   })
 
-  it("holds no lock on alerts while the receiver takes its time, and no second run sends the same", async () => {
+  it("holds no lock on alerts while the receiver is slow, and no second run sends the same", async () => {
     let answer = () => {}
     await using slow = await startRecorder((_, response) => {
       answer = () => response.end("ok")

@@ -47,7 +47,7 @@ describe("events that travel together", () => {
       return Array.isArray(content) ? content.length : 1
     })
 
-  it("are one signed array of payloads under an id of its own", async () => {
+  it("are one signed array of payloads under its own id", async () => {
     const secret = newSecret()
     await storeSecret(own, "outbox_webhook_secret", secret)
     const events = await pausedEvents(own, 3)
@@ -68,20 +68,20 @@ describe("events that travel together", () => {
     assert.deepStrictEqual(deliveries, [{ delivery_id: deliveryId, attempts: 1 }])
   })
 
-  it("are an object under the event's own id when there is only one", async () => {
+  it("are an object under the event's id if there is only one", async () => {
     const [event] = await pausedEvents(own, 1)
     const [request] = await requests()
     assert.strictEqual(request?.headers["webhook-id"], event?.eventId)
     assert.include(JSON.parse(request?.body ?? ""), { event_id: event?.eventId })
   })
 
-  it("fill requests of as many as the settings say", async () => {
+  it("fill requests up to the configured size", async () => {
     await own.rows("update outbox.settings set events_per_request = 7")
     await pausedEvents(own, 9)
     assert.deepStrictEqual(await sizes(), [7, 2])
   })
 
-  it("travel by statement, when the transaction commits that they survived", async () => {
+  it("are sent per statement, when the transaction commits", async () => {
     const mentors = await Promise.all(Array.from({ length: 4 }, () => createMentor(own)))
     await using client = await own.connect()
     const pause = (index: number) =>
@@ -101,7 +101,7 @@ describe("events that travel together", () => {
     assert.deepStrictEqual(queued, [1, 1, 0, 1])
   })
 
-  it("leave at each statement when a transaction makes its constraints immediate", async () => {
+  it("are sent at each statement if a transaction makes its constraints immediate", async () => {
     const mentors = [await createMentor(own), await createMentor(own)]
     await using client = await own.connect()
     await client.query("begin")
@@ -127,7 +127,7 @@ describe("events that travel together", () => {
     assert.sameDeepMembers(versions, [Array<number>(5).fill(1), Array<number>(5).fill(2)])
   })
 
-  it("are not joined by what other transactions left due", async () => {
+  it("are not mixed with events that other transactions left due", async () => {
     const [other] = await pausedEvents(own, 1)
     await own.rows(
       `update outbox.events
@@ -146,7 +146,7 @@ describe("events that travel together", () => {
     { status: 500, rounds: [[4, 4], [2, 2, 2, 2], Array<number>(8).fill(1)] },
     { status: 503, rounds: [[8], [8], [8]] },
     { status: undefined, rounds: [[8], [8], [8]] }
-  ])("are split further when they are answered $status, until the one that spoils them is alone", async (answer) => {
+  ])("are split after an answer of $status, until the bad event is alone", async (answer) => {
     await own.rows("update outbox.settings set events_per_request = 8")
     const events = await pausedEvents(own, 8)
     const rounds: Array<ReadonlyArray<number>> = []
@@ -167,7 +167,7 @@ describe("events that travel together", () => {
     assert.deepStrictEqual(rounds, answer.rounds)
   })
 
-  it("are settled each on its own: one that fails is sent again alone", async () => {
+  it("are settled one by one: one that fails is sent again alone", async () => {
     const [good, bad] = await pausedEvents(own, 2)
     if (good === undefined || bad === undefined) throw new Error("two events were expected")
     const tokens = [await claim(own, good.eventId), await claim(own, bad.eventId)]

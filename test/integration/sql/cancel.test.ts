@@ -43,7 +43,7 @@ describe("a pending event that a person cancels", () => {
     return { mentor, at: (version: number) => eventOf(database, mentor, version) }
   }
 
-  it("is settled with a closed dead letter that says who and why", async () => {
+  it("is settled, with a closed dead letter that says who did it and why", async () => {
     const { at } = await changed("paused")
     const { event_id } = await at(1)
     assert.strictEqual(await resolve(event_id, { notes: "a mistake", dry_run: true }), "would_cancel")
@@ -57,7 +57,7 @@ describe("a pending event that a person cancels", () => {
     assert.include(await at(1), { status: "failed" })
   })
 
-  it("is refused to the handler when its request comes late", async () => {
+  it("cannot be claimed by a late request", async () => {
     const { at } = await changed("paused")
     const { event_id } = await at(1)
     const event = await givenEvent(database, event_id)
@@ -66,7 +66,7 @@ describe("a pending event that a person cancels", () => {
     assert.deepStrictEqual(await claimOf(database, event), { eventId: event_id, outcome: "failed" })
   })
 
-  it("lets the next event of the mentor go at once", async () => {
+  it("releases the mentor's next event at once", async () => {
     const { mentor, at } = await changed("paused", "active")
     await emptyNet(database)
     const [first, second] = [await at(1), await at(2)]
@@ -78,7 +78,7 @@ describe("a pending event that a person cancels", () => {
     assert.include(await settle(database, (await at(3)).event_id), { outcome: "completed" })
   })
 
-  it("in the middle of the line leaves those before it on their way", async () => {
+  it("in the middle of the line does not affect those before it", async () => {
     const { at } = await changed("paused", "active", "paused")
     const [first, second, third] = [await at(1), await at(2), await at(3)]
     assert.strictEqual(await requests(first.event_id), 1)
@@ -89,7 +89,7 @@ describe("a pending event that a person cancels", () => {
     assert.include(await settle(database, third.event_id), { outcome: "completed" })
   })
 
-  it("may wait for a retry, or be somebody else's to send", async () => {
+  it("may be waiting for a retry, or belong to another sender", async () => {
     const { at } = await changed("paused")
     const { event_id } = await at(1)
     await release(database, event_id, await claim(database, event_id))
@@ -100,7 +100,7 @@ describe("a pending event that a person cancels", () => {
     assert.strictEqual((await claimOf(database, event)).outcome, "failed")
   })
 
-  it("must not be processed at that moment", async () => {
+  it("must not be in process", async () => {
     const { at } = await changed("paused")
     const { event_id } = await at(1)
     await claim(database, event_id)
@@ -139,7 +139,7 @@ describe("a pending event that a person cancels", () => {
     assert.deepStrictEqual(await database.call("outbox_erase", { topic, event_id }), { outcome: "erased" })
   })
 
-  it("is cancelled or claimed, never both, when both happen at once", async () => {
+  it("is cancelled or claimed, never both", async () => {
     const { at } = await changed("paused")
     const { event_id } = await at(1)
     const event = await givenEvent(database, event_id)
@@ -147,7 +147,7 @@ describe("a pending event that a person cancels", () => {
     assert.include(["cancelled failed", "in_flight claimed"], `${resolved} ${claimed.outcome}`)
   })
 
-  it("frees those behind a dead letter no sooner than they were", async () => {
+  it("does not release events that wait behind a dead letter", async () => {
     const { at } = await changed("paused", "active", "paused")
     await bury(database, (await at(1)).event_id)
     assert.strictEqual(await resolve((await at(2)).event_id), "cancelled")

@@ -26,13 +26,13 @@ describe("capturing transitions", () => {
     assert.deepStrictEqual(await summaryOf(mentor), ["1 PAUSE", "2 RESUME", "3 PAUSE"])
   })
 
-  it("counts each mentor on its own when one statement changes many", async () => {
+  it("counts each mentor separately if one statement changes many", async () => {
     const mentors = [await createMentor(database), await createMentor(database)]
     await database.rows("update public.peer_mentor_profiles set status = 'paused' where id = any($1)", [mentors])
     for (const mentor of mentors) assert.deepStrictEqual(await summaryOf(mentor), ["1 PAUSE"])
   })
 
-  it("leaves nothing of a transaction that is rolled back, not even a used version", async () => {
+  it("leaves nothing after a rollback, not even a used version", async () => {
     const mentor = await createMentor(database)
     await using client = await database.connect()
     await client.query("begin")
@@ -43,7 +43,7 @@ describe("capturing transitions", () => {
     assert.deepStrictEqual(await summaryOf(mentor), ["1 PAUSE"])
   })
 
-  it("queues nothing for a new mentor, an update that changes no status, or a status of the project's own", async () => {
+  it("queues nothing for a new mentor, an unchanged status, or one of the project's own words", async () => {
     const mentor = await createMentor(database)
     await setStatus(database, mentor, "active")
     await database.rows("update public.peer_mentor_profiles set full_name = 'Ada' where id = $1", [mentor])
@@ -51,7 +51,7 @@ describe("capturing transitions", () => {
     assert.deepStrictEqual(await summaryOf(mentor), [])
   })
 
-  it("compares with the status last queued, whatever other statuses came between", async () => {
+  it("compares with the status last queued, whatever came in between", async () => {
     const [pausedLater, backAgain] = [await createMentor(database), await createMentor(database)]
     await setStatus(database, pausedLater, "suspended", "paused")
     assert.deepStrictEqual(await summaryOf(pausedLater), ["1 PAUSE"])
@@ -64,7 +64,7 @@ describe("capturing transitions", () => {
     })
   })
 
-  it("queues nothing for a mentor whose first known status is one of the project's own", async () => {
+  it("queues nothing for a mentor whose first status is one of the project's own words", async () => {
     const mentor = await createMentor(database, "applicant")
     await setStatus(database, mentor, "active")
     assert.deepStrictEqual(await summaryOf(mentor), [])
@@ -72,7 +72,7 @@ describe("capturing transitions", () => {
     assert.deepStrictEqual(await summaryOf(mentor), ["1 PAUSE"])
   })
 
-  it("captures an update that changes the mentor's id as well, under the new id", async () => {
+  it("captures an update that also changes the mentor's id, under the new id", async () => {
     const [mentor, swapped] = [await createMentor(database), await createMentor(database, "paused")]
     const [newId, quiet] = [randomUUID(), randomUUID()]
     const move = "update public.peer_mentor_profiles set id = $2, status = $3 where id = $1"
@@ -86,7 +86,7 @@ describe("capturing transitions", () => {
     assert.strictEqual((await database.row<{ n: number }>("select outbox.reconcile() as n")).n, 0)
   })
 
-  it("knows what a mentor was when the id changes while the status is one of the project's own", async () => {
+  it("knows a mentor's last status if the id changes while the status is one of the project's own words", async () => {
     const mentor = await createMentor(database)
     const newId = randomUUID()
     await setStatus(database, mentor, "suspended")
@@ -97,7 +97,7 @@ describe("capturing transitions", () => {
     assert.deepStrictEqual(await summaryOf(newId), ["1 PAUSE"])
   })
 
-  it("knows a mentor who was deleted and created again by the new status", async () => {
+  it("takes the new status of a mentor who was deleted and created again", async () => {
     const mentor = await createMentor(database)
     await setStatus(database, mentor, "paused")
     await database.rows("delete from public.peer_mentor_profiles where id = $1", [mentor])
@@ -106,7 +106,7 @@ describe("capturing transitions", () => {
     assert.deepStrictEqual(await summaryOf(mentor), ["1 PAUSE"])
   })
 
-  it("goes on with the versions in the queue when the states were restored from an older day", async () => {
+  it("continues the queue's versions if the known states were restored from an older backup", async () => {
     const mentor = await createMentor(database)
     await setStatus(database, mentor, "paused", "active")
     await database.rows(
@@ -117,7 +117,7 @@ describe("capturing transitions", () => {
     assert.deepStrictEqual(await summaryOf(mentor), ["1 PAUSE", "2 RESUME", "3 PAUSE"])
   })
 
-  it("goes on with the versions in the queue when the states are gone", async () => {
+  it("continues the queue's versions if the known states are lost", async () => {
     const mentor = await createMentor(database)
     await setStatus(database, mentor, "paused", "active")
     await database.rows("delete from outbox.keys where key = $1", [mentor])
@@ -125,7 +125,7 @@ describe("capturing transitions", () => {
     assert.deepStrictEqual(await summaryOf(mentor), ["1 PAUSE", "2 RESUME", "3 PAUSE"])
   })
 
-  it("captures a status that a BEFORE trigger changed although the statement did not name it", async () => {
+  it("captures a status that only a BEFORE trigger changed", async () => {
     await using own = await openDatabase()
     await own.rows(`
       create function public.pause_the_unnamed() returns trigger language plpgsql as $$
@@ -143,7 +143,7 @@ describe("capturing transitions", () => {
     )
   })
 
-  it("captures what MERGE and INSERT … ON CONFLICT change, beside what they insert", async () => {
+  it("captures what MERGE and INSERT … ON CONFLICT change, next to what they insert", async () => {
     const [merged, upserted] = [await createMentor(database), await createMentor(database)]
     const added = [randomUUID(), randomUUID()]
     await database.rows(
@@ -163,7 +163,7 @@ describe("capturing transitions", () => {
     assert.deepStrictEqual(states, [{ known: { status: "paused" } }, { known: { status: "paused" } }])
   })
 
-  it("does not stand in the way of a status that becomes an enum, and captures it then", async () => {
+  it("lets a status become an enum, and captures it then", async () => {
     await using own = await openReadyDatabase()
     const mentor = await createMentor(own)
     await setStatus(own, mentor, "paused")
@@ -188,13 +188,13 @@ describe("capturing transitions", () => {
     assert.deepStrictEqual(await summaryOf(mentor), expected)
   })
 
-  it("remembers the status a mentor starts with as the one that is known", async () => {
+  it("takes the status that a mentor starts with as the known state", async () => {
     const mentor = await createMentor(database, "paused")
     const state = await database.row("select version::int, known from outbox.keys where key = $1", [mentor])
     assert.deepStrictEqual(state, { version: 0, known: { status: "paused" } })
   })
 
-  it("never gives a version twice, even when a mentor is deleted and created again", async () => {
+  it("never assigns a version twice, even if a mentor is deleted and created again", async () => {
     const mentor = await createMentor(database)
     await setStatus(database, mentor, "paused")
     await database.rows("delete from public.peer_mentor_profiles where id = $1", [mentor])
@@ -237,7 +237,7 @@ describe("capturing transitions", () => {
     assert.strictEqual(fingerprint, `pause-status ${mentor} ${String(timestamp)} 1`)
   })
 
-  it("fails the change of the profile when the outbox cannot be written", async () => {
+  it("fails the change of the profile if the outbox cannot be written", async () => {
     await using own = await openReadyDatabase()
     const mentor = await createMentor(own)
     await own.rows("alter table outbox.events add constraint full_disk check (false)")
@@ -247,7 +247,7 @@ describe("capturing transitions", () => {
     assert.strictEqual(status, "active")
   })
 
-  it("captures for a writer who may touch nothing but the profiles", async () => {
+  it("captures for a writer with rights to nothing but the profiles", async () => {
     const mentor = await createMentor(database)
     await using client = await database.connect()
     await client.query("begin")

@@ -52,7 +52,7 @@ describe("claiming events", () => {
       })
     })
 
-    it("is granted for an event that nobody queued, which is then kept with its source", async () => {
+    it("is granted for an event that is not queued, which is then stored with its source", async () => {
       const event = foreignEvent()
       assert.strictEqual((await ask(event)).outcome, "claimed")
       const kept = await database.row(
@@ -94,7 +94,7 @@ describe("claiming events", () => {
       )
     })
 
-    it("is refused while another one holds the lease, and says when to come back", async () => {
+    it("is refused while another one holds the lease, and says when to retry", async () => {
       const event = await queued()
       await ask(event)
       const secondsLeft = async () =>
@@ -129,13 +129,13 @@ describe("claiming events", () => {
       assert.deepStrictEqual(await ask(event), { outcome: "completed", receipt: { eventId: event.eventId } })
     })
 
-    it("learns that an event failed for good", async () => {
+    it("learns that an event failed permanently", async () => {
       const event = await queued()
       await bury(database, event.eventId)
       assert.deepStrictEqual(await ask(event), { outcome: "failed" })
     })
 
-    it("is refused for another payload under the same key, in whatever state the event is", async () => {
+    it("is refused for another payload under the same key, in every state of the event", async () => {
       const event = await queued()
       const forged = { ...event, occurredAt: "2020-01-01T00:00:00Z" }
       const mismatch = { outcome: "payload_mismatch" }
@@ -153,7 +153,7 @@ describe("claiming events", () => {
       assert.deepStrictEqual(await ask({ ...event, eventId: randomUUID() }), { outcome: "unknown_event" })
     })
 
-    it("tells events apart by microseconds, and keeps a time that is no timestamp as text", async () => {
+    it("distinguishes events by microseconds, and keeps a time that is not a timestamp as text", async () => {
       const mentorId = randomUUID()
       const times = ["2026-11-22T10:00:00.123456Z", "2026-11-22T10:00:00.123457Z", "now", "last Tuesday"]
       const events = times.map((occurredAt) => foreignEvent({ mentorId, occurredAt }))
@@ -167,7 +167,7 @@ describe("claiming events", () => {
       assert.strictEqual(unknown, words.length)
     })
 
-    it("does not care how the event's id is written, but takes another text of the key for another key", async () => {
+    it("accepts any spelling of the event id, but takes another spelling of the key for another key", async () => {
       const event = foreignEvent()
       const digits = event.eventId.replaceAll("-", "")
       for (const eventId of [digits, event.eventId, event.eventId.toUpperCase(), `{${digits}}`]) {
@@ -178,7 +178,7 @@ describe("claiming events", () => {
       assert.deepStrictEqual(await ask(shouted), { outcome: "payload_mismatch" })
     })
 
-    it("is out of order while an earlier version of the mentor is unsettled, whoever asks", async () => {
+    it("is out of order while an earlier version of the mentor is unsettled, for every caller", async () => {
       const first = await queued()
       await setStatus(database, first.mentorId, "active")
       const second = await givenEvent(database, (await eventOf(database, first.mentorId, 2)).event_id)
@@ -240,7 +240,7 @@ describe("claiming events", () => {
       { event: { ...good, version: 1.5 }, says: "version must be a whole number" },
       { event: { ...good, version: 0 }, says: "version must be a whole number" }
     ]
-    it.for(malformed)("of a malformed event is invalid, and its neighbours are claimed: $says", async (given) => {
+    it.for(malformed)("of a malformed event is invalid, and the others are claimed: $says", async (given) => {
       const [first, invalid, last] = await claims([asClaim(foreignEvent()), given.event, asClaim(foreignEvent())])
       assert.deepStrictEqual([first?.outcome, invalid?.outcome, last?.outcome], ["claimed", "invalid", "claimed"])
       assert.include(invalid?.["message"], given.says)

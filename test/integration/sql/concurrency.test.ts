@@ -139,7 +139,7 @@ describe("many at the same time", () => {
     assert.deepStrictEqual(differing, [])
   })
 
-  it("ten installers leave what one leaves", async () => {
+  it("ten concurrent installs have the result of one", async () => {
     await using fresh = await openDatabase({ migrate: false })
     await Promise.all(Array.from({ length: 10 }, () => fresh.migrate()))
     assert.strictEqual(await dumpSchema(fresh.url), await dumpSchema(own.url))

@@ -72,7 +72,7 @@ describe("the Data API", () => {
     assert.sameMembers(Object.keys(argumentsOf), rpcs.map(bare))
   })
 
-  it("changes nothing by a GET, which a link or an image can make", async () => {
+  it("changes nothing on a GET, which a link or an image can send", async () => {
     const event_id = await inState.failed(database)
     for (const name of ["outbox_redrive", "outbox_resolve", "outbox_erase"]) {
       const { status } = await api.send({

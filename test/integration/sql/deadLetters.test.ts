@@ -60,7 +60,7 @@ describe("dead letters", () => {
       [eventId]
     )
 
-  it("are made at once of what the orchestrator would never accept, and say why", async () => {
+  it("are made at once if the orchestrator refuses permanently, and say why", async () => {
     const { eventId, current } = await buried()
     assert.include(await current(), { status: "failed", seconds_until_next_attempt: null })
     const [letter, ...more] = await lettersOf(eventId)
@@ -68,7 +68,7 @@ describe("dead letters", () => {
     assert.lengthOf(more, 0)
   })
 
-  it("are made of what ran out of attempts, by failures and by lost leases alike", async () => {
+  it("are made when attempts run out, by failures or by lost leases", async () => {
     await using own = await openReadyDatabase()
     await own.rows("update outbox.settings set max_attempts = 3, retry_for_seconds = 0")
     const mentor = await createMentor(own)
@@ -90,7 +90,7 @@ describe("dead letters", () => {
     )
   })
 
-  it("count a lease that ran out as a failure even when somebody claims before the sweep", async () => {
+  it("count an expired lease as a failure even if a claim comes before the sweep", async () => {
     const mentor = await createMentor(database)
     await setStatus(database, mentor, "paused")
     const { event_id } = await eventOf(database, mentor)
@@ -135,7 +135,7 @@ describe("dead letters", () => {
       )
     })
 
-    it("only say so in a dry run", async () => {
+    it("are only reported in a dry run", async () => {
       const { eventId, current } = await buried()
       assert.deepStrictEqual(await redrive(eventId, { dryRun: true }), { outcome: "would_redrive" })
       assert.include(await current(), { status: "failed", attempts: 1 })
@@ -155,14 +155,14 @@ describe("dead letters", () => {
       assert.include(await settle(database, eventId), { outcome: "completed" })
     })
 
-    it("are refused when a newer version was completed and is forgotten since", async () => {
+    it("are refused if a newer version was completed and has been deleted since", async () => {
       const { mentor, eventId } = await buried("active", "paused")
       await database.rows("delete from outbox.events where key = $1 and version > 1", [mentor])
       assert.deepStrictEqual(await redrive(eventId), { outcome: "superseded" })
       assert.deepStrictEqual(await redrive(eventId, { force: true }), { outcome: "redriven" })
     })
 
-    it("are refused when a newer version was told, although it became a dead letter itself", async () => {
+    it("are refused if a newer version was notified, even if that became a dead letter", async () => {
       const { mentor, eventId } = await buried()
       await setStatus(database, mentor, "active")
       const second = await eventOf(database, mentor, 2)
@@ -175,7 +175,7 @@ describe("dead letters", () => {
       assert.deepStrictEqual(await redrive(second.event_id), { outcome: "redriven" })
     })
 
-    it("are not refused for newer versions that nobody was told about, unless a person answered for one", async () => {
+    it("are not refused for newer versions that reached nobody, unless a person resolved one", async () => {
       const { mentor, eventId } = await buried()
       await setStatus(database, mentor, "active", "paused")
       const [second, third] = [await eventOf(database, mentor, 2), await eventOf(database, mentor, 3)]
@@ -188,7 +188,7 @@ describe("dead letters", () => {
       assert.deepStrictEqual(await redrive(third.event_id, { dryRun: true }), { outcome: "would_redrive" })
     })
 
-    it("are refused without a version when another event of the mentor was completed after them", async () => {
+    it("are refused without a version if another event of the mentor was completed after them", async () => {
       const first = foreignEvent()
       const { token } = await claimOf(database, first)
       await release(database, first.eventId, token, { kind: "permanent", message: "refused" })
@@ -210,7 +210,7 @@ describe("dead letters", () => {
       assert.deepStrictEqual(await redrive(first.eventId), { outcome: "redriven" })
     })
 
-    it("are on their way already, were not failed, or are unknown", async () => {
+    it("may be already on their way, not failed, or unknown", async () => {
       const mentor = await createMentor(database)
       await setStatus(database, mentor, "paused")
       const { event_id } = await eventOf(database, mentor)
@@ -222,7 +222,7 @@ describe("dead letters", () => {
       assert.deepStrictEqual(await redrive(randomUUID()), { outcome: "unknown" })
     })
 
-    it("are ours to send even if somebody else sent them first", async () => {
+    it("are sent by us even if another sender sent them first", async () => {
       const event = foreignEvent()
       const { token } = await claimOf(database, event)
       await release(database, event.eventId, token, { kind: "permanent", message: "refused" })
@@ -233,7 +233,7 @@ describe("dead letters", () => {
       assert.strictEqual((await claimOf(database, event)).outcome, "claimed")
     })
 
-    it("are redriven once when two people do it at the same time", async () => {
+    it("are redriven once if two people do it at the same time", async () => {
       const { eventId } = await buried()
       const answers = await Promise.all([redrive(eventId), redrive(eventId)])
       assert.sameDeepMembers(answers, [{ outcome: "redriven" }, { outcome: "already_pending" }])
@@ -251,7 +251,7 @@ describe("dead letters", () => {
       assert.deepStrictEqual(await resolve(randomUUID()), { outcome: "unknown" })
     })
 
-    it("are sent again by nobody: neither the sender, nor the sweep, nor reconciliation", async () => {
+    it("are not sent again by the sender, the sweep or reconciliation", async () => {
       for (const source of ["outbox", "webhook"]) {
         await using own = await openReadyDatabase()
         await own.rows("select outbox.feed_by('pause-status', $1)", [source])
@@ -289,7 +289,7 @@ describe("dead letters", () => {
        values ($1, 'pause-status', gen_random_uuid(), 'refused', 1, now(), now(), 'again')`,
       "one_open_per_event"
     ]
-  ] as const)("belong to failed events, one open each: %s", async ([statement, constraint]) => {
+  ] as const)("belong to failed events, at most one open per event: %s", async ([statement, constraint]) => {
     const { eventId } = await buried()
     assert.include(await failureOf(database.rows(statement, [eventId])), constraint)
   })

@@ -66,7 +66,7 @@ describe("send_directly", () => {
 
   const stateOf = ({ mentorId }: GivenEvent) => eventOf(own, mentorId)
 
-  it("does nothing before pg_net has had its time", async () => {
+  it("does nothing before pg_net's time is over", async () => {
     await pausedEvents(own, 1)
     assert.strictEqual(await send(), 0)
     assert.lengthOf(handler.arrivals, 0)
@@ -78,7 +78,7 @@ describe("send_directly", () => {
     assert.strictEqual(await send(), 0)
   })
 
-  it("sends what still waits, and holds no lock while the handler claims and settles it", async () => {
+  it("sends what still waits, and holds no lock meanwhile", async () => {
     const [event] = await overdue(1)
     serve = settleAll
     assert.strictEqual(await send(), 1)
@@ -86,7 +86,7 @@ describe("send_directly", () => {
     assert.strictEqual(await send(), 0)
   })
 
-  it("signs each request freshly, over the bytes it sends: one event by its own id, several by an id of their own", async () => {
+  it("signs each request over the bytes it sends: one event under its own id, several under a new id", async () => {
     const [event] = await overdue(1)
     await send()
     await own.rows("delete from outbox.events")
@@ -108,7 +108,7 @@ describe("send_directly", () => {
     assert.match(String(ids[1]?.id), /^[0-9a-f-]{36}$/)
   })
 
-  it("sends no more events in one request than the settings allow, and all of them in one run", async () => {
+  it("keeps each request within the settings, and sends all in one run", async () => {
     await own.rows("update outbox.settings set events_per_request = 2")
     await overdue(5)
     serve = settleAll
@@ -138,7 +138,7 @@ describe("send_directly", () => {
     assert.deepStrictEqual(sizes, runs)
   })
 
-  it("sends a mentor's events in order, each when its predecessor is settled, in the same run", async () => {
+  it("sends a mentor's events in order in one run, each once the previous one is settled", async () => {
     const mentor = await createMentor(own)
     await setStatus(own, mentor, "paused", "active", "paused")
     await letTimePass()
@@ -150,7 +150,7 @@ describe("send_directly", () => {
     )
   })
 
-  it("counts what nobody claimed as unacknowledged, with the answer, and waits before the next try", async () => {
+  it("counts an unclaimed event as unacknowledged, with the answer, and waits before the next try", async () => {
     const [event] = await overdue(1)
     reply = () => ({ status: 503, body: { code: "misconfigured" } })
     assert.strictEqual(await send(), 1)
@@ -163,7 +163,7 @@ describe("send_directly", () => {
     assert.strictEqual(await send(), 0)
   })
 
-  it("counts a handler that nobody reaches, once in a run, and tells neither its address nor a secret", async () => {
+  it("counts an unreachable handler once per run, and reveals neither its address nor a secret", async () => {
     await own.rows("update outbox.settings set events_per_request = 1")
     await storeSecret(own, "outbox_function_url", "http://127.0.0.1:9/secret-path")
     const events = await overdue(2)
@@ -173,7 +173,7 @@ describe("send_directly", () => {
     assert.notInclude(JSON.stringify(errors), "secret-path")
   })
 
-  it("counts nothing for what the handler claimed and gave back", async () => {
+  it("counts nothing if the handler claimed and released the event", async () => {
     const [event] = await overdue(1)
     serve = async (eventIds) => void (await Promise.all(eventIds.map((eventId) => claim(own, eventId))))
     reply = () => ({ status: 502 })
@@ -196,7 +196,7 @@ describe("send_directly", () => {
   it.each([
     { status: 401, said: "the handler answered 401: stale_signature" },
     { status: 200, said: /^the handler answered for this event: .*in_flight/ }
-  ])("says of a batch that was answered $status nothing about another event", async ({ status, said }) => {
+  ])("says nothing about another event if a batch is answered $status", async ({ status, said }) => {
     const events = await overdue(2)
     reply = (eventIds) => ({
       status,
@@ -216,7 +216,7 @@ describe("send_directly", () => {
     }
   })
 
-  it("sends what could not be given to pg_net because it is not installed", async () => {
+  it("sends what pg_net could not take because it is not installed", async () => {
     await own.rows("drop extension pg_net")
     const [event] = await pausedEvents(own, 1)
     serve = settleAll
@@ -262,7 +262,7 @@ describe("send_directly", () => {
     assert.include(await eventOf(own, later), { status: "completed", attempts: 1, failures: 0 })
   })
 
-  it("waits for no lock that any role can take on pg_net's queue, nor do writers and the sweep", async () => {
+  it("never waits for a lock on pg_net's queue, which any role can take, like writers and the sweep", async () => {
     await using anybody = await own.connect()
     await anybody.query("begin; lock table net.http_request_queue")
     const events = await pausedEvents(own, 150)
@@ -274,7 +274,7 @@ describe("send_directly", () => {
     assert.include(event && (await stateOf(event)), { status: "completed", failures: 0 })
   })
 
-  it("keeps the session's own time limit of the extension, and does not obey it", async () => {
+  it("ignores the session's own time limit of the extension, and does not change it", async () => {
     await overdue(1)
     await using session = await own.connect()
     await session.query("set http.timeout_msec = 1")
@@ -287,7 +287,7 @@ describe("send_directly", () => {
     assert.deepStrictEqual(state, { status: "completed" })
   })
 
-  it("respects the backoff without pg_net too", async () => {
+  it("respects the backoff without pg_net, too", async () => {
     await own.rows("drop extension pg_net")
     await pausedEvents(own, 1)
     reply = () => ({ status: 500 })
@@ -308,7 +308,7 @@ describe("send_directly", () => {
     await other.query("rollback")
   })
 
-  it("does nothing without the extension, without secrets, and when nothing is due", async () => {
+  it("does nothing without the extension, without secrets, or if nothing is due", async () => {
     assert.strictEqual(await send(), 0)
     const [event] = await overdue(1)
     await own.rows("delete from vault.secrets")
@@ -323,7 +323,7 @@ describe("the migration", () => {
   let database: Database
   afterAll(() => database?.[Symbol.asyncDispose]())
 
-  it("goes through where the extension http cannot be had", async () => {
+  it("succeeds if the extension http is not available", async () => {
     database = await openDatabase({ migrate: false })
     await database.migrate({
       replace: [/create extension if not exists http /, `create extension "no ${randomUUID()}" `]

@@ -79,7 +79,7 @@ describe("dispatching an event", () => {
     assert.throws(() => new Webhook(secret).verify(request.body.replace("paused", "Paused"), request.headers))
   })
 
-  it("signs text beyond ASCII as the UTF-8 bytes that are sent", async () => {
+  it("signs non-ASCII text as the UTF-8 bytes that are sent", async () => {
     const secret = newSecret()
     const body = { name: "Zoë 李 🎉", quote: '"\\' }
     const seconds = Math.floor(Date.now() / 1000)
@@ -134,7 +134,7 @@ describe("dispatching an event", () => {
     assert.strictEqual(await posted(), 1)
   })
 
-  it("sends nothing when it is asked for an event that is claimed, settled, somebody else's or unknown", async () => {
+  it("sends nothing for an event that is claimed, settled, another sender's or unknown", async () => {
     const mentors = [await createMentor(database), await createMentor(database)]
     for (const mentor of mentors) await setStatus(database, mentor, "paused")
     const [claimed, settled] = await Promise.all(mentors.map((mentor) => eventOf(database, mentor)))
@@ -148,7 +148,7 @@ describe("dispatching an event", () => {
     assert.deepStrictEqual(answers, [{ sent: 0 }])
   })
 
-  it("passes through a transaction of any isolation level", async () => {
+  it("works at every isolation level", async () => {
     for (const level of ["repeatable read", "serializable"]) {
       const mentor = await createMentor(database)
       await using client = await database.connect()
@@ -159,7 +159,7 @@ describe("dispatching an event", () => {
     }
   })
 
-  describe("when it cannot be done", () => {
+  describe("when it fails", () => {
     it("does not hold up the events of another topic", async () => {
       await using own = await openReadyDatabase()
       await own.rows(
@@ -186,7 +186,7 @@ describe("dispatching an event", () => {
       assert.include(sent[0]?.["last_error"], "Vault has no secret named their_url")
     })
 
-    it("waits longer and longer, leaves one row of history for each reason, and never becomes a dead letter", async () => {
+    it("waits longer each time, adds one row of history per reason, and never makes a dead letter", async () => {
       await using own = await openDatabase()
       await own.rows("update outbox.settings set max_attempts = 1, retry_for_seconds = 0")
       const mentor = await createMentor(own)

@@ -65,7 +65,7 @@ describe("an erased event", () => {
       ])
     ).told
 
-  it("is answered as completed to whoever claims it again, alone or among others", async () => {
+  it("is answered as completed if it is claimed again, alone or among others", async () => {
     const event = await erased()
     const completed = { eventId: event.eventId, outcome: "completed", receipt: erasedReceipt }
     assert.deepStrictEqual(await claimOf(own, event), completed)
@@ -78,7 +78,7 @@ describe("an erased event", () => {
     assert.deepStrictEqual(answers[1], completed)
   })
 
-  it("is told from another event under its id", async () => {
+  it("is distinguished from another event under its id", async () => {
     const event = await erased()
     for (const change of [{ mentorId: foreignEvent().mentorId }, { occurredAt: "2026-11-22T10:00:00Z" }]) {
       const other = { ...event, ...change }
@@ -87,7 +87,7 @@ describe("an erased event", () => {
     }
   })
 
-  it("stays erased when somebody else sent it", async () => {
+  it("stays erased if another sender sends it", async () => {
     const event = foreignEvent()
     const { token } = await claimOf(own, event)
     await complete(own, event.eventId, token)
@@ -107,7 +107,7 @@ describe("an erased event", () => {
     )
   })
 
-  it("tells nobody when a slow handler calls the orchestrator now, not even who became a coordinator since", async () => {
+  it("notifies nobody if a slow handler calls the orchestrator now, not even a new coordinator", async () => {
     const event = await erased()
     await addCoordinator(event.mentorId)
     const answer = { eventId: event.eventId, outcome: "notified", receipt: erasedReceipt, replayed: true }
@@ -115,7 +115,7 @@ describe("an erased event", () => {
     assert.strictEqual(await told(event.eventId), 1)
   })
 
-  it("tells nobody either when it failed and nobody had been told", async () => {
+  it("notifies nobody if it failed and had notified nobody", async () => {
     const [event = foreignEvent()] = await pausedEvents(own, 1)
     await addCoordinator(event.mentorId)
     await bury(own, event.eventId)
@@ -125,7 +125,7 @@ describe("an erased event", () => {
     assert.strictEqual(await told(event.eventId), 0)
   })
 
-  it("turns a late settlement away", async () => {
+  it("refuses a late settlement", async () => {
     const [event = foreignEvent()] = await pausedEvents(own, 1)
     const { token } = await claimOf(own, event)
     await complete(own, event.eventId, token)
@@ -167,7 +167,7 @@ describe("an erased event", () => {
     assert.deepStrictEqual(await own.row("select outbox.reconcile() as enqueued"), { enqueued: 1 })
   })
 
-  it("can be erased only when it is settled: not while it is pending, claimed, or an open dead letter", async () => {
+  it("can be erased only once it is settled: not while it is pending, claimed, or an open dead letter", async () => {
     const [event = foreignEvent()] = await pausedEvents(own, 1)
     assert.deepStrictEqual(await erase(event.eventId), { outcome: "not_settled" })
     const { token } = await claimOf(own, event)
@@ -178,7 +178,7 @@ describe("an erased event", () => {
     assert.deepStrictEqual(await erase(event.eventId), { outcome: "not_settled" })
   })
 
-  it("stays erased when claims and the erasure meet, and none of them is claimed", async () => {
+  it("stays erased when claims and the erasure are concurrent, and none is granted", async () => {
     for (let round = 0; round < 10; round++) {
       const event = await completed(0)
       const [outcomes] = await Promise.all([
@@ -190,7 +190,7 @@ describe("an erased event", () => {
     }
   })
 
-  it("is not claimed by who began before the erasure was committed and came to the row after it", async () => {
+  it("is not claimed by a claim that began before the erasure committed and reached the row after it", async () => {
     const event = await completed(0)
     await using erasing = await own.connect()
     await using watching = await own.connect("admin")
@@ -210,7 +210,7 @@ describe("an erased event", () => {
     assert.deepStrictEqual(await own.rows("select from outbox.events"), [])
   })
 
-  it("costs the claim of a queued event nothing: its tombstones are not even looked at", async () => {
+  it("costs the claim of a queued event nothing: it does not read tombstones", async () => {
     const [event = foreignEvent()] = await pausedEvents(own, 1)
     await using client = await own.connect()
     const looked = async (events: ReadonlyArray<GivenEvent>): Promise<number> => {
@@ -227,7 +227,7 @@ describe("an erased event", () => {
     assert.isAbove(await looked([foreignEvent()]), 0)
   })
 
-  it("is forgotten with the events of its time, and no sooner", async () => {
+  it("is deleted with the events of its time, and not earlier", async () => {
     const event = await erased()
     const forget = () => own.rows("select outbox.forget_settled()")
     const age = (days: number) =>

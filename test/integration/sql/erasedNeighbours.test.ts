@@ -26,7 +26,7 @@ describe("erasing an event", () => {
     return event
   }
 
-  it("takes no request and no answer of the project's other webhooks, whatever they name", async () => {
+  it("deletes no request or answer of the project's other webhooks, whatever they contain", async () => {
     const { eventId, mentorId } = await settled()
     await own.rows("truncate net.http_request_queue")
     // A webhook on notifications, and one on deleted profiles, as the dashboard makes them.
@@ -42,7 +42,7 @@ describe("erasing an event", () => {
     assert.lengthOf(await own.rows("select from net._http_response"), 1)
   })
 
-  it("takes it out of the request that another event led, also when pg_net has lost that", async () => {
+  it("removes it from a request under another event's id, even if pg_net lost that request", async () => {
     const events = await pausedEvents(own, 2)
     await own.rows("truncate net.http_request_queue")
     const { leader } = await own.row<{ leader: string }>(
@@ -84,7 +84,7 @@ describe("erasing an event", () => {
     }
   })
 
-  it("neither waits for who is changing the mentor's profile, nor fails for it", async () => {
+  it("neither waits for a writer of the mentor's profile nor fails because of one", async () => {
     const { eventId, mentorId } = await settled()
     await using writer = await own.connect()
     await writer.query("begin")

@@ -94,7 +94,7 @@ describe("what an erased event leaves behind", () => {
     assert.strictEqual(told, 1)
   })
 
-  it("keeps of a mentor with a profile what the next event needs, and nothing that leads from the mentor to it", async () => {
+  it("keeps what a mentor's next event needs, and nothing that leads to the erased one", async () => {
     const event = await completed()
     await answer({ eventId: event.eventId, receipt: { mentorId: event.mentorId } })
     await erase(event.eventId)
@@ -105,7 +105,7 @@ describe("what an erased event leaves behind", () => {
     assert.include(await notify(next), { outcome: "notified" })
   })
 
-  it("keeps what is known of a mentor with another event, even one whose profile is gone", async () => {
+  it("keeps the known state of a mentor with another event, even without a profile", async () => {
     const event = await completed()
     await setStatus(own, event.mentorId, "active")
     await deleteProfile(event.mentorId)
@@ -127,7 +127,7 @@ describe("what an erased event leaves behind", () => {
     assert.deepStrictEqual(await tablesWith(mentorId), [])
   })
 
-  it("does not stand in the way of a mentor who comes back under the same id", async () => {
+  it("allows a mentor to come back under the same id", async () => {
     const event = await completed()
     await setStatus(own, event.mentorId, "active")
     const second = await givenEvent(own, (await eventOf(own, event.mentorId, 2)).event_id)
@@ -146,7 +146,7 @@ describe("what an erased event leaves behind", () => {
     assert.include(await claimOf(own, event), { outcome: "completed" })
   })
 
-  it("is hashed with a salt of its own each time", async () => {
+  it("is hashed with a new salt each time", async () => {
     const { eventId } = await completed()
     await erase(eventId)
     const hashes = await own.rows<{ fingerprint: string }>(
@@ -157,7 +157,7 @@ describe("what an erased event leaves behind", () => {
     assert.strictEqual(new Set(hashes.map(({ fingerprint }) => fingerprint.split(":")[1])).size, 2)
   })
 
-  it("is in no error of a job and in no alert", async () => {
+  it("is in no job's error and in no alert", async () => {
     const { eventId, mentorId } = await completed()
     const error = `mentor ${mentorId} cannot be reconciled after ${eventId}`
     await own.rows("select outbox.beat('reconcile', $1), outbox.raise_alert('job_failing', 1, $1)", [error])
@@ -172,7 +172,7 @@ describe("what an erased event leaves behind", () => {
     )
   })
 
-  it("takes along what pg_net keeps of it, and only that: events of the same request go again without a failure", async () => {
+  it("is gone from pg_net, too, and events of the same request are sent again without a failure", async () => {
     await own.rows("truncate net.http_request_queue")
     const [event = foreignEvent(), sibling = foreignEvent()] = await pausedEvents(own, 2)
     const [other = foreignEvent()] = await pausedEvents(own, 1)
@@ -207,7 +207,7 @@ describe("what an erased event leaves behind", () => {
     assert.deepStrictEqual(await tablesWith(event.eventId), itsKeys)
   })
 
-  it("does not keep it when pg_net is not there, refuses, or has its tables locked", { timeout: 60_000 }, async () => {
+  it("is erased even if pg_net is missing, refuses, or has its tables locked", { timeout: 60_000 }, async () => {
     const [first, second, third] = await pausedEvents(own, 3)
     for (const event of [first, second, third]) await settle(own, event?.eventId ?? "")
     await using admin = await own.connect("admin")
@@ -222,7 +222,7 @@ describe("what an erased event leaves behind", () => {
     assert.deepStrictEqual(await own.rows("select from outbox.events"), [])
   })
 
-  it("does not keep it when the profiles are not what they were", async () => {
+  it("is erased even if the profiles have changed", async () => {
     const { eventId, mentorId } = await completed()
     await own.rows("drop table public.mentor_coordinators, public.peer_mentor_profiles")
     await erase(eventId)

@@ -67,7 +67,7 @@ describe("a completed event whose work fails later", () => {
     )
   })
 
-  it("is redriven under a number of its own, which stays the same until it is redriven again", async () => {
+  it("is redriven under its own number, which stays the same until it is redriven again", async () => {
     const { eventId } = await started()
     assert.notProperty(await bodyOf(eventId), "redrive")
     for (const redrives of [1, 2]) {
@@ -80,7 +80,7 @@ describe("a completed event whose work fails later", () => {
     }
   })
 
-  it("is counted as redriven however it had ended, and not when an attempt at it ends", async () => {
+  it("is counted as redriven however it had ended, and not when an attempt ends", async () => {
     const { eventId } = await queued()
     await bury(database, eventId)
     await redrive(eventId)
@@ -100,7 +100,7 @@ describe("a completed event whose work fails later", () => {
     assert.notProperty(await bodyOf(retried), "redrive")
   })
 
-  it("is left alone when the work that failed is not what its receipt names", async () => {
+  it("is left alone if its receipt names other work than what failed", async () => {
     const { eventId, mentor } = await started("run_2")
     assert.deepStrictEqual(await fail(eventId, { runId: "run_1" }), { outcome: "stale" })
     assert.strictEqual((await eventOf(database, mentor)).status, "completed")
@@ -116,7 +116,7 @@ describe("a completed event whose work fails later", () => {
     assert.deepStrictEqual(await fail(eventId, { runId: "run_1" }), { outcome: "failed" })
   })
 
-  it("does not hold up or change the events of its mentor that follow", async () => {
+  it("does not hold up or change later events of its mentor", async () => {
     const { eventId, mentor } = await started()
     await setStatus(database, mentor, "active")
     await fail(eventId)
@@ -126,7 +126,7 @@ describe("a completed event whose work fails later", () => {
     assert.deepStrictEqual(await redrive(eventId), { outcome: "superseded" })
   })
 
-  it("is unknown under another topic, as is one that there is not", async () => {
+  it("is unknown under another topic, like an event that does not exist", async () => {
     const { eventId } = await started()
     assert.deepStrictEqual(await fail(eventId, {}, "order-created"), { outcome: "unknown" })
     assert.deepStrictEqual(await fail(randomUUID()), { outcome: "unknown" })
@@ -141,7 +141,7 @@ describe("a completed event whose work fails later", () => {
     assert.strictEqual((await lettersOf(silent.eventId))[0]?.last_error, "permanent: its work failed")
   })
 
-  it("is what the runbook makes of events whose runs were lost, and of no others", async () => {
+  it("is what the runbook makes of events with lost runs, and of no others", async () => {
     const runbook = await readFile(new URL("../../../docs/runbook.md", import.meta.url), "utf8")
     const [, statement = ""] = /```sql\n(select[^`]*outbox_fail[^`]*);\n```/.exec(runbook) ?? []
     const lost = await started("run_lost")

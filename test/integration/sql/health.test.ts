@@ -85,7 +85,7 @@ describe("the report on health", () => {
     { url: "/functions/v1/of-no-host", secret: newSecret(), functionUrl: false, webhookSecret: true },
     { url: "  ", secret: "whsec_not*base64*marker", functionUrl: false, webhookSecret: false },
     { url: "ftp://marker.example", secret: "marker-without-prefix", functionUrl: false, webhookSecret: false }
-  ])("says whether the secrets are usable, and nothing of them: %o", async ({ url, secret, ...usable }) => {
+  ])("says whether the secrets are usable, and reveals nothing of them: %o", async ({ url, secret, ...usable }) => {
     await storeSecret(own, "outbox_function_url", url)
     await storeSecret(own, "outbox_webhook_secret", secret)
     const report = await health()

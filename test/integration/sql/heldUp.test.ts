@@ -13,8 +13,8 @@ import {
   sweep
 } from "../../support/sql.ts"
 
-describe("events that wait behind others under way", () => {
-  it("do not take the place of one that waits for nobody, however many and however late they are", async () => {
+describe("events that wait behind others in progress", () => {
+  it("do not displace one that waits for none, however many and however late they are", async () => {
     await using database = await openReadyDatabase()
     await database.rows("update outbox.settings set sweep_batch_size = 2")
     const mentors = (await pausedEvents(database, 5)).map(({ mentorId }) => mentorId)

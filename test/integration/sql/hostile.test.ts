@@ -127,14 +127,17 @@ describe("hostile input", () => {
       }
     })
 
-    it.for(["topic", "key", "record"])("finds nothing as the value of %s where any will do", async (field) => {
-      for (const { name, json } of everywhere) {
-        // Part of every record.
-        if (!isTaken(field, json) || json === "{}") continue
-        const { events } = await list(`{"topic": "pause-status", "limit": 1, "${field}": ${json}}`)
-        assert.deepStrictEqual(events, [], name)
+    it.for(["topic", "key", "record"])(
+      "finds nothing as the value of %s, where any value is allowed",
+      async (field) => {
+        for (const { name, json } of everywhere) {
+          // Part of every record.
+          if (!isTaken(field, json) || json === "{}") continue
+          const { events } = await list(`{"topic": "pause-status", "limit": 1, "${field}": ${json}}`)
+          assert.deepStrictEqual(events, [], name)
+        }
       }
-    })
+    )
 
     it.for(["createdAt", "eventId", "unknown"])("is refused as the value of %s in a cursor", async (field) => {
       const cursor = '"createdAt": "2026-01-01T00:00:00.000000Z", "eventId": "00000000-0000-4000-8000-000000000000"'
@@ -148,7 +151,7 @@ describe("hostile input", () => {
       await list(`{"topic": "pause-status", "limit": 1, "after": {${cursor}}}`)
     })
 
-    it("is refused in the place of the query", async () => {
+    it("is refused instead of the query", async () => {
       for (const { name, json } of everywhere) {
         assert.strictEqual((await refusalOf(list(json))).code, "22023", name)
       }
@@ -156,7 +159,7 @@ describe("hostile input", () => {
       assert.strictEqual((await refusalOf(database.call("outbox_list_events", { query: null }))).code, "22023")
     })
 
-    it("is refused by Postgres itself when it is no JSON that can be kept", async () => {
+    it("is refused by Postgres itself if it is not storable JSON", async () => {
       for (const { name, json } of neverJson) {
         const refusal = await refusalOf(list(`{"topic": "pause-status", "limit": 1, "status": ${json}}`))
         assert.include(["22P05", "22P02"], refusal.code, name)
@@ -164,12 +167,12 @@ describe("hostile input", () => {
       }
     })
 
-    it("is refused when a user is null: that would be everybody's events", async () => {
+    it("is refused if a user is null, which would mean everybody's events", async () => {
       const refusal = await refusalOf(list('{"topic": "pause-status", "limit": 1, "userId": null}'))
       assert.include(refusal.text, "userId must be a uuid")
     })
 
-    it("is refused when the limit is missing, none, or more than a hundred", async () => {
+    it("is refused if the limit is missing, invalid, or more than a hundred", async () => {
       for (const limit of ["null", "0", "101", "100.5", "-0.5", '"1"']) {
         assert.strictEqual((await refusalOf(list(`{"topic": "pause-status", "limit": ${limit}}`))).code, "22023", limit)
       }
@@ -192,7 +195,7 @@ describe("hostile input", () => {
     })
   })
 
-  describe("in the place of an event id", () => {
+  describe("instead of an event id", () => {
     const calls = [
       ["outbox_get_event", {}],
       ["outbox_redrive", { force: true }],
@@ -210,7 +213,7 @@ describe("hostile input", () => {
       }
     })
 
-    it.for(calls)("is nobody's event when it is null: %s", async ([name, args]) => {
+    it.for(calls)("finds no event if it is null: %s", async ([name, args]) => {
       const answer = await database.call<{ outcome?: string } | null>(name, {
         topic: "pause-status",
         event_id: null,
@@ -246,7 +249,7 @@ describe("hostile input", () => {
       }
     })
 
-    it("is answered as invalid in the place of an event or a settlement, and spoils no other", async () => {
+    it("is answered as invalid instead of an event or a settlement, and affects no other", async () => {
       const known = foreignEvent()
       for (const { name, json } of everywhere) {
         const claimed = await database.call<Array<{ outcome: string }>>("outbox_claim", { events: `[${json}]` })
@@ -281,7 +284,7 @@ describe("hostile input", () => {
     })
   })
 
-  it("is kept as the text it is where any text will do, and comes back as it was", async () => {
+  it("is stored unchanged where any text is allowed", async () => {
     await using own = await openReadyDatabase()
     for (const { json } of everywhere.filter(
       ({ json }) => json.startsWith('"') && json.length < 1_000 && json !== '""'

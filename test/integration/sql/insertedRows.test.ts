@@ -1,7 +1,7 @@
 import { afterAll, assert, beforeEach, describe, it } from "vitest"
 import { type Database, failureOf, openReadyDatabase } from "../../support/sql.ts"
 
-describe("a topic of inserted rows whose key may be there twice", () => {
+describe("a topic of inserted rows whose key is not unique", () => {
   let database: Database | undefined
   let own: Database
   beforeEach(async () => {
@@ -32,7 +32,7 @@ describe("a topic of inserted rows whose key may be there twice", () => {
     ])
   })
 
-  it("sends a reader's letters one after the other, and those of two readers at the same time", async () => {
+  it("sends one reader's letters one by one, and those of two readers at the same time", async () => {
     await own.rows("insert into public.letters values (1, 'ada', 'a'), (2, 'ada', 'b'), (3, 'bob', 'c')")
     await own.rows("update outbox.events set delivery_id = null, leads = null, next_attempt_at = now()")
     const [sent] = await own.rows<{ sent: number }>(
@@ -41,7 +41,7 @@ describe("a topic of inserted rows whose key may be there twice", () => {
     assert.deepStrictEqual(sent, { sent: 2 })
   })
 
-  it("ignores updates, deletes and what was there before, and reconciles nothing", async () => {
+  it("ignores updates, deletes and earlier rows, and reconciles nothing", async () => {
     await own.rows("insert into public.letters values (1, 'ada', 'a')")
     await own.rows("update public.letters set title = 'z', reader = 'bob'")
     await own.rows("delete from public.letters")
@@ -51,7 +51,7 @@ describe("a topic of inserted rows whose key may be there twice", () => {
     assert.deepStrictEqual(await events(), [{ key: "ada", version: 1, id: 1 }])
   })
 
-  it("gives the versions that follow after keys were restored without them", async () => {
+  it("continues the versions after keys were restored without them", async () => {
     await own.rows("insert into public.letters values (1, 'ada', 'a'), (2, 'ada', 'b')")
     await own.rows("delete from outbox.keys")
     await own.rows("insert into public.letters values (3, 'ada', 'c')")
@@ -61,7 +61,7 @@ describe("a topic of inserted rows whose key may be there twice", () => {
     )
   })
 
-  it("fails as any serializable transaction does when another one has written the same key", async () => {
+  it("fails like any serializable transaction if another one has written the same key", async () => {
     await using first = await own.connect()
     await using second = await own.connect()
     await first.query("begin isolation level serializable; select 1")

@@ -20,7 +20,7 @@ interface Health {
   readonly jobs: ReadonlyArray<Job>
 }
 
-describe("what the outbox lives on", () => {
+describe("the outbox's triggers and jobs", () => {
   let database: Database | undefined
   let own: Database
   beforeEach(async () => {
@@ -42,7 +42,7 @@ describe("what the outbox lives on", () => {
 
   const kinds = async () => (await openAlerts()).map(({ kind }) => kind)
 
-  it("is in place", async () => {
+  it("are in place", async () => {
     assert.deepStrictEqual(await kinds(), [])
     assert.deepStrictEqual(await problems(), [])
     assert.deepStrictEqual((await health()).topics, [{ topic: "pause-status", attached: true, enabled: true }])
@@ -165,7 +165,7 @@ describe("what the outbox lives on", () => {
       true,
       /not captured: alter table public.people detach partition public.peer_mentor_profiles$/
     ]
-  ])("is not when a capture trigger %s", async ([, statement, attached, enabled, problem]) => {
+  ])("are not if a capture trigger %s", async ([, statement, attached, enabled, problem]) => {
     await own.rows(statement)
     const { topics } = await health()
     assert.lengthOf(topics, 1)
@@ -177,7 +177,7 @@ describe("what the outbox lives on", () => {
     assert.lengthOf(more, 0)
   })
 
-  it("is again when what was missing is back", async () => {
+  it("are again once the missing one is back", async () => {
     await own.rows(`alter table ${table} disable trigger user`)
     assert.deepStrictEqual(await kinds(), ["capture_missing"])
     await own.rows(`alter table ${table} enable trigger user`)
@@ -195,7 +195,7 @@ describe("what the outbox lives on", () => {
     assert.deepInclude(await own.row("select count(*)::int as events from outbox.events"), { events: 1 })
   })
 
-  it("is not when a job is gone, or is inactive", async () => {
+  it("are not if a job is missing or inactive", async () => {
     await own.rows("select cron.unschedule('outbox-reconcile')")
     await own.rows("select cron.alter_job(jobid, active := false) from cron.job where jobname = 'outbox-sweep'")
     const wrong = (await health()).jobs.filter(({ problem }) => problem !== undefined)
@@ -219,7 +219,7 @@ describe("what the outbox lives on", () => {
     assert.lengthOf(more, 0)
   })
 
-  it("is not when pg_cron is gone", async () => {
+  it("are not if pg_cron is missing", async () => {
     await using admin = await own.connect("admin")
     await admin.query("drop extension pg_cron cascade")
     const { jobs } = await health()
@@ -232,7 +232,7 @@ describe("what the outbox lives on", () => {
     assert.lengthOf(more, 0)
   })
 
-  it("is not when a job meets an error, which is named until it has run without", async () => {
+  it("are not if a job fails, and its error is named until it succeeds", async () => {
     await own.rows("alter table outbox.rechecks rename column created_at to made_at")
     await sweep(own)
     const [alert, ...more] = await openAlerts()
@@ -248,14 +248,14 @@ describe("what the outbox lives on", () => {
     assert.deepStrictEqual(await kinds(), [])
   })
 
-  it("is not in error because of one that the clock was set back behind", async () => {
+  it("are not in error because of an error in the future, after the clock was set back", async () => {
     await own.rows("select outbox.beat('reconcile', 'it failed')")
     await own.rows("update outbox.heartbeats set failed_at = failed_at + interval '1 day' where job = 'reconcile'")
     await own.rows("select outbox.beat('reconcile')")
     assert.deepStrictEqual(await problems(), [])
   })
 
-  it("is not when a job is silent for longer than its schedule explains", async () => {
+  it("are not if a job is silent for longer than its schedule explains", async () => {
     // The shortest limit, because silence counts from the start of the server on.
     await own.rows("update outbox.settings set alert_sweep_silent_seconds = 1")
     const silence = async (ago: string) => {
@@ -274,12 +274,12 @@ describe("what the outbox lives on", () => {
     assert.match(alerts[0]?.detail ?? "", /outbox-retention ran to its end at .* and not since/)
   })
 
-  it("is not when a job has never run", async () => {
+  it("are not if a job has never run", async () => {
     await own.rows("delete from outbox.heartbeats where job = 'retention'")
     assert.deepStrictEqual(await problems(), ["outbox-retention has never run to its end"])
   })
 
-  it("needs neither triggers nor reconciliation where only stock webhooks report changes", async () => {
+  it("need neither triggers nor reconciliation if only stock webhooks report changes", async () => {
     await own.rows("select outbox.feed_by('pause-status', 'webhook')")
     await own.rows("select cron.unschedule('outbox-reconcile')")
     assert.deepStrictEqual(await kinds(), [])
@@ -294,7 +294,7 @@ describe("what the outbox lives on", () => {
     assert.deepStrictEqual(await kinds(), ["job_missing"])
   })
 
-  it("is looked at although nobody opens an alert: all jobs are gone, and the settings too", async () => {
+  it("are checked even if no alert can open, because all jobs and the settings are missing", async () => {
     await own.rows("select cron.unschedule(jobname) from cron.job")
     await own.rows("delete from outbox.settings")
     assert.lengthOf(await problems(), 6)

@@ -9,7 +9,7 @@ const FLIP =
 const RENAME = `update public.peer_mentor_profiles set status = 'paused',
   id = overlay(id::text placing case right(id::text, 1) when '0' then '1' else '0' end from 36)::uuid where id = $1`
 
-describe("writers in transactions of their own", () => {
+describe("writers in their own transactions", () => {
   let database: Database | undefined
   let own: Database
   beforeEach(async () => {
@@ -81,13 +81,13 @@ describe("writers in transactions of their own", () => {
     }
   )
 
-  it("conflict as little without our triggers: it is the table that must be large, and analyzed", async () => {
+  it("conflict equally without our triggers: the table must be large and analyzed", async () => {
     const mentors = await farApart(240, "active")
     await own.rows("alter table public.peer_mentor_profiles disable trigger user")
     assert.deepStrictEqual(await interleave(mentors, PAUSE), [])
   })
 
-  it("are serializable when eight run freely, each with mentors of its own", async () => {
+  it("are serializable when eight run freely, each with its own mentors", async () => {
     const mentors = await farApart(160, "active")
     const failures = await Promise.all(
       Array.from({ length: 8 }, async (_, writer) => {
@@ -115,7 +115,7 @@ describe("writers in transactions of their own", () => {
       )
     ).events
 
-  it("wait for no lock of pg_net's queue, which any role may hold, and nothing is lost", async () => {
+  it("wait for no lock on pg_net's queue, which any role may hold, and lose nothing", async () => {
     await own.rows("insert into public.peer_mentor_profiles (status) select 'active' from generate_series(1, 150)")
     await using holder = await own.connect()
     await holder.query("set role authenticated")

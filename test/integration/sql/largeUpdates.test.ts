@@ -29,7 +29,7 @@ describe("an update of many mentors", () => {
   })
   afterAll(() => database?.[Symbol.asyncDispose]())
 
-  it("is posted at the commit, signed, in requests whose events are under way", async () => {
+  it("is posted at the commit, signed, in requests whose events are in progress", async () => {
     const secret = newSecret()
     await storeSecret(own, "outbox_webhook_secret", secret)
     await createMentors(own, 4)
@@ -70,7 +70,7 @@ describe("an update of many mentors", () => {
     assert.deepStrictEqual(await sizesSeenBy(client), [3])
   })
 
-  it("posts 25 events in a request, although the settings allow more", async () => {
+  it("posts 25 events per request, although the settings allow more", async () => {
     await own.rows("update outbox.settings set events_per_request = 100")
     await createMentors(own, 60)
     await using client = await own.connect()
@@ -79,7 +79,7 @@ describe("an update of many mentors", () => {
     assert.strictEqual(await sweep(own), 10)
   })
 
-  describe("of which there are more than two", () => {
+  describe("with more than two requests", () => {
     const settleOne = async () => {
       const { event_id } = await own.row<{ event_id: string }>(
         "select event_id from outbox.events where delivery_id is not null and status = 'pending' limit 1"
@@ -100,7 +100,7 @@ describe("an update of many mentors", () => {
       assert.deepStrictEqual(await sizesSeenBy(client), [3, 3, 3, 2])
     })
 
-    it("leaves the rest to the sweep when all that was posted is lost", async () => {
+    it("leaves the rest to the sweep if every posted request is lost", async () => {
       await createMentors(own, 11)
       await own.rows(PAUSE)
       await emptyNet(own)
@@ -108,7 +108,7 @@ describe("an update of many mentors", () => {
     })
   })
 
-  it("is due as a whole once a transaction has made five statements", async () => {
+  it("is due in full once a transaction has made five statements", async () => {
     await createMentors(own, 12)
     await using client = await own.connect()
     await client.query("begin")
@@ -120,7 +120,7 @@ describe("an update of many mentors", () => {
     assert.strictEqual(await sweep(own), 7)
   })
 
-  it("is posted however many mentors the transaction has added before", async () => {
+  it("is posted however many mentors the transaction has inserted", async () => {
     await using client = await own.connect()
     await client.query("begin")
     const add = "insert into public.peer_mentor_profiles (status) values ('active')"

@@ -10,7 +10,7 @@ import {
   setStatus
 } from "../../support/sql.ts"
 
-describe("a topic of which only the latest is sent", () => {
+describe("a topic that sends only the latest event", () => {
   let database: Database | undefined
   let own: Database
   beforeEach(async () => {
@@ -50,7 +50,7 @@ describe("a topic of which only the latest is sent", () => {
     }
   })
 
-  it("folds nothing into an event that is claimed, or was", async () => {
+  it("merges nothing into an event that is or was claimed", async () => {
     const [first] = await changed("paused")
     await own.rows("select outbox.resolve($1)", [first])
     await own.rows("update public.peer_mentor_profiles set status = 'active'")

@@ -128,7 +128,7 @@ describe("the list of events", () => {
     })
   })
 
-  it("is filtered by each status, and all of them together are everything", async () => {
+  it("is filtered by status, and the statuses together give everything", async () => {
     const found = { pending: ["pending"], processing: ["processing"], completed: ["completed"], failed: ["failed"] }
     const all: Array<string> = []
     for (const status of Object.keys(found)) {
@@ -140,7 +140,7 @@ describe("the list of events", () => {
     assert.sameMembers([...(await idsOf(database, { status: "failed" }))], [ids.failed, ids.resolved])
   })
 
-  it("is filtered by key and by what the record says, and by both", async () => {
+  it("is filtered by key, by record, and by both", async () => {
     const resumed = { record: { status: "active" } }
     assert.lengthOf(await idsOf(database, { key: mentor }), 3)
     assert.deepStrictEqual(await idsOf(database, resumed), [ids.resume])
@@ -152,12 +152,12 @@ describe("the list of events", () => {
     assert.deepStrictEqual(await idsOf(database, { key: foreignEvent().mentorId }), [])
   })
 
-  it("is of one topic", async () => {
+  it("contains one topic", async () => {
     assert.deepStrictEqual(await list(database, { topic: "orders" }), { events: [], next: null })
     assert.deepStrictEqual(await idsOf(database, { topic: "orders", key: mentor }), [])
   })
 
-  it("is filtered by when events occurred: from is included, to is not, and what has no time is left out", async () => {
+  it("is filtered by time: from is inclusive, to is exclusive, and events without a time are left out", async () => {
     const day = { occurredFrom: "2020-02-29T23:59:59.999999Z", occurredTo: "2020-03-01T00:00:00Z" }
     assert.deepStrictEqual(await idsOf(database, day), [ids.late])
     assert.deepStrictEqual(await idsOf(database, { ...day, occurredTo: day.occurredFrom }), [])
@@ -169,7 +169,7 @@ describe("the list of events", () => {
     assert.deepStrictEqual(await idsOf(database, { occurredTo: "9999-12-31T23:59:59Z" }), timed)
   })
 
-  it("finds what occurred at a time in both forms: created as it occurred, and long after", async () => {
+  it("finds events by time, whether they were created then or long after", async () => {
     const { events } = await list(database, { status: "completed" })
     for (const { eventId } of events) {
       const { occurredAt } = await database.call<{
@@ -181,7 +181,7 @@ describe("the list of events", () => {
     }
   })
 
-  it("treats a filter that is null as one that is not there", async () => {
+  it("treats a null filter as a missing one", async () => {
     const nothing = {
       status: null,
       key: null,
@@ -193,7 +193,7 @@ describe("the list of events", () => {
     assert.deepStrictEqual(await list(database, nothing), await list(database))
   })
 
-  it("shows a user what the topic lets them see, here a coordinator their own mentors, and that only, whatever else is asked for", async () => {
+  it("shows a user only what the topic lets them see, such as a coordinator their own mentors", async () => {
     const own = await idsOf(database, { key: mentor })
     assert.deepStrictEqual(await idsOf(database, { userId: coordinator }), own)
     const other = (await list(database, { status: "failed" })).events[0]?.key
@@ -209,7 +209,7 @@ describe("the list of events", () => {
     assert.isNull(rest.next)
   })
 
-  it("shows an event to a coordinator of its mentor, and is silent to others as if there were none", async () => {
+  it("shows an event to a coordinator of its mentor, and to others as if it did not exist", async () => {
     const event_id = ids.late
     const read = (user_id: string | null) => database.call("outbox_get_event", { topic, event_id, user_id })
     assert.deepInclude(await read(coordinator), { eventId: event_id, key: mentor })
@@ -270,7 +270,7 @@ describe("the pages of the list", () => {
   })
   afterAll(() => database?.[Symbol.asyncDispose]())
 
-  it("hold each event once, at any size, also when many were created in the same microsecond", async () => {
+  it("contain each event once, at any size, even if many were created in the same microsecond", async () => {
     await pausedEvents(own, 23)
     await own.rows("update outbox.events set created_at = date_trunc('second', created_at)")
     const everything = await newestFirst(own)
@@ -279,7 +279,7 @@ describe("the pages of the list", () => {
     }
   })
 
-  it("end with null, also when the last page is full", async () => {
+  it("end with null, even if the last page is full", async () => {
     await pausedEvents(own, 4)
     assert.isNull((await list(own, { limit: 4 })).next)
     assert.isNotNull((await list(own, { limit: 3 })).next)
@@ -287,7 +287,7 @@ describe("the pages of the list", () => {
     assert.deepStrictEqual(await list(own, { limit: 1 }), { events: [], next: null })
   })
 
-  it("show each event once while others are captured by many at the same time", async () => {
+  it("show each event once while many writers add others", async () => {
     await pausedEvents(own, 40)
     const everything = await newestFirst(own)
     const seen = await allPages(own, { limit: 5 }, () => Promise.all([pausedEvents(own, 3), pausedEvents(own, 3)]))
@@ -295,7 +295,7 @@ describe("the pages of the list", () => {
     assert.isAbove((await newestFirst(own)).length, everything.length)
   })
 
-  it("go on although the event they ended with was erased", async () => {
+  it("continue although the event that they ended with was erased", async () => {
     const events = await pausedEvents(own, 9)
     for (const { eventId } of events) await settle(own, eventId)
     const everything = await newestFirst(own)
@@ -306,7 +306,7 @@ describe("the pages of the list", () => {
     assert.deepStrictEqual(seen, everything)
   })
 
-  it("show each event once although its status changes meanwhile", async () => {
+  it("show each event once although its status changes", async () => {
     const events = await pausedEvents(own, 12)
     const everything = await newestFirst(own)
     const seen = await allPages(own, { limit: 4 }, (page) => settle(own, events[page]?.eventId ?? ""))

@@ -43,7 +43,7 @@ describe("outbox.mail_notifications()", () => {
   })
   afterAll(() => database[Symbol.asyncDispose]())
 
-  it("is off at first: a notification queues nothing, and no trigger is on its table", async () => {
+  it("is off at first: a notification queues nothing, and its table has no trigger", async () => {
     await notify(database, await createCoordinator(database, "bo@example.com"))
     assert.isEmpty(await queued(database))
     assert.isEmpty(
@@ -53,7 +53,7 @@ describe("outbox.mail_notifications()", () => {
     )
   })
 
-  it("switched off while it is off, stays off", async () => {
+  it("stays off if it is switched off again", async () => {
     assert.match(await turn(database, false), /^Off: /)
     assert.isEmpty(await database.rows("select from outbox.topics where topic = 'notification-mail'"))
   })
@@ -95,7 +95,7 @@ describe("outbox.mail_notifications()", () => {
     assert.lengthOf(new Set(events.map(({ record }) => record["id"])), 3)
   })
 
-  it("leaves ids in the outbox, and neither names nor addresses", async () => {
+  it("stores ids in the outbox, and neither names nor addresses", async () => {
     for (const { key, record } of await queued(database)) {
       assert.sameMembers(Object.keys(record), [
         "id",
@@ -162,7 +162,7 @@ describe("outbox.mentor_name()", () => {
     assert.strictEqual(name, expected)
   })
 
-  it("knows nobody by an id that is none", async () => {
+  it("finds nobody for an invalid id", async () => {
     await using database = await openDatabase()
     const { name } = await database.row<{ name: string | null }>("select outbox.mentor_name('no uuid') as name")
     assert.isNull(name)
@@ -170,7 +170,7 @@ describe("outbox.mentor_name()", () => {
 })
 
 describe("public.notification_mail_prepare() and _record()", () => {
-  it("refuse what is no array, and say so", async () => {
+  it("refuse anything but an array, and say so", async () => {
     await using database = await openDatabase()
     for (const [name, argument] of [
       ["notification_mail_prepare", "mails"],
@@ -194,7 +194,7 @@ describe("public.notification_mail_prepare() and _record()", () => {
     assert.deepStrictEqual(answer, { outcome: "mailed", receipt: { erased: true } })
   })
 
-  it("take the time of the pause, not that of the mail", async () => {
+  it("use the time of the pause, not that of the mail", async () => {
     await using database = await openDatabase()
     const coordinatorId = await createCoordinator(database, "bo@example.com")
     const { id } = await database.row<{ id: string }>(

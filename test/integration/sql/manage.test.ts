@@ -94,7 +94,7 @@ describe("an event that is managed", () => {
       [event_id]
     )
 
-  it("is tried in every state", () => {
+  it("is tested in every state", () => {
     assert.sameMembers(
       states.map(({ state }) => state),
       Object.keys(inState)
@@ -161,7 +161,7 @@ describe("an event that is managed", () => {
     assert.deepStrictEqual(await stored(event_id), after)
   })
 
-  it("is not redriven in earnest by a dry run that is neither true nor false", async () => {
+  it("is not redriven if dry_run is neither true nor false", async () => {
     const event_id = await inState.failed(database)
     for (const args of [{ dry_run: null }, { force: null }]) {
       const failure = await failureOf(database.call("outbox_redrive", { topic, event_id, ...args }))
@@ -184,21 +184,24 @@ describe("an event that is managed", () => {
     assert.strictEqual((await manage("resolve", { event_id: other, dry_run: true })).outcome, "would_resolve")
   })
 
-  it.for(Object.keys(inState) as ReadonlyArray<EventState>)("is none of another topic when it is %s", async (state) => {
-    const event_id = await inState[state](database)
-    const before = await stored(event_id)
-    const other = { topic: "orders", event_id }
-    assert.isNull(await database.call("outbox_get_event", other))
-    for (const dry_run of [true, false]) {
-      for (const name of ["redrive", "resolve"]) {
-        const { outcome, status } = await manage(name, { ...other, dry_run })
-        assert.deepStrictEqual({ outcome, status }, { outcome: "unknown", status: null })
+  it.for(Object.keys(inState) as ReadonlyArray<EventState>)(
+    "does not belong to another topic when it is %s",
+    async (state) => {
+      const event_id = await inState[state](database)
+      const before = await stored(event_id)
+      const other = { topic: "orders", event_id }
+      assert.isNull(await database.call("outbox_get_event", other))
+      for (const dry_run of [true, false]) {
+        for (const name of ["redrive", "resolve"]) {
+          const { outcome, status } = await manage(name, { ...other, dry_run })
+          assert.deepStrictEqual({ outcome, status }, { outcome: "unknown", status: null })
+        }
       }
+      const { outcome } = await database.call<{ outcome: string }>("outbox_erase", other)
+      assert.strictEqual(outcome, state.startsWith("erased") ? "erased" : "unknown")
+      assert.deepStrictEqual(await stored(event_id), before)
     }
-    const { outcome } = await database.call<{ outcome: string }>("outbox_erase", other)
-    assert.strictEqual(outcome, state.startsWith("erased") ? "erased" : "unknown")
-    assert.deepStrictEqual(await stored(event_id), before)
-  })
+  )
 
   it("is redriven, or resolved, or erased, once by many at the same time", async () => {
     const event_id = await inState.failed(database)

@@ -10,7 +10,7 @@ describe("outbox_metrics", () => {
 
   const figures = async () => (await own.call<{ topics: ReadonlyArray<object> }>("outbox_metrics", {})).topics
 
-  it("is a count of zero and no latency while nothing was completed", async () => {
+  it("is a count of zero and no latency if nothing was completed", async () => {
     await pausedEvents(own, 1)
     assert.deepStrictEqual(await figures(), [{ topic: "pause-status", completed: 0, p50: null, p95: null, p99: null }])
   })

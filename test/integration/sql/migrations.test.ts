@@ -40,7 +40,7 @@ const catalogOf = (database: Database) =>
     order by 1, 2`)
 
 describe("the migrations", () => {
-  it("leave the same catalog and data when they are applied three times", async () => {
+  it("leave the same catalog and data if they are applied three times", async () => {
     await using database = await openDatabase()
     const mentor = await createMentor(database)
     await setStatus(database, mentor, "paused")
@@ -88,7 +88,7 @@ describe("the migrations", () => {
     assert.notInclude(JSON.stringify(events), "private")
   })
 
-  it("take the status that mentors have today as the one that is known", async () => {
+  it("take the current status of mentors as the known state", async () => {
     await using database = await openDatabase({ migrate: false })
     await database.rows(`
       create table public.peer_mentor_profiles (id uuid primary key, status varchar(20));
@@ -101,13 +101,13 @@ describe("the migrations", () => {
     ])
   })
 
-  it("say where pgcrypto must be when it is elsewhere", async () => {
+  it("say where pgcrypto must be if it is elsewhere", async () => {
     await using database = await openDatabase({ migrate: false })
     await database.rows("create extension pgcrypto with schema public")
     assert.include(await failureOf(database.migrate()), "pgcrypto must be in the schema extensions")
   })
 
-  it("install nothing where pg_cron cannot be had: what is captured would never be swept", async () => {
+  it("install nothing if pg_cron is not available, because nothing would be swept", async () => {
     await using database = await openDatabase({ migrate: false })
     const failure = await failureOf(
       database.migrate({
@@ -119,7 +119,7 @@ describe("the migrations", () => {
     assert.isNull(schema)
   })
 
-  it("schedule what comes often once a minute when pg_cron knows no seconds", async () => {
+  it("schedule frequent jobs once a minute if pg_cron has no seconds", async () => {
     await using database = await openDatabase({ migrate: false })
     await using admin = await database.connect("admin")
     await admin.query(`
@@ -144,7 +144,7 @@ describe("the migrations", () => {
   })
 
   // A switched-off kind of scan costs 10^10, for which a PostgreSQL with LLVM would compile every plan.
-  it("switch just-in-time compilation off in each function that tells the planner what to do", async () => {
+  it("switch just-in-time compilation off in each function that steers the planner", async () => {
     await using database = await openDatabase()
     const compiled = await database.rows(`
       select oid::regprocedure::text as name
@@ -155,7 +155,7 @@ describe("the migrations", () => {
     assert.deepStrictEqual(compiled, [])
   })
 
-  it("refuse a PostgreSQL that is too old before they leave anything behind", async () => {
+  it("refuse a PostgreSQL that is too old before they change anything", async () => {
     await using database = await openDatabase({ migrate: false })
     const work = database.migrate({ replace: [/current_setting\('server_version_num'\)/, "'140018'"] })
     assert.include(await failureOf(work), "0A000: PostgreSQL 15 or later is needed")

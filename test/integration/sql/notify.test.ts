@@ -69,7 +69,7 @@ describe("notifying the coordinators", () => {
     }
   })
 
-  it("answers the same receipt to a repetition and tells nobody twice", async () => {
+  it("answers a repetition with the same receipt and notifies nobody twice", async () => {
     const mentorId = await mentorWith(2)
     const event = foreignEvent({ mentorId })
     const first = await notify(event)
@@ -77,7 +77,7 @@ describe("notifying the coordinators", () => {
     assert.lengthOf(await notificationsOf(mentorId), 2)
   })
 
-  it("tells everybody once when many calls with one key arrive at the same time", async () => {
+  it("notifies everybody once if many calls with one key arrive at the same time", async () => {
     const mentorId = await mentorWith(2)
     const event = foreignEvent({ mentorId })
     const answers = await Promise.all(Array.from({ length: 16 }, () => notify(event)))
@@ -89,7 +89,7 @@ describe("notifying the coordinators", () => {
     assert.lengthOf(await notificationsOf(mentorId), 2)
   })
 
-  it("tells everybody again about another event", async () => {
+  it("notifies everybody again of another event", async () => {
     const mentorId = await mentorWith(1)
     await notify(foreignEvent({ mentorId }))
     await notify(foreignEvent({ mentorId, transition: "RESUME", oldStatus: "paused", newStatus: "active" }))
@@ -122,7 +122,7 @@ describe("notifying the coordinators", () => {
       "when every link named a coordinator who does not exist",
       "insert into public.mentor_coordinators values ($1, gen_random_uuid()), ($1, gen_random_uuid())"
     ]
-  ])("replaces a receipt for nobody as soon as there is somebody, %s", async ([, links]) => {
+  ])("replaces an empty receipt as soon as there is a coordinator, %s", async ([, links]) => {
     for (const changes of [{}, { source: "outbox", version: 3 }]) {
       const mentorId = await createMentor(database)
       await database.rows(links, [mentorId])
@@ -146,7 +146,7 @@ describe("notifying the coordinators", () => {
     }
   })
 
-  it("does not replace a receipt for nobody by another payload's", async () => {
+  it("does not replace an empty receipt with another payload's", async () => {
     const mentorId = await createMentor(database)
     const event = foreignEvent({ mentorId })
     await notify(event)
@@ -156,7 +156,7 @@ describe("notifying the coordinators", () => {
     assert.lengthOf(await notificationsOf(mentorId), 0)
   })
 
-  it("does not notify of what reached nobody after a later version did reach somebody, unless it is forced", async () => {
+  it("does not notify of an event that reached nobody once a later one did, unless it is forced", async () => {
     const mentorId = await createMentor(database)
     const [first, second] = versions(mentorId, 1, 2)
     assert.isDefined(first)
@@ -216,7 +216,7 @@ describe("notifying the coordinators", () => {
     }
   )
 
-  it("passes over a coordinator who is gone, and keeps what was told to them", async () => {
+  it("skips a deleted coordinator, and keeps their notifications", async () => {
     const mentorId = await mentorWith(2)
     await notify(foreignEvent({ mentorId }))
     await database.rows(
@@ -232,7 +232,7 @@ describe("notifying the coordinators", () => {
   const outcomesOf = async (events: ReadonlyArray<object>) =>
     (await database.rpc("pause_status_notify", { events })).map(({ outcome }) => outcome)
 
-  it("refuses a version lower than one that was told, and writes nothing for it: superseded", async () => {
+  it("refuses a version lower than one that was notified as superseded, and writes nothing", async () => {
     const mentorId = await mentorWith(1)
     assert.deepStrictEqual(await outcomesOf(versions(mentorId, 5)), ["notified"])
     assert.deepStrictEqual(await outcomesOf(versions(mentorId, 4)), ["superseded"])
@@ -240,7 +240,7 @@ describe("notifying the coordinators", () => {
     assert.deepStrictEqual((await notificationsOf(mentorId)).map(({ version }) => version).toSorted(), [5, 6])
   })
 
-  it("tells a lower version all the same when it is forced, and keeps the highest", async () => {
+  it("still notifies a lower version if it is forced, and keeps the highest", async () => {
     const mentorId = await mentorWith(1)
     await outcomesOf(versions(mentorId, 5))
     const [old, older] = versions(mentorId, 3, 4)
@@ -248,7 +248,7 @@ describe("notifying the coordinators", () => {
     assert.deepStrictEqual(await outcomesOf([older ?? {}]), ["superseded"])
   })
 
-  it("answers the receipt of a lower version that was told before the higher one", async () => {
+  it("answers with the receipt of a lower version that was notified before the higher one", async () => {
     const mentorId = await mentorWith(1)
     const events = versions(mentorId, 1, 2)
     await outcomesOf(events)
@@ -256,7 +256,7 @@ describe("notifying the coordinators", () => {
     assert.include(first, { outcome: "notified", replayed: true })
   })
 
-  it("tells the versions of one array in their order, however the array is ordered, and answers in the array's", async () => {
+  it("notifies the versions of an array in their order, and answers in the array's order", async () => {
     const mentorId = await mentorWith(1)
     const events = versions(mentorId, 2, 1)
     const answers = await database.rpc("pause_status_notify", { events: [...events, events[0]] })
@@ -278,7 +278,7 @@ describe("notifying the coordinators", () => {
     )
   })
 
-  it("never tells a version after a higher one when both arrive at the same time", async () => {
+  it("never notifies a version after a higher one if both arrive at the same time", async () => {
     const mentorId = await mentorWith(1)
     const events = versions(mentorId, 1, 2, 3, 4, 5, 6, 7, 8)
     await Promise.all(events.map((event) => outcomesOf([event])))
@@ -291,7 +291,7 @@ describe("notifying the coordinators", () => {
     assert.include(order, 8)
   })
 
-  it("leaves nothing behind when a notification cannot be written", async () => {
+  it("leaves nothing behind if a notification cannot be written", async () => {
     await using own = await openDatabase()
     const [mentorId, coordinator] = [await createMentor(own), randomUUID()]
     await own.rows("insert into public.coordinators (id) values ($1)", [coordinator])
@@ -304,7 +304,7 @@ describe("notifying the coordinators", () => {
     assert.include(await notify(event, own), { outcome: "notified", replayed: false })
   })
 
-  it("refuses a malformed event with everything that is wrong with it, and tells about its neighbours", async () => {
+  it("refuses a malformed event with every error, and notifies the others", async () => {
     const events = [{ ...foreignEvent(), eventId: "", source: "?" }, foreignEvent()]
     const [invalid, notified] = await database.rpc("pause_status_notify", { events })
     assert.include(invalid?.["message"], "eventId must be a uuid; source must be outbox or webhook")

@@ -108,7 +108,7 @@ describe("the order of a mentor's events", () => {
     assert.deepStrictEqual([await attemptsOf(first), await attemptsOf(second)], [[1], [1]])
   })
 
-  it("is not held up by a predecessor that failed for good", async () => {
+  it("is not held up by a predecessor that failed permanently", async () => {
     const mentor = await createMentor(database)
     await setStatus(database, mentor, "paused")
     await bury(database, (await eventOf(database, mentor)).event_id)
@@ -116,7 +116,7 @@ describe("the order of a mentor's events", () => {
     assert.deepStrictEqual(await attemptsOf(mentor), [1, 1])
   })
 
-  it("turns the mentor's next event away at once while an earlier one is being settled, and not afterwards", async () => {
+  it("refuses the mentor's next event at once while an earlier one is being settled, and not afterwards", async () => {
     const mentor = await createMentor(database)
     await setStatus(database, mentor, "paused")
     const { event_id } = await eventOf(database, mentor)
@@ -132,7 +132,7 @@ describe("the order of a mentor's events", () => {
     assert.include(await claimOf(database, second), { outcome: "claimed" })
   })
 
-  it("releases what a sweep parks at the moment at which its predecessor is settled", async () => {
+  it("releases an event that a sweep parks while its predecessor is being settled", async () => {
     await using own = await openReadyDatabase()
     await own.rows("alter function public.outbox_settle(jsonb, text, integer) set lock_timeout = '5min'")
     const mentor = await createMentor(own)
@@ -164,7 +164,7 @@ describe("the order of a mentor's events", () => {
     assert.deepStrictEqual(await attemptsOf(mentor), [1, 1])
   })
 
-  it("does not let a completion that hangs hold up the commit of the next change", async () => {
+  it("does not let a hanging completion hold up the commit of the next change", async () => {
     const mentor = await createMentor(database)
     await setStatus(database, mentor, "paused")
     await using hanging = await database.connect()

@@ -79,7 +79,7 @@ describe("an event that may yet succeed", () => {
   const redrive = (eventId: string) => own.rows("select outbox.redrive($1)", [eventId])
 
   describe("and fails while others are completed", () => {
-    it("is given up when its attempts are used up, and its dead letter says so", async () => {
+    it("is given up once its attempts are used up, and its dead letter says so", async () => {
       const { eventId } = await one()
       for (const verdict of ["released", "released", "dead"]) {
         await completeAnother()
@@ -144,7 +144,7 @@ describe("an event that may yet succeed", () => {
   })
 
   describe("and fails while nothing is completed", () => {
-    it("outlasts an hour in which nothing works, and is told then, without anybody's help", async () => {
+    it("outlasts an hour in which nothing works, and is then notified without help", async () => {
       await own.rows("update outbox.settings set max_attempts = 10")
       const events = await pausedEvents(own, 3)
       for (let time = 0; time < 20; time++) {
@@ -163,7 +163,7 @@ describe("an event that may yet succeed", () => {
       assert.deepStrictEqual(alerts, [{ kind: "oldest_unnotified" }])
     })
 
-    it("is given up when it has failed for as long as the settings allow, and its dead letter says so", async () => {
+    it("is given up once it has failed for as long as the settings allow, and its dead letter says so", async () => {
       const { eventId } = await one()
       await failTimes(3, eventId)
       await later(24 * hour - minute)
@@ -191,14 +191,14 @@ describe("an event that may yet succeed", () => {
       assert.deepStrictEqual(await failTimes(4, eventId), Array<string>(4).fill("released"))
     })
 
-    it("has its attempts alone where the settings allow no time", async () => {
+    it("has only its attempts if the settings allow no time", async () => {
       await own.rows("update outbox.settings set retry_for_seconds = 0")
       const { eventId } = await one()
       assert.deepStrictEqual(await failTimes(3, eventId), ["released", "released", "dead"])
     })
   })
 
-  describe("and is in the way of the mentor's next one", () => {
+  describe("and holds up the mentor's next one", () => {
     /** A mentor whose first event has used up its attempts, and how the second is queued. */
     const failing = async () => {
       const mentor = await createMentor(own)
@@ -208,7 +208,7 @@ describe("an event that may yet succeed", () => {
       return { mentor, eventId: event_id, changeAgain: () => setStatus(own, mentor, "active") }
     }
 
-    it("is given up when that has waited for as long as the settings allow, and that one is sent", async () => {
+    it("is given up once the next one has waited for as long as the settings allow, and that one is sent", async () => {
       const { mentor, eventId, changeAgain } = await failing()
       await changeAgain()
       await later(4 * hour - minute)
@@ -219,14 +219,14 @@ describe("an event that may yet succeed", () => {
       assert.include(await eventOf(own, mentor, 2), { status: "pending", attempts: 1 })
     })
 
-    it("is not given up for one that has only come", async () => {
+    it("is not given up for a next one that just arrived", async () => {
       const { eventId, changeAgain } = await failing()
       await later(4 * hour)
       await changeAgain()
       assert.strictEqual(await fail(eventId), "released")
     })
 
-    it("is not given up for one that waited for somebody else before", async () => {
+    it("is not given up for a next one that waited for another event before", async () => {
       const mentor = await createMentor(own)
       await setStatus(own, mentor, "paused", "active", "paused")
       await later(4 * hour)
@@ -235,7 +235,7 @@ describe("an event that may yet succeed", () => {
       assert.deepStrictEqual(await failTimes(4, event_id), Array<string>(4).fill("released"))
     })
 
-    it("leaves the next one attempts and time of its own", async () => {
+    it("leaves the next one its own attempts and time", async () => {
       const { mentor, eventId, changeAgain } = await failing()
       await changeAgain()
       await later(4 * hour)
@@ -267,7 +267,7 @@ describe("an event that may yet succeed", () => {
       assert.isAtMost(seconds, atMost + 10)
     })
 
-    it("likewise when its claimants die one after the other", async () => {
+    it("likewise if its claimants die one after another", async () => {
       const { eventId } = await one()
       await failTimes(3, eventId)
       await later(2 * hour)
@@ -277,7 +277,7 @@ describe("an event that may yet succeed", () => {
       assert.isAtLeast(await waitOf(eventId), 10 * minute)
     })
 
-    it("likewise when nobody acknowledges it", async () => {
+    it("likewise if it is not acknowledged", async () => {
       const { eventId } = await one()
       await failTimes(3, eventId)
       await own.rows("update outbox.events set next_attempt_at = now()")
@@ -289,7 +289,7 @@ describe("an event that may yet succeed", () => {
       assert.isAtLeast(await waitOf(eventId), 10 * minute)
     })
 
-    it("likewise when nobody answers a direct call", async () => {
+    it("likewise if a direct call is not answered", async () => {
       const { eventId } = await one()
       await failTimes(3, eventId)
       await later(2 * hour)
@@ -303,7 +303,7 @@ describe("an event that may yet succeed", () => {
       assert.isAtLeast(await waitOf(eventId), 10 * minute)
     })
 
-    it("no longer when somebody has everything tried at once, as the runbook says", async () => {
+    it("no longer once a person retries everything, as the runbook says", async () => {
       const { eventId } = await one()
       await failTimes(3, eventId)
       await later(23 * hour)
@@ -314,7 +314,7 @@ describe("an event that may yet succeed", () => {
       assert.strictEqual(await sweep(own), 1)
     })
 
-    it("as it is told while it is parked", async () => {
+    it("as long as it was asked to while it is parked", async () => {
       const { eventId } = await one()
       await failTimes(3, eventId)
       await later(2 * hour)

@@ -211,7 +211,7 @@ describe("a project's own tables", () => {
       `(id uuid primary key, away boolean not null default false,
         status text generated always as (case when away then 'paused' else 'active' end) stored)`
     ]
-  ])("are taken with %s, and pauses are captured", async ([, columns]) => {
+  ])("are accepted with %s, and pauses are captured", async ([, columns]) => {
     await using database = await openDatabase({ migrate: false })
     await database.rows(`
       create domain public.word as text check (value <> '');
@@ -239,7 +239,7 @@ describe("a project's own tables", () => {
     assert.nestedInclude(told, { outcome: "notified", "receipt.notified": 1, "receipt.mentorId": id })
   })
 
-  it("are taken with notifications that have more columns, which are written as in a table of ours", async () => {
+  it("are accepted if notifications has more columns, and rows are written as in our table", async () => {
     await using database = await openDatabase({ migrate: false })
     await database.rows(`
       ${notifications(`, serial bigint generated always as identity primary key, read boolean not null default false,
@@ -264,7 +264,7 @@ describe("a project's own tables", () => {
     assert.nestedInclude(answer, { outcome: "notified", "receipt.notified": 1 })
   })
 
-  it("are not taken for temporary ones of the session that installs", async () => {
+  it("are not confused with temporary tables of the session that installs", async () => {
     await using database = await openDatabase({ migrate: false })
     const temporary = ["peer_mentor_profiles", "coordinators", "mentor_coordinators", "notifications", "pg_index"]
       .map((name) => `create temporary table if not exists ${name} (x integer);`)

@@ -22,7 +22,7 @@ describe("privileges", () => {
   })
   afterAll(() => database[Symbol.asyncDispose]())
 
-  it("are known for every object of ours: what is new must be added to the lists", async () => {
+  it("are known for every object of ours: add new ones to the lists", async () => {
     assert.deepStrictEqual(
       (await relationsOf(database)).map(({ name }) => name),
       relations
@@ -36,7 +36,7 @@ describe("privileges", () => {
   })
 
   // The private schema is closed; and if it were opened, each object in it would still be.
-  it.for(["closed", "opened by mistake"])("with the private schema %s, expected is what is seen", async (schema) => {
+  it.for(["closed", "opened by mistake"])("are as expected with the private schema %s", async (schema) => {
     await using client = await database.connect("admin")
     const objects = { relations: await relationsOf(database), routines: await routinesOf(database) }
     await client.query("begin")
@@ -67,7 +67,7 @@ describe("privileges", () => {
     assert.isAbove(seen.length, 3 * (relations.length + rpcs.length))
   })
 
-  it("are given to PUBLIC for nothing of ours, also by no default", async () => {
+  it("are granted to PUBLIC for none of our objects, and by no default", async () => {
     const open = await database.rows(
       `select n.nspname, p.oid::regprocedure::text as name, acl.privilege_type
        from pg_proc p join pg_namespace n on n.oid = p.pronamespace,
@@ -86,7 +86,7 @@ describe("privileges", () => {
     assert.deepStrictEqual(open, [])
   })
 
-  it("are given for no column by itself", async () => {
+  it("are granted for no single column", async () => {
     const granted = await database.rows(
       `select c.oid::regclass, a.attname from pg_attribute a
        join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace
@@ -95,7 +95,7 @@ describe("privileges", () => {
     assert.deepStrictEqual(granted, [])
   })
 
-  it("cannot be passed on by anybody, nor may anybody create in the private schema", async () => {
+  it("cannot be passed on, and nobody may create in the private schema", async () => {
     const found = await database.rows(
       `select r.rolname, p.oid::regprocedure::text as what
        from pg_roles r, pg_proc p join pg_namespace n on n.oid = p.pronamespace
@@ -122,7 +122,7 @@ describe("privileges", () => {
     )
   })
 
-  it("reach no temporary object of the caller: every function looks pg_temp up last", async () => {
+  it("reach no temporary object of the caller: every function searches pg_temp last", async () => {
     // Also what our triggers call, and every other function that runs with its owner's rights.
     const loose = await database.rows(
       `select p.oid::regprocedure::text as name, p.proconfig
@@ -138,7 +138,7 @@ describe("privileges", () => {
     assert.deepStrictEqual(loose, [])
   })
 
-  it("come with no machine code: every function that steers the planner keeps the compiler off", async () => {
+  it("come without compiled plans: every function that steers the planner switches the compiler off", async () => {
     // What is switched off counts as 10^10, which makes a plan for one row look worth compiling at each execution.
     const compiled = await database.rows(
       `select p.oid::regprocedure::text as name, p.proconfig
@@ -148,7 +148,7 @@ describe("privileges", () => {
     assert.deepStrictEqual(compiled, [])
   })
 
-  it("depend on no setting of how texts are written: no function has a backslash", async () => {
+  it("do not depend on how strings are written: no function has a backslash", async () => {
     const found = await database.rows(
       `select p.oid::regprocedure::text as name from pg_proc p join pg_namespace n on n.oid = p.pronamespace
        where ${ours} and strpos(p.prosrc, chr(92)) > 0`
@@ -156,7 +156,7 @@ describe("privileges", () => {
     assert.deepStrictEqual(found, [])
   })
 
-  it("are the owner's in these functions, and in no other", async () => {
+  it("are the owner's only in these functions", async () => {
     const definers = await database.rows<{ name: string }>(
       `select n.nspname || '.' || p.proname as name
        from pg_proc p join pg_namespace n on n.oid = p.pronamespace

@@ -79,7 +79,7 @@ describe("an event that reached nobody", () => {
     assert.deepStrictEqual(await marks(told.event_id), [false, false])
   })
 
-  it("is one when every link of the mentor names a coordinator who does not exist", async () => {
+  it("includes one whose mentor is linked only to coordinators who do not exist", async () => {
     const mentor = await createMentor(own)
     await own.rows("insert into public.mentor_coordinators values ($1, gen_random_uuid())", [mentor])
     await setStatus(own, mentor, "paused")
@@ -87,7 +87,7 @@ describe("an event that reached nobody", () => {
     assert.deepStrictEqual(await figures(), { withoutRecipients: 1, alerts: ["no_recipients 1"] })
   })
 
-  it("is none when another orchestrator does not say whom it notified", async () => {
+  it("excludes one whose orchestrator does not say whom it notified", async () => {
     const mentor = await createMentor(own)
     await setStatus(own, mentor, "paused")
     const { event_id } = await eventOf(own, mentor)

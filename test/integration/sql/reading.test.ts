@@ -57,7 +57,7 @@ describe("what is read as a value", () => {
   })
   afterAll(() => database[Symbol.asyncDispose]())
 
-  it.for(["uuid", "timestamptz"] as const)("is what PostgreSQL takes for one: %s", async (type) => {
+  it.for(["uuid", "timestamptz"] as const)("is what PostgreSQL reads as one: %s", async (type) => {
     const expected: Array<readonly [string, boolean]> = []
     const found: Array<readonly [string, boolean]> = []
     for (const text of TEXTS[type]) {
@@ -72,12 +72,15 @@ describe("what is read as a value", () => {
     assert.isTrue(found.some(([, yes]) => yes) && found.some(([, yes]) => !yes))
   })
 
-  it.for(["now", "yesterday", "yesterday's", "infinity", "epoch"])("is no time if it is a word: %s", async (word) => {
-    const { time } = await database.row<{ time: unknown }>("select outbox.parse_timestamp($1) as time", [word])
-    assert.isNull(time)
-  })
+  it.for(["now", "yesterday", "yesterday's", "infinity", "epoch"])(
+    "is not a time if it is a word: %s",
+    async (word) => {
+      const { time } = await database.row<{ time: unknown }>("select outbox.parse_timestamp($1) as time", [word])
+      assert.isNull(time)
+    }
+  )
 
-  it("is nothing when there is nothing to read", async () => {
+  it("is nothing if there is nothing to read", async () => {
     const nothing = await database.row(
       `select outbox.is_uuid(null) as uuid, outbox.parse_timestamp(null) as time, outbox.parse_object(null) as object`
     )

@@ -78,7 +78,7 @@ describe("the reconciliation", () => {
     assert.include(event, { version: 1, transition: "RESUME" })
   })
 
-  it("queues nothing where stock webhooks are declared to report the changes, nor do the triggers", async () => {
+  it("queues nothing if stock webhooks report the changes, and neither do the triggers", async () => {
     const mentor = await createMentor(own)
     await own.rows("select outbox.feed_by('pause-status', 'webhook')")
     await setStatus(own, mentor, "paused")
@@ -95,7 +95,7 @@ describe("the reconciliation", () => {
     assert.deepInclude(await eventOf(own, mentor, 1), { transition: "RESUME" })
   })
 
-  it("still finds what no trigger saw after outbox is declared once more", async () => {
+  it("still finds what no trigger saw once the outbox captures again", async () => {
     const mentor = await createMentor(own)
     await setUnseen(mentor, "paused")
     await own.rows("select outbox.feed_by('pause-status', 'outbox')")
@@ -112,7 +112,7 @@ describe("the reconciliation", () => {
     assert.strictEqual(await reconcile(), 0)
   })
 
-  it("goes on without a mentor whose event cannot be written, and says which", async () => {
+  it("skips a mentor whose event cannot be written, and says which", async () => {
     const [bad, good] = [await createMentor(own), await createMentor(own)]
     await own.rows(`alter table outbox.events add constraint not_this_one check (key <> '${bad}')`)
     for (const mentor of [bad, good]) await setUnseen(mentor, "paused")
@@ -124,7 +124,7 @@ describe("the reconciliation", () => {
     assert.include(last_error, bad)
   })
 
-  it("fails no writer whose snapshot is older than what it wrote", async () => {
+  it("fails no writer with an older snapshot", async () => {
     const mentor = await createMentor(own)
     await using writer = await own.connect()
     await writer.query("begin isolation level repeatable read")
@@ -144,7 +144,7 @@ describe("the reconciliation", () => {
     )
   })
 
-  it("takes the present status of a mentor that no trigger saw as the one that is known", async () => {
+  it("takes the current status of a mentor that no trigger saw as the known state", async () => {
     await unseen(async (query) => {
       await query("insert into public.peer_mentor_profiles (status) values ('paused')")
     })
@@ -153,7 +153,7 @@ describe("the reconciliation", () => {
     assert.deepStrictEqual(state, { version: 0, known: { status: "paused" } })
   })
 
-  it("takes the present state of a key with events whose state is gone, also where an insert is an event", async () => {
+  it("takes the current state of a key whose known state is lost, even if an insert is an event", async () => {
     await own.rows(
       `select outbox.watch(
          topic => 'a-name', relation => 'public.coordinators', columns => '{name}', operations => '{INSERT, UPDATE}'
@@ -172,7 +172,7 @@ describe("the reconciliation", () => {
     ])
   })
 
-  it("leaves a mentor alone whose newest event is an open dead letter, and after it was resolved too", async () => {
+  it("skips a mentor whose newest event is a dead letter, open or resolved", async () => {
     const mentor = await createMentor(own)
     await setStatus(own, mentor, "paused")
     const { event_id } = await eventOf(own, mentor)
@@ -184,7 +184,7 @@ describe("the reconciliation", () => {
     assert.strictEqual(await reconcile(), 1)
   })
 
-  it("knows no transition from or to a status of the project's own", async () => {
+  it("ignores transitions from or to the project's own words", async () => {
     const [from, to] = [await createMentor(own, "archived"), await createMentor(own)]
     await setStatus(own, from, "paused")
     await setStatus(own, to, "archived")
@@ -194,7 +194,7 @@ describe("the reconciliation", () => {
     assert.lengthOf(await eventsOf(own, to), 0)
   })
 
-  it("passes over a profile that somebody is changing, and never waits for it", async () => {
+  it("skips a profile that is being changed, and never waits for it", async () => {
     const mentor = await createMentor(own)
     await setUnseen(mentor, "paused")
     await using writer = await own.connect()
@@ -205,7 +205,7 @@ describe("the reconciliation", () => {
     assert.strictEqual(await reconcile(), 1)
   })
 
-  it("enqueues each difference once when many run at the same time", async () => {
+  it("enqueues each difference once if many run at the same time", async () => {
     await own.rows("insert into public.peer_mentor_profiles (status) select 'active' from generate_series(1, 40)")
     await unseen(async (query) => {
       await query("update public.peer_mentor_profiles set status = 'paused'")

@@ -137,7 +137,7 @@ describe("a data-only restore into a migrated database", () => {
   })
 
   it.for(["origin", "replica"] as const)(
-    "goes on where the other database was, as %s: the next version",
+    "continues where the other database was, as %s: the next version",
     async (role) => {
       const mentors = await fill()
       await restore(old, own, role)
@@ -168,7 +168,7 @@ describe("a data-only restore into a migrated database", () => {
     assert.strictEqual((await eventOf(own, mentors["processing"] ?? "")).status, "completed")
   })
 
-  it("takes no request of another pg_net for its own", async () => {
+  it("does not take another pg_net's requests for its own", async () => {
     const mentor = await createMentor(old)
     await setStatus(old, mentor, "paused")
     const { request_id } = await eventOf(old, mentor)
@@ -196,7 +196,7 @@ describe("a data-only restore into a migrated database", () => {
     assert.lengthOf(left, 1)
   })
 
-  it("brings alerts that are open there to a database where they are open, too", async () => {
+  it("brings open alerts into a database where they are open, too", async () => {
     for (const database of [old, own]) {
       await database.rows("select outbox.raise_alert('clock_skew', $1, 'correct the clock')", [
         database === old ? 2 : 1

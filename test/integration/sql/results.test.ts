@@ -23,12 +23,12 @@ describe("the handler's result for one event of several", () => {
     assert.deepStrictEqual(await resultIn(answerOf(other, own)), own)
   })
 
-  it("is the first when there are two for the event", async () => {
+  it("is the first if the event has two", async () => {
     const [first, second] = [200, 400].map((status) => ({ eventId, status }))
     assert.deepStrictEqual(await resultIn(answerOf(first, second)), first)
   })
 
-  it("is found beside what another event's result has twice, and beside what is nested deeply", async () => {
+  it("is found next to duplicate or deeply nested results of other events", async () => {
     const own = { eventId, status: 422 }
     const deep = `${"[".repeat(3_000)}${"]".repeat(3_000)}`
     const content = `{"extra": ${deep}, "results": [{"status": 1, "status": 2}, ${JSON.stringify(own)}]}`

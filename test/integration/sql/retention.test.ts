@@ -53,7 +53,7 @@ describe("retention", () => {
     assert.deepStrictEqual(await left(), before)
   })
 
-  it("deletes what was completed or resolved, with its history, and keeps what is open with all of its own", async () => {
+  it("deletes completed and resolved events with their history, and keeps open ones with theirs", async () => {
     await everyKind()
     await age(31)
     assert.isAbove(await forget(), 0)
@@ -81,7 +81,7 @@ describe("retention", () => {
       )
     ).error
 
-  it("deletes an alert by when it was closed, and no open one", async () => {
+  it("deletes alerts by closing time, and no open one", async () => {
     const age = (days: number) => `now() - interval '${days} days'`
     await seed(
       "outbox.alerts",
@@ -96,7 +96,7 @@ describe("retention", () => {
     ])
   })
 
-  it("keeps what reached nobody until a person has dealt with it", async () => {
+  it("keeps an event that reached nobody until a person has handled it", async () => {
     const unreached = await inState["completed, and reached nobody"](own)
     await inState["acknowledged: it reached nobody"](own)
     await age(31)
@@ -104,7 +104,7 @@ describe("retention", () => {
     assert.deepStrictEqual(await own.rows("select event_id from outbox.events"), [{ event_id: unreached }])
   })
 
-  it("deletes requests after a day, but none that the sweep still asks for", async () => {
+  it("deletes requests after a day, except those that the sweep still needs", async () => {
     const [underWay] = await pausedEvents(own, 1)
     await seed("outbox.deliveries", "id, request_id", "gen_random_uuid(), n from generate_series(1, 3) n")
     await seed("outbox.deliveries", "id, error", "gen_random_uuid(), 'refused'")
@@ -125,7 +125,7 @@ describe("retention", () => {
     )
   })
 
-  it("deletes a mentor's state when profile and events are gone, unless all profiles are", async () => {
+  it("deletes a mentor's known state once profile and events are gone, unless all profiles are gone", async () => {
     const mentors = async () =>
       (
         await own.rows<{ id: string }>(
@@ -155,7 +155,7 @@ describe("retention", () => {
     assert.lengthOf(await mentors(), 2)
   })
 
-  it("goes on without a row that cannot be deleted, and says which one it is", async () => {
+  it("skips a row that cannot be deleted, and says which", async () => {
     const bad = await inState.completed(own)
     const old = await pausedEvents(own, 3)
     for (const { eventId } of old) await settle(own, eventId)
@@ -180,7 +180,7 @@ describe("retention", () => {
     ["the settings are gone", "delete from outbox.settings"]
   ] as const
   for (const [name, statement] of broken) {
-    it(`goes on with its other parts when ${name}`, async () => {
+    it(`continues with its other parts if ${name}`, async () => {
       await seed("outbox.erased", "event_id, fingerprint", "gen_random_uuid(), outbox.conceal('x')")
       await own.rows("update outbox.erased set erased_at = erased_at - interval '31 days'")
       await own.rows(statement)
@@ -189,7 +189,7 @@ describe("retention", () => {
     })
   }
 
-  it("goes on with its other parts when a table is locked, and does not wait for it", async () => {
+  it("continues with its other parts if a table is locked, and does not wait for it", async () => {
     await using admin = await own.connect("admin")
     await seed("outbox.erased", "event_id, fingerprint", "gen_random_uuid(), outbox.conceal('x')")
     await own.rows("update outbox.erased set erased_at = erased_at - interval '31 days'")
@@ -226,7 +226,7 @@ describe("retention", () => {
       return Object.fromEntries(rows.map(({ name, count }) => [name, count]))
     }
 
-    it("deletes runs of our jobs after a week, also those that a crash cut off, and nobody else's", async () => {
+    it("deletes runs of our jobs after a week, including those cut off by a crash, and no other job's", async () => {
       await using admin = await own.connect("admin")
       await admin.query("select cron.schedule('somebody-elses', '* * * * *', 'select 1')")
       await run("old", "8 days")
@@ -241,7 +241,7 @@ describe("retention", () => {
       assert.deepStrictEqual(await runs(), { "somebody else's": 1, young: 1, running: 1, starting: 1 })
     })
 
-    it("deletes runs of a job that was scheduled anew since", async () => {
+    it("deletes runs of a job that was rescheduled", async () => {
       await run("old", "8 days")
       await using admin = await own.connect("admin")
       await admin.query(
@@ -251,7 +251,7 @@ describe("retention", () => {
       assert.deepStrictEqual(await runs(), {})
     })
 
-    it("goes on until it has caught up, for twenty batches at most", async () => {
+    it("continues until it has caught up, for at most twenty batches", async () => {
       await own.rows("update outbox.settings set retention_batch_size = 2")
       await run("old", "8 days", "8 days", "outbox-sweep", "49")
       await forget()

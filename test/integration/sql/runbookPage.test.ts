@@ -46,7 +46,7 @@ describe("the runbook", () => {
     for (const statement of statements) await database.rows(statement)
   })
 
-  it("names sections in its contents that are there", () => {
+  it("lists only existing sections in its contents", () => {
     const anchors = [...page.matchAll(/^## (.*)$/gm)].map(([, title = ""]) =>
       title
         .toLowerCase()
@@ -58,7 +58,7 @@ describe("the runbook", () => {
     assert.includeMembers(anchors, linked)
   })
 
-  it("makes a clone that sends nothing of production's, and nothing to production", async () => {
+  it("makes a clone that sends none of production's events, and sends nothing to production", async () => {
     for (const name of ["outbox_send_email_url", "outbox_alert_url", "outbox_otlp_url"]) {
       await storeSecret(database, name, "https://production.example")
     }

@@ -158,7 +158,7 @@ const lifeWith = async (settings: Readonly<Record<string, string>>): Promise<unk
   return await lifeIn(database, settings)
 }
 
-describe("what a session has set", () => {
+describe("a session's settings", () => {
   let usual: unknown
   beforeAll(async () => {
     usual = await lifeWith({})

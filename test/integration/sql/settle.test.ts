@@ -44,7 +44,7 @@ describe("settling events", () => {
       assert.deepInclude(await current(), { status: "completed", receipt })
     })
 
-    it("answers completed again to the claimant whose answer was lost, and changes nothing", async () => {
+    it("answers completed again to a claimant whose answer was lost, and changes nothing", async () => {
       const { eventId, current } = await queued()
       const token = await claim(database, eventId)
       await complete(database, eventId, token, { first: true })
@@ -52,7 +52,7 @@ describe("settling events", () => {
       assert.deepInclude(await current(), { receipt: { first: true } })
     })
 
-    it("is stale for an unknown event and for one that nobody claimed", async () => {
+    it("is stale for an unknown event and for an unclaimed one", async () => {
       const { eventId } = await queued()
       for (const id of [eventId, randomUUID()]) {
         assert.include(await complete(database, id, 1), { outcome: "stale" })
@@ -60,7 +60,7 @@ describe("settling events", () => {
     })
   })
 
-  describe("by a claimant whose lease ran out and whose event is somebody else's", () => {
+  describe("by a claimant whose lease ran out and whose event was claimed again", () => {
     it.each([
       ["completed", (id: string, token: number) => complete(database, id, token)],
       ["released", (id: string, token: number) => release(database, id, token)],
@@ -81,7 +81,7 @@ describe("settling events", () => {
   })
 
   describe("as released", () => {
-    it("makes the event claimable at once for whoever comes, and due after the backoff for the sweep", async () => {
+    it("makes the event claimable at once, and due for the sweep after the backoff", async () => {
       const { eventId, current } = await queued()
       const token = await claim(database, eventId)
       const answer = await release(database, eventId, token, {
@@ -95,7 +95,7 @@ describe("settling events", () => {
       assert.strictEqual(await claim(database, eventId), token + 1)
     })
 
-    it("waits as long as Retry-After asks when that is longer, but not beyond the cap", async () => {
+    it("waits as long as Retry-After asks if that is longer, but not beyond the cap", async () => {
       for (const [asked, low, high] of [
         [60, 50, 60],
         [86400, 290, 300],
@@ -110,7 +110,7 @@ describe("settling events", () => {
       }
     })
 
-    it("counts nothing while the event is parked, and waits as long as it was told", async () => {
+    it("counts nothing while the event is parked, and waits as long as it was asked to", async () => {
       const { eventId, current } = await queued()
       const reason = { kind: "parked", message: "the circuit is open", retryAfterSeconds: 40 }
       for (let times = 0; times < 12; times += 1) {
@@ -123,7 +123,7 @@ describe("settling events", () => {
       assert.isAbove(kept.seconds_until_next_attempt ?? 0, 30)
     })
 
-    it("keeps a message of any length within 2 KB", async () => {
+    it("cuts a message of any length to 2 KB", async () => {
       const { eventId, current } = await queued()
       await release(database, eventId, await claim(database, eventId), {
         kind: "permanent",
@@ -134,7 +134,7 @@ describe("settling events", () => {
       assert.match(last_error ?? "", /^permanent: (🎉)+$/u)
     })
 
-    it("counts every claim of what somebody else sends as an attempt", async () => {
+    it("counts every claim of another sender's event as an attempt", async () => {
       const event = foreignEvent()
       for (const attempt of [1, 2, 3]) {
         const answer = await claimOf(database, event)
@@ -167,7 +167,7 @@ describe("settling events", () => {
     assert.lengthOf(others, 0)
   })
 
-  it("answers each settlement in its place and dispatches all the mentors' next events in one request", async () => {
+  it("answers settlements in order and dispatches all the mentors' next events in one request", async () => {
     const events = await pausedEvents(database, 4)
     const tokens = await Promise.all(events.map(({ eventId }) => claim(database, eventId)))
     for (const { mentorId } of events) await setStatus(database, mentorId, "active")
@@ -199,7 +199,7 @@ describe("settling events", () => {
     )
   })
 
-  describe("of which more are taken", () => {
+  describe("that takes more events", () => {
     const completedWith = async (events: ReadonlyArray<{ readonly eventId: string }>, take: number) => {
       const tokens = await Promise.all(events.map(({ eventId }) => claim(database, eventId)))
       return settleAll(
@@ -209,7 +209,7 @@ describe("settling events", () => {
       )
     }
 
-    it("hands back the mentor's next event, already claimed, as a delivery of it says it", async () => {
+    it("returns the mentor's next event, already claimed, like a delivery", async () => {
       const { mentor, eventId } = await queued()
       await setStatus(database, mentor, "active", "paused")
       const second = await eventOf(database, mentor, 2)
@@ -230,7 +230,7 @@ describe("settling events", () => {
       assert.deepStrictEqual(settled, [{ eventId: second.event_id, outcome: "completed" }])
     })
 
-    it("hands back what else is due, in whole order, and nothing that another holds", async () => {
+    it("returns what else is due, in full order, and nothing that another delivery holds", async () => {
       await using own = await openReadyDatabase()
       await own.rows("update outbox.settings set events_per_request = 2")
       const events = await pausedEvents(own, 16)
@@ -250,7 +250,7 @@ describe("settling events", () => {
       for (const { payload } of next) assert.include(ids, payload.event_id)
     })
 
-    it("leaves an event alone that waits for a retry of its own", async () => {
+    it("leaves an event alone that waits for its own retry", async () => {
       const { mentor, eventId } = await queued()
       await setStatus(database, mentor, "active")
       const second = await eventOf(database, mentor, 2)

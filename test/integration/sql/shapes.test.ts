@@ -40,7 +40,7 @@ describe("the shape of a JSON object", () => {
     return found.problem
   }
 
-  it.for(RULES)("takes for a $word only what is $says", async ({ word, says, fits, misfits }) => {
+  it.for(RULES)("accepts as a $word only what is $says", async ({ word, says, fits, misfits }) => {
     const isOptional = typeof word === "string" && word.endsWith("?")
     assert.strictEqual(await problemOf({}, { x: word }), isOptional ? null : `x must be ${says}`)
     for (const x of fits) assert.isNull(await problemOf({ x }, { x: word }), JSON.stringify(x))
@@ -57,7 +57,7 @@ describe("the shape of a JSON object", () => {
     )
   })
 
-  it.for([undefined, null, "text", 1, [{ x: {} }]])("is wrong for what is no object: %j", async (value) => {
+  it.for([undefined, null, "text", 1, [{ x: {} }]])("is wrong for anything but an object: %j", async (value) => {
     assert.strictEqual(await problemOf(value, { x: "object" }), "it must be a JSON object; x must be a JSON object")
   })
 })

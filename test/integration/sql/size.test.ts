@@ -7,7 +7,7 @@ describe("the size of the queue", () => {
   let own: Database
   beforeAll(async () => {
     own = await openReadyDatabase()
-    // An autovacuum would make the session plan anew.
+    // An autovacuum would make the session plan again.
     await own.rows("alter table outbox.events set (autovacuum_enabled = off)")
   })
   afterAll(() => own[Symbol.asyncDispose]())

@@ -43,7 +43,7 @@ describe("the sweep", () => {
     assert.strictEqual(await sweep(own), 0)
   })
 
-  it("sends an event again that nobody claimed, with a fresh signature over the same payload", async () => {
+  it("sends an unclaimed event again, with a fresh signature over the same payload", async () => {
     const mentor = await pausedMentor()
     const { event_id } = await eventOf(own, mentor)
     const bodies = "select convert_from(body, 'UTF8') as body from net.http_request_queue"
@@ -67,7 +67,7 @@ describe("the sweep", () => {
     assert.strictEqual(waiting, 1)
   })
 
-  it("takes an event back from a claimer whose lease ran out, and sends it again", async () => {
+  it("takes an event back from a claimant whose lease ran out, and sends it again", async () => {
     const mentor = await pausedMentor()
     const { event_id } = await eventOf(own, mentor)
     const token = await claim(own, event_id)
@@ -78,7 +78,7 @@ describe("the sweep", () => {
     assert.include(await complete(own, event_id, token), { outcome: "stale" })
   })
 
-  it("never sends what somebody else sends", async () => {
+  it("never sends another sender's events", async () => {
     const event = foreignEvent()
     await release(own, event.eventId, (await claimOf(own, event))["token"])
     assert.strictEqual(await sweep(own), 0)
@@ -88,7 +88,7 @@ describe("the sweep", () => {
     assert.strictEqual((await claimOf(own, event)).outcome, "claimed")
   })
 
-  it("sends each event once when many sweeps run at the same time", async () => {
+  it("sends each event once if many sweeps run at the same time", async () => {
     const events = await Promise.all(
       Array.from({ length: 30 }, async () => (await eventOf(own, await pausedMentor())).event_id)
     )
@@ -113,7 +113,7 @@ describe("the sweep", () => {
     assert.strictEqual(await sweep(own), 0)
   })
 
-  it("leaves alone what still waits in pg_net: it is slow, not lost, and counts as no failure", async () => {
+  it("leaves events alone that still wait in pg_net, and does not count a failure", async () => {
     const mentor = await pausedMentor()
     const { event_id } = await eventOf(own, mentor)
     for (let times = 0; times < 12; times += 1) {
@@ -123,7 +123,7 @@ describe("the sweep", () => {
     assert.include(await eventOf(own, mentor), { status: "pending", attempts: 1, failures: 0 })
   })
 
-  it("passes over events that wait behind others, however long they have been due", async () => {
+  it("skips events that wait behind others, however long they have been due", async () => {
     const [waiting, other] = [await pausedMentor(), await pausedMentor()]
     await setStatus(own, waiting, "active")
     await makeDue(own, (await eventOf(own, waiting, 2)).event_id)
@@ -133,7 +133,7 @@ describe("the sweep", () => {
     assert.include(await eventOf(own, waiting, 2), { attempts: 0, last_error: null })
   })
 
-  it("heals by itself once the missing secrets are stored", async () => {
+  it("recovers by itself once the missing secrets are stored", async () => {
     await own.rows("delete from vault.secrets")
     const mentors = [await pausedMentor(), await pausedMentor()]
     for (const mentor of mentors) await makeDue(own, (await eventOf(own, mentor)).event_id)
@@ -202,7 +202,7 @@ describe("the sweep", () => {
     assert.include(await eventOf(own, mentor), { status: "completed", attempts: 1 })
   })
 
-  it("goes on without a part that fails, and says so until it has run well again", async () => {
+  it("continues without a part that fails, and says so until it succeeds again", async () => {
     const mentor = await pausedMentor()
     const { event_id } = await eventOf(own, mentor)
     await claim(own, event_id)

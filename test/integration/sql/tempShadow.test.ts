@@ -124,19 +124,19 @@ describe("names that a session shadows in pg_temp", () => {
     return { made, betrayed, failures }
   }
 
-  it.for(roles)("run as nobody else for %s", async (role) => {
+  it.for(roles)("run as the caller for %s", async (role) => {
     const { made, betrayed, failures } = await attackAs("ours", role)
     assert.isAbove(made, 100)
     assert.deepStrictEqual(betrayed, [])
     assert.deepStrictEqual(failures, [])
   })
 
-  it.for(roles)("would run as postgres for %s if the search path left pg_temp out", async (role) => {
+  it.for(roles)("would run as postgres for %s if the search path omitted pg_temp", async (role) => {
     const { betrayed } = await attackAs("empty", role)
     assert.deepStrictEqual(betrayed, ["postgres"])
   })
 
-  it("come last for each function of ours and each trigger function, to the letter", async () => {
+  it("come last for each of our functions and trigger functions, exactly", async () => {
     const loose = await databaseOf("ours").rows(
       `select p.oid::regprocedure::text, p.proconfig
        from pg_proc p join pg_namespace n on n.oid = p.pronamespace
@@ -148,7 +148,7 @@ describe("names that a session shadows in pg_temp", () => {
     assert.deepStrictEqual(loose, [])
   })
 
-  it("come last for everything that runs with the rights of its owner, stand-ins, demo and chaos included", async () => {
+  it("come last for everything that runs with its owner's rights, including stand-ins, demo and chaos", async () => {
     const database = databaseOf("ours")
     await using client = await database.connect()
     await client.query("begin")

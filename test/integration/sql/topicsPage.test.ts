@@ -30,7 +30,7 @@ describe("the page on topics", () => {
       [topic]
     )
 
-  it("declares topics with statements that run, once and again", async () => {
+  it("declares topics with statements that you can run repeatedly", async () => {
     assert.lengthOf(shown, 4)
     for (const statement of shown) await database.rows(statement)
     for (const statement of shown.filter((text) => text.includes("outbox.watch("))) await database.rows(statement)
@@ -49,7 +49,7 @@ describe("the page on topics", () => {
     assert.deepStrictEqual(await declared(), before)
   })
 
-  it("a new order is an event, its key text and its total a number; a change of it is none", async () => {
+  it("a new order is an event, with its key as text and its total as a number; a change is not", async () => {
     const [order] = await database.rows<{ id: string }>(
       "insert into public.orders (customer_id, total) values ('4711', 12.5) returning id"
     )
@@ -60,7 +60,7 @@ describe("the page on topics", () => {
     ])
   })
 
-  it("own words: from active to paused is one event, whatever else was in between", async () => {
+  it("own words: from active to paused is one event, whatever was in between", async () => {
     await database.rows("insert into public.mentors values (7, 'ACTIVE')")
     for (const state of ["RETIRED", "ON_LEAVE", "SICK"])
       await database.rows("update public.mentors set state = $1", [state])
@@ -79,7 +79,7 @@ describe("the page on topics", () => {
     ])
   })
 
-  it("a topic is fed otherwise and stopped as the table says", async () => {
+  it("a topic changes its source and stops as the table says", async () => {
     await database.rows("delete from outbox.events where topic = 'order-created'")
     for (const [, statement = ""] of page.matchAll(/\| `(select [^`]+)`/g)) await database.rows(statement)
     const topics = await database.rows<{ topic: string }>("select topic from outbox.topics order by topic")

@@ -47,7 +47,7 @@ describe("an event's traceparent", () => {
     return { stored, sent: body, event: hexOf(event_id) }
   }
 
-  it("is of the trace of PostgREST's request, with a span of its own", async () => {
+  it("belongs to the trace of PostgREST's request, with its own span", async () => {
     const { event, sent, stored } = await paused(JSON.stringify({ host: "localhost", traceparent: incoming }))
     assert.strictEqual(stored, incoming)
     assert.strictEqual(sent, `00-4bf92f3577b34da6a3ce929d0e0e4736-${event.slice(16)}-01`)
@@ -119,7 +119,7 @@ describe("export_traces", () => {
     return (await eventOf(own, mentor)).event_id
   }
 
-  it("sends an event that was completed as one trace that begins at the change, once", async () => {
+  it("sends a completed event once, as one trace that begins at the change", async () => {
     const eventId = await pause()
     await release(own, eventId, await claim(own, eventId), {
       kind: "transient",
@@ -191,7 +191,7 @@ describe("export_traces", () => {
     assert.deepInclude(named("pause-status"), { traceId: hexOf(eventId), status: { code: 2 } })
   })
 
-  it("joins the trace of the request, below its span, and keeps out what that one does not sample", async () => {
+  it("joins the request's trace, below its span, and skips what that one does not sample", async () => {
     const [first, second] = [await pause(), await pause()]
     await own.rows("update outbox.events set traceparent = $2 where event_id = $1", [first, incoming])
     await own.rows("update outbox.events set traceparent = $2 where event_id = $1", [
@@ -208,7 +208,7 @@ describe("export_traces", () => {
     })
   })
 
-  it("sends the headers that the receiver wants, and says so when they cannot be read", async () => {
+  it("sends the receiver's headers, and says so if they cannot be read", async () => {
     await storeSecret(own, "outbox_otlp_headers", '{"Authorization": "Basic marker"}')
     await settle(own, await pause())
     await letTimePass()
@@ -223,7 +223,7 @@ describe("export_traces", () => {
     })
   })
 
-  it("sends again what was not accepted, and wakes nobody up for it", async () => {
+  it("retries what was not accepted, and opens no alert for it", async () => {
     status = 500
     await settle(own, await pause())
     await letTimePass()
@@ -235,7 +235,7 @@ describe("export_traces", () => {
     assert.include(await heartbeat(), { last_error: null })
   })
 
-  it("sends everything, in several requests when it is much, and each event once", async () => {
+  it("sends every event once, in several requests if there are many", async () => {
     const events = await pausedEvents(own, 450)
     for (const { eventId } of events) await settle(own, eventId)
     // Some at the very same time.

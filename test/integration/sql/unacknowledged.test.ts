@@ -23,7 +23,7 @@ interface Given {
   readonly created?: string
 }
 
-describe("a delivery that nobody claimed", () => {
+describe("an unclaimed delivery", () => {
   let database: Database | undefined
   let own: Database
   beforeEach(async () => {
@@ -67,7 +67,7 @@ describe("a delivery that nobody claimed", () => {
       [event.eventId]
     )
 
-  it("and has no answer counts as one failure, and is sent again after the backoff", async () => {
+  it("without an answer counts as one failure, and is sent again after the backoff", async () => {
     const event = await one()
     await timeOut()
     assert.include(await stateOf(event), { status: "pending", failures: 1 })
@@ -77,48 +77,42 @@ describe("a delivery that nobody claimed", () => {
     assert.lengthOf(more, 0)
   })
 
-  it.for([400, 422])(
-    "is to be notified all the same when any role has written that it was answered %i",
-    async (status) => {
-      const event = await one()
-      const { request_id } = await stateOf(event)
-      await using forger = await own.connect("admin")
-      await forger.query("set role authenticated")
-      await forger.query(
-        "insert into net._http_response (id, status_code, content, created) values ($1, $2, '{}', clock_timestamp())",
-        [request_id, status]
-      )
+  it.for([400, 422])("must still be notified if any role has written that it was answered %i", async (status) => {
+    const event = await one()
+    const { request_id } = await stateOf(event)
+    await using forger = await own.connect("admin")
+    await forger.query("set role authenticated")
+    await forger.query(
+      "insert into net._http_response (id, status_code, content, created) values ($1, $2, '{}', clock_timestamp())",
+      [request_id, status]
+    )
+    await timeOut()
+    assert.include(await stateOf(event), { status: "pending", failures: 1 })
+    assert.lengthOf(await lettersOf(event), 0)
+    const [attempt] = await historyOf(own, event.eventId)
+    assert.include(attempt, { outcome: "unacknowledged", http_status: status })
+    assert.include(await settle(own, event.eventId), { outcome: "completed" })
+  })
+
+  it.for([400, 422])("that is answered %i each time is given up if others were completed meanwhile", async (status) => {
+    await own.rows("update outbox.settings set max_attempts = 3")
+    const event = await one()
+    for (let failures = 0; failures < 3; failures += 1) {
+      if (failures > 0) await makeDue(own, event.eventId)
+      await sweep(own)
+      assert.include(await stateOf(event), { status: "pending", failures, attempts: failures + 1 })
+      await settle(own, (await one()).eventId)
+      await answered(event, { status, content: '{"code":"invalid_payload"}' })
       await timeOut()
-      assert.include(await stateOf(event), { status: "pending", failures: 1 })
-      assert.lengthOf(await lettersOf(event), 0)
-      const [attempt] = await historyOf(own, event.eventId)
-      assert.include(attempt, { outcome: "unacknowledged", http_status: status })
-      assert.include(await settle(own, event.eventId), { outcome: "completed" })
     }
-  )
+    assert.include(await stateOf(event), { status: "failed", failures: 3 })
+    const [letter, ...more] = await lettersOf(event)
+    assert.include(letter, { reason: "exhausted", attempts: 3, resolution: null })
+    assert.include(letter?.last_error, `the handler answered ${status}: {"code":"invalid_payload"}`)
+    assert.lengthOf(more, 0)
+  })
 
-  it.for([400, 422])(
-    "and is answered %i each time is given up when others were completed meanwhile",
-    async (status) => {
-      await own.rows("update outbox.settings set max_attempts = 3")
-      const event = await one()
-      for (let failures = 0; failures < 3; failures += 1) {
-        if (failures > 0) await makeDue(own, event.eventId)
-        await sweep(own)
-        assert.include(await stateOf(event), { status: "pending", failures, attempts: failures + 1 })
-        await settle(own, (await one()).eventId)
-        await answered(event, { status, content: '{"code":"invalid_payload"}' })
-        await timeOut()
-      }
-      assert.include(await stateOf(event), { status: "failed", failures: 3 })
-      const [letter, ...more] = await lettersOf(event)
-      assert.include(letter, { reason: "exhausted", attempts: 3, resolution: null })
-      assert.include(letter?.last_error, `the handler answered ${status}: {"code":"invalid_payload"}`)
-      assert.lengthOf(more, 0)
-    }
-  )
-
-  it("in a batch is judged by its own entry in the answer only, and travels with fewer next time", async () => {
+  it("in a batch is judged only by its own entry in the answer, and is sent with fewer next time", async () => {
     await own.rows("update outbox.settings set events_per_request = 2")
     const events = await pausedEvents(own, 2)
     const [good, bad] = events
@@ -163,19 +157,16 @@ describe("a delivery that nobody claimed", () => {
     [{ code: "store_unavailable", detail: "of another event" }, ": store_unavailable"],
     [{ code: randomUUID() }, ""],
     [{ code: "a mentor's name" }, ""]
-  ] as const)(
-    "in a batch that was answered 500 with %j says the code at most, if it is one",
-    async ([problem, said]) => {
-      const [event] = await pausedEvents(own, 2)
-      if (event === undefined) throw new Error("two events were expected")
-      await answered(event, { status: 500, content: JSON.stringify(problem) })
-      await timeOut()
-      const { last_error } = await stateOf(event)
-      assert.strictEqual(last_error, `unacknowledged: the handler answered 500${said}`)
-    }
-  )
+  ] as const)("in a batch that was answered 500 with %j says at most a valid code", async ([problem, said]) => {
+    const [event] = await pausedEvents(own, 2)
+    if (event === undefined) throw new Error("two events were expected")
+    await answered(event, { status: 500, content: JSON.stringify(problem) })
+    await timeOut()
+    const { last_error } = await stateOf(event)
+    assert.strictEqual(last_error, `unacknowledged: the handler answered 500${said}`)
+  })
 
-  it("and was answered 401 is retried, says which secrets differ, and raises an alert", async () => {
+  it("that was answered 401 is retried, says which secrets differ, and raises an alert", async () => {
     const event = await one()
     await answered(event, { status: 401, content: "{}" })
     await timeOut()
@@ -187,7 +178,7 @@ describe("a delivery that nobody claimed", () => {
     assert.deepInclude(alerts, { kind: "unauthorized" })
   })
 
-  it.for([200, 409, 500, 503, 404])("and was answered %i is unacknowledged all the same", async (status) => {
+  it.for([200, 409, 500, 503, 404])("that was answered %i is still unacknowledged", async (status) => {
     const event = await one()
     await answered(event, { status, content: "{}" })
     await timeOut()
@@ -196,7 +187,7 @@ describe("a delivery that nobody claimed", () => {
     assert.include(attempt, { outcome: "unacknowledged", http_status: status })
   })
 
-  it("does not believe an answer older than the dispatch: pg_net gives the same ids again after a crash", async () => {
+  it("ignores an answer older than the dispatch, because pg_net reuses ids after a crash", async () => {
     const event = await one()
     await answered(event, { status: 400, created: new Date(Date.now() - 60_000).toISOString() })
     await timeOut()
@@ -204,7 +195,7 @@ describe("a delivery that nobody claimed", () => {
     assert.include(attempt, { http_status: null })
   })
 
-  it("does not believe an answer that names another delivery, but one that names its own in whatever case", async () => {
+  it("ignores an answer that names another delivery, and accepts its own in any case", async () => {
     const [other, mine] = [await one(), await one()]
     await answered(other, { status: 400, headers: { "Webhook-Id": randomUUID() } })
     await answered(mine, { status: 400, headers: { "WEBHOOK-ID": mine.eventId.toUpperCase() } })
@@ -223,7 +214,7 @@ describe("a delivery that nobody claimed", () => {
     { content: { results: [{ status: 400.5 }, { status: "400" }, null] } },
     { content: "400.0" },
     { status: -1 }
-  ])("holds up no other when any role has written an answer like %j", async ({ content, headers, ...given }) => {
+  ])("holds up no other if any role has written an answer like %j", async ({ content, headers, ...given }) => {
     const [forged, other] = await pausedEvents(own, 2)
     if (forged === undefined || other === undefined) throw new Error("two events were expected")
     // JavaScript writes no 400.0.
@@ -238,7 +229,7 @@ describe("a delivery that nobody claimed", () => {
     for (const event of [forged, other]) assert.include(await stateOf(event), { status: "pending", failures: 1 })
   })
 
-  it("comes too early and was answered so: it waits its turn, and nothing is counted", async () => {
+  it("that came too early waits its turn, and nothing is counted", async () => {
     const event = await one()
     await answered(event, { status: 409, content: '{"code":"out_of_order"}' })
     await timeOut()
@@ -246,7 +237,7 @@ describe("a delivery that nobody claimed", () => {
     assert.lengthOf(await historyOf(own, event.eventId), 0)
   })
 
-  it("is signed again when pg_net kept it until its signature was old: sent or not, nothing is counted", async () => {
+  it("is signed again if pg_net kept it until its signature was old, and nothing is counted", async () => {
     const [kept, sent] = [await one(), await one()]
     await own.rows("update outbox.deliveries set dispatched_at = dispatched_at - interval '10 minutes'")
     await answered(sent, { status: 401, content: '{"code":"stale_signature","skewSeconds":600}' })
@@ -269,7 +260,7 @@ describe("a delivery that nobody claimed", () => {
     for (const age of times) assert.isBelow(age, 240)
   })
 
-  it("was refused for the time on its signature although it came at once: the clocks differ, and an alert says so", async () => {
+  it("that is refused for its time although it came at once raises an alert that the clocks differ", async () => {
     const event = await one()
     await answered(event, { status: 401, content: '{"code":"stale_signature","skewSeconds":-900}' })
     await timeOut()

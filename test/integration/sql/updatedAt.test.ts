@@ -19,7 +19,7 @@ describe("updated_at of the profiles", () => {
   const change = (mentor: string, set: string, own = database) =>
     own.rows(`update public.peer_mentor_profiles set ${set} where id = $1`, [mentor])
 
-  it("is the time of the last change, also of two in one transaction, and after the migrations came again", async () => {
+  it("is the time of the last change, even of two in one transaction, and after another migration", async () => {
     const mentor = await createMentor(database)
     const times = [await readTime(mentor)]
     await database.migrate()
@@ -50,7 +50,7 @@ describe("updated_at of the profiles", () => {
       "alter table public.peer_mentor_profiles alter updated_at drop default, alter updated_at type integer using 0"
     ],
     ["is gone", "alter table public.peer_mentor_profiles drop updated_at"]
-  ])("does not make a pause fail when it %s", async ([, statement]) => {
+  ])("does not make a pause fail if it %s", async ([, statement]) => {
     await using own = await openDatabase()
     const mentor = await createMentor(own)
     await own.rows(statement)
@@ -58,7 +58,7 @@ describe("updated_at of the profiles", () => {
     assert.lengthOf(await own.rows("select from outbox.events"), 1)
   })
 
-  it("is left alone in a table that was there before", async () => {
+  it("is left alone in an existing table", async () => {
     await using own = await openDatabase({ migrate: false })
     await own.rows(`
       create table public.peer_mentor_profiles (

@@ -31,7 +31,7 @@ const fixedFiles = async (): Promise<ReadonlyArray<readonly [digest: string, nam
     })
 
 describe("the migrations of 0.1.0", () => {
-  it("are as they were, and come before all later ones", async () => {
+  it("are unchanged, and come before all later ones", async () => {
     const files = await fixedFiles()
     const names = (await readdir(migrations)).filter((name) => name.endsWith(".sql")).toSorted()
     assert.deepStrictEqual(
@@ -44,7 +44,7 @@ describe("the migrations of 0.1.0", () => {
     }
   })
 
-  it("are upgraded with data in them: what is known, queued, settled and dead stays, and goes on", async () => {
+  it("can be upgraded with data in them: known, queued, settled and dead events stay", async () => {
     await using database = await openDatabase({ migrate: false })
     await database.migrate({ only: (await fixedFiles()).map(([, name]) => name) })
     await storeSecret(database, "outbox_function_url", functionUrl)

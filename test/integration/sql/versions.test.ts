@@ -85,7 +85,7 @@ const isHere = (version: PostgresVersion): boolean => carrierOf(version) !== und
 describe("on PostgreSQL", () => {
   // Beside 17, npm ci brings them along for linux-x64 only.
   it.for(POSTGRES_VERSIONS.filter((version) => isLinuxX64 || isHere(version)))(
-    "%s the migrations can be applied three times, and a pause goes the whole way",
+    "%s the migrations can be applied three times, and a pause is notified",
     async (version) => {
       await using started = new AsyncDisposableStack()
       const reaper = started.use(startReaper())

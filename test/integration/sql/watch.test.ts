@@ -34,14 +34,14 @@ describe("the watchdog", () => {
   const grow = (column: string, seconds: number) =>
     own.rows(`update outbox.events set ${column} = ${column} - make_interval(secs => $1)`, [seconds])
 
-  it("has nothing to say about a system in which all is well", async () => {
+  it("reports nothing about a healthy system", async () => {
     for (const { eventId } of await pausedEvents(own, 3)) await settle(own, eventId)
     await watch()
     assert.deepStrictEqual(await openAlerts(), [])
     assert.deepInclude(await health(), { pending: "0", processing: "0", failed: "0", oldest_unnotified_seconds: 0 })
   })
 
-  it("opens one alert when an event waits too long, updates it while it lasts, and closes it when it is over", async () => {
+  it("opens one alert when an event waits too long, updates it, and closes it when it is over", async () => {
     const [event] = await pausedEvents(own, 1)
     await grow("created_at", 10 * minutes)
     await watch()
@@ -63,7 +63,7 @@ describe("the watchdog", () => {
     assert.strictEqual(alerts, 2)
   })
 
-  it("does not wait for what somebody else sends", async () => {
+  it("does not wait for another sender's events", async () => {
     await claimMany(own, [foreignEvent()])
     await grow("created_at", 10 * minutes)
     await watch()
@@ -122,7 +122,7 @@ describe("the watchdog", () => {
     assert.deepInclude(await health(), { failure_rate_last_15_min: "100.0" })
   })
 
-  it("keeps the alert of a failure rate open in the silence after it, until something succeeds", async () => {
+  it("keeps the alert of a failure rate open until something succeeds", async () => {
     const [first] = await fail()
     await watch()
     await age("1 day")
@@ -198,7 +198,7 @@ describe("the watchdog", () => {
     }
   })
 
-  it("is at ease again after the next sweep", async () => {
+  it("closes its alert after the next sweep", async () => {
     await own.rows("update outbox.heartbeats set last_at = now() - interval '1 hour' where job = 'sweep'")
     await watch()
     await sweep(own)
@@ -206,7 +206,7 @@ describe("the watchdog", () => {
     assert.deepStrictEqual(await openAlerts(), [])
   })
 
-  it("counts what is raised, and closes it an hour after the last time", async () => {
+  it("counts raised alerts, and closes them an hour after the last time", async () => {
     const raise = (kind: string, amount: number) =>
       own.rows("select outbox.raise_alert($1, $2, 'look at it')", [kind, amount])
     const kinds = ["capture_failed", "clock_skew", "unknown_event"]
@@ -229,7 +229,7 @@ describe("the watchdog", () => {
     assert.deepStrictEqual(await openAlerts(), ["unknown_event"])
   })
 
-  it("never fails or delays whoever raises an alert", async () => {
+  it("never fails or delays the caller that raises an alert", async () => {
     assert.deepStrictEqual(await own.rows("select outbox.raise_alert('of no kind', 1, 'nothing')"), [
       { raise_alert: "" }
     ])
@@ -258,7 +258,7 @@ describe("the watchdog", () => {
     assert.deepStrictEqual(left, [])
   })
 
-  it("goes on when a measure fails, and says so", async () => {
+  it("continues if a measurement fails, and says so", async () => {
     const [event] = await pausedEvents(own, 1)
     await bury(own, event?.eventId ?? "")
     await own.rows(

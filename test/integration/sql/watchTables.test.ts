@@ -38,7 +38,7 @@ describe("a topic that a project declares", () => {
     for (const state of states) await own.rows("update public.mentors set state = $2 where no = $1", [no, state])
   }
 
-  it("has another table, a key that is a number, and words of its own: what is sent is pause-status", async () => {
+  it("has another table, a numeric key and its own words, and is sent as pause-status", async () => {
     await own.rows("insert into public.mentors values (1, 'ACTIVE'), (2, 'SICK'), (3, 'RETIRED')")
     const payload = "jsonb_build_object('id', new.no, 'status', new.state)"
     await declare(own, "pause-status", { words, payload })
@@ -104,7 +104,7 @@ describe("a topic that a project declares", () => {
     })
   })
 
-  it("sends inserts if it says so, values as they are without words, and what its condition lets pass", async () => {
+  it("sends inserts if declared, unchanged values without words, and what its condition allows", async () => {
     await declare(own, "mentor-named", {
       columns: ["name", "state"],
       operations: ["INSERT", "UPDATE"],
@@ -136,7 +136,7 @@ describe("a topic that a project declares", () => {
     ])
   })
 
-  it("stands beside another one on the same table, with versions of its own", async () => {
+  it("can share a table with another topic, with its own versions", async () => {
     await declare(own, "mentor-away", { words })
     await declare(own, "mentor-named", { columns: ["name"] })
     await own.rows("insert into public.mentors values (1, 'ACTIVE', 'Ada')")
@@ -237,7 +237,7 @@ describe("a topic that a project declares", () => {
     }
   )
 
-  it("starts from what is there whenever its table or its words change", async () => {
+  it("starts from the current rows whenever its table or its words change", async () => {
     await own.rows("insert into public.mentors values (1, 'ACTIVE'), (2, 'RETIRED')")
     await declare(own, "mentor-away", { words })
     await declare(own, "mentor-away", { words: { state: { active: ["ACTIVE"], paused: ["RETIRED"] } } })
@@ -267,7 +267,7 @@ describe("a topic that a project declares", () => {
     )
   })
 
-  it("ends with outbox.unwatch(): what is queued is still delivered, and versions go on when it comes back", async () => {
+  it("ends with outbox.unwatch(): queued events are still delivered, and versions continue later", async () => {
     const mentor = await createMentor(own)
     await setStatus(own, mentor, "paused")
     await own.rows("select outbox.unwatch('pause-status')")
@@ -307,7 +307,7 @@ describe("a topic that a project declares", () => {
     )
   })
 
-  it("is not unwatched while events of it are on their way to a function of its own", async () => {
+  it("is not unwatched while its events are on their way to its own function", async () => {
     await own.rows("insert into public.mentors values (1, 'ACTIVE')")
     await declare(own, "pause-status", { words, function_url: "own_function_url" })
     await change(1, "SICK")

@@ -1,7 +1,7 @@
 -- Purpose: the topic inventory-low: an item's quantity falls below its reorder threshold.
 -- Locks:   public.inventory_items, share row exclusive: writers wait while its rows are read once.
 -- Undo:    select outbox.unwatch('inventory-low'); drop function public.reorder_item(jsonb);
---          drop the tables below that were made here.
+--          drop the tables below that this migration created.
 
 create table if not exists public.suppliers (
   id uuid default gen_random_uuid(),
@@ -11,9 +11,9 @@ create table if not exists public.suppliers (
   constraint suppliers_pkey primary key (id),
   constraint suppliers_pack_size_is_positive check (pack_size > 0)
 );
-comment on table public.suppliers is 'Who items are ordered from, and in packs of how many.';
+comment on table public.suppliers is 'Suppliers of items, and the size of their packs.';
 
--- No check of the quantity: a row that cannot be right must not fail the sale that wrote it.
+-- No check of the quantity, because an invalid row must not fail the sale that wrote it.
 create table if not exists public.inventory_items (
   id uuid default gen_random_uuid(),
   name text not null,
@@ -23,7 +23,7 @@ create table if not exists public.inventory_items (
   constraint inventory_items_pkey primary key (id),
   constraint inventory_items_supplier_id_fkey foreign key (supplier_id) references public.suppliers (id)
 );
-comment on table public.inventory_items is 'What is in stock. Below its threshold, an item is reordered.';
+comment on table public.inventory_items is 'The stock. Below its threshold, an item is reordered.';
 
 create table if not exists public.inventory_managers (
   id uuid default gen_random_uuid(),
@@ -44,7 +44,7 @@ create table if not exists public.reorder_tasks (
   constraint reorder_tasks_pkey primary key (event_id),
   constraint reorder_tasks_priority_is_known check (priority in ('normal', 'urgent'))
 );
-comment on table public.reorder_tasks is 'One for each time that an item fell below its threshold.';
+comment on table public.reorder_tasks is 'One task for each time that an item fell below its threshold.';
 comment on column public.reorder_tasks.suggested_quantity is
   'Brings the stock to twice the threshold, in whole packs of the supplier.';
 
@@ -55,7 +55,7 @@ create table if not exists public.inventory_notifications (
   created_at timestamptz not null default clock_timestamp(),
   constraint inventory_notifications_pkey primary key (event_id, manager_id)
 );
-comment on table public.inventory_notifications is 'What the inventory managers were notified of.';
+comment on table public.inventory_notifications is 'Notifications to the inventory managers.';
 
 alter table public.suppliers enable row level security;
 alter table public.inventory_items enable row level security;
@@ -71,7 +71,7 @@ declare
   item_name text;
   managers integer;
 begin
-  -- A second caller with the same event waits here for the first one's commit, and then finds its task.
+  -- A second caller with the same event waits here for the first one's commit. Then it finds the task.
   insert into public.reorder_tasks (
     event_id, item_id, quantity, reorder_threshold, priority, supplier_id, suggested_quantity
   )
@@ -113,12 +113,12 @@ begin
 end
 $$;
 comment on function public.reorder_item(jsonb) is
-  'Writes the reorder task of an event and notifies the managers, once per event id, in one transaction. Answers ordered, '
-  'with a receipt, or item_gone.';
+  'Writes an event''s reorder task and notifies the managers, once per event id, in one transaction. Returns '
+  'ordered, with a receipt, or item_gone.';
 revoke all on function public.reorder_item(jsonb) from public, anon, authenticated;
 grant execute on function public.reorder_item(jsonb) to service_role;
 
--- Decimals are sent as text: a float has 15 digits. Back from a quantity that was refused, a fall is a new one.
+-- Decimals are sent as text, because a float has 15 digits. After a refused quantity, a low one is a new fall.
 select outbox.watch(
   topic => 'inventory-low',
   relation => 'public.inventory_items',

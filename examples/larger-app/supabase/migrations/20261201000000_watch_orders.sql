@@ -1,4 +1,4 @@
--- Purpose: the topic order-created: a row of public.orders, a table of the app's, is new.
+-- Purpose: the topic order-created, for new rows of the app's table public.orders.
 -- Locks:   public.orders, share row exclusive: writers wait while its rows are read once.
 -- Undo:    select outbox.unwatch('order-created');
 

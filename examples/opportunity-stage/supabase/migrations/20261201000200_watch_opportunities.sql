@@ -1,9 +1,9 @@
 -- Purpose: the topic opportunity-stage: an opportunity is new, or its stage or amount changes.
 -- Locks:   public.opportunities, share row exclusive: writers wait while its rows are read once.
 -- Undo:    select outbox.unwatch('opportunity-stage'); drop function public.move_opportunity(jsonb);
---          drop view public.sales_metrics; drop the tables below that were made here.
+--          drop view public.sales_metrics; drop the tables below that this migration created.
 
--- No check of stage and amount: a row that cannot be right must not fail the statement that wrote it.
+-- No check of stage and amount, because an invalid row must not fail the statement that wrote it.
 create table if not exists public.opportunities (
   id uuid default gen_random_uuid(),
   name text not null,
@@ -23,7 +23,7 @@ create table if not exists public.pipeline_stages (
   constraint pipeline_stages_have_their_own_position unique (position),
   constraint pipeline_stages_outcome_is_known check (outcome in ('open', 'won', 'lost'))
 );
-comment on table public.pipeline_stages is 'The stages in their order, and how many opportunities of what value are in each.';
+comment on table public.pipeline_stages is 'The stages in order, with the number and value of their opportunities.';
 insert into public.pipeline_stages (stage, position, outcome)
 values
   ('prospecting', 1, 'open'), ('qualification', 2, 'open'), ('proposal', 3, 'open'), ('negotiation', 4, 'open'),
@@ -37,7 +37,7 @@ create table if not exists public.opportunity_states (
   amount numeric,
   constraint opportunity_states_pkey primary key (opportunity_id)
 );
-comment on table public.opportunity_states is 'What of each opportunity is counted in pipeline_stages.';
+comment on table public.opportunity_states is 'What pipeline_stages counts for each opportunity.';
 
 create table if not exists public.stage_transitions (
   event_id uuid,
@@ -51,9 +51,9 @@ create table if not exists public.stage_transitions (
   constraint stage_transitions_pkey primary key (event_id),
   constraint stage_transitions_have_a_version_once unique (opportunity_id, version)
 );
-comment on table public.stage_transitions is 'The history: one row for each event.';
+comment on table public.stage_transitions is 'The history, one row per event.';
 comment on column public.stage_transitions.is_progression is
-  'Whether the new stage is further on and not lost. Null if there was no known stage before, or only the amount changed.';
+  'Whether the new stage comes later and is not lost. Null if no earlier stage is known, or only the amount changed.';
 
 alter table public.opportunities enable row level security;
 alter table public.pipeline_stages enable row level security;
@@ -70,7 +70,7 @@ from
   (select coalesce(sum(opportunities), 0) as deals, coalesce(sum(value), 0) as value
    from public.pipeline_stages where outcome = 'won') as won,
   (select coalesce(sum(opportunities), 0) as deals from public.pipeline_stages where outcome = 'lost') as lost;
-comment on view public.sales_metrics is 'Deals won and lost, revenue, and the share that was won.';
+comment on view public.sales_metrics is 'Deals won and lost, revenue, and the win rate.';
 
 create or replace function public.move_opportunity(event jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -85,11 +85,11 @@ begin
     );
   end if;
 
-  -- Callers with the same opportunity take turns from here on.
+  -- From here on, callers with the same opportunity take turns.
   insert into public.opportunity_states (opportunity_id) values (next.opportunity_id) on conflict do nothing;
   select o.* into before from public.opportunity_states o where o.opportunity_id = next.opportunity_id for update;
 
-  -- The row is the receipt too: it is written with what it stands for, or not at all.
+  -- The row is also the receipt: it commits with the counters, or not at all.
   insert into public.stage_transitions
   select
     next.event_id, next.opportunity_id, next.version, next.old_stage, next.new_stage, next.amount,
@@ -100,9 +100,9 @@ begin
   where later.stage = next.new_stage
   on conflict on constraint stage_transitions_pkey do nothing;
 
-  -- A repeated event is counted already, and of an older one, redriven by force, a later one is.
+  -- A repeated event is already counted. For an older one, redriven by force, a later one is.
   if next.version > before.version then
-    -- In one order, so that two callers never wait for each other.
+    -- In a fixed order, so that two callers cannot deadlock.
     perform from public.pipeline_stages s where s.stage in (before.stage, next.new_stage) order by s.position for update;
     update public.pipeline_stages s
     set opportunities = s.opportunities + change.opportunities, value = s.value + change.value
@@ -128,12 +128,12 @@ begin
 end
 $$;
 comment on function public.move_opportunity(jsonb) is
-  'Writes an event to the history and counts it, once per event id, in one transaction. Answers moved, with a receipt, or '
-  'unknown_stage, with the stages there are.';
+  'Writes an event to the history and counts it, once per event id, in one transaction. Returns moved, with a receipt, '
+  'or unknown_stage, with the known stages.';
 revoke all on function public.move_opportunity(jsonb) from public, anon, authenticated;
 grant execute on function public.move_opportunity(jsonb) to service_role;
 
--- The amount is sent as text: a float has 15 digits.
+-- The amount is sent as text, because a float has 15 digits.
 select outbox.watch(
   topic => 'opportunity-stage',
   relation => 'public.opportunities',

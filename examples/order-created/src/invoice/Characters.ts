@@ -4,10 +4,10 @@ import type { Invoice } from "./Invoice.ts"
 const named = (character: string): string =>
   `${character} (U+${(character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")})`
 
-/** The first and the last code point of each range that a font has. */
+/** The first and last code point of each range in a font. */
 export type Covered = ReadonlyArray<readonly [first: number, last: number]>
 
-/** One line of text as it is printed: letters composed with their accents, and nothing that cannot be seen. */
+/** One line of text as printed: letters composed with their accents, without invisible characters. */
 export const printed = (text: string): string =>
   text
     .normalize("NFC")
@@ -26,7 +26,7 @@ const textsOf = ({ count, customer, date, orderId, rows, seller, total, words }:
   ...Object.values(words).map(String)
 ]
 
-/** The characters of an invoice that the font lacks, each once, in the order in which they are read. */
+/** The characters of an invoice that the font lacks, each once, in reading order. */
 export const missingFrom = (covered: Covered, invoice: Invoice): ReadonlyArray<string> => {
   const isCovered = (character: string): boolean => {
     const code = character.codePointAt(0) ?? 0

@@ -1,9 +1,9 @@
 import * as BigDecimal from "effect/BigDecimal"
 import * as DateTime from "effect/DateTime"
 
-/** How an order's numbers and dates are written. */
+/** The formats of an order's numbers and dates. */
 export interface Formats {
-  /** How many digits the currency has after the point. */
+  /** The currency's digits after the decimal point. */
   readonly digits: number
   readonly money: (amount: BigDecimal.BigDecimal) => string
   readonly count: (count: number) => string
@@ -12,21 +12,21 @@ export interface Formats {
 
 const scripts = new Set(["Latn", "Grek", "Cyrl"])
 
-// In any other script, the font would lack the months' names.
+// In any other script, the font lacks the names of the months.
 const writable = (locale: string): string =>
   scripts.has(new Intl.Locale(locale).maximize().script ?? "") ? locale : "en"
 
 const isNumeric = (text: string): text is `${number}` => /^-?\d/.test(text)
 
-// Intl reads decimal text digit by digit. As a number, everything beyond 15 digits would be made up.
+// Intl reads decimal text exactly. As a number, only 15 digits would be correct.
 const numeric = (amount: BigDecimal.BigDecimal): `${number}` => {
   const text = BigDecimal.format(amount)
   return isNumeric(text) ? text : "0"
 }
 
 /**
- * Formats of an order's locale and currency, with Latin digits. A price with more digits than the currency has keeps
- * them. Days are those of UTC, so that the same order has the same date wherever its invoice is made.
+ * Formats for an order's locale and currency, with Latin digits. A price keeps its digits, even if the currency has
+ * fewer. Days are UTC, so that the same order has the same date wherever its invoice is made.
  */
 export const formatsOf = (locale: string, currency: string): Formats => {
   const tag = writable(locale)

@@ -5,7 +5,7 @@ import { InvoicePrinter, type InvoiceUnprintable } from "./InvoicePrinter.ts"
 import { InvoiceStore, type InvoiceStoreFailed } from "./InvoiceStore.ts"
 import { type OrderInvalid, Orders, type OrdersUnavailable, type OrderUnknown } from "./Orders.ts"
 
-/** Who sends the invoices. **Shape** name and address, one line per line. */
+/** The sender of the invoices. **Shape** name and address, separated by line breaks. */
 export class Seller extends Context.Service<Seller, string>()("order-created/Seller") {}
 
 /** Why an order has no invoice. */
@@ -18,8 +18,8 @@ export type NoInvoice =
   | InvoiceStoreFailed
 
 /**
- * Makes an order's invoice, stores it and its URL, and answers with the URL. A repetition stores the same bytes and
- * answers with the same URL.
+ * Makes an order's invoice, stores it and its URL, and returns the URL. A repetition stores the same bytes and returns
+ * the same URL.
  *
  * **Fails with** NoInvoice.
  */

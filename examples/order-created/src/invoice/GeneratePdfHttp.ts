@@ -32,7 +32,7 @@ const rows: { readonly [Tag in NoInvoice["_tag"]]: readonly [status: number, tit
   InvoiceStoreFailed: [502, "Bad Gateway", "storage_failed"]
 }
 
-// RFC 9457, as for every other error of this project.
+// RFC 9457, like every other error of this project.
 const problemOf = (error: NoInvoice): Problem => {
   const [status, title, code] = rows[error._tag]
   return {
@@ -40,7 +40,7 @@ const problemOf = (error: NoInvoice): Problem => {
     title,
     status,
     code,
-    detail: error._tag === "OrderInvalid" ? "No invoice can be made of the order; issues says why" : error.message,
+    detail: error._tag === "OrderInvalid" ? "No invoice can be made for this order; issues says why" : error.message,
     ...("issues" in error && { issues: error.issues }),
     ...("characters" in error && { characters: error.characters }),
     ...(status === 502 && { retryable: error.release.kind === "transient" })
@@ -52,7 +52,7 @@ const internal: Problem = {
   title: "Internal Server Error",
   status: 500,
   code: "internal",
-  detail: "Something is wrong on our side; it has been logged"
+  detail: "Something went wrong on our side; it has been logged"
 }
 
 const toReply = (problem: Problem): Response =>

@@ -15,7 +15,7 @@ export interface InvoiceRow {
   readonly amount: string
 }
 
-/** All that stands on an invoice, in the order's language and formats. */
+/** Everything on an invoice, in the order's language and formats. */
 export interface Invoice {
   readonly orderId: string
   readonly createdAt: Date
@@ -28,7 +28,7 @@ export interface Invoice {
   readonly count: (count: number) => string
 }
 
-/** The items cost something else than the order does. */
+/** The total is not the sum of the items. */
 export class TotalMismatch extends Data.TaggedError("TotalMismatch")<{
   readonly total: string
   readonly sum: string
@@ -44,8 +44,8 @@ const linesOf = (text: string | null): ReadonlyArray<string> =>
   (text ?? "").split(/[\r\n]+/).filter((line) => line.trim() !== "")
 
 /**
- * The invoice of an order: each item's price times its quantity, rounded to the digits of the currency, half away from
- * zero; the total is the sum of these. The same order makes the same invoice.
+ * The invoice of an order. An item costs its price times its quantity, rounded to the currency's digits, half away from
+ * zero. The total is the sum of the items. The same order gives the same invoice.
  *
  * **Fails with** TotalMismatch.
  */

@@ -6,13 +6,13 @@ import type { Invoice } from "./Invoice.ts"
 import { drawTable } from "./InvoiceTable.ts"
 import { fonts as fontNames, Sheet } from "./Sheet.ts"
 
-/** The font of an invoice in two weights. */
+/** An invoice's font, in two weights. */
 export interface Fonts {
   readonly regular: Font
   readonly bold: Font
 }
 
-/** The same as TrueType files, and the characters that both have. */
+/** The font as TrueType files, and the characters that both have. */
 export interface FontFiles {
   readonly regular: Uint8Array
   readonly bold: Uint8Array
@@ -20,10 +20,10 @@ export interface FontFiles {
 }
 
 /**
- * Reads font files once for all invoices: pdfkit would read them again for each, which takes longer than all else.
+ * Reads the font files once for all invoices. pdfkit would read them again for each, which takes longer than the rest.
  *
- * A font keeps each glyph with the character for which it was first asked: with none when it was a part of another glyph,
- * as ω is of ώ. So all characters are asked for now. What is read back must not depend on the invoices before.
+ * A font stores each glyph with the first character that was requested for it, or with none if it was a part of another
+ * glyph, as ω is of ώ. Requesting all characters now keeps an invoice's text independent of earlier invoices.
  */
 export const openFonts = ({ bold, covered, regular }: FontFiles): Fonts => {
   const open = (file: Uint8Array): Font => {
@@ -37,11 +37,11 @@ export const openFonts = ({ bold, covered, regular }: FontFiles): Fonts => {
 }
 
 /**
- * Draws an invoice. The same invoice makes the same bytes: the only date in the file is the order's, and its id is a
- * digest of its own title and date.
+ * Draws an invoice. The same invoice gives the same bytes: the only date in the file is the order's, and the file's id
+ * is a digest of its title and date.
  *
- * A tagged PDF: title and language, one H1, H2 for each part, a table with heads, in reading order. Rules, page numbers
- * and the repeated head of the table are artifacts, which are not read aloud.
+ * The PDF is tagged: title and language, one H1, an H2 for each part, and a table with header cells, in reading order.
+ * Rules, page numbers and repeated table headers are artifacts, which are not read aloud.
  */
 export const drawInvoice = (invoice: Invoice, fonts: Fonts): PDFKit.PDFDocument => {
   const { createdAt, customer, date, orderId, seller, total, words } = invoice
@@ -54,7 +54,7 @@ export const drawInvoice = (invoice: Invoice, fonts: Fonts): PDFKit.PDFDocument 
     displayTitle: true,
     bufferPages: true,
     autoFirstPage: false,
-    // Else it would look for Helvetica.
+    // Otherwise, it looks for Helvetica.
     font: "",
     info: {
       Title: `${words.invoice} ${orderId}`,

@@ -6,7 +6,7 @@ import type { Invoice } from "./Invoice.ts"
 
 const namedAtMost = 20
 
-/** The font lacks characters of the invoice: a name in another script, an emoji. */
+/** The font lacks characters of the invoice, such as a name in another script or an emoji. */
 export class InvoiceUnprintable extends Data.TaggedError("InvoiceUnprintable")<{
   readonly characters: ReadonlyArray<string>
 }> {
@@ -19,7 +19,7 @@ export class InvoiceUnprintable extends Data.TaggedError("InvoiceUnprintable")<{
 }
 
 /**
- * Makes the file of an invoice, for the same invoice the same bytes.
+ * Makes an invoice's file. The same invoice gives the same bytes.
  *
  * **Fails with** InvoiceUnprintable.
  */

@@ -15,7 +15,7 @@ const bytesOf = (document: PDFKit.PDFDocument) =>
     })
   })
 
-// Loaded when the first invoice is printed: a request that is refused needs neither.
+// Loaded for the first invoice, because a refused request needs neither.
 const parts = Effect.promise(() =>
   Promise.all([import("./InvoicePdf.ts"), import("./NotoSans.ts").then(({ load }) => load())])
 ).pipe(Effect.map(([{ drawInvoice, openFonts }, files]) => ({ ...files, drawInvoice, fonts: openFonts(files) })))

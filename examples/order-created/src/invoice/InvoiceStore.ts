@@ -3,10 +3,10 @@ import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import type { Release } from "pause-status-webhook-handler/topic"
 
-/** Storage did not take the invoice, or made no link to it. */
+/** Storage did not accept the invoice, or made no link to it. */
 export class InvoiceStoreFailed extends Data.TaggedError("InvoiceStoreFailed")<{
   readonly detail: string
-  /** Whether another try may help. */
+  /** Whether a retry may help. */
   readonly retryable: boolean
 }> {
   override get message(): string {
@@ -19,11 +19,11 @@ export class InvoiceStoreFailed extends Data.TaggedError("InvoiceStoreFailed")<{
 }
 
 /**
- * Keeps the invoices, one for each order.
+ * Stores the invoices, one per order.
  *
- * `save` replaces what is there: the same order has the same bytes, so that a repetition changes nothing. `link` answers
- * with a URL for whoever has it: the known one if it is good for another day, else a new one. So a mail that is written
- * again after a crash has the same link.
+ * `save` replaces an earlier file. The same order has the same bytes, so a repetition changes nothing. `link` returns a
+ * URL that anyone can open: the known one if it is valid for another day, otherwise a new one. So a mail that is
+ * written again after a crash has the same link.
  *
  * **Fails with** InvoiceStoreFailed.
  */

@@ -18,7 +18,7 @@ interface Refusal {
   readonly statusCode?: string | undefined
 }
 
-// Storage answers 400 to most of what it refuses; the status that it means is in the body.
+// Storage answers most refusals with 400. The real status is in the body.
 const statusOf = ({ status, statusCode }: Refusal): number => Number(statusCode ?? status ?? 0)
 
 const failed = (refusal: Refusal) => {
@@ -39,7 +39,7 @@ const expiryOf = (url: string): Option.Option<number> => {
   return Option.map(Option.flatMap(claims, decodeClaims), ({ exp }) => exp)
 }
 
-/** Supabase Storage: the private bucket invoices, which is made with the first invoice, and signed URLs. */
+/** Supabase Storage, with signed URLs. The first invoice creates the private bucket invoices. */
 export const layer = Layer.effect(
   InvoiceStore,
   Effect.gen(function* () {
@@ -55,7 +55,7 @@ export const layer = Layer.effect(
       const { error } = yield* ask(() =>
         storage.createBucket(bucket, { public: false, allowedMimeTypes: [contentType] })
       )
-      // Another request may have made it just now.
+      // Another request may have just created it.
       if (error !== null && statusOf(error) !== 409) return yield* failed(error)
     })
 

@@ -23,7 +23,7 @@ const headSize = 8
 
 const widthOf = (widths: ReadonlyArray<number>) => widths.reduce((total, width) => total + width + gap, 0)
 
-// Numbers are never broken: their columns are as wide as the widest of them, and the description has the rest.
+// Numbers never wrap: their columns are as wide as the widest number, and the description gets the rest.
 const layOut = (sheet: Sheet, { rows, words }: Invoice): Layout => {
   const numbers = ["quantity", "unitPrice", "amount"] as const
   const titles = { quantity: words.quantity, unitPrice: words.unitPrice, amount: words.amount }
@@ -62,7 +62,7 @@ const drawHead = (sheet: Sheet, { columns }: Layout, cell: (draw: () => void) =>
   sheet.document.y += padding
 }
 
-/** The table of an invoice's items. A row stays on one page, and each page begins with the head. */
+/** The table of an invoice's items. A row stays on one page, and each page starts with the table's header. */
 export const drawTable = (sheet: Sheet, parent: PDFKit.PDFStructureElement, invoice: Invoice): void => {
   const { document } = sheet
   const layout = layOut(sheet, invoice)
@@ -87,7 +87,7 @@ export const drawTable = (sheet: Sheet, parent: PDFKit.PDFStructureElement, invo
   for (const row of invoice.rows) {
     const height = heightOf(row)
     if (sheet.makeRoom(height + padding)) {
-      // The rule of the head is an artifact of its own, so each title is one as well.
+      // The header's rule is its own artifact, so each title is one, too.
       drawHead(sheet, layout, (draw) => sheet.artifact("Pagination", draw))
     }
     const y = document.y

@@ -1,4 +1,4 @@
-// A bundle has the finished font in the place of this module: see build/edge.ts.
+// In a bundle, the finished font replaces this module: see build/edge.ts.
 import { notoSans } from "../../build/notoSans.ts"
 import type { FontFiles } from "./InvoicePdf.ts"
 

@@ -1,7 +1,7 @@
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 
-// Long enough for any money, and short enough for a column of the invoice.
+// Enough digits for any amount, and few enough for the invoice's column.
 const Decimal = Schema.String.check(
   Schema.isPattern(/^-?\d{1,21}(?:\.\d{1,8})?$/, {
     expected: "a decimal number with at most 21 digits, and 8 after the point"
@@ -22,7 +22,7 @@ const OrderItem = Schema.Struct({
 })
 
 /**
- * An order with its items, as the database has it.
+ * An order with its items, as stored in the database.
  *
  * **Shape** `total` is decimal text, never a float. `locale` is a BCP 47 tag, `currency` a code of ISO 4217.
  */

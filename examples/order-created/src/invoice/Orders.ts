@@ -4,7 +4,7 @@ import type * as Effect from "effect/Effect"
 import type { Issue, Release } from "pause-status-webhook-handler/topic"
 import type { Order } from "./Order.ts"
 
-/** There is no order with this id, or there is none any more. */
+/** There is no order with this id, or it was deleted. */
 export class OrderUnknown extends Data.TaggedError("OrderUnknown")<{ readonly orderId: string }> {
   readonly release: Release = { kind: "permanent" }
 
@@ -13,7 +13,7 @@ export class OrderUnknown extends Data.TaggedError("OrderUnknown")<{ readonly or
   }
 }
 
-/** The order is in the database, and no invoice can be made of it. **Shape** every issue with its path. */
+/** No invoice can be made for this order. **Shape** every issue with its path. */
 export class OrderInvalid extends Data.TaggedError("OrderInvalid")<{ readonly issues: ReadonlyArray<Issue> }> {
   readonly release: Release = { kind: "permanent" }
 
@@ -21,11 +21,11 @@ export class OrderInvalid extends Data.TaggedError("OrderInvalid")<{ readonly is
     const listed = this.issues.map(({ message, path }) =>
       path.length === 0 ? message : `${path.join(".")}: ${message}`
     )
-    return `No invoice can be made of the order: ${listed.join("; ")}`
+    return `No invoice can be made for this order: ${listed.join("; ")}`
   }
 }
 
-/** The database did not answer, or refused. */
+/** The database did not answer, or refused the request. */
 export class OrdersUnavailable extends Data.TaggedError("OrdersUnavailable")<{ readonly detail: string }> {
   readonly release: Release = { kind: "transient" }
 
@@ -37,7 +37,7 @@ export class OrdersUnavailable extends Data.TaggedError("OrdersUnavailable")<{ r
 /**
  * The orders of the project.
  *
- * `setInvoiceUrl` stores the URL unless another one was stored since the order was read, and answers with the stored one.
+ * `setInvoiceUrl` stores the URL unless another one was stored since the order was read, and returns the stored one.
  *
  * **Fails with** OrderUnknown, OrderInvalid, OrdersUnavailable.
  */

@@ -7,7 +7,7 @@ import { Order } from "./Order.ts"
 import { OrderInvalid, Orders, OrdersUnavailable, OrderUnknown } from "./Orders.ts"
 import * as Project from "./Project.ts"
 
-// A numeric as a JSON number would be a float in JavaScript; as text it keeps all its digits.
+// As a JSON number, a numeric becomes a float in JavaScript. As text, it keeps all its digits.
 const columns =
   "id,customer_name,customer_email,customer_address,currency,locale,total::text,created_at,invoice_url," +
   "items:order_items(description,quantity,unit_price::text)"

@@ -4,7 +4,7 @@ import { Fetch, supabaseSecretKeys, supabaseUrl } from "pause-status-webhook-han
 
 const patience = "10 seconds"
 
-/** What the project's REST services are called with. */
+/** How to call the project's REST services. */
 export const connection = Effect.gen(function* () {
   const url = yield* supabaseUrl
   const [secret] = yield* supabaseSecretKeys
@@ -12,7 +12,7 @@ export const connection = Effect.gen(function* () {
   return { url, fetch: yield* Fetch, headers: { apikey: key, authorization: `Bearer ${key}` } }
 })
 
-/** What a call answers, in time. */
+/** A call's answer, with a time limit. */
 export const answerOf = <A, E>(
   run: (signal: AbortSignal) => PromiseLike<A>,
   onFailure: (detail: string) => E

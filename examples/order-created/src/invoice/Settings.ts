@@ -4,12 +4,12 @@ import { Environment, Misconfigured } from "pause-status-webhook-handler/supabas
 const oneDaySeconds = 86_400
 const thirtyDaysSeconds = 30 * oneDaySeconds
 
-/** Who sends the invoices: name and address, one line per line. */
+/** The sender of the invoices: name and address, separated by line breaks. */
 export const seller = Effect.map(Environment, ({ INVOICE_SELLER: text }) =>
   text === undefined || text === "" ? "Example Ltd" : text.replaceAll("\\n", "\n")
 )
 
-/** How long a link to an invoice is good. **Units** seconds. */
+/** How long a link to an invoice is valid. **Units** seconds. */
 export const linkSeconds = Effect.flatMap(Environment, ({ INVOICE_LINK_SECONDS: text }) => {
   const seconds = text === undefined || text === "" ? thirtyDaysSeconds : Number(text)
   if (Number.isInteger(seconds) && seconds > oneDaySeconds) return Effect.succeed(seconds)

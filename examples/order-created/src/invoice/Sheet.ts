@@ -1,4 +1,4 @@
-/** The names under which a document has its fonts. */
+/** The names of a document's fonts. */
 export const fonts = { regular: "regular", bold: "bold" } as const
 
 /** **Units** points. */
@@ -14,8 +14,8 @@ export interface Style {
 const ink = "#1a1a1a"
 const gray = "#555555"
 
-/** A document that is written from top to bottom, page after page. Places are computed here: a text that pdfkit itself
- * breaks over pages would split a row. */
+/** A document that is written from top to bottom, page by page. It computes positions itself, because pdfkit's own page
+ * breaks would split a row. */
 export class Sheet {
   readonly document: PDFKit.PDFDocument
 
@@ -35,7 +35,7 @@ export class Sheet {
     return this.document.page.height - this.document.page.margins.bottom
   }
 
-  /** Begins a page unless there is room. Says whether it did. */
+  /** Starts a page unless there is room. Returns whether it did. */
   makeRoom(height: number): boolean {
     if (this.document.y + height <= this.bottom) return false
     this.document.addPage()
@@ -49,7 +49,7 @@ export class Sheet {
       .fillColor(isGray ? gray : ink)
   }
 
-  /** One paragraph over the whole width, with its tag. */
+  /** A paragraph over the whole width, with its tag. */
   paragraph(parent: PDFKit.PDFStructureElement, tag: string, text: string, style: Style): void {
     const { after = 2, align = "left", before = 0 } = style
     const { left, width } = this
@@ -61,7 +61,7 @@ export class Sheet {
     this.document.y = y + height + after
   }
 
-  /** What is seen and not read aloud. */
+  /** Visible, but not read aloud. */
   artifact(type: "Layout" | "Pagination", draw: () => void): void {
     this.document.markContent("Artifact", { type })
     draw()
@@ -80,7 +80,7 @@ export class Sheet {
     })
   }
 
-  /** Writes each page's number below it, when all pages are there. */
+  /** Numbers the pages at the bottom, once all exist. */
   numberPages(label: (page: number, pages: number) => string): void {
     const { count, start } = this.document.bufferedPageRange()
     for (let page = 0; page < count; page++) {

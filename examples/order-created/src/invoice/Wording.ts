@@ -1,6 +1,6 @@
-/** What an invoice says, besides what is in the order. */
+/** An invoice's own words. */
 export interface Wording {
-  /** A BCP 47 tag, for whoever reads the invoice aloud. */
+  /** A BCP 47 tag, for screen readers. */
   readonly language: string
   readonly invoice: string
   readonly orderNumber: string
@@ -62,6 +62,6 @@ const french: Wording = {
 
 const wordings = [english, german, french]
 
-/** The words for a locale; English for a language that nobody has translated them to. */
+/** The words for a locale. English if there is no translation. */
 export const wordingOf = (locale: string): Wording =>
   wordings.find(({ language }) => language === new Intl.Locale(locale).language) ?? english

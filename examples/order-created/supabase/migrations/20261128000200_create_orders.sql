@@ -1,11 +1,11 @@
--- Purpose: orders and their items, for the example order-created. A project that has these tables already keeps its own:
---          they are checked, never altered, and their security stays theirs.
+-- Purpose: orders and their items, for the example order-created. If the project already has these tables, they are
+--          checked, but never altered, and their security stays as it is.
 -- Locks:   none on existing tables.
 -- Undo:    drop table public.order_items, public.orders (only if made here).
 
 do $$
 begin
-  -- What a row may hold is checked where an invoice is made of it: a bad row is a dead letter that says why.
+  -- Values are checked when the invoice is made, so that an invalid row becomes a dead letter that says why.
   if to_regclass('public.orders') is null then
     create table public.orders (
       id uuid default gen_random_uuid(),
@@ -26,7 +26,7 @@ begin
     revoke all on table public.orders from public, anon, authenticated, service_role;
     grant select, insert, update on table public.orders to service_role;
     comment on table public.orders is 'What a customer ordered.';
-    comment on column public.orders.customer_address is 'As it is written on the invoice, one line per line.';
+    comment on column public.orders.customer_address is 'As written on the invoice, with line breaks.';
     comment on column public.orders.currency is 'ISO 4217, such as EUR.';
     comment on column public.orders.locale is 'BCP 47, such as de-AT: the language of the invoice and its numbers.';
     comment on column public.orders.total is 'The sum of the items, each rounded to the digits of the currency.';
@@ -55,7 +55,7 @@ begin
 end
 $$;
 
--- The columns that are read and written.
+-- The columns that the functions read and write.
 do $$
 declare
   lacks text;

@@ -1,9 +1,9 @@
--- Purpose: what the task process-order needs: receipts of its steps, a stock check, a reservation.
+-- Purpose: what the task process-order needs: receipts of its steps, a stock check and a reservation.
 -- Locks:   public.inventory_items, access exclusive for an instant: a column without a default.
 -- Undo:    drop function public.order_reserve(uuid, uuid), public.order_shortage(uuid), public.low_stock();
---          drop table public.job_steps; drop the tables below that were made here.
+--          drop table public.job_steps; drop the tables below that this migration created.
 
--- As the examples order-created and inventory-low make them, for a project that has neither.
+-- The same tables as in the examples order-created and inventory-low, in case the project has neither.
 create table if not exists public.orders (
   id uuid default gen_random_uuid(),
   customer_name text,
@@ -41,7 +41,7 @@ create table if not exists public.inventory_items (
 alter table public.inventory_items add column if not exists sku text;
 create unique index if not exists inventory_items_sku_idx on public.inventory_items (sku);
 comment on column public.inventory_items.sku is
-  'What order_items.sku names. An item of an order without one is not stocked.';
+  'Matches order_items.sku. An order item without one is not stocked.';
 
 create table if not exists public.job_steps (
   key text,
@@ -50,7 +50,7 @@ create table if not exists public.job_steps (
   constraint job_steps_pkey primary key (key)
 );
 comment on table public.job_steps is
-  'Steps of jobs that are done, by event id and step: neither a retry nor a redrive repeats one.';
+  'Finished steps of jobs, by event id and step. Neither a retry nor a redrive repeats one.';
 
 alter table public.orders enable row level security;
 alter table public.order_items enable row level security;
@@ -79,7 +79,7 @@ begin
 end
 $$;
 comment on function public.order_shortage(uuid) is
-  'What an order wants more of than there is: an array of sku, wanted and available.';
+  'Items that an order wants more of than are in stock: an array of sku, wanted and available.';
 
 create or replace function public.order_reserve(event_id uuid, order_id uuid) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -87,7 +87,7 @@ declare
   step constant text := order_reserve.event_id || '/reserve';
   shortage jsonb;
 begin
-  -- In one order, so that orders of the same items wait for each other and never in a circle.
+  -- In a fixed order, so that orders of the same items cannot deadlock.
   perform
   from public.inventory_items i
   where i.sku in (select o.sku from public.order_items o where o.order_id = order_reserve.order_id)
@@ -134,7 +134,7 @@ begin
 end
 $$;
 comment on function public.low_stock() is
-  'Items below their reorder threshold. Numbers are text: none goes through a float.';
+  'Items below their reorder threshold. Numbers are text, so none becomes a float.';
 
 revoke all on function public.order_shortage(uuid), public.order_reserve(uuid, uuid), public.low_stock()
   from public, anon, authenticated;

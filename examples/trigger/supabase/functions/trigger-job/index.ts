@@ -1,4 +1,4 @@
-// POST of a database payload with the project's key triggers the task that is for its table, once per event.
+// POST a database payload with the project's key to trigger the task for its table, once per event.
 import * as Layer from "effect/Layer"
 import { WebHandler } from "pause-status-webhook-handler/http"
 import { fromEnvironment, ProjectKey } from "pause-status-webhook-handler/supabase"
