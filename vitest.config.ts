@@ -2,6 +2,9 @@ import { defineConfig } from "vitest/config"
 import { LongestFirst } from "./test/support/LongestFirst.ts"
 import { progress } from "./test/support/progress.ts"
 
+// On CI's shared machines a test may try once more; the report names it. On your own machine the first failure counts.
+const retry = process.env["CI"] === undefined ? 0 : 1
+
 // No limit is an assertion of speed: they are for machines many times slower than ours.
 export default defineConfig({
   test: {
@@ -47,6 +50,7 @@ export default defineConfig({
           globalSetup: ["test/support/globalSetup.ts"],
           // Each file opens what it needs and closes it again; only what it imports is shared.
           isolate: false,
+          retry,
           // Longer than a test waits for anything.
           testTimeout: 300_000,
           hookTimeout: 300_000

@@ -2,8 +2,7 @@ import type { Reporter, TestModule, TestSpecification, Vitest } from "vitest/nod
 import { nameOf, secondsOf } from "./durations.ts"
 
 const INTERVAL_MILLISECONDS = 15_000
-// What two quiet cores make of files that wait much: three are done in the time of one.
-const AT_ONCE = 3
+const AT_ONCE = 4
 
 const inWords = (seconds: number): string =>
   seconds < 90 ? `${Math.max(5, Math.ceil(seconds / 5) * 5)} seconds` : `${Math.round(seconds / 60)} minutes`
