@@ -5,7 +5,7 @@ import { keepFigures } from "../local/benchmarksPage.ts"
 import { environment } from "../local/environment.ts"
 import { messageOf } from "../local/StackError.ts"
 import { type Progress, runChaos } from "./chaos.ts"
-import { parseOptions, replayCommand, USAGE } from "./options.ts"
+import { type ChaosOptions, parseOptions, replayCommand, USAGE } from "./options.ts"
 import { printable, section } from "./report.ts"
 
 const [BROKEN, MISUSED] = [1, 2]
@@ -19,6 +19,12 @@ const progressLine = (isTerminal: boolean) => {
     const counts = `${changes.toFixed(0)} committed, ${unsettled} unsettled, ${deadLetters} dead, ${faults} faults, ${kills} kills`
     process.stderr.write(`${seconds.toFixed(0).padStart(4)} s  ${phase.padEnd(7)}  ${counts}\n`)
   }
+}
+
+/** Where docs/benchmarks.md has the report of such a run. */
+const placeOf = ({ examples, noNet }: Pick<ChaosOptions, "examples" | "noNet">): string => {
+  if (noNet) return "chaos: pg_net off"
+  return examples ? "chaos: examples" : "chaos"
 }
 
 const run = async (args: ReadonlyArray<string>): Promise<number> => {
@@ -37,7 +43,7 @@ const run = async (args: ReadonlyArray<string>): Promise<number> => {
         options.verbose ? void process.stderr.write(`${source.padEnd(12)} ${text}\n`) : undefined
     })
     console.log(options.output === "json" ? JSON.stringify(report) : printable(report))
-    if (options.write) await keepFigures(options.noNet ? "chaos: pg_net off" : "chaos", section(report, where))
+    if (options.write) await keepFigures(placeOf(options), section(report, where))
     return report.passed ? 0 : BROKEN
   } catch (cause) {
     console.error(`${messageOf(cause)}\nReplay: ${replayCommand(options)}`)
