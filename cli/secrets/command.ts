@@ -114,7 +114,7 @@ const agree = Effect.fnUntraced(function* (
           "  npx pause-status secrets --retire"
         ]
       : []
-  yield* output.report(["Done. Postgres and the function have the same secret.", ...then], value)
+  yield* output.report(["Done. Postgres and the function have the same secret.", ...functions.then, ...then], value)
 })
 
 export const secrets = Command.make(

@@ -123,13 +123,14 @@ describe("an existing project with migrations, a bigint key and an enum of its o
   })
 
   it("gets one secret for both sides, and a coordinator is notified once of each change", async () => {
-    await succeed(
+    const output = await succeed(
       "secrets",
       cli.directory,
       `--database-url=${stack.databaseUrl}`,
       `--function-url=${stack.functionUrl}`,
       `--functions-env=${inProject(".env")}`
     )
+    assert.include(output.replaceAll(/\s+/g, " "), "out of version control")
     await stack.services.handler.stop()
     await stack.services.handler.start()
     const { coordinator, mentor } = await newMentor()
