@@ -8,7 +8,7 @@ export interface Step {
     | "delivered"
     | "claimed"
     | "accepted"
-    | "told"
+    | "notified"
     | "released"
     | "failed"
     | "completed"
@@ -67,8 +67,8 @@ export class Timeline {
         return this.#add(entry, { kind: "committed", at, ...(!entry.wasTried && { detail: WAITS }) })
       case "accepted":
         return this.#add(entry, { kind: "accepted", at })
-      case "told":
-        return this.#add(entry, { kind: "told", at, detail: seen.coordinator })
+      case "notified":
+        return this.#add(entry, { kind: "notified", at, detail: seen.coordinator })
       case "queue": {
         Object.assign(entry.change, {
           mentor: seen.mentor,
@@ -136,7 +136,8 @@ const waiting = ({ waitSeconds }: QueueStep): string =>
   waitSeconds === null || waitSeconds <= 0 ? "" : `, due again in ${waitSeconds.toFixed(1)} s`
 
 const deliveryStep = (outcome: string, detail: string | undefined): Pick<Step, "kind" | "detail"> => {
-  if (outcome === "AlreadyProcessed") return { kind: "note", detail: "a duplicate, answered 409: nobody is told again" }
+  if (outcome === "AlreadyProcessed")
+    return { kind: "note", detail: "a duplicate, answered 409: nobody is notified again" }
   if (outcome === "EventInFlight") return { kind: "note", detail: "a duplicate, answered 409: it is being processed" }
   if (outcome === "no_recipients") return { kind: "note", detail: "reached nobody: the mentor has no coordinator" }
   // Why an orchestrator's failure gave the event back is in the outbox's own step.
