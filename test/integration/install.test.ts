@@ -172,6 +172,9 @@ describe("an existing project with migrations, a bigint key and an enum of its o
 
   it("is not uninstalled while an event waits, and then to the last function, job, trigger and secret", async () => {
     assert.isNotEmpty(await leftBehind())
+    // What mails, alerts and traces add.
+    await database.rows(`select vault.create_secret('x', name)
+      from unnest(array['outbox_send_email_url', 'outbox_alert_secret', 'outbox_otlp_headers']) name`)
     // A notified event is settled a moment later. The handler stopped before that would leave it claimed.
     await eventually("every event is settled", async () => {
       const open = await database.rows("select from outbox.events where status <> 'completed'")
