@@ -14,10 +14,17 @@ export interface ReleaseFile {
   readonly text: string
 }
 
-/** The names of the two Edge Functions. */
+/** The Edge Functions that every project gets, by the names that Supabase has for them. */
 export const functionNames = ["pause-status-webhook-handler", "pause-notification-orchestrator"] as const
 
-/** The package's folder. It is one level up, both from this file and from dist/cli.mjs. */
+/** The function that mails, for projects that ask for it. */
+export const MAIL = "send-email"
+
+export type FunctionName = (typeof functionNames)[number] | typeof MAIL
+
+export const namesOf = (mail: boolean): ReadonlyArray<FunctionName> => (mail ? [...functionNames, MAIL] : functionNames)
+
+/** The package's folder. It is one up, for this file as for dist/cli.mjs. */
 export const PackageRoot = Context.Reference("pause-status-webhook-handler/cli/PackageRoot", {
   defaultValue: () => join(dirname(fileURLToPath(import.meta.url)), "..")
 })
@@ -47,7 +54,7 @@ export class Release extends Context.Service<
         migrations: yield* Effect.forEach(names, (name) =>
           read(name.replace(/^\d+_|\.sql$/g, ""), path.join(migrations, name))
         ),
-        functions: yield* Effect.forEach(functionNames, (name) => {
+        functions: yield* Effect.forEach(namesOf(true), (name) => {
           const built = path.join(root, "supabase", "functions", name, "dist")
           return fs.readDirectory(built).pipe(
             Effect.map((files) => files.filter((file) => file.endsWith(".mjs")).toSorted()),

@@ -38,7 +38,7 @@ const portIsFree = async (port: number): Promise<boolean> => {
 
 export const takenPort = (port: number, option: string): StackError =>
   new StackError(
-    `Port ${port} on ${LOOPBACK} is taken. Stop the program that uses it, or choose another port with ${option}.`
+    `Port ${port} on ${LOOPBACK} is taken.\nStop the program that uses it, or choose another port with ${option}.`
   )
 
 export const freePort = async (): Promise<number> => {

@@ -16,7 +16,8 @@ const Plan = Schema.Struct({
   remove: Schema.String
 })
 
-// Makes a key if the column has no default. It is one statement, so that a failed insert leaves nothing behind.
+// A key that has no default is made here, and so is what a table like everybody's asks for besides, such as a name. All
+// in one statement, so that a table that refuses leaves nothing behind.
 const plan = `
   select
     format(
@@ -27,8 +28,9 @@ const plan = `
           select outbox.mentor_id(mentor.key), coordinator.id from mentor, coordinator
         )
       select mentor.key, coordinator.id::text as coordinator from mentor, coordinator',
-      t.relation, concat_ws(', ', case when k.made is not null then quote_ident(t.key_column) end, quote_ident(c.name)),
-      concat_ws(', ', k.made, quote_literal(t.words -> c.name -> 'active' ->> 0)), t.key_column
+      t.relation,
+      concat_ws(', ', case when k.made is not null then quote_ident(t.key_column) end, quote_ident(c.name), o.names),
+      concat_ws(', ', k.made, quote_literal(t.words -> c.name -> 'active' ->> 0), o.made), t.key_column
     ) as release,
     format('update %s set %I = %L where %I::text = $1', t.relation, c.name, t.words -> c.name -> 'paused' ->> 0, t.key_column)
       as pause,
@@ -46,6 +48,28 @@ const plan = `
       else format('(select coalesce(max(m.%I), 0) + 1 from %s m)', t.key_column, t.relation)
     end as made
   ) k
+  cross join lateral (
+    select string_agg(quote_ident(m.name), ', ' order by m.name) as names,
+      string_agg(format('(%s)::%s', m.made, m.type), ', ' order by m.name) as made
+    from (
+      select o.attname as name, format_type(o.atttypid, o.atttypmod) as type, case
+        when y.typtype = 'e' then (
+          select quote_literal(e.enumlabel) from pg_enum e where e.enumtypid = y.oid order by e.enumsortorder limit 1
+        )
+        when y.typcategory = 'S' then '''doctor-'' || gen_random_uuid()'
+        when y.typcategory = 'N' then '0'
+        when y.typcategory = 'B' then 'false'
+        when y.typcategory = 'D' then 'now()'
+        when y.typcategory = 'A' or y.typname in ('json', 'jsonb') then '''{}'''
+        when y.typname = 'uuid' then 'gen_random_uuid()'
+      end as made
+      from pg_attribute o
+      join pg_type y on y.oid = o.atttypid
+      where o.attrelid = a.attrelid and o.attnum > 0 and not o.attisdropped
+        and o.attnotnull and not o.atthasdef and o.attidentity = '' and o.attname not in (t.key_column, c.name)
+    ) m
+    where m.made is not null
+  ) o
   where t.topic = 'pause-status' and t.fed_by = 'outbox' and t.words -> c.name ?& array['active', 'paused']`
 
 const Released = Schema.Struct({ key: Schema.String, coordinator: Schema.String })
@@ -63,13 +87,14 @@ const states = `
     (extract(epoch from q.completed_at - q.created_at) * 1000)::int as millis
   from outbox.events q where q.topic = 'pause-status' and q.key = $1 order by q.version`
 
+// Of the canary, and of its coordinator, who would be mailed and has no address.
+const events = "from outbox.events q where q.topic in ('pause-status', 'notification-mail') and q.key = $1"
+const resolution = `select outbox.resolve(q.event_id, 'the doctor''s canary') ${events} and q.status in ('pending', 'failed')`
 const removal = [
-  `select outbox.resolve(q.event_id, 'the doctor''s canary') from outbox.events q
-   where q.topic = 'pause-status' and q.key = $1 and q.status in ('pending', 'failed')`,
   "delete from public.notifications n where n.mentor_id = outbox.mentor_id($1)",
   "delete from public.mentor_coordinators m where m.mentor_id = outbox.mentor_id($1)"
 ]
-const erasure = `select outbox.erase(q.event_id) from outbox.events q where q.topic = 'pause-status' and q.key = $1`
+const erasure = `select outbox.erase(q.event_id) ${events}`
 
 type Session = Database["Service"]
 
@@ -101,10 +126,21 @@ const waitFor = ({ rows }: Session, key: string, events: number, within: Duratio
 
 const Left = Schema.Struct({ statement: Schema.String })
 
-// A delivery in progress cannot be stopped. It may even write its notifications after this.
-const left = `
-  select format('select outbox.erase(%L)', q.event_id) as statement
-  from outbox.events q where q.topic = 'pause-status' and q.key = $1`
+// A delivery under way cannot be called back; it may even write its notifications after this.
+const left = `select format('select outbox.erase(%L)', q.event_id) as statement ${events}`
+
+// They began when the canary's events had ended, and take a moment.
+const eraseMails = ({ rows }: Pick<Session, "rows">, coordinator: string) => {
+  const erase = Effect.gen(function* () {
+    yield* rows(Nothing, resolution, [coordinator])
+    yield* rows(Nothing, erasure, [coordinator])
+    return yield* rows(Left, left, [coordinator])
+  })
+  return erase.pipe(
+    Effect.repeat({ until: (found) => found.length === 0, schedule: Schedule.spaced("200 millis") }),
+    Effect.timeoutOrElse({ duration: "5 seconds", orElse: () => erase })
+  )
+}
 
 /** Removes the canary and everything that it caused, and returns what could not be removed. */
 const remove = Effect.fnUntraced(function* (
@@ -113,6 +149,7 @@ const remove = Effect.fnUntraced(function* (
   { coordinator, key }: typeof Released.Type
 ): Effect.fn.Return<ReadonlyArray<Wrong>> {
   const statements: ReadonlyArray<readonly [string, string]> = [
+    [resolution, key],
     ...removal.map((statement) => [statement, key] as const),
     [remove, key],
     ["delete from public.coordinators c where c.id = $1::uuid", coordinator],
@@ -124,8 +161,10 @@ const remove = Effect.fnUntraced(function* (
   const [failed] = results.flatMap((result) => (result._tag === "Failure" ? result.failure : []))
   const cure = `Delete the mentor ${key} and the coordinator ${coordinator} by hand.`
   if (failed !== undefined) return [{ detail: `The canary could not be removed: ${failed.message}.`, cure }]
-  const events = yield* Effect.orElseSucceed(rows(Left, left, [key]), () => [])
-  return events.map(({ statement }) => ({
+  const found = yield* Effect.all([rows(Left, left, [key]), eraseMails({ rows }, coordinator)]).pipe(
+    Effect.orElseSucceed(() => [])
+  )
+  return found.flat().map(({ statement }) => ({
     detail: `An event of the canary ${key} is still being handled.`,
     cure: `In a minute, run: ${statement}; delete from public.notifications where mentor_id = '${key}'`
   }))
@@ -175,7 +214,7 @@ export const canary = (within: Duration.Input = "60 seconds") =>
       Effect.succeed(
         wrong(
           `A canary cannot be inserted: ${message}.`,
-          "Give the table's other columns defaults, or pause one of your own mentors by hand."
+          "Give that column a default, or pause a mentor of your own by hand."
         )
       )
     ),

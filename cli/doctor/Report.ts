@@ -25,11 +25,21 @@ const labelOf = (result: string, name: string): string => `${result.padEnd(below
 
 const linesOf = ({ name, verdict }: Finding): ReadonlyArray<string> => {
   if (verdict._tag === "Ok") return [block(labelOf("ok", name), verdict.seen, beside)]
-  if (verdict._tag === "NotChecked") return [block(labelOf("-", name), `not checked: needs ${verdict.needs}`, beside)]
+  if (verdict._tag === "NotChecked") return []
   return verdict.wrong.flatMap(({ cure, detail }) => [
     block(labelOf("wrong", name), detail, below),
     block(`${" ".repeat(below)}→ `, cure, below + 2)
   ])
+}
+
+/** What was not checked, in a line for each thing that was lacking. */
+const uncheckedIn = (findings: ReadonlyArray<Finding>): ReadonlyArray<string> => {
+  const lacking = new Map<string, ReadonlyArray<string>>()
+  for (const { name, verdict } of findings)
+    if (verdict._tag === "NotChecked") lacking.set(verdict.needs, [...(lacking.get(verdict.needs) ?? []), name])
+  return [...lacking].map(([needs, names]) =>
+    block("-".padEnd(below), `not checked without ${needs}: ${names.join(", ")}`, below)
+  )
 }
 
 const summary = (findings: ReadonlyArray<Finding>): string => {
@@ -38,9 +48,13 @@ const summary = (findings: ReadonlyArray<Finding>): string => {
   return `${count(findings.length, "check")}: ${parts.join(", ")}.`
 }
 
-/** The report as text: one or more lines per check, of at most 80 characters, then a summary. */
+/**
+ * The report in words, in lines of at most 80 characters: what each check found, then what was not checked, then how many
+ * there were.
+ */
 export const inWords = (findings: ReadonlyArray<Finding>): ReadonlyArray<string> => [
   ...findings.flatMap(linesOf),
+  ...uncheckedIn(findings),
   "",
   summary(findings)
 ]

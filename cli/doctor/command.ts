@@ -55,6 +55,9 @@ export const doctor = Command.make(
         "Give --database-url, or --url and --key. With all three, everything is checked."
       )
     }
+    if (withCanary && Option.isNone(databaseUrl)) {
+      return yield* cannotRun("--canary needs --database-url.", "In the dashboard it is under Connect, Session pooler.")
+    }
     const findings = yield* Effect.gen(function* () {
       const found = yield* examine
       return withCanary ? [...found, yield* canary()] : found

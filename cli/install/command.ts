@@ -2,16 +2,17 @@ import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
-import { cannotRun, NeedsYou } from "../Failure.ts"
+import { cannotRun, NeedsYou, refused } from "../Failure.ts"
 import { Output } from "../Output.ts"
-import { Release } from "../Release.ts"
+import { MAIL, Release } from "../Release.ts"
 import { confirm, dryRunFlag, switchFlag, yesFlag } from "../ask.ts"
 import { askWatched, flags } from "./ask.ts"
 import { apply, readProject } from "./files.ts"
 import { MANIFEST } from "./Manifest.ts"
 import { afterInstall, afterUninstall, type Command as NextCommand, describeNext } from "./next.ts"
-import { planInstall, planUninstall, type Project, type Step } from "./plan.ts"
+import { hasMail, planInstall, planUninstall, type Project, type Step } from "./plan.ts"
 import { changes, describePlan, needYou, planJson } from "./show.ts"
 import { describe } from "./Watched.ts"
 
@@ -60,16 +61,36 @@ const carryOut = Effect.fnUntraced(function* ({ dryRun, intro, next, project, se
 const inPlace = "Everything is in place already."
 const inProject = "Next, in the project's folder:"
 
+/** Whether the project gets the function that mails. One of its own under that name would be replaced at the deploy. */
+const withMail = Effect.fnUntraced(function* (project: Project, isAskedFor: boolean) {
+  if (hasMail(project)) return true
+  const fs = yield* FileSystem.FileSystem
+  if (isAskedFor && (yield* fs.exists(`${project.directory}/functions/${MAIL}`)))
+    return yield* refused(
+      `supabase/functions/${MAIL} is there already, and is not from here.`,
+      "Rename it or delete it, then run this again."
+    )
+  return isAskedFor
+})
+
 export const install = Command.make(
   "install",
-  { directory, ...flags, dryRun: dryRunFlag, notPushed: notPushed("change them"), yes: yesFlag },
-  Effect.fn("install")(function* ({ directory, dryRun, notPushed, yes, ...given }) {
+  {
+    directory,
+    ...flags,
+    mail: switchFlag("mail", "Also install send-email, which mails coordinators"),
+    dryRun: dryRunFlag,
+    notPushed: notPushed("change them"),
+    yes: yesFlag
+  },
+  Effect.fn("install")(function* ({ directory, dryRun, mail: isAskedFor, notPushed, yes, ...given }) {
     const project = yield* readProject(directory)
     const known = Option.map(project.manifest, ({ watched }) => watched)
     const watched = yield* askWatched(given, known, yes)
     const now = yield* Clock.currentTimeMillis
-    const steps = planInstall(project, yield* Release, { now, watched, pushed: !notPushed })
-    const next = [inProject, afterInstall] as const
+    const mail = yield* withMail(project, isAskedFor)
+    const steps = planInstall(project, yield* Release, { now, watched, mail, pushed: !notPushed })
+    const next = [inProject, afterInstall(mail)] as const
     yield* carryOut({ project, steps, intro: describe(watched), settled: inPlace, next, dryRun, yes })
   })
 ).pipe(Command.withDescription("Adds migrations and functions to a Supabase project."), Command.provide(Release.layer))
@@ -89,12 +110,13 @@ export const upgrade = Command.make(
     const project = yield* readProject(directory)
     const { version, watched } = yield* known(project)
     const release = yield* Release
-    const steps = planInstall(project, release, { now: yield* Clock.currentTimeMillis, watched, pushed: true })
-    const next = [inProject, afterInstall.filter(({ command }) => /db push|deploy/.test(command))] as const
+    const mail = hasMail(project)
+    const steps = planInstall(project, release, { now: yield* Clock.currentTimeMillis, watched, mail, pushed: true })
+    const next = [inProject, afterInstall(mail).filter(({ command }) => /db push|deploy/.test(command))] as const
     yield* carryOut({
       project,
       steps,
-      intro: [`  from ${version} to ${release.version}`],
+      intro: [version === release.version ? `  version ${version}` : `  from ${version} to ${release.version}`],
       settled: inPlace,
       next,
       dryRun,
@@ -114,8 +136,8 @@ export const uninstall = Command.make(
       Object.keys(manifest.files).length === 0
         ? []
         : planUninstall(project, yield* Release, { manifest, now: yield* Clock.currentTimeMillis, pushed })
-    const next = [inProject, pushed ? afterUninstall : []] as const
-    yield* carryOut({ project, steps, intro: [], settled: "It is already uninstalled.", next, dryRun, yes })
+    const next = [inProject, pushed ? afterUninstall(hasMail(project)) : []] as const
+    yield* carryOut({ project, steps, intro: [], settled: "It is uninstalled already.", next, dryRun, yes })
   })
 ).pipe(
   Command.withDescription("Removes everything again, with a migration. Your own tables stay."),

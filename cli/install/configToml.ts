@@ -1,27 +1,26 @@
-import { functionNames } from "../Release.ts"
+import { type FunctionName, namesOf } from "../Release.ts"
 
-type Name = (typeof functionNames)[number]
-
-const reasons: Record<Name, string> = {
+const reasons: Record<FunctionName, string> = {
   "pause-status-webhook-handler":
     "The sender is Postgres, which has no user's token: the function checks the webhook's signature.",
   "pause-notification-orchestrator":
-    "The caller has the project's secret key, which is no token: the function compares it itself."
+    "The caller has the project's secret key, which is no token: the function compares it itself.",
+  "send-email": "Webhooks are checked by their signature, and plain calls by the project's secret key."
 }
 
-/** What the CLI must know to deploy a function. */
-const settingsOf = (name: Name): ReadonlyArray<string> => [
+/** What the CLI must know of a function to deploy it. */
+const settingsOf = (name: FunctionName): ReadonlyArray<string> => [
   "verify_jwt = false",
   `entrypoint = "./functions/${name}/index.mjs"`
 ]
 
-const tableOf = (name: Name): string =>
+const tableOf = (name: FunctionName): string =>
   [`[functions.${name}]`, `# ${reasons[name]}`, ...settingsOf(name), ""].join("\n")
 
 const header = (line: string): string => line.replaceAll(/\s|"|'|#.*$/g, "")
 
-/** The lines below a function's header, without comments. Undefined if there is no such table. */
-const linesOf = (toml: string, name: Name): ReadonlyArray<string> | undefined => {
+/** The lines below a function's header, without comments; undefined if there is no such table. */
+const linesOf = (toml: string, name: FunctionName): ReadonlyArray<string> | undefined => {
   const lines = toml.split("\n")
   const start = lines.findIndex((line) => header(line) === `[functions.${name}]`)
   if (start < 0) return undefined
@@ -39,25 +38,25 @@ const linesOf = (toml: string, name: Name): ReadonlyArray<string> | undefined =>
 }
 
 export interface Difference {
-  readonly name: Name
-  /** The lines that are missing in its table. */
+  readonly name: FunctionName
+  /** Lines that its table must have and does not. */
   readonly lacks: ReadonlyArray<string>
 }
 
-/** Existing tables that lack lines that the functions need. */
-export const differences = (toml: string): ReadonlyArray<Difference> =>
-  functionNames.flatMap((name) => {
+/** The tables that are there already, and are not as the functions need them. */
+export const differences = (toml: string, names: ReadonlyArray<FunctionName>): ReadonlyArray<Difference> =>
+  names.flatMap((name) => {
     const lines = linesOf(toml, name)
     const lacks = lines === undefined ? [] : settingsOf(name).filter((setting) => !lines.includes(setting))
     return lacks.length === 0 ? [] : [{ name, lacks }]
   })
 
-/** Adds a table for each function that has none. */
-export const withFunctions = (toml: string): string =>
-  functionNames
+/** With a table for each function that has none. */
+export const withFunctions = (toml: string, names: ReadonlyArray<FunctionName>): string =>
+  names
     .filter((name) => linesOf(toml, name) === undefined)
     .reduce((text, name) => `${text.replace(/\n*$/, "\n\n").replace(/^\n+/, "")}${tableOf(name)}`, toml)
 
 /** Removes the tables that are as withFunctions() writes them. */
 export const withoutFunctions = (toml: string): string =>
-  functionNames.reduce((text, name) => text.replace(`\n${tableOf(name)}`, ""), toml)
+  namesOf(true).reduce((text, name) => text.replace(`\n${tableOf(name)}`, ""), toml)

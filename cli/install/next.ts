@@ -1,4 +1,4 @@
-import { functionNames } from "../Release.ts"
+import { namesOf } from "../Release.ts"
 
 export interface Command {
   readonly command: string
@@ -7,29 +7,33 @@ export interface Command {
 
 const push = { command: "npx supabase db push --remote", what: "apply the migrations" }
 
-/** The commands that deploy an installed project, in order. */
-export const afterInstall: ReadonlyArray<Command> = [
+/** What puts an installed project to work, in order. */
+export const afterInstall = (mail: boolean): ReadonlyArray<Command> => [
   { command: "npx supabase login", what: "once per machine" },
   { command: "npx supabase link <project-ref>", what: "once per project" },
   push,
   { command: "npx pause-status secrets", what: "one secret for Postgres and the function" },
-  ...functionNames.map((name) => ({
+  ...namesOf(mail).map((name) => ({
     command: `npx supabase functions deploy ${name} --use-api`,
     what: "no Docker needed"
   }))
 ]
 
-export const afterUninstall: ReadonlyArray<Command> = [
+export const afterUninstall = (mail: boolean): ReadonlyArray<Command> => [
   push,
-  ...functionNames.map((name) => ({ command: `npx supabase functions delete ${name}`, what: "after the migration" })),
-  { command: "npx supabase secrets unset WEBHOOK_SECRETS", what: "it is no longer used" }
+  ...namesOf(mail).map((name) => ({ command: `npx supabase functions delete ${name}`, what: "after the migration" })),
+  {
+    command: `npx supabase secrets unset WEBHOOK_SECRETS${mail ? " RESEND_API_KEY MAIL_FROM" : ""}`,
+    what: "nothing reads it any more"
+  }
 ]
 
-/** A heading and the commands, each with its reason if that fits on the line. */
+const BESIDE = 34
+
+/** A heading and the commands. The short ones have their reason beside them. */
 export const describeNext = (heading: string, commands: ReadonlyArray<Command>): ReadonlyArray<string> => [
   ...(commands.length === 0 ? [] : ["", heading]),
-  ...commands.map(({ command, what }) => {
-    const line = `  ${command.padEnd(34)} # ${what}`
-    return line.length > 80 ? `  ${command}` : line
-  })
+  ...commands.map(({ command, what }) =>
+    command.length > BESIDE ? `  ${command}` : `  ${command.padEnd(BESIDE)} # ${what}`
+  )
 ]

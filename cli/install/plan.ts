@@ -1,5 +1,5 @@
 import * as Option from "effect/Option"
-import type { ReleaseFile } from "../Release.ts"
+import { type FunctionName, MAIL, namesOf, type ReleaseFile } from "../Release.ts"
 import * as Config from "./configToml.ts"
 import { digestOf, encode, MANIFEST, type Manifest } from "./Manifest.ts"
 import { render, uninstallMigration, WATCH } from "./render.ts"
@@ -41,6 +41,11 @@ const isMigration = (path: string): boolean => path.startsWith("migrations/")
 
 const filesOf = ({ manifest }: Project): Readonly<Record<string, string>> =>
   Option.match(manifest, { onNone: () => ({}), onSome: ({ files }) => files })
+
+const isOfMail = (path: string): boolean => path.startsWith(`functions/${MAIL}/`)
+
+/** Whether the function that mails was installed. */
+export const hasMail = (project: Project): boolean => Object.keys(filesOf(project)).some(isOfMail)
 
 const isUnchanged = (project: Project, path: string): boolean =>
   digestOf(project.texts.get(path) ?? "") === filesOf(project)[path]
@@ -104,15 +109,15 @@ const leftOver = (project: Project, wanted: ReadonlyArray<ReleaseFile>): Readonl
     )
 }
 
-const configStep = (project: Project): ReadonlyArray<Step> => {
+const configStep = (project: Project, names: ReadonlyArray<FunctionName>): ReadonlyArray<Step> => {
   const toml = project.texts.get(CONFIG) ?? ""
-  const kept = Config.differences(toml).map(({ lacks, name }): Step => ({
+  const kept = Config.differences(toml, names).map(({ lacks, name }): Step => ({
     path: CONFIG,
     action: "keep",
     note: `[functions.${name}] must have: ${lacks.join(", ")}`,
     needsYou: true
   }))
-  const text = Config.withFunctions(toml)
+  const text = Config.withFunctions(toml, names)
   return text === toml ? kept : [...kept, { path: CONFIG, action: "replace", text, note: "a table for each function" }]
 }
 
@@ -138,12 +143,22 @@ const withManifest = (
   ]
 }
 
-/** The steps to install or upgrade. `pushed` says whether the project's migrations may be applied somewhere. */
+interface Wish {
+  readonly now: number
+  readonly watched: Watched
+  /** Whether the function that mails is wanted. */
+  readonly mail: boolean
+  /** Whether the project's migrations may be applied somewhere. */
+  readonly pushed: boolean
+}
+
+/** What installing, or upgrading, does to a project. */
 export const planInstall = (
   project: Project,
-  { functions, migrations, version }: Wanted,
-  { now, pushed, watched }: { readonly now: number; readonly pushed: boolean; readonly watched: Watched }
+  { functions: shipped, migrations, version }: Wanted,
+  { mail, now, pushed, watched }: Wish
 ): ReadonlyArray<Step> => {
+  const functions = shipped.filter((file) => mail || !isOfMail(pathOfFunction(file)))
   const rendered = render(migrations, watched)
   const present = new Set(Object.keys(filesOf(project)).filter(isMigration).map(sourceOf))
   const missing = rendered.filter(({ name }) => !present.has(name))
@@ -159,7 +174,7 @@ export const planInstall = (
     ...added(project, [...missing, ...again], now),
     ...functions.map((file) => functionStep(project, file)),
     ...leftOver(project, functions),
-    ...configStep(project)
+    ...configStep(project, namesOf(mail))
   ]
   return withManifest(project, steps, { version, watched })
 }

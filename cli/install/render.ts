@@ -134,7 +134,10 @@ begin
     execute format('drop function %s', target.signature);
   end loop;
   delete from vault.secrets s
-  where s.name in ('outbox_webhook_secret', 'outbox_function_url', 'outbox_alert_url');
+  where s.name in (
+    'outbox_webhook_secret', 'outbox_function_url', 'outbox_send_email_url',
+    'outbox_alert_url', 'outbox_alert_secret', 'outbox_otlp_url', 'outbox_otlp_headers'
+  );
 end
 $$;
 

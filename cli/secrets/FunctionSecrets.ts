@@ -12,6 +12,8 @@ export class FunctionSecrets extends Context.Service<
   FunctionSecrets,
   {
     readonly where: string
+    /** What is left to do once they are written. */
+    readonly afterwards: ReadonlyArray<string>
     readonly write: (secrets: ReadonlyArray<string>) => Effect.Effect<void, Failure>
   }
 >()("pause-status-webhook-handler/cli/FunctionSecrets") {
@@ -22,6 +24,7 @@ export class FunctionSecrets extends Context.Service<
       Effect.map(Supabase, (supabase) =>
         FunctionSecrets.of({
           where: `project ${ref}`,
+          afterwards: [],
           write: (secrets) =>
             Effect.asVoid(
               supabase.run(["secrets", "set", `--remote=${ref}`], { flag: "--env-file", text: line(secrets) })
@@ -37,6 +40,7 @@ export class FunctionSecrets extends Context.Service<
       Effect.map(FileSystem.FileSystem, (fs) =>
         FunctionSecrets.of({
           where: file,
+          afterwards: [`Keep ${file} out of version control, and restart what serves the functions.`],
           write: Effect.fn("FunctionSecrets.write")(
             function* (secrets) {
               const text = (yield* fs.exists(file)) ? yield* fs.readFileString(file) : ""

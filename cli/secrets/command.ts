@@ -115,7 +115,10 @@ const agree = Effect.fnUntraced(function* (
           "  npx pause-status secrets --retire"
         ]
       : []
-  yield* output.report(["Done. Postgres and the function have the same secret.", ...then], value)
+  yield* output.report(
+    ["Done. Postgres and the function have the same secret.", ...functions.afterwards, ...then],
+    value
+  )
 })
 
 export const secrets = Command.make(

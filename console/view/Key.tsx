@@ -14,9 +14,10 @@ const SHOWN = 20
 const summaryOf = (history: History): string => {
   const { attemptCount, completedAt, createdAt } = history
   const attempts = plural(attemptCount, "attempt")
-  if (completedAt === null) return `${attempts} so far.`
+  if (completedAt === null) return stateOf(history) === "dead letter" ? `${attempts}.` : `${attempts} so far.`
   const people = notifiedOf(history)
-  const notified = people === undefined ? "" : `${plural(people, "person", "people")} notified. `
+  const counted = people === 0 ? "Nobody was" : plural(people ?? 0, "person", "people")
+  const notified = people === undefined ? "" : `${counted} notified. `
   return `${notified}Settled after ${duration(millisBetween(createdAt, completedAt))}, with ${attempts}.`
 }
 

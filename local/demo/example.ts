@@ -69,8 +69,9 @@ export const playExample = async (stack: Stack, name: string, lifetime: Lifetime
       if (lifetime.signal.aborted) return
     }
   })
-  if (await hasMails(stack)) print(`\nThe mails: ${stack.resendUrl}`)
-  print(`\nnpm run -s sql -- "select * from outbox.events"`)
+  print(`\nIn another terminal: npm run -s sql -- "select * from outbox.events"`)
+  print(`Console: ${stack.apiUrl}/`)
+  if (await hasMails(stack)) print(`Mails:   ${stack.resendUrl}`)
 }
 
 const hasMails = async ({ resendUrl }: Stack): Promise<boolean> =>

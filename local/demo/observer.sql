@@ -69,7 +69,7 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  perform demo.announce('told', new.event_id, jsonb_build_object(
+  perform demo.announce('notified', new.event_id, jsonb_build_object(
     'coordinator', coalesce(
       (select c.name from public.coordinators c where c.id = new.coordinator_id),
       'coordinator ' || new.coordinator_id

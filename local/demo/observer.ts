@@ -15,7 +15,7 @@ export type Observation = Seen &
   (
     | { readonly kind: "committed" }
     | { readonly kind: "accepted" }
-    | { readonly kind: "told"; readonly coordinator: string }
+    | { readonly kind: "notified"; readonly coordinator: string }
     | QueueStep
   )
 

@@ -11,8 +11,8 @@ const WORDS: Readonly<Record<Step["kind"], Words>> = {
   delivered: ["handler", (detail) => (detail === "" ? "webhook delivered, its signature is valid" : detail)],
   claimed: ["outbox", () => "claimed: only this handler may process it now"],
   accepted: ["orchestrator", () => "accepted the event"],
-  told: ["notifications", (detail) => `written for ${detail}`],
-  released: ["outbox", (detail) => `released: ${detail}`],
+  notified: ["notifications", (detail) => `written for ${detail}`],
+  released: ["outbox", (detail) => `given back: ${detail}`],
   failed: ["outbox", (detail) => `a dead letter: ${detail}`],
   completed: ["outbox", () => "completed: the orchestrator's receipt is kept"],
   note: ["handler", (detail) => detail]
@@ -29,11 +29,11 @@ const PARTICIPLES: Readonly<Record<string, string>> = { PAUSE: "paused", RESUME:
 
 /** What happened to whom, for a reader who does not know the parts. */
 export const headline = ({ mentor, transition, zero = 0 }: Change, steps: ReadonlyArray<Step>): string => {
-  const told = joinTold(steps).find(({ kind }) => kind === "told")
+  const notified = joinNotified(steps).find(({ kind }) => kind === "notified")
   const done = `${mentor} was ${PARTICIPLES[transition] ?? "changed"}`
-  if (told === undefined) return `${done}. There was nobody to notify.`
-  const names = (told.detail ?? "").split(", ").join(" and ")
-  return `${done}. ${names} were notified ${(told.at - zero).toFixed(0)} ms after the commit.`
+  if (notified === undefined) return `${done}. There was nobody to notify.`
+  const names = (notified.detail ?? "").split(", ").join(" and ")
+  return `${done}. ${names} were notified ${(notified.at - zero).toFixed(0)} ms after the commit.`
 }
 
 /** One more line for the steps, about something that followed from the event. */
@@ -49,7 +49,7 @@ export const describeSteps = (
   steps: ReadonlyArray<Step>,
   aftermath: ReadonlyArray<Aftermath> = []
 ): string => {
-  const rows = joinTold(steps).map((step) => {
+  const rows = joinNotified(steps).map((step) => {
     const [who, what] = WORDS[step.kind]
     return [since(zero, step), who, what(step.detail ?? "")]
   })
@@ -82,13 +82,13 @@ const phraseOf = (zero: number, step: Step): Phrase => {
   return { text: `${at} ${kind} ${detail}`.trimEnd(), style: kind === "completed" ? green : plain }
 }
 
-// Everybody was notified in one transaction, so they share the first one's time.
-const joinTold = (steps: ReadonlyArray<Step>): ReadonlyArray<Step> => {
-  const names = steps.flatMap(({ detail = "", kind }) => (kind === "told" ? [detail] : [])).toSorted()
-  const first = steps.findIndex(({ kind }) => kind === "told")
+// Those who were notified were notified in one transaction, so they share the first one's time.
+const joinNotified = (steps: ReadonlyArray<Step>): ReadonlyArray<Step> => {
+  const names = steps.flatMap(({ detail = "", kind }) => (kind === "notified" ? [detail] : [])).toSorted()
+  const first = steps.findIndex(({ kind }) => kind === "notified")
   return steps
     .map((step, index) => (index === first ? Object.assign({}, step, { detail: names.join(", ") }) : step))
-    .filter(({ kind }, index) => kind !== "told" || index === first)
+    .filter(({ kind }, index) => kind !== "notified" || index === first)
 }
 
 const SEPARATOR = " · "
@@ -118,7 +118,7 @@ export const describeChange = (change: Change, steps: ReadonlyArray<Step>): stri
   const fits = [...words, event].join("  ").length <= screenWidth()
   const [time = "", name = "", ...others] = words
   const head = [dim(time), bold(name), ...others, ...(fits ? [dim(event)] : [])].join("  ")
-  const phrases = joinTold(steps).map((step) => phraseOf(zero, step))
+  const phrases = joinNotified(steps).map((step) => phraseOf(zero, step))
   return `${head}\n${indent(flow(phrases, screenWidth() - INDENT), INDENT)}`
 }
 

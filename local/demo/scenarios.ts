@@ -31,8 +31,8 @@ const changeStatus = async (world: World, mentor: Mentor, status: string): Promi
   return completed(world, mentor)
 }
 
-const told = async ({ evidence }: World, event: QueueRow): Promise<string> =>
-  `told: ${(await evidence.toldAbout(event)).join(", ")}`
+const notified = async ({ evidence }: World, event: QueueRow): Promise<string> =>
+  `notified: ${(await evidence.notifiedAbout(event)).join(", ")}`
 
 const settled = ({ status, transition, version }: QueueRow): string => `${transition}, version ${version}: ${status}`
 
@@ -47,28 +47,28 @@ const answer = ({ status, body }: Awaited<ReturnType<typeof deliver>>): string =
 const scenarios: ReadonlyArray<Scenario> = [
   {
     name: "A mentor is paused",
-    expected: ["PAUSE, version 1: completed", "told: Coordinator A, Coordinator B"],
+    expected: ["PAUSE, version 1: completed", "notified: Coordinator A, Coordinator B"],
     play: async (world) => {
       const event = await changeStatus(world, world.mentors[0], "paused")
-      return [settled(event), await told(world, event)]
+      return [settled(event), await notified(world, event)]
     }
   },
   {
     name: "The mentor is resumed",
-    expected: ["RESUME, version 2: completed", "told: Coordinator A, Coordinator B"],
+    expected: ["RESUME, version 2: completed", "notified: Coordinator A, Coordinator B"],
     play: async (world) => {
       const event = await changeStatus(world, world.mentors[0], "active")
-      return [settled(event), await told(world, event)]
+      return [settled(event), await notified(world, event)]
     }
   },
   {
     name: "An UPDATE to the same status",
-    expected: ["nothing queued, nobody told"],
+    expected: ["nothing queued, nobody notified"],
     play: async ({ evidence, mentors }) => {
       const before = await evidence.tables("peer_mentor_profiles")
       await evidence.setStatus(mentors[0], "active")
       const same = before === (await evidence.tables("peer_mentor_profiles"))
-      return [same ? "nothing queued, nobody told" : "other tables changed"]
+      return [same ? "nothing queued, nobody notified" : "other tables changed"]
     }
   },
   {
@@ -86,7 +86,7 @@ const scenarios: ReadonlyArray<Scenario> = [
     expected: [
       "409 already_processed, its receipt",
       "409 already_processed, its receipt",
-      "told: Coordinator A, Coordinator B"
+      "notified: Coordinator A, Coordinator B"
     ],
     play: async (world) => {
       const event = await world.evidence.event(world.mentors[0])
@@ -97,7 +97,7 @@ const scenarios: ReadonlyArray<Scenario> = [
         const isKept = JSON.stringify(reply.body["receipt"]) === JSON.stringify(event.receipt)
         seen.push(`${answer(reply)}, ${isKept ? "its receipt" : "another receipt"}`)
       }
-      return [...seen, await told(world, event)]
+      return [...seen, await notified(world, event)]
     }
   },
   {
@@ -121,9 +121,9 @@ const scenarios: ReadonlyArray<Scenario> = [
     expected: [
       "both in one signed webhook",
       "PAUSE, version 3: completed",
-      "told: Coordinator A, Coordinator B",
+      "notified: Coordinator A, Coordinator B",
       "PAUSE, version 1: completed",
-      "told: Coordinator B, Coordinator C"
+      "notified: Coordinator B, Coordinator C"
     ],
     play: async (world) => {
       const [first, second] = world.mentors
@@ -133,15 +133,15 @@ const scenarios: ReadonlyArray<Scenario> = [
       return [
         isOne ? "both in one signed webhook" : "each in a webhook of its own",
         settled(one),
-        await told(world, one),
+        await notified(world, one),
         settled(other),
-        await told(world, other)
+        await notified(world, other)
       ]
     }
   },
   {
     name: "A pause while the orchestrator is down",
-    expected: ["handler answered 502", "PAUSE, version 1: pending", "its last error is kept", "told: nobody"],
+    expected: ["handler answered 502", "PAUSE, version 1: pending", "its last error is kept", "notified: nobody"],
     play: async (world) => {
       const { evidence, mentors, stack } = world
       await stack.services.orchestrator.stop()
@@ -152,20 +152,20 @@ const scenarios: ReadonlyArray<Scenario> = [
         ({ last_error, response_status, status }) =>
           status === "pending" && last_error !== null && response_status !== null
       )
-      const names = await evidence.toldAbout(event)
+      const names = await evidence.notifiedAbout(event)
       return [
         `handler answered ${event.response_status}`,
         settled(event),
         event.last_error?.startsWith("transient: ") === true
           ? "its last error is kept"
           : `last error ${event.last_error}`,
-        `told: ${names.length === 0 ? "nobody" : names.join(", ")}`
+        `notified: ${names.length === 0 ? "nobody" : names.join(", ")}`
       ]
     }
   },
   {
     name: "The orchestrator is back",
-    expected: ["sent again", "PAUSE, version 1: completed", "told: Coordinator A, Coordinator C"],
+    expected: ["sent again", "PAUSE, version 1: completed", "notified: Coordinator A, Coordinator C"],
     play: async (world) => {
       const { evidence, mentors, stack } = world
       await stack.services.orchestrator.start()
@@ -177,7 +177,7 @@ const scenarios: ReadonlyArray<Scenario> = [
       return [
         event.attempts > 1 ? "sent again" : `sent ${event.attempts} times`,
         settled(event),
-        await told(world, event)
+        await notified(world, event)
       ]
     }
   },

@@ -8,7 +8,7 @@ export interface Step {
     | "delivered"
     | "claimed"
     | "accepted"
-    | "told"
+    | "notified"
     | "released"
     | "failed"
     | "completed"
@@ -67,8 +67,8 @@ export class Timeline {
         return this.#add(entry, { kind: "committed", at, ...(!entry.wasTried && { detail: WAITS }) })
       case "accepted":
         return this.#add(entry, { kind: "accepted", at })
-      case "told":
-        return this.#add(entry, { kind: "told", at, detail: seen.coordinator })
+      case "notified":
+        return this.#add(entry, { kind: "notified", at, detail: seen.coordinator })
       case "queue": {
         Object.assign(entry.change, {
           mentor: seen.mentor,

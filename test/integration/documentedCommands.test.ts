@@ -7,7 +7,7 @@ import { PROJECT, startManagementApi } from "../support/managementApi.ts"
 import { type Database, openDatabase } from "../support/sql.ts"
 
 const root = join(import.meta.dirname, "../..")
-const pages = ["docs/install.md", "README.md", "docs/runbook.md"]
+const pages = ["docs/install.md", "README.md", "docs/runbook.md", "docs/mail.md"]
 
 /** The commands of a page, from its blocks and its text, in the order in which a reader meets them. */
 const commandsOf = (text: string): ReadonlyArray<string> => {
@@ -137,6 +137,13 @@ describe("the commands of the docs", () => {
     assert.notInclude(await readFile(inProject("migrations", names[0] ?? ""), "utf8"), "SICK")
   })
 
+  it("add the function that mails", async () => {
+    await succeed("npx pause-status install --mail", "npx supabase functions deploy send-email --use-api")
+    await succeed('npx supabase secrets set RESEND_API_KEY=re_… MAIL_FROM="Mentoring <mentoring@your-domain.example>"')
+    assert.strictEqual(api.uploads.at(-1)?.url.searchParams.get("slug"), "send-email")
+    assert.strictEqual(api.secrets.get("MAIL_FROM"), "Mentoring <mentoring@your-domain.example>")
+  })
+
   it("set the functions' other settings, and check the project", async () => {
     await succeed("npx supabase secrets set RESEND_API_KEY=re_…", "npx supabase secrets set ORCHESTRATOR=http")
     assert.strictEqual(api.secrets.get("ORCHESTRATOR"), "http")
@@ -150,9 +157,9 @@ describe("the commands of the docs", () => {
     await succeed("npx pause-status upgrade")
     await database.rows("select outbox.resolve(event_id, 'test') from outbox.events where status = 'pending'")
     await succeed("npx pause-status uninstall", "npx supabase db push --remote")
-    const names = ["pause-status-webhook-handler", "pause-notification-orchestrator"]
+    const names = ["pause-status-webhook-handler", "pause-notification-orchestrator", "send-email"]
     await succeed(...names.map((name) => `npx supabase functions delete ${name}`))
-    await succeed("npx supabase secrets unset WEBHOOK_SECRETS")
+    await succeed("npx supabase secrets unset WEBHOOK_SECRETS", "npx supabase secrets unset RESEND_API_KEY MAIL_FROM")
     assert.deepStrictEqual(api.deleted, names)
     assert.isFalse(api.secrets.has("WEBHOOK_SECRETS"))
     assert.deepStrictEqual(await database.rows("select from pg_namespace where nspname = 'outbox'"), [])

@@ -5,14 +5,15 @@ import { atTerminal } from "./pauseStatus.ts"
 
 const config = 'project_id = "somebodys"\n\n[db]\nmajor_version = 17\n'
 
-/** A release as small as one can be: names and texts of migrations, and three bundles. */
+/** A release as small as one can be: names and texts of migrations, and the bundles. */
 const release: Readonly<Record<string, string>> = {
   "supabase/migrations/20260101000100_create_outbox.sql": "create schema if not exists outbox;\n",
   "supabase/migrations/20260101000200_watch_mentors.sql": "-- the default table\n",
   "supabase/migrations/20260101000300_close_private_schema.sql": "-- last\n",
   "supabase/functions/pause-status-webhook-handler/dist/index.mjs": "// handler\n",
   "supabase/functions/pause-status-webhook-handler/dist/management.mjs": "// management\n",
-  "supabase/functions/pause-notification-orchestrator/dist/index.mjs": "// orchestrator\n"
+  "supabase/functions/pause-notification-orchestrator/dist/index.mjs": "// orchestrator\n",
+  "supabase/functions/send-email/dist/index.mjs": "// mail\n"
 }
 
 /** A Supabase repository of somebody's, and a release of this package to install in it. Both are removed at the end. */

@@ -61,7 +61,7 @@ const alerts = ofOutbox("alerts", ({ alertsOpen }) =>
       .filter(({ kind }) => !seenElsewhere.has(kind))
       .map(({ detail, kind, since }) => ({
         detail: `${kind} since ${since}: ${detail}`,
-        cure: `Look up ${kind} in docs/runbook.md.`
+        cure: `Look up ${kind} in the runbook of pause-status-webhook-handler.`
       })),
     "no other alert is open"
   )

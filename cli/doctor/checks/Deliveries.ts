@@ -66,9 +66,15 @@ const orchestrator: Check = {
 
 /** What is wrong with the URL of a topic's deliveries. */
 export const judgeUrl = ({ answer, topic }: Probed, projectUrl: string | undefined): ReadonlyArray<Wrong> => {
-  const cure = "Run: npx pause-status secrets. It also sets outbox_function_url in Vault."
+  const isOurs = topic === "pause-status"
+  const cure = isOurs
+    ? "Run: npx pause-status secrets. It also sets outbox_function_url in Vault."
+    : "Correct the URL in Vault. outbox.topics names its secret."
   if (answer._tag === "NoAddress") {
-    return answer.problem.includes("outbox_webhook_secret") ? [] : [{ detail: `${topic}: ${answer.problem}.`, cure }]
+    if (answer.problem.includes("outbox_webhook_secret")) return []
+    // The command sets this one, so what SQL would is left out.
+    const problem = isOurs ? answer.problem.replace(/: run select .*$/, "") : answer.problem
+    return [{ detail: `${topic}: ${problem}.`, cure }]
   }
   const { url } = answer
   if (answer._tag === "Unreachable") return [{ detail: `${url} does not answer: ${answer.detail}.`, cure }]
@@ -83,8 +89,7 @@ export const judgeUrl = ({ answer, topic }: Probed, projectUrl: string | undefin
       }
     ]
   }
-  const isElsewhere =
-    projectUrl !== undefined && topic === "pause-status" && new URL(url).host !== new URL(projectUrl).host
+  const isElsewhere = projectUrl !== undefined && isOurs && new URL(url).host !== new URL(projectUrl).host
   return isElsewhere ? [{ detail: `Vault sends ${topic} to ${url}, not to ${projectUrl}.`, cure }] : []
 }
 
@@ -149,8 +154,9 @@ const vault: Check = {
     const { database } = yield* Sources
     if (Option.isNone(outbox)) return yield* unseen
     const { functionUrl, webhookSecret } = outbox.value.vault
-    // With the database, the check with a signed delivery says more.
-    if (Option.isSome(database)) return ok(functionUrl && webhookSecret ? "both secrets are there" : "see below")
+    // With the database, a signed delivery says more.
+    if (Option.isSome(database))
+      return ok(functionUrl && webhookSecret ? "both secrets are there" : "readable; what it lacks is named below")
     const missing = [
       ...(functionUrl ? [] : ["outbox_function_url"]),
       ...(webhookSecret ? [] : ["outbox_webhook_secret"])

@@ -8,7 +8,9 @@ const words = (count: number) => Array.from({ length: count }, () => "word").joi
 const findings: ReadonlyArray<Finding> = [
   { name: "postgres", verdict: ok(words(20)) },
   { name: "grants", verdict: wrong(words(30), words(30)) },
-  { name: "jit", verdict: notChecked("--database-url") }
+  { name: "jit", verdict: notChecked("--database-url") },
+  { name: "words", verdict: notChecked("the migrations") },
+  { name: "growth", verdict: notChecked("--database-url") }
 ]
 
 describe("the report", () => {
@@ -22,9 +24,10 @@ describe("the report", () => {
       `       → ${words(14)}`,
       `         ${words(14)}`,
       `         ${words(2)}`,
-      "-      jit               not checked: needs --database-url",
+      "-      not checked without --database-url: jit, growth",
+      "-      not checked without the migrations: words",
       "",
-      "3 checks: 1 ok, 1 wrong, 1 not checked."
+      "5 checks: 1 ok, 1 wrong, 3 not checked."
     ])
   })
 
@@ -34,7 +37,7 @@ describe("the report", () => {
   })
 
   it("is the same for programs", () => {
-    assert.deepStrictEqual(asJson(findings.slice(1)), {
+    assert.deepStrictEqual(asJson(findings.slice(1, 3)), {
       ok: false,
       findings: [
         { check: "grants", result: "wrong", problems: [{ detail: words(30), whatToDo: words(30) }] },

@@ -21,6 +21,11 @@ describe("pause-status doctor", () => {
     ["nothing to look at", [], /Give --database-url, or --url and --key/],
     ["a URL without a key", ["--url", "https://abc.supabase.co"], /--url needs --key/],
     ["no URL", ["--url", "abc", "--key", "k"], /--url is no URL: abc/],
+    [
+      "a canary without a database",
+      ["--url", "https://abc.supabase.co", "--key", "k", "--canary"],
+      /needs --database-url/
+    ],
     ["a database that nobody answers for", ["--database-url", "postgres://127.0.0.1:1/x"], /does not answer/]
   ] as const)("with %s exits with 2, and says what to give", ([, args, says]) =>
     Effect.gen(function* () {

@@ -1,13 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
+import { namesOf } from "../../../cli/Release.ts"
 import { differences, withFunctions, withoutFunctions } from "../../../cli/install/configToml.ts"
 
 describe("config.toml", () => {
-  const both = withFunctions('project_id = "a"\n')
+  const names = namesOf(false)
+  const both = withFunctions('project_id = "a"\n', names)
 
   it("gets a table for each function, once", () => {
     assert.lengthOf([...both.matchAll(/^\[functions\.pause-[a-z-]+\]$/gm)], 2)
-    assert.strictEqual(withFunctions(both), both)
-    assert.deepStrictEqual(differences(both), [])
+    assert.strictEqual(withFunctions(both, names), both)
+    assert.deepStrictEqual(differences(both, names), [])
   })
 
   it("loses exactly these tables on removal", () => {
@@ -24,13 +26,13 @@ describe("config.toml", () => {
     const spelled = both
       .replaceAll("verify_jwt = false", "verify_jwt=false # Postgres calls it")
       .replaceAll(/\[functions\.([a-z-]+)\]/g, '[ functions . "$1" ]')
-    assert.deepStrictEqual(differences(spelled), [])
-    assert.strictEqual(withFunctions(spelled), spelled)
+    assert.deepStrictEqual(differences(spelled, names), [])
+    assert.strictEqual(withFunctions(spelled, names), spelled)
   })
 
   it("differs if a table says something else, but not because of what follows it", () => {
     const toml = '[functions.pause-status-webhook-handler]\nentrypoint = "./x.ts"\n[other]\nverify_jwt = false\n'
-    assert.deepStrictEqual(differences(toml), [
+    assert.deepStrictEqual(differences(toml, names), [
       {
         name: "pause-status-webhook-handler",
         lacks: ["verify_jwt = false", 'entrypoint = "./functions/pause-status-webhook-handler/index.mjs"']

@@ -44,7 +44,42 @@ describe("install", () => {
     })
   )
 
-  it.effect("changes nothing the second time or in a dry run", () =>
+  it.effect("adds the function that mails with --mail, and keeps it from then on", () =>
+    Effect.gen(function* () {
+      const repository = yield* makeRepository()
+      yield* repository.run("install", "--yes")
+      assert.notInclude((yield* repository.files)["config.toml"], "send-email")
+      const { stdout } = yield* repository.run("install", "--mail")
+      assert.include(stdout, "npx supabase functions deploy send-email --use-api")
+      const files = yield* repository.files
+      assert.strictEqual(files["functions/send-email/index.mjs"], "// mail\n")
+      assert.include(files["config.toml"], "[functions.send-email]")
+      yield* repository.ship("supabase/functions/send-email/dist/index.mjs", "// newer mail\n")
+      assert.include((yield* repository.run("upgrade")).stdout, "functions deploy send-email --use-api")
+      assert.strictEqual((yield* repository.files)["functions/send-email/index.mjs"], "// newer mail\n")
+      const uninstalled = yield* repository.run("uninstall")
+      assert.include(uninstalled.stdout, "npx supabase functions delete send-email")
+      assert.include(uninstalled.stdout, "secrets unset WEBHOOK_SECRETS RESEND_API_KEY MAIL_FROM")
+      assert.notInclude((yield* repository.files)["config.toml"], "send-email")
+    })
+  )
+
+  it.effect("leaves a function of yours alone that is called send-email", () =>
+    Effect.gen(function* () {
+      const own = "functions/send-email/index.ts"
+      const repository = yield* makeRepository({ [own]: "// mine" })
+      assert.strictEqual((yield* repository.run("install", "--yes")).code, 0)
+      const { code, stderr } = yield* repository.run("install", "--mail")
+      assert.strictEqual(code, 1)
+      assert.include(stderr, "supabase/functions/send-email is there already")
+      assert.deepStrictEqual(
+        Object.keys(yield* repository.files).filter((name) => name.includes("send-email")),
+        [own]
+      )
+    })
+  )
+
+  it.effect("changes nothing the second time, nor in a dry run", () =>
     Effect.gen(function* () {
       const repository = yield* makeRepository()
       const empty = yield* repository.files
