@@ -85,7 +85,7 @@ const positive = (key: string, fallback: number, unit: string) =>
 const optionalSecret = (key: string) => optional(key, (text) => Redacted.make(text), "set it to text, or leave it out")
 
 /** A secret that people make up themselves: a short one would be found by trying. */
-const longSecret = Effect.fnUntraced(function* (key: string, shortest: number) {
+const longSecret = /* @__PURE__ */ Effect.fnUntraced(function* (key: string, shortest: number) {
   const secret = yield* optionalSecret(key)
   if (Option.isNone(secret) || Redacted.value(secret.value).length >= shortest) return secret
   return yield* new Misconfigured({ key, hint: `set it to ${shortest} characters or more, or leave it out` })

@@ -28,9 +28,7 @@ const fromBase64 = (text: string): ReadonlyArray<Uint8Array<ArrayBuffer>> =>
   )
 
 const fromHex = (text: string): ReadonlyArray<Uint8Array<ArrayBuffer>> =>
-  /^(?:[\da-f]{2})*$/i.test(text)
-    ? [Uint8Array.from(text.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16))]
-    : []
+  /^(?:[\da-f]{2})*$/i.test(text) ? [Uint8Array.from(text.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16))] : []
 
 const concat = (prefix: string, body: Uint8Array): Uint8Array<ArrayBuffer> => {
   const head = utf8.encode(prefix)
@@ -123,12 +121,8 @@ const weaker =
   "WEBHOOK_STATIC_SECRET is set: whoever learns X-Webhook-Secret can send anything at any time, so leave it out unless " +
   "a stock dashboard webhook needs it"
 
-const importStandard = /* @__PURE__ */ Effect.fnUntraced(function* (secrets: ReadonlyArray<Redacted.Redacted>) {
-  const keys = yield* Effect.forEach(secrets, (secret) =>
-    Effect.suspend(() => Hmac.importKey(decodeBase64(Redacted.value(secret).slice("whsec_".length))))
-  )
-  return standardWebhooks(keys, yield* Config.webhookTolerance)
-})
+const importSecret = (secret: Redacted.Redacted) =>
+  Hmac.importKey(decodeBase64(Redacted.value(secret).slice("whsec_".length)))
 
 const noSecret = () =>
   new Config.Misconfigured({
@@ -151,13 +145,11 @@ export const layer = /* @__PURE__ */ Layer.effect(
     const hexSecret = yield* Config.webhookHexSecret
     const plainSecret = yield* Config.webhookStaticSecret
     if (secrets.length === 0 && Option.isNone(hexSecret) && Option.isNone(plainSecret)) return yield* noSecret()
-    const standard = yield* importStandard(secrets)
+    const tolerance = yield* Config.webhookTolerance
+    const standard = standardWebhooks(yield* Effect.forEach(secrets, importSecret), tolerance)
     const inHex = Option.isNone(hexSecret)
       ? undefined
-      : hexSignature(
-          yield* Hmac.importKey(utf8.encode(Redacted.value(hexSecret.value))),
-          yield* Config.webhookTolerance
-        )
+      : hexSignature(yield* Hmac.importKey(utf8.encode(Redacted.value(hexSecret.value))), tolerance)
     const inPlain = Option.isNone(plainSecret) ? undefined : yield* staticSecret(plainSecret.value)
     if (inPlain !== undefined) yield* Effect.logWarning({ outcome: "static_secret", detail: weaker })
     return SignatureVerifier.of({
@@ -180,7 +172,7 @@ export const layerStandard = /* @__PURE__ */ Layer.effect(
   /* @__PURE__ */ Effect.gen(function* () {
     const secrets = yield* Config.webhookSecrets
     if (secrets.length === 0) return yield* noSecret()
-    const standard = yield* importStandard(secrets)
+    const standard = standardWebhooks(yield* Effect.forEach(secrets, importSecret), yield* Config.webhookTolerance)
     return SignatureVerifier.of({
       verify: (delivery) => {
         const signature = delivery.header("webhook-signature")
