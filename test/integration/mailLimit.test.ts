@@ -1,5 +1,5 @@
 import { afterAll, assert, beforeAll, it } from "@effect/vitest"
-import { createNamedMentor, mailsTo, newAddress, settledMails } from "../support/mails.ts"
+import { createNamedMentor, mailsTo, newAddress, settledMails, spoil } from "../support/mails.ts"
 import { makePatient, type Pipeline, setStatus, startPipeline } from "../support/pipeline.ts"
 
 let pipeline: Pipeline
@@ -35,4 +35,21 @@ it("twenty mails at once go out under Resend's limit, each once, with few parkin
   // Eight go out with the first request; the others wait about once each.
   assert.isAtMost(parked, 40)
   assert.isAtMost(limited, 4)
+})
+
+it("a mail that meets a limit of a second waits in the function, and is not parked", async () => {
+  const { database } = pipeline
+  const address = newAddress()
+  const mentorId = await createNamedMentor(pipeline, "Bea", address)
+  await spoil(pipeline, "429")
+  await setStatus(database, mentorId, "paused")
+  const [event] = await settledMails(database, mentorId, 1)
+  const history = await database.rows<{ outcome: string }>("select outcome from outbox.event_history($1)", [
+    event?.event_id
+  ])
+  assert.deepStrictEqual(
+    history.map(({ outcome }) => outcome),
+    ["completed"]
+  )
+  assert.lengthOf(await mailsTo(pipeline, address), 1)
 })
