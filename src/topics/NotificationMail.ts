@@ -42,6 +42,9 @@ export type NotificationMailError = CoordinatorUnreachable | PerhapsMailed | Mai
 // Resend takes two mails a second unless you ask for more.
 const atOnce = 2
 
+// How much faster than mails went out, the rest comes back.
+const comeBack = 1.5
+
 const tooMany = new MailUnavailable({ parked: true, detail: "no time was left" })
 
 const isAddress = Schema.is(MailAddress)
@@ -52,7 +55,7 @@ const isCertainlyNotSent = (error: MailError | CoordinatorUnreachable, isFirst: 
 
 /**
  * Sends mails, which wait for a short limit, until the request's time is used up or a long limit is reached. Then the rest
- * is parked, to come back as fast as mails went out.
+ * is parked, to come back a little faster than mails went out: a mail that is early waits, but a missing one is lost time.
  */
 const makeSend = Effect.fnUntraced(function* () {
   const mailer = yield* Mailer
@@ -71,7 +74,7 @@ const makeSend = Effect.fnUntraced(function* () {
     if (patienceMillis <= 0) limit ??= tooMany
     if (limit !== undefined) {
       const { detail, retryAfterSeconds = 1 } = limit
-      const perSecond = Math.max(atOnce, (sent * 1500) / requestPatienceMillis)
+      const perSecond = Math.max(atOnce, (sent * comeBack * 1000) / requestPatienceMillis)
       const later = retryAfterSeconds + Math.floor(waiting++ / perSecond)
       return yield* new MailUnavailable({ parked: true, detail, retryAfterSeconds: later })
     }
