@@ -7,6 +7,7 @@ import { missingPackages } from "./packages.ts"
 
 const QUESTIONS: Readonly<Record<string, () => Promise<{ readonly ask: Ask }>>> = {
   cold: () => import("./cold.ts"),
+  functions: () => import("./functions.ts"),
   warm: () => import("./warm.ts"),
   capture: () => import("./capture.ts"),
   tableSize: () => import("./tableSize.ts"),

@@ -8,7 +8,10 @@ import { LOOPBACK } from "../../local/ports.ts"
 import { BenchError } from "../harness/question.ts"
 import { type Call, SECRET } from "./requests.ts"
 
-/** One run of a variant in its own Deno process. */
+/** The project's secret key. */
+export const PROJECT_KEY = "a key that nobody else has"
+
+/** One run of a variant in a Deno of its own. */
 export interface Running extends AsyncDisposable {
   readonly pid: number
   readonly port: number
@@ -74,7 +77,10 @@ export const startVariant = async ({ bundle, codeCache, deno, home, stubPort }: 
         NO_COLOR: "1",
         LOG_LEVEL: "None",
         SUPABASE_URL: stub,
-        SUPABASE_SERVICE_ROLE_KEY: "a key that nobody checks",
+        SUPABASE_SERVICE_ROLE_KEY: PROJECT_KEY,
+        RESEND_BASE_URL: stub,
+        RESEND_API_KEY: "re_key",
+        MAIL_FROM: "mail@example.com",
         ORCHESTRATOR_URL: `${stub}/orchestrator`,
         ORCHESTRATOR_RETRIES: "0",
         WEBHOOK_SECRETS: SECRET
@@ -85,7 +91,7 @@ export const startVariant = async ({ bundle, codeCache, deno, home, stubPort }: 
   return { pid: child.pid ?? 0, port, [Symbol.asyncDispose]: () => ended(child, "SIGKILL") }
 }
 
-/** The claim store and orchestrator of all variants. */
+/** What all variants call. */
 export const startStub = async (): Promise<Pick<Running, "port"> & AsyncDisposable> => {
   const child = spawn(process.execPath, [join(import.meta.dirname, "stub.ts")], {
     stdio: ["ignore", "pipe", "pipe", "ipc"]

@@ -1,5 +1,5 @@
-// The claim store and orchestrator of every variant, in its own process. It answers at once. The first part of an event
-// id selects the answer.
+// What every variant calls, as a process of its own that answers at once: claim store, orchestrator, Resend, and the
+// orders and the Storage of generate-pdf. The first part of an event id says what it is to answer.
 import { once } from "node:events"
 import * as http from "node:http"
 import { LOOPBACK } from "../../local/ports.ts"
@@ -14,6 +14,24 @@ const claimOutcomes: Readonly<Record<string, object>> = {
   "00000422": { outcome: "payload_mismatch" }
 }
 
+const ORDER = {
+  id: "5b1f6c1e-8d0a-4b53-9f3e-6a1c2d4e5f60",
+  customer_name: "Ada Lovelace",
+  customer_email: "ada@example.com",
+  customer_address: "12 St James's Square\nLondon",
+  currency: "EUR",
+  locale: "en-GB",
+  total: "41.00",
+  created_at: "2026-11-22T09:30:00.123456+00:00",
+  invoice_url: null,
+  items: [
+    { description: "Tea", quantity: 3, unit_price: "7.00" },
+    { description: "Cups", quantity: 2, unit_price: "10.00" }
+  ]
+}
+
+const SIGNED_URL = `/object/sign/invoices/${ORDER.id}.pdf?token=one`
+
 const replyTo = (url: string, body: string): Reply => {
   const eventId = /"eventId":"([^"]+)"/.exec(body)?.[1] ?? ""
   const script = eventId.slice(0, 8)
@@ -26,6 +44,11 @@ const replyTo = (url: string, body: string): Reply => {
     const settled = [{ eventId, outcome: body.includes('"completed"') ? "completed" : "released" }]
     return [200, { settled, next: [] }]
   }
+  if (url === "/emails") return [200, { id: "one" }]
+  if (url.startsWith("/rest/v1/orders?"))
+    return [200, [body === "" ? ORDER : { invoice_url: `/storage/v1${SIGNED_URL}` }]]
+  if (url.startsWith("/storage/v1/object/sign/")) return [200, { signedURL: SIGNED_URL }]
+  if (url.startsWith("/storage/v1/object/")) return [200, { Id: "one", Key: `invoices/${ORDER.id}.pdf` }]
   if (url === "/orchestrator") return script === "00000400" ? [400, { refused: true }] : [200, RECEIPT]
   return [404, { message: `nothing at ${url}` }]
 }

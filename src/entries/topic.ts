@@ -52,7 +52,8 @@ export {
 } from "../services/DedupeStore.ts"
 
 export { Caller } from "../schema/Caller.ts"
-export { Access, type AccessError, CredentialsRejected, KeysUnavailable, NotAllowed } from "../services/Access.ts"
+export { Access, type AccessError, KeysUnavailable, NotAllowed } from "../services/Access.ts"
+export { CredentialsRejected } from "../services/CredentialsRejected.ts"
 export { type ManagedTopic, ManagedTopics, plain, TopicUnknown } from "../services/ManagedTopics.ts"
 export {
   type Changed,

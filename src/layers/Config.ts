@@ -84,8 +84,8 @@ const positive = (key: string, fallback: number, unit: string) =>
 /* @__NO_SIDE_EFFECTS__ */
 const optionalSecret = (key: string) => optional(key, (text) => Redacted.make(text), "set it to text, or leave it out")
 
-/** A secret that people choose themselves: a short one could be guessed. */
-const longSecret = Effect.fnUntraced(function* (key: string, shortest: number) {
+/** A secret that people make up themselves: a short one would be found by trying. */
+const longSecret = /* @__PURE__ */ Effect.fnUntraced(function* (key: string, shortest: number) {
   const secret = yield* optionalSecret(key)
   if (Option.isNone(secret) || Redacted.value(secret.value).length >= shortest) return secret
   return yield* new Misconfigured({ key, hint: `set it to ${shortest} characters or more, or leave it out` })
@@ -111,10 +111,10 @@ export const webhookSecrets = /* @__PURE__ */ Effect.gen(function* () {
 })
 
 /** For senders that sign `timestamp.body` in hex (X-Webhook-Signature); off unless set. */
-export const webhookHexSecret = longSecret("WEBHOOK_HEX_SECRET", 16)
+export const webhookHexSecret = /* @__PURE__ */ longSecret("WEBHOOK_HEX_SECRET", 16)
 
 /** For stock dashboard webhooks, which can only send fixed headers (X-Webhook-Secret); off unless set. */
-export const webhookStaticSecret = longSecret("WEBHOOK_STATIC_SECRET", 16)
+export const webhookStaticSecret = /* @__PURE__ */ longSecret("WEBHOOK_STATIC_SECRET", 16)
 
 /** How far a signature's timestamp may be from our clock. Seconds. */
 export const webhookTolerance = positive("WEBHOOK_TOLERANCE_SECONDS", 300, "seconds")
@@ -213,11 +213,10 @@ export const orchestrator = withDefault(
 )
 
 /** Where the API of Trigger.dev is; another one is self-hosted. */
-export const triggerUrl = optional(
-  "TRIGGER_API_URL",
-  readUrl,
-  "set an absolute URL, or leave it out for https://api.trigger.dev"
-).pipe(Effect.map(Option.getOrElse(() => new URL("https://api.trigger.dev"))))
+export const triggerUrl = /* @__PURE__ */ Effect.map(
+  optional("TRIGGER_API_URL", readUrl, "set an absolute URL, or leave it out for https://api.trigger.dev"),
+  /* @__PURE__ */ Option.getOrElse(() => new URL("https://api.trigger.dev"))
+)
 
 /** The secret key of the environment of Trigger.dev that the tasks are deployed to. */
 export const triggerSecretKey = required(
@@ -288,10 +287,10 @@ export const mailTimeZone = withDefault("MAIL_TIME_ZONE", readTimeZone, "UTC", "
 export const resendTimeout = positive("RESEND_TIMEOUT_MS", 4_000, "milliseconds")
 
 /** What an uptime monitor sends to GET /health, which answers it with a status and no figures; off unless set. */
-export const healthToken = longSecret("HEALTH_TOKEN", 16)
+export const healthToken = /* @__PURE__ */ longSecret("HEALTH_TOKEN", 16)
 
 /** What Prometheus sends to GET /metrics; off unless set. */
-export const metricsToken = longSecret("METRICS_TOKEN", 16)
+export const metricsToken = /* @__PURE__ */ longSecret("METRICS_TOKEN", 16)
 
 /** How long one call of the claim store may take. Milliseconds. */
 export const storeTimeout = positive("STORE_TIMEOUT_MS", 3_000, "milliseconds")

@@ -1,7 +1,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { CredentialsRejected } from "../services/Access.ts"
+import { CredentialsRejected } from "../services/CredentialsRejected.ts"
 import * as Config from "./Config.ts"
 import * as Hmac from "./Hmac.ts"
 

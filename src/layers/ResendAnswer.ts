@@ -30,9 +30,10 @@ const presentable = (text: string, secret: Redacted.Redacted): string =>
     // Last, because the cut may leave half of a surrogate pair.
     .replaceAll(/[\p{Cc}\p{Cs}]+/gu, " ")
 
-/** What Resend answered. */
+/** What Resend answered. **Shape** `limit` is how many requests a second it grants. */
 export interface ResendAnswer {
   readonly status: number
+  readonly limit: string | null
   readonly retryAfter: string | null
   readonly text: string
 }

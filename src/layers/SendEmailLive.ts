@@ -21,7 +21,7 @@ export const layer = HttpLimits.layer.pipe(
     Layer.provide(Layer.provideMerge(MailReceiptsSupabase.layer, DedupeStoreSupabase.layer), SupabaseRest.layer)
   ),
   Layer.provideMerge(ProjectKey.layer),
-  Layer.provideMerge(SignatureVerifierWebCrypto.layer),
+  Layer.provideMerge(SignatureVerifierWebCrypto.layerStandard),
   Layer.provideMerge(Layer.effect(ContinueMillis, Config.continueMillis)),
   Layer.provideMerge(Layer.effect(MailTemplate, Effect.map(Config.mailTimeZone, inTimeZone))),
   Layer.provide(Config.fromEnvironment)

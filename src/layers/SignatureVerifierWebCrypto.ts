@@ -4,7 +4,6 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import * as Hex from "effect/encoding/Hex"
 import {
   type Delivery,
   SignatureRejected,
@@ -29,7 +28,7 @@ const fromBase64 = (text: string): ReadonlyArray<Uint8Array<ArrayBuffer>> =>
   )
 
 const fromHex = (text: string): ReadonlyArray<Uint8Array<ArrayBuffer>> =>
-  Result.match(Hex.decode(text), { onSuccess: (bytes) => [new Uint8Array(bytes)], onFailure: () => [] })
+  /^(?:[\da-f]{2})*$/i.test(text) ? [Uint8Array.from(text.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16))] : []
 
 const concat = (prefix: string, body: Uint8Array): Uint8Array<ArrayBuffer> => {
   const head = utf8.encode(prefix)
@@ -110,7 +109,7 @@ const hexSignature = (key: CryptoKey, tolerance: number) =>
     return { scheme: "hex" }
   })
 
-const staticSecret = Effect.fnUntraced(function* (expected: Redacted.Redacted) {
+const staticSecret = /* @__PURE__ */ Effect.fnUntraced(function* (expected: Redacted.Redacted) {
   const matches = yield* Hmac.equalToAny([expected])
   return Effect.fnUntraced(function* (header: string): Effect.fn.Return<Verified, SignatureRejected> {
     if (yield* matches(header)) return { scheme: "static" }
@@ -122,29 +121,32 @@ const weaker =
   "WEBHOOK_STATIC_SECRET is set: anyone who learns X-Webhook-Secret can send anything at any time, so unset it unless " +
   "a stock dashboard webhook needs it"
 
+const importSecret = (secret: Redacted.Redacted) =>
+  Hmac.importKey(decodeBase64(Redacted.value(secret).slice("whsec_".length)))
+
+const noSecret = () =>
+  new Config.Misconfigured({
+    key: "WEBHOOK_SECRETS",
+    hint: "set it to the whsec_… secret that Postgres signs with; until then every delivery is refused"
+  })
+
+const unsigned = () => Effect.fail(new SignatureRejected({ reason: "missing" }))
+
 /**
  * Verifies with WebCrypto. Standard Webhooks with any number of secrets at once, so that they can be rotated; the
  * hex form and the static header are each off until their secret is set. Keys are imported once.
  *
  * Says in the log that the static header is on, once, and how often only an older secret had signed.
  */
-export const layer = Layer.effect(
+export const layer = /* @__PURE__ */ Layer.effect(
   SignatureVerifier,
-  Effect.gen(function* () {
+  /* @__PURE__ */ Effect.gen(function* () {
     const secrets = yield* Config.webhookSecrets
     const hexSecret = yield* Config.webhookHexSecret
     const plainSecret = yield* Config.webhookStaticSecret
+    if (secrets.length === 0 && Option.isNone(hexSecret) && Option.isNone(plainSecret)) return yield* noSecret()
     const tolerance = yield* Config.webhookTolerance
-    if (secrets.length === 0 && Option.isNone(hexSecret) && Option.isNone(plainSecret)) {
-      return yield* new Config.Misconfigured({
-        key: "WEBHOOK_SECRETS",
-        hint: "set it to the whsec_… secret that Postgres signs with; until then every delivery is refused"
-      })
-    }
-    const keys = yield* Effect.forEach(secrets, (secret) =>
-      Effect.suspend(() => Hmac.importKey(decodeBase64(Redacted.value(secret).slice("whsec_".length))))
-    )
-    const standard = standardWebhooks(keys, tolerance)
+    const standard = standardWebhooks(yield* Effect.forEach(secrets, importSecret), tolerance)
     const inHex = Option.isNone(hexSecret)
       ? undefined
       : hexSignature(yield* Hmac.importKey(utf8.encode(Redacted.value(hexSecret.value))), tolerance)
@@ -153,12 +155,28 @@ export const layer = Layer.effect(
     return SignatureVerifier.of({
       verify: (delivery) => {
         const signature = delivery.header("webhook-signature")
-        if (signature !== undefined && keys.length > 0) return standard(delivery, signature)
+        if (signature !== undefined && secrets.length > 0) return standard(delivery, signature)
         const hexHeader = delivery.header("x-webhook-signature")
         if (hexHeader !== undefined && inHex !== undefined) return inHex(delivery, hexHeader)
         const plainHeader = delivery.header("x-webhook-secret")
         if (plainHeader !== undefined && inPlain !== undefined) return inPlain(plainHeader)
-        return Effect.fail(new SignatureRejected({ reason: "missing" }))
+        return unsigned()
+      }
+    })
+  })
+)
+
+/** Standard Webhooks alone: for a topic that only the outbox delivers. */
+export const layerStandard = /* @__PURE__ */ Layer.effect(
+  SignatureVerifier,
+  /* @__PURE__ */ Effect.gen(function* () {
+    const secrets = yield* Config.webhookSecrets
+    if (secrets.length === 0) return yield* noSecret()
+    const standard = standardWebhooks(yield* Effect.forEach(secrets, importSecret), yield* Config.webhookTolerance)
+    return SignatureVerifier.of({
+      verify: (delivery) => {
+        const signature = delivery.header("webhook-signature")
+        return signature === undefined ? unsigned() : standard(delivery, signature)
       }
     })
   })

@@ -9,9 +9,9 @@ export type Direction = typeof Direction.Type
  *
  * @public
  */
-export const TransitionType = Schema.Literals(["PAUSE", "RESUME", "NO_CHANGE"])
+export const TransitionType = /* @__PURE__ */ Schema.Literals(["PAUSE", "RESUME", "NO_CHANGE"])
 export type TransitionType = typeof TransitionType.Type
 
 /** Why a payload is `NO_CHANGE`: equal statuses, a new row, or a status other than active and paused. */
-export const NoChangeReason = Schema.Literals(["unchanged", "inserted", "unrecognised"])
+export const NoChangeReason = /* @__PURE__ */ Schema.Literals(["unchanged", "inserted", "unrecognised"])
 export type NoChangeReason = typeof NoChangeReason.Type

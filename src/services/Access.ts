@@ -2,46 +2,7 @@ import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import type { Caller } from "../schema/Caller.ts"
-
-/**
- * The caller is unknown: no valid credentials. What a token claims is looked at only after its
- * signature, so a reason never helps to forge one.
- */
-export class CredentialsRejected extends Data.TaggedError("CredentialsRejected")<{
-  readonly reason:
-    | "missing"
-    | "unknown"
-    | "malformed"
-    | "signature"
-    | "expired"
-    | "not_yet_valid"
-    | "issuer"
-    | "audience"
-    | "subject"
-}> {
-  override get message(): string {
-    switch (this.reason) {
-      case "missing":
-        return "Send the project's secret key in the apikey header, or a user's token as Authorization: Bearer"
-      case "unknown":
-        return "The key is none of the project's secret keys"
-      case "malformed":
-        return "The bearer token is neither a secret key of the project nor a token that this function takes"
-      case "signature":
-        return "None of the project's signing keys made this token"
-      case "expired":
-        return "The token has expired: sign in again"
-      case "not_yet_valid":
-        return "The token is not valid yet: its nbf is in the future"
-      case "issuer":
-        return "The token is from another issuer than this project"
-      case "audience":
-        return "The token is for another audience than authenticated"
-      case "subject":
-        return "The token has no sub that is a uuid"
-    }
-  }
-}
+import type { CredentialsRejected } from "./CredentialsRejected.ts"
 
 /** The caller is known but may not do this. **Shape** `needs` is what would be enough. */
 export class NotAllowed extends Data.TaggedError("NotAllowed")<{

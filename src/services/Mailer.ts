@@ -90,6 +90,14 @@ export class MailUnavailable extends Data.TaggedError("MailUnavailable")<
   }
 }
 
+/**
+ * How long mails of a request may wait for the mail service's limit. With one call of it, and with what the database is
+ * asked before and after, the reply comes within pg_net's 5 seconds.
+ *
+ * **Units** milliseconds.
+ */
+export const requestPatienceMillis = 3_500
+
 /** Permanent, transient or not tried. */
 export type MailError = MailRejected | MailUnavailable
 
@@ -100,7 +108,13 @@ export type MailError = MailRejected | MailUnavailable
 export class Mailer extends Context.Service<
   Mailer,
   {
-    /** Hands a mail to the mail service, and returns its message id. **Fails with** MailError. */
-    readonly send: (mail: Mail) => Effect.Effect<string, MailError>
+    /**
+     * Hands a mail to the mail service, and returns its message id. While a limit is reached, the mail waits for up to
+     * `patienceMillis` before it is tried; without, it is parked at once.
+     *
+     * **Units** `patienceMillis` milliseconds.
+     * **Fails with** MailError.
+     */
+    readonly send: (mail: Mail, patienceMillis?: number) => Effect.Effect<string, MailError>
   }
 >()("pause-status-webhook-handler/services/Mailer") {}

@@ -73,8 +73,8 @@ const persist = (
   return pause === undefined
     ? settling
     : Effect.catch(settling, () =>
-        Effect.flatMap(Random.nextBetween(0.8, 1.2), (jitter) =>
-          Effect.delay(persist(store, settlements, { ...options, take: 0 }, pauses), pause * jitter)
+        Effect.flatMap(Random.next, (random) =>
+          Effect.delay(persist(store, settlements, { ...options, take: 0 }, pauses), pause * (0.8 + 0.4 * random))
         )
       )
 }

@@ -2,7 +2,7 @@ import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { entities } from "./MailHtml.ts"
-import { Mail, type MailError, Mailer, MailUnavailable } from "./Mailer.ts"
+import { Mail, type MailError, Mailer, MailUnavailable, requestPatienceMillis } from "./Mailer.ts"
 import { InvalidPayload, type MalformedBody, parseBody, toIssues } from "./Payload.ts"
 
 const { idempotencyKey, text: _, ...shared } = Mail.fields
@@ -58,7 +58,10 @@ export const sendMail = Effect.fnUntraced(function* (
     ...mail
   } = yield* Effect.mapError(decodeRequest(given), (error) => new InvalidPayload({ issues: toIssues(error) }))
   const messageId = yield* Effect.mapError(
-    mailer.send({ ...mail, text: text ?? textOf(mail.html), ...(key !== undefined && { idempotencyKey: key }) }),
+    mailer.send(
+      { ...mail, text: text ?? textOf(mail.html), ...(key !== undefined && { idempotencyKey: key }) },
+      requestPatienceMillis
+    ),
     asFailure
   )
   yield* Effect.logInfo({ outcome: "mailed", messageId })

@@ -1,4 +1,3 @@
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -7,8 +6,9 @@ import { CoordinatorId, EventId, MentorId } from "../schema/Identifiers.ts"
 import type { Receipt } from "../schema/Receipt.ts"
 import { Direction } from "../schema/Transition.ts"
 import type { EventMeta } from "../services/Extract.ts"
-import { MailAddress, type MailError, Mailer, MailUnavailable } from "../services/Mailer.ts"
+import { MailAddress, type MailError, Mailer, MailUnavailable, requestPatienceMillis } from "../services/Mailer.ts"
 import * as Topic from "../services/Topic.ts"
+import { monotonicMillis } from "../services/Turns.ts"
 import {
   CoordinatorUnreachable,
   type MailEnd,
@@ -42,8 +42,9 @@ export type NotificationMailError = CoordinatorUnreachable | PerhapsMailed | Mai
 // Resend takes two mails a second unless you ask for more.
 const atOnce = 2
 
-// Below the lease, with time to settle.
-const sendingMillis = 10_000
+// How much faster than mails went out, the rest comes back.
+const comeBack = 1.5
+
 const tooMany = new MailUnavailable({ parked: true, detail: "no time was left" })
 
 const isAddress = Schema.is(MailAddress)
@@ -52,12 +53,16 @@ const isAddress = Schema.is(MailAddress)
 const isCertainlyNotSent = (error: MailError | CoordinatorUnreachable, isFirst: boolean): boolean =>
   error._tag === "MailUnavailable" ? error.parked && isFirst : error.release.status !== 409
 
-/** Sends mails until a limit is reached: then the rest is parked, to come back a few at a time. */
+/**
+ * Sends mails, which wait for a short limit, until the request's time is used up or a long limit is reached. Then the rest
+ * is parked, to come back a little faster than mails went out: a mail that is early waits, but a missing one is lost time.
+ */
 const makeSend = Effect.fnUntraced(function* () {
   const mailer = yield* Mailer
   const template = yield* MailTemplate
-  const endsAt = (yield* Clock.currentTimeMillis) + sendingMillis
+  const endsAt = (yield* monotonicMillis) + requestPatienceMillis
   let limit: MailUnavailable | undefined
+  let sent = 0
   let waiting = 0
 
   return Effect.fnUntraced(function* (
@@ -65,18 +70,24 @@ const makeSend = Effect.fnUntraced(function* () {
     { coordinator, mentor, since, to }: MailFacts
   ): Effect.fn.Return<string, MailError | CoordinatorUnreachable> {
     if (!isAddress(to)) return yield* new CoordinatorUnreachable({ eventId, reason: "malformed" })
-    if ((yield* Clock.currentTimeMillis) >= endsAt) limit ??= tooMany
+    const patienceMillis = endsAt - (yield* monotonicMillis)
+    if (patienceMillis <= 0) limit ??= tooMany
     if (limit !== undefined) {
       const { detail, retryAfterSeconds = 1 } = limit
-      const later = retryAfterSeconds + Math.floor(waiting++ / atOnce)
+      const perSecond = Math.max(atOnce, (sent * comeBack * 1000) / requestPatienceMillis)
+      const later = retryAfterSeconds + Math.floor(waiting++ / perSecond)
       return yield* new MailUnavailable({ parked: true, detail, retryAfterSeconds: later })
     }
     const told = { transition, since, mentor: nameOf(mentor), coordinator: nameOf(coordinator) }
-    return yield* Effect.tapError(mailer.send({ to, ...template(told), idempotencyKey: eventId }), (error) =>
-      Effect.sync(() => {
-        if (error._tag === "MailUnavailable" && error.parked) limit ??= error
-      })
+    const messageId = yield* Effect.tapError(
+      mailer.send({ to, ...template(told), idempotencyKey: eventId }, patienceMillis),
+      (error) =>
+        Effect.sync(() => {
+          if (error._tag === "MailUnavailable" && error.parked) limit ??= error
+        })
     )
+    sent++
+    return messageId
   })
 })
 

@@ -157,14 +157,21 @@ describe("mails to coordinators", () => {
     assert.lengthOf(await mailsTo(pipeline, corrected), 1)
   })
 
-  it("that a limit holds back are parked, which uses no attempt", async () => {
+  it("that a used-up quota keeps back are parked, which burns no attempt", async () => {
     const address = newAddress()
     const mentorId = await createNamedMentor(pipeline, "Gil", address)
-    await spoil(pipeline, "429")
+    await spoil(pipeline, "quota")
     await setStatus(database, mentorId, "paused")
-    const [event] = await settledMails(database, mentorId, 1)
-    assert.deepStrictEqual([event?.status, event?.failures], ["completed", 0])
-    assert.deepStrictEqual(await outcomesOf(event?.event_id ?? ""), ["parked", "completed"])
+    const event = await eventually("the mail to be parked", async () => {
+      const [found] = await mailEventsOf(database, mentorId)
+      return found?.last_error?.startsWith("parked") === true ? found : undefined
+    })
+    assert.isEmpty(await mailsTo(pipeline, address))
+    // A new process knows nothing of the quota.
+    await sendEmail().kill("SIGKILL")
+    const [settled] = await settledMails(database, mentorId, 1)
+    assert.deepStrictEqual([settled?.status, settled?.failures], ["completed", 0])
+    assert.sameMembers([...new Set(await outcomesOf(event.event_id))], ["parked", "completed"])
     assert.lengthOf(await mailsTo(pipeline, address), 1)
   })
 

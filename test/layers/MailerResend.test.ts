@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Result, Schema } from "effect"
+import { Clock, Effect, Result, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import * as MailerResend from "../../src/layers/MailerResend.ts"
 import { type Mail, type MailError, Mailer } from "../../src/services/Mailer.ts"
@@ -15,6 +15,8 @@ const problem = (status: number, name: string, message = "Because", headers: Set
   headers,
   body: JSON.stringify({ statusCode: status, message, name })
 })
+const limited = (seconds: string) =>
+  problem(429, "rate_limit_exceeded", "Too many requests", { "retry-after": seconds })
 const plain = (status: number, headers: Settings = {}): FetchStep => ({ status, headers, body: "<html>" })
 
 type Sent = Result.Result<string, MailError>
@@ -25,15 +27,16 @@ const send = Effect.fnUntraced(function* (
   {
     settings = complete,
     mails = [mail],
-    apart = 0
-  }: { settings?: Settings; mails?: ReadonlyArray<Mail>; apart?: number } = {}
+    apart = 0,
+    patience
+  }: { settings?: Settings; mails?: ReadonlyArray<Mail>; apart?: number; patience?: number } = {}
 ) {
   const server = fetchOf(...steps)
   const program = Effect.gen(function* () {
     const mailer = yield* Mailer
     const results: Array<Sent> = []
     for (const given of mails) {
-      results.push(yield* throughTime(Effect.uninterruptible(Effect.result(mailer.send(given)))))
+      results.push(yield* throughTime(Effect.uninterruptible(Effect.result(mailer.send(given, patience)))))
       yield* TestClock.adjust(apart)
     }
     return results
@@ -191,6 +194,57 @@ describe("MailerResend", () => {
       )
       assert.lengthOf(calls, 2)
       assert.deepInclude(failureOf(results[2]), { parked: true, retryAfterSeconds: 1 })
+    })
+  )
+
+  it.effect("a mail that may wait is tried again after a rate limit", () =>
+    Effect.gen(function* () {
+      const { calls, results } = yield* send([limited("2"), accepted], { patience: 3_500 })
+      assert.deepStrictEqual(results, [Result.succeed("49a3999c")])
+      assert.deepStrictEqual(new Set(calls.map(({ body }) => body)).size, 1)
+      const [first, second] = calls.map(({ at }) => at)
+      assert.isAtLeast((second ?? 0) - (first ?? 0), 2_000)
+    })
+  )
+
+  it.effect.each(["4", "86400"])("a mail does not wait for a limit that lasts longer than it may: %s s", (seconds) =>
+    Effect.gen(function* () {
+      const { calls, results } = yield* send([limited(seconds), accepted], { mails: mails(2), patience: 3_500 })
+      assert.lengthOf(calls, 1)
+      assert.isBelow(yield* Clock.currentTimeMillis, 1_000)
+      assert.deepInclude(failureOf(results[0]), { parked: true, status: 429 })
+      assert.deepInclude(failureOf(results[1]), { parked: true, detail: "after rate_limit_exceeded" })
+    })
+  )
+
+  it.effect("of mails that meet a limit together, no more are tried at once than it grants", () =>
+    Effect.gen(function* () {
+      const granted = { ...accepted, headers: { "ratelimit-limit": "2" } }
+      const server = fetchOf(granted, limited("1"), ...Array.from({ length: 20 }, () => granted))
+      const ends = yield* Mailer.use((mailer) =>
+        Effect.all(
+          Array.from({ length: 12 }, () => Effect.result(mailer.send(mail, 3_500))),
+          { concurrency: "unbounded" }
+        )
+      ).pipe(throughTime, Effect.provide(MailerResend.layer), Effect.provide([server.layer, config(complete)]))
+      for (const { at } of server.calls) {
+        assert.isAtMost(server.calls.filter((call) => call.at >= at && call.at < at + 1_000).length, 2)
+      }
+      const kinds = ends.map((end) => endOf(end).kind)
+      assert.isAtLeast(kinds.filter((kind) => kind === "sent").length, 5)
+      assert.isEmpty(kinds.filter((kind) => kind === "transient" || kind === "permanent"))
+    })
+  )
+
+  it.effect("mails go out as fast as Resend says it grants", () =>
+    Effect.gen(function* () {
+      const granted = { ...accepted, headers: { "ratelimit-limit": "10" } }
+      const { calls } = yield* send(
+        Array.from({ length: 12 }, () => granted),
+        { mails: mails(12), patience: 3_500 }
+      )
+      assert.isAtMost((calls[9]?.at ?? 0) - (calls[0]?.at ?? 0), 1_000)
+      assert.isAtLeast((calls[10]?.at ?? 0) - (calls[0]?.at ?? 0), 1_000)
     })
   )
 

@@ -5,7 +5,8 @@ import { Misconfigured } from "../../src/layers/Config.ts"
 import { InvalidId } from "../../src/layers/InvalidRequest.ts"
 import * as Problems from "../../src/layers/Problems.ts"
 import { Problem } from "../../src/schema/Replies.ts"
-import { CredentialsRejected, KeysUnavailable, NotAllowed } from "../../src/services/Access.ts"
+import { KeysUnavailable, NotAllowed } from "../../src/services/Access.ts"
+import { CredentialsRejected } from "../../src/services/CredentialsRejected.ts"
 import * as Store from "../../src/services/DedupeStore.ts"
 import {
   EventNotFailed,

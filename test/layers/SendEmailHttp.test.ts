@@ -5,11 +5,12 @@ import * as DedupeStoreMemory from "../../src/layers/DedupeStoreMemory.ts"
 import { HttpLimits } from "../../src/layers/Http.ts"
 import * as Logging from "../../src/layers/Logging.ts"
 import * as MailerMemory from "../../src/layers/MailerMemory.ts"
+import * as MailerResend from "../../src/layers/MailerResend.ts"
 import * as MailReceiptsMemory from "../../src/layers/MailReceiptsMemory.ts"
 import { ProjectKey } from "../../src/layers/ProjectKey.ts"
 import { respond } from "../../src/layers/SendEmailHttp.ts"
 import * as SignatureVerifierWebCrypto from "../../src/layers/SignatureVerifierWebCrypto.ts"
-import { config, logLines } from "../support/layers.ts"
+import { config, fetchOf, logLines, throughTime } from "../support/layers.ts"
 import { bytesOf, mentorId } from "../support/payloads.ts"
 import { secret, standardHeaders } from "../support/signing.ts"
 
@@ -138,6 +139,34 @@ describe("send-email, asked for a mail", () => {
   )
 })
 
+describe("send-email, asked for a mail while Resend's limit is reached", () => {
+  const limited = (seconds: string) => ({
+    status: 429,
+    headers: { "retry-after": seconds },
+    body: '{"statusCode":429,"name":"rate_limit_exceeded","message":"Too many requests"}'
+  })
+  const asked = (seconds: string) => {
+    const server = fetchOf(limited(seconds), { status: 200, body: '{"id":"mail-1"}' })
+    const resend = { ...settings, RESEND_API_KEY: "re_key", MAIL_FROM: "mail@example.com" }
+    const mailer = Layer.provide(MailerResend.layer, Layer.merge(server.layer, config(resend)))
+    return throughTime(replyTo(post(mail))).pipe(Effect.provide(mailer), Effect.provide(world().layer))
+  }
+
+  it.effect("waits out a short limit", () =>
+    Effect.gen(function* () {
+      const { body, status } = yield* asked("1")
+      assert.deepStrictEqual([status, body], [200, { success: true, message_id: "mail-1" }])
+    })
+  )
+
+  it.effect("answers 502 with Retry-After when it is a long one", () =>
+    Effect.gen(function* () {
+      const { body, headers, status } = yield* asked("60")
+      assert.deepStrictEqual([status, body["code"], headers.get("retry-after")], [502, "handler_unavailable", "60"])
+    })
+  )
+})
+
 describe("send-email, delivered a notification", () => {
   it.effect("mails it, whatever the path", () => {
     const { layer, mailer } = world()
@@ -157,7 +186,20 @@ describe("send-email, delivered a notification", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("needs a signature, even with the project's key", () => {
+  it.effect("takes no weaker signature, although the project has one", () => {
+    const weaker = { ...settings, WEBHOOK_STATIC_SECRET: "0123456789abcdef" }
+    const { layer } = world()
+    const live = Layer.provide(SignatureVerifierWebCrypto.layerStandard, config(weaker))
+    return Effect.gen(function* () {
+      const { status } = yield* replyTo(
+        post(notification(), { "webhook-id": "1", "x-webhook-secret": "0123456789abcdef" })
+      )
+      assert.strictEqual(status, 401)
+      assert.strictEqual((yield* replyTo(webhook(notification()))).status, 200)
+    }).pipe(Effect.provide(live), Effect.provide(layer))
+  })
+
+  it.effect("needs its signature: the project's key does not replace it", () => {
     const { layer, mailer } = world()
     return Effect.gen(function* () {
       const { body, status } = yield* replyTo(post(notification(), { "webhook-id": randomUUID() }))

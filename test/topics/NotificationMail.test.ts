@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { randomUUID } from "node:crypto"
-import { Effect, Layer, Result } from "effect"
+import { Effect, Fiber, Layer, Result } from "effect"
 import { TestClock } from "effect/testing"
 import * as MailerMemory from "../../src/layers/MailerMemory.ts"
 import * as MailReceiptsMemory from "../../src/layers/MailReceiptsMemory.ts"
@@ -169,7 +169,7 @@ describe("notification-mail", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("never mails more than two at once, and stops before the lease ends", () => {
+  it.effect("never mails more than two at once, and answers before pg_net hangs up", () => {
     let underWay = 0
     let most = 0
     let sent = 0
@@ -177,7 +177,7 @@ describe("notification-mail", () => {
       send: () =>
         Effect.gen(function* () {
           most = Math.max(most, ++underWay)
-          yield* Effect.sleep("2 seconds")
+          yield* Effect.sleep("1 second")
           underWay--
           return `mail-${++sent}`
         })
@@ -185,14 +185,36 @@ describe("notification-mail", () => {
     const { receipts } = world()
     return Effect.gen(function* () {
       const fiber = yield* Effect.forkChild(handle(...coordinatorIds.map((id) => eventFor(id))))
-      yield* TestClock.adjust("29 seconds")
-      const ends = fiber.pollUnsafe()
-      assert.isDefined(ends)
-      assert.deepStrictEqual([most, sent], [2, 10])
+      yield* TestClock.adjust("4500 millis")
+      assert.isDefined(fiber.pollUnsafe())
+      assert.deepStrictEqual([most, sent], [2, 8])
     }).pipe(Effect.provide(Layer.merge(slow, receipts.layer)))
   })
 
-  it.effect("without receipts nothing is mailed, and everything is retried", () => {
+  it.effect("gives each mail the time that is left of the request, and spreads the rest by how many went out", () => {
+    const patience: Array<number | undefined> = []
+    const fast = Layer.succeed(Mailer, {
+      send: (_, patienceMillis) => {
+        patience.push(patienceMillis)
+        return Effect.as(Effect.sleep("500 millis"), `mail-${patience.length}`)
+      }
+    })
+    const { receipts } = world()
+    return Effect.gen(function* () {
+      const fiber = yield* Effect.forkChild(notificationMail.handle(coordinatorIds.map((id) => eventFor(id))))
+      yield* TestClock.adjust("4 seconds")
+      const ends = yield* Fiber.join(fiber)
+      assert.deepStrictEqual(
+        patience,
+        [3500, 3000, 2500, 2000, 1500, 1000, 500].flatMap((millis) => [millis, millis])
+      )
+      const waits = ends.flatMap((end) => (Result.isFailure(end) ? [end.failure.release.retryAfterSeconds] : []))
+      // 14 in 3.5 seconds, and half as many again: those that come too early wait once more.
+      assert.deepStrictEqual(waits, [1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3])
+    }).pipe(Effect.provide(Layer.merge(fast, receipts.layer)))
+  })
+
+  it.effect("without receipts nothing is mailed, and all is tried again", () => {
     const { mailer } = world()
     const away = Layer.succeed(MailReceipts, {
       prepare: () => new MailReceiptsUnavailable({ detail: "no connection" }),
