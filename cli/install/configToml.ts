@@ -17,18 +17,25 @@ const settingsOf = (name: FunctionName): ReadonlyArray<string> => [
 const tableOf = (name: FunctionName): string =>
   [`[functions.${name}]`, `# ${reasons[name]}`, ...settingsOf(name), ""].join("\n")
 
+/** Its settings where it is no table: `name = { … }` below [functions], or `functions.name.setting = …`. */
+const inlineOf = (lines: ReadonlyArray<string>, name: Name): ReadonlyArray<string> | undefined => {
+  const key = new RegExp(`^\\s*(?:functions\\s*\\.\\s*)?["']?${name}["']?\\s*[.=]`)
+  const found = lines.filter((line) => key.test(line))
+  return found.length === 0
+    ? undefined
+    : found.flatMap((line) => line.replace(key, "").replaceAll(/[{}]/g, "").split(","))
+}
+
 const header = (line: string): string => line.replaceAll(/\s|"|'|#.*$/g, "")
 
 /** The lines below a function's header, without comments; undefined if there is no such table. */
 const linesOf = (toml: string, name: FunctionName): ReadonlyArray<string> | undefined => {
   const lines = toml.split("\n")
   const start = lines.findIndex((line) => header(line) === `[functions.${name}]`)
-  if (start < 0) return undefined
   const rest = lines.slice(start + 1)
   const end = rest.findIndex((line) => line.trimStart().startsWith("["))
-  return rest
-    .slice(0, end < 0 ? rest.length : end)
-    .map((line) =>
+  return (start < 0 ? inlineOf(lines, name) : rest.slice(0, end < 0 ? rest.length : end))
+    ?.map((line) =>
       line
         .replace(/\s*#.*$/, "")
         .replaceAll(/\s*=\s*/g, " = ")

@@ -2,11 +2,15 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
 import * as Path from "effect/Path"
+import type { PlatformError } from "effect/PlatformError"
 import { cannotRun, refused } from "../Failure.ts"
 import { Release } from "../Release.ts"
 import { decode, MANIFEST } from "./Manifest.ts"
 import { CONFIG, pathOfFunction, type Project, type Step } from "./plan.ts"
 import { afterAllTimes } from "./stamps.ts"
+
+// Git may write files with CRLF on Windows, which changes nothing of what they say.
+const withLf = (text: string): string => text.replaceAll("\r\n", "\n")
 
 const readTexts = Effect.fnUntraced(function* (supabase: string, paths: ReadonlyArray<string>) {
   const fs = yield* FileSystem.FileSystem
@@ -14,7 +18,7 @@ const readTexts = Effect.fnUntraced(function* (supabase: string, paths: Readonly
   const texts = new Map<string, string>()
   for (const name of new Set(paths)) {
     const file = path.join(supabase, name)
-    if (yield* fs.exists(file)) texts.set(name, yield* fs.readFileString(file))
+    if (yield* fs.exists(file)) texts.set(name, withLf(yield* fs.readFileString(file)))
   }
   return texts
 })
@@ -81,24 +85,49 @@ export const readProject = Effect.fn("readProject")(function* (directory: string
   return project
 })
 
-/** Carries out the steps in order. The manifest is last. */
+/** Does the steps, in order: all of them, or none if one fails. The manifest is the last of them. */
 export const apply = Effect.fn("apply")(function* (project: Project, steps: ReadonlyArray<Step>) {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
+  const undo: Array<Effect.Effect<void, PlatformError>> = []
+
+  const add = Effect.fnUntraced(function* (file: string, text: string) {
+    yield* fs.makeDirectory(path.dirname(file), { recursive: true })
+    // Not over a file that another run has added meanwhile.
+    yield* fs.writeFileString(file, text, { flag: "wx" })
+    undo.push(fs.remove(file))
+  })
+
+  const replace = Effect.fnUntraced(function* (file: string, name: string, text: string) {
+    const before = yield* fs.readFileString(file)
+    if (withLf(before) !== project.texts.get(name))
+      return yield* refused(`Nothing was changed, because supabase/${name} was, meanwhile.`, "Run this again.")
+    undo.push(fs.writeFileString(file, before))
+    yield* fs.writeFileString(file, before.includes("\r\n") ? text.replaceAll("\n", "\r\n") : text)
+  })
+
+  const remove = Effect.fnUntraced(function* (file: string, name: string) {
+    const before = yield* fs.readFileString(file)
+    yield* fs.remove(file)
+    const folder = path.dirname(file)
+    undo.push(fs.makeDirectory(folder, { recursive: true }).pipe(Effect.andThen(fs.writeFileString(file, before))))
+    const isEmpty = name.startsWith("functions/") && (yield* fs.readDirectory(folder)).length === 0
+    if (isEmpty) yield* fs.remove(folder, { recursive: true })
+  })
+
   yield* Effect.forEach(
     steps,
-    Effect.fnUntraced(function* ({ action, path: name, text }) {
+    ({ action, path: name, text = "" }) => {
       const file = path.join(project.directory, name)
-      if (action === "remove") {
-        yield* fs.remove(file)
-        const folder = path.dirname(file)
-        const isEmpty = name.startsWith("functions/") && (yield* fs.readDirectory(folder)).length === 0
-        if (isEmpty) yield* fs.remove(folder, { recursive: true })
-      } else if (text !== undefined) {
-        yield* fs.makeDirectory(path.dirname(file), { recursive: true })
-        yield* fs.writeFileString(file, text)
-      }
-    }),
+      if (action === "add") return add(file, text)
+      if (action === "replace") return replace(file, name, text)
+      return action === "remove" ? remove(file, name) : Effect.void
+    },
     { discard: true }
+  ).pipe(
+    Effect.onError(() => Effect.forEach(undo.toReversed(), (step) => Effect.ignore(step), { discard: true })),
+    Effect.catchTag("PlatformError", ({ message }) =>
+      Effect.fail(cannotRun(`Nothing was changed, because a file cannot be written: ${message}`))
+    )
   )
 })

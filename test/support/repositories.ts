@@ -38,6 +38,7 @@ export const makeRepository = (
       atTerminal(keys, command, directory, ...args).pipe(Effect.provideService(PackageRoot, root))
     return {
       directory,
+      root,
       /** The files below supabase, with their texts. */
       files: Effect.gen(function* () {
         const names = yield* fs.readDirectory(path.join(directory, "supabase"), { recursive: true })

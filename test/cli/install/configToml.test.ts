@@ -30,7 +30,22 @@ describe("config.toml", () => {
     assert.strictEqual(withFunctions(spelled, names), spelled)
   })
 
-  it("differs if a table says something else, but not because of what follows it", () => {
+  it("gets no second table for a function that is written without one, which no parser would accept", () => {
+    const entrypoint = 'entrypoint = "./functions/pause-status-webhook-handler/index.mjs"'
+    const inline = (settings: string) =>
+      `[functions]\npause-status-webhook-handler = { ${settings} }\n"pause-notification-orchestrator" = {}\n`
+    assert.strictEqual(withFunctions(inline("verify_jwt = false")), inline("verify_jwt = false"))
+    assert.deepStrictEqual(differences(inline("verify_jwt=false"))[0]?.lacks, [entrypoint])
+    assert.notInclude(
+      differences(inline(`verify_jwt = false, ${entrypoint}`)).map(({ name }) => name),
+      "pause-status-webhook-handler"
+    )
+    const dotted = "functions.pause-status-webhook-handler.verify_jwt = true\n"
+    assert.notMatch(withFunctions(dotted), /^\[functions\.pause-status-webhook-handler\]/m)
+    assert.lengthOf(differences(dotted)[0]?.lacks ?? [], 2)
+  })
+
+  it("differs where a table says something else, and not because of what comes after it", () => {
     const toml = '[functions.pause-status-webhook-handler]\nentrypoint = "./x.ts"\n[other]\nverify_jwt = false\n'
     assert.deepStrictEqual(differences(toml, names), [
       {

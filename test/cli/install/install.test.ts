@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { Effect, FileSystem, Path } from "effect"
 import { TestClock } from "effect/testing"
 import { makeRepository } from "../../support/repositories.ts"
 
@@ -95,7 +96,45 @@ describe("install", () => {
     })
   )
 
-  it.effect("puts its migrations after the project's, even after one of tomorrow", () =>
+  it.effect("takes files for its own that Git has given CRLF, and removes them again", () =>
+    Effect.gen(function* () {
+      const repository = yield* makeRepository({ "config.toml": 'project_id = "somebodys"\r\n' })
+      yield* repository.run("install", "--yes")
+      const config = (yield* repository.files)["config.toml"] ?? ""
+      assert.notMatch(config, /[^\r]\n/)
+      for (const [name, text] of Object.entries(yield* repository.files))
+        yield* repository.write(name, text.replaceAll(/\r?\n/g, "\r\n"))
+      const checkedOut = yield* repository.files
+      const second = yield* repository.run("install", "--yes")
+      assert.include(second.stdout, "Everything is in place already")
+      assert.deepStrictEqual(yield* repository.files, checkedOut)
+      assert.strictEqual((yield* repository.run("uninstall", "--not-pushed", "--yes")).code, 0)
+      assert.deepStrictEqual(yield* repository.files, { "config.toml": 'project_id = "somebodys"\r\n' })
+    })
+  )
+
+  it.effect("leaves everything as it was if a file cannot be written", () =>
+    Effect.gen(function* () {
+      const repository = yield* makeRepository()
+      const fs = yield* FileSystem.FileSystem
+      const path = yield* Path.Path
+      // Leads nowhere: it is not there to read, and it is in the way of a folder.
+      const blocked = path.join(repository.directory, "supabase/functions/pause-notification-orchestrator")
+      yield* fs.makeDirectory(path.dirname(blocked))
+      yield* fs.symlink(path.join(repository.directory, "nowhere"), blocked)
+      const before = yield* fs.readDirectory(path.join(repository.directory, "supabase"), { recursive: true })
+      const { code, stderr } = yield* repository.run("install", "--yes")
+      assert.strictEqual(code, 2)
+      assert.match(stderr, /Nothing was changed, because a file cannot be written: .*pause-notification-orchestrator/s)
+      const after = yield* fs.readDirectory(path.join(repository.directory, "supabase"), { recursive: true })
+      const files = (names: ReadonlyArray<string>) => names.filter((name) => /\.(?:sql|mjs|json|toml)$/.test(name))
+      assert.deepStrictEqual(files(after), files(before))
+      yield* fs.remove(blocked)
+      assert.strictEqual((yield* repository.run("install", "--yes")).code, 0)
+    }).pipe(Effect.provide(NodeServices.layer))
+  )
+
+  it.effect("puts its migrations after those of the project, also after one of tomorrow", () =>
     Effect.gen(function* () {
       yield* TestClock.setTime(noon)
       const repository = yield* makeRepository({ "migrations/20261129235959_own.sql": "select 1;\n" })
