@@ -14,7 +14,7 @@ export interface ReleaseFile {
   readonly text: string
 }
 
-/** The Edge Functions that every project gets, by the names that Supabase has for them. */
+/** The names of the Edge Functions that every project gets. */
 export const functionNames = ["pause-status-webhook-handler", "pause-notification-orchestrator"] as const
 
 /** The function that mails, for projects that ask for it. */
@@ -24,7 +24,7 @@ export type FunctionName = (typeof functionNames)[number] | typeof MAIL
 
 export const namesOf = (mail: boolean): ReadonlyArray<FunctionName> => (mail ? [...functionNames, MAIL] : functionNames)
 
-/** The package's folder. It is one up, for this file as for dist/cli.mjs. */
+/** The package's folder. It is one level up, both from this file and from dist/cli.mjs. */
 export const PackageRoot = Context.Reference("pause-status-webhook-handler/cli/PackageRoot", {
   defaultValue: () => join(dirname(fileURLToPath(import.meta.url)), "..")
 })

@@ -26,6 +26,9 @@ const PAGE_POLICY = [
   "frame-ancestors 'none'"
 ].join("; ")
 
+// Answers of the project are data, whatever type it gives them: opened by themselves, they run and load nothing.
+const DATA_POLICY = "default-src 'none'; sandbox; frame-ancestors 'none'"
+
 const guarded = HttpServerResponse.setHeaders({
   "cache-control": "no-store",
   "cross-origin-opener-policy": "same-origin",
@@ -68,8 +71,10 @@ const respond = Effect.fnUntraced(function* (served: Served, request: HttpServer
     if (!isAllowed(method, asked, project.readOnly))
       return problem(405, "method_not_allowed", "The console does not do this.")
     const target = query === undefined ? asked : `${asked}?${query}`
-    if (method === "GET") return yield* askProject(project, { method, path: target })
-    return yield* askProject(project, { method: "PUT", path: target, body: yield* request.text })
+    const data = yield* method === "GET"
+      ? askProject(project, { method, path: target })
+      : askProject(project, { method: "PUT", path: target, body: yield* request.text })
+    return HttpServerResponse.setHeader(data, "content-security-policy", DATA_POLICY)
   }
   if (method !== "GET") return problem(405, "method_not_allowed", "The console does not do this.")
   if (path === "") return HttpServerResponse.redirect(`/${token}/`)

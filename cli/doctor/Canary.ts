@@ -16,8 +16,8 @@ const Plan = Schema.Struct({
   remove: Schema.String
 })
 
-// A key that has no default is made here, and so is what a table like everybody's asks for besides, such as a name. All
-// in one statement, so that a table that refuses leaves nothing behind.
+// Makes a key if the column has no default, and a value for each other column that needs one, such as a name. It is one
+// statement, so that a failed insert leaves nothing behind.
 const plan = `
   select
     format(
@@ -87,7 +87,7 @@ const states = `
     (extract(epoch from q.completed_at - q.created_at) * 1000)::int as millis
   from outbox.events q where q.topic = 'pause-status' and q.key = $1 order by q.version`
 
-// Of the canary, and of its coordinator, who would be mailed and has no address.
+// The events of the canary, and of its coordinator, who has no address to mail to.
 const events = "from outbox.events q where q.topic in ('pause-status', 'notification-mail') and q.key = $1"
 const resolution = `select outbox.resolve(q.event_id, 'the doctor''s canary') ${events} and q.status in ('pending', 'failed')`
 const removal = [
@@ -126,10 +126,10 @@ const waitFor = ({ rows }: Session, key: string, events: number, within: Duratio
 
 const Left = Schema.Struct({ statement: Schema.String })
 
-// A delivery under way cannot be called back; it may even write its notifications after this.
+// A delivery in progress cannot be stopped. It may even write its notifications after this.
 const left = `select format('select outbox.erase(%L)', q.event_id) as statement ${events}`
 
-// They began when the canary's events had ended, and take a moment.
+// The mails' events begin when the canary's end, and take a moment.
 const eraseMails = ({ rows }: Pick<Session, "rows">, coordinator: string) => {
   const erase = Effect.gen(function* () {
     yield* rows(Nothing, resolution, [coordinator])

@@ -32,7 +32,7 @@ const linesOf = ({ name, verdict }: Finding): ReadonlyArray<string> => {
   ])
 }
 
-/** What was not checked, in a line for each thing that was lacking. */
+/** What was not checked: one line for each thing that was missing. */
 const uncheckedIn = (findings: ReadonlyArray<Finding>): ReadonlyArray<string> => {
   const lacking = new Map<string, ReadonlyArray<string>>()
   for (const { name, verdict } of findings)

@@ -61,13 +61,13 @@ const carryOut = Effect.fnUntraced(function* ({ dryRun, intro, next, project, se
 const inPlace = "Everything is in place already."
 const inProject = "Next, in the project's folder:"
 
-/** Whether the project gets the function that mails. One of its own under that name would be replaced at the deploy. */
+/** Whether the project gets the function that mails. A deploy would replace a function of its own with that name. */
 const withMail = Effect.fnUntraced(function* (project: Project, isAskedFor: boolean) {
   if (hasMail(project)) return true
   const fs = yield* FileSystem.FileSystem
   if (isAskedFor && (yield* fs.exists(`${project.directory}/functions/${MAIL}`)))
     return yield* refused(
-      `supabase/functions/${MAIL} is there already, and is not from here.`,
+      `supabase/functions/${MAIL} exists already, and this command did not create it.`,
       "Rename it or delete it, then run this again."
     )
   return isAskedFor
@@ -137,7 +137,7 @@ export const uninstall = Command.make(
         ? []
         : planUninstall(project, yield* Release, { manifest, now: yield* Clock.currentTimeMillis, pushed })
     const next = [inProject, pushed ? afterUninstall(hasMail(project)) : []] as const
-    yield* carryOut({ project, steps, intro: [], settled: "It is uninstalled already.", next, dryRun, yes })
+    yield* carryOut({ project, steps, intro: [], settled: "It is already uninstalled.", next, dryRun, yes })
   })
 ).pipe(
   Command.withDescription("Removes everything again, with a migration. Your own tables stay."),

@@ -8,7 +8,7 @@ const reasons: Record<FunctionName, string> = {
   "send-email": "Webhooks are checked by their signature, and plain calls by the project's secret key."
 }
 
-/** What the CLI must know of a function to deploy it. */
+/** What the CLI must know to deploy a function. */
 const settingsOf = (name: FunctionName): ReadonlyArray<string> => [
   "verify_jwt = false",
   `entrypoint = "./functions/${name}/index.mjs"`
@@ -17,8 +17,8 @@ const settingsOf = (name: FunctionName): ReadonlyArray<string> => [
 const tableOf = (name: FunctionName): string =>
   [`[functions.${name}]`, `# ${reasons[name]}`, ...settingsOf(name), ""].join("\n")
 
-/** Its settings where it is no table: `name = { … }` below [functions], or `functions.name.setting = …`. */
-const inlineOf = (lines: ReadonlyArray<string>, name: Name): ReadonlyArray<string> | undefined => {
+/** Its settings if they are not in a table: `name = { … }` below [functions], or `functions.name.setting = …`. */
+const inlineOf = (lines: ReadonlyArray<string>, name: FunctionName): ReadonlyArray<string> | undefined => {
   const key = new RegExp(`^\\s*(?:functions\\s*\\.\\s*)?["']?${name}["']?\\s*[.=]`)
   const found = lines.filter((line) => key.test(line))
   return found.length === 0
@@ -28,7 +28,7 @@ const inlineOf = (lines: ReadonlyArray<string>, name: Name): ReadonlyArray<strin
 
 const header = (line: string): string => line.replaceAll(/\s|"|'|#.*$/g, "")
 
-/** The lines below a function's header, without comments; undefined if there is no such table. */
+/** The lines below a function's header, without comments. Undefined if there is no such table. */
 const linesOf = (toml: string, name: FunctionName): ReadonlyArray<string> | undefined => {
   const lines = toml.split("\n")
   const start = lines.findIndex((line) => header(line) === `[functions.${name}]`)
@@ -46,11 +46,11 @@ const linesOf = (toml: string, name: FunctionName): ReadonlyArray<string> | unde
 
 export interface Difference {
   readonly name: FunctionName
-  /** Lines that its table must have and does not. */
+  /** The lines that are missing in its table. */
   readonly lacks: ReadonlyArray<string>
 }
 
-/** The tables that are there already, and are not as the functions need them. */
+/** Existing tables that lack lines that the functions need. */
 export const differences = (toml: string, names: ReadonlyArray<FunctionName>): ReadonlyArray<Difference> =>
   names.flatMap((name) => {
     const lines = linesOf(toml, name)
@@ -58,7 +58,7 @@ export const differences = (toml: string, names: ReadonlyArray<FunctionName>): R
     return lacks.length === 0 ? [] : [{ name, lacks }]
   })
 
-/** With a table for each function that has none. */
+/** Adds a table for each function that has none. */
 export const withFunctions = (toml: string, names: ReadonlyArray<FunctionName>): string =>
   names
     .filter((name) => linesOf(toml, name) === undefined)

@@ -9,7 +9,7 @@ import { decode, MANIFEST } from "./Manifest.ts"
 import { CONFIG, pathOfFunction, type Project, type Step } from "./plan.ts"
 import { afterAllTimes } from "./stamps.ts"
 
-// Git may write files with CRLF on Windows, which changes nothing of what they say.
+// Git may write files with CRLF on Windows. That is no change.
 const withLf = (text: string): string => text.replaceAll("\r\n", "\n")
 
 const readTexts = Effect.fnUntraced(function* (supabase: string, paths: ReadonlyArray<string>) {
@@ -85,7 +85,7 @@ export const readProject = Effect.fn("readProject")(function* (directory: string
   return project
 })
 
-/** Does the steps, in order: all of them, or none if one fails. The manifest is the last of them. */
+/** Carries out the steps in order: all of them, or none if one fails. The manifest is last. */
 export const apply = Effect.fn("apply")(function* (project: Project, steps: ReadonlyArray<Step>) {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
@@ -93,7 +93,7 @@ export const apply = Effect.fn("apply")(function* (project: Project, steps: Read
 
   const add = Effect.fnUntraced(function* (file: string, text: string) {
     yield* fs.makeDirectory(path.dirname(file), { recursive: true })
-    // Not over a file that another run has added meanwhile.
+    // Does not overwrite a file that another run has just added.
     yield* fs.writeFileString(file, text, { flag: "wx" })
     undo.push(fs.remove(file))
   })
@@ -101,7 +101,10 @@ export const apply = Effect.fn("apply")(function* (project: Project, steps: Read
   const replace = Effect.fnUntraced(function* (file: string, name: string, text: string) {
     const before = yield* fs.readFileString(file)
     if (withLf(before) !== project.texts.get(name))
-      return yield* refused(`Nothing was changed, because supabase/${name} was, meanwhile.`, "Run this again.")
+      return yield* refused(
+        `Nothing was changed, because supabase/${name} has just been changed by something else.`,
+        "Run this again."
+      )
     undo.push(fs.writeFileString(file, before))
     yield* fs.writeFileString(file, before.includes("\r\n") ? text.replaceAll("\n", "\r\n") : text)
   })

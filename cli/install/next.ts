@@ -7,7 +7,7 @@ export interface Command {
 
 const push = { command: "npx supabase db push --remote", what: "apply the migrations" }
 
-/** What puts an installed project to work, in order. */
+/** The commands that deploy an installed project, in order. */
 export const afterInstall = (mail: boolean): ReadonlyArray<Command> => [
   { command: "npx supabase login", what: "once per machine" },
   { command: "npx supabase link <project-ref>", what: "once per project" },
@@ -24,13 +24,13 @@ export const afterUninstall = (mail: boolean): ReadonlyArray<Command> => [
   ...namesOf(mail).map((name) => ({ command: `npx supabase functions delete ${name}`, what: "after the migration" })),
   {
     command: `npx supabase secrets unset WEBHOOK_SECRETS${mail ? " RESEND_API_KEY MAIL_FROM" : ""}`,
-    what: "nothing reads it any more"
+    what: "it is no longer used"
   }
 ]
 
 const BESIDE = 34
 
-/** A heading and the commands. The short ones have their reason beside them. */
+/** A heading and the commands, each with its reason if that fits on the line. */
 export const describeNext = (heading: string, commands: ReadonlyArray<Command>): ReadonlyArray<string> => [
   ...(commands.length === 0 ? [] : ["", heading]),
   ...commands.map(({ command, what }) =>

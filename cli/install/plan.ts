@@ -152,7 +152,7 @@ interface Wish {
   readonly pushed: boolean
 }
 
-/** What installing, or upgrading, does to a project. */
+/** The steps to install or upgrade. */
 export const planInstall = (
   project: Project,
   { functions: shipped, migrations, version }: Wanted,

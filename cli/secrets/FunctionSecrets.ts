@@ -12,7 +12,7 @@ export class FunctionSecrets extends Context.Service<
   FunctionSecrets,
   {
     readonly where: string
-    /** What is left to do once they are written. */
+    /** What to do once they are written. */
     readonly afterwards: ReadonlyArray<string>
     readonly write: (secrets: ReadonlyArray<string>) => Effect.Effect<void, Failure>
   }

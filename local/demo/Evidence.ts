@@ -99,7 +99,7 @@ export class Evidence {
     return until(what, this.#signal, () => this.event(mentor), isDone, describe)
   }
 
-  /** The names of those who were notified about the event; a name comes twice when somebody was notified twice. */
+  /** The names of those who were notified of the event. A name appears twice if somebody was notified twice. */
   async notifiedAbout({ event_id }: QueueRow): Promise<ReadonlyArray<string>> {
     const { rows } = await this.#client.query<{ name: string }>(TOLD, [event_id])
     return rows.map(({ name }) => name)

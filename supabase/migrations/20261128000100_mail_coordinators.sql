@@ -72,8 +72,12 @@ declare
 begin
   perform outbox.require_array(mails, 'mails');
   delete from outbox.receipts r
-  using jsonb_to_recordset(mails) as m ("eventId" uuid, force boolean)
-  where r.event_id = m."eventId" and m.force and r.receipt ? 'intent' and r.created_at < safe_since;
+  using jsonb_to_recordset(mails) as m ("eventId" uuid, "coordinatorId" uuid, force boolean)
+  where r.event_id = m."eventId" and r.receipt ? 'intent' and (
+    m.force and r.created_at < safe_since
+    -- A coordinator who was deleted gets no mail, and their address is not kept.
+    or not exists (select from public.coordinators k where k.id = m."coordinatorId")
+  );
 
   -- Every try sends what is stored now, because Resend refuses a second text with the same key.
   with noted as (

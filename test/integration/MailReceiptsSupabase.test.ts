@@ -28,6 +28,7 @@ mailReceiptsContract("MailReceiptsSupabase, on Postgres through PostgREST and th
       name,
       email
     ),
+  forget: (id) => run("delete from public.coordinators where id = $1", id),
   mentor: (id, name) =>
     run(
       `insert into public.peer_mentor_profiles (id, full_name) values ($1, $2)

@@ -10,6 +10,7 @@ const { layer, state } = MailReceiptsMemory.make()
 mailReceiptsContract("MailReceiptsMemory", {
   layer: () => layer,
   coordinator: ({ email, id, name }) => Effect.sync(() => state.coordinators.set(id, { email, name })),
+  forget: (id) => Effect.sync(() => state.coordinators.delete(id)),
   mentor: (id, name) => Effect.sync(() => state.mentors.set(id, name)),
   wait: (_, hours) => TestClock.adjust(`${hours} hours`)
 })

@@ -16,6 +16,8 @@ export interface Contract {
   readonly layer: () => Layer.Layer<MailReceipts, unknown>
   /** Adds a coordinator, or changes one. */
   readonly coordinator: (person: Person) => Effect.Effect<void>
+  /** Deletes a coordinator. */
+  readonly forget: (id: string) => Effect.Effect<void>
   /** Adds a mentor, or renames one. */
   readonly mentor: (id: string, name: string) => Effect.Effect<void>
   /** Lets so many hours pass since the first try at a mail. */
@@ -43,7 +45,7 @@ const factsOf = (prepared: Prepared) => (prepared.outcome === "ready" ? prepared
 const isFirst = (prepared: Prepared) => (prepared.outcome === "ready" ? prepared.isFirst : undefined)
 
 /** What all MailReceipts promise. */
-export const mailReceiptsContract = (name: string, { coordinator, layer, mentor, wait }: Contract) => {
+export const mailReceiptsContract = (name: string, { coordinator, forget, layer, mentor, wait }: Contract) => {
   const test = <E>(sentence: string, body: () => Effect.Effect<void, E, MailReceipts>) =>
     it.effect(sentence, () => Effect.provide(body(), layer()))
 
@@ -70,6 +72,16 @@ export const mailReceiptsContract = (name: string, { coordinator, layer, mentor,
         const second = yield* prepare(notification)
         assert.deepStrictEqual(factsOf(second), factsOf(first))
         assert.isFalse(isFirst(second))
+      }))
+
+    test("a coordinator who was deleted after a first try gets no mail, and their address is forgotten", () =>
+      Effect.gen(function* () {
+        const notification = yield* known
+        yield* prepare(notification)
+        yield* forget(notification.coordinatorId)
+        assert.strictEqual(outcomeOf(yield* prepare(notification)), "no_coordinator")
+        yield* coordinator({ id: notification.coordinatorId, name: "Eve", email: "eve@example.com" })
+        assert.strictEqual(factsOf(yield* prepare(notification))?.to, "eve@example.com")
       }))
 
     test("a sent mail is known by its receipt, forever", () =>

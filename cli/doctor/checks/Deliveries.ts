@@ -72,7 +72,7 @@ export const judgeUrl = ({ answer, topic }: Probed, projectUrl: string | undefin
     : "Correct the URL in Vault. outbox.topics names its secret."
   if (answer._tag === "NoAddress") {
     if (answer.problem.includes("outbox_webhook_secret")) return []
-    // The command sets this one, so what SQL would is left out.
+    // The command sets this one, so the advice to use SQL is left out.
     const problem = isOurs ? answer.problem.replace(/: run select .*$/, "") : answer.problem
     return [{ detail: `${topic}: ${problem}.`, cure }]
   }
@@ -156,7 +156,7 @@ const vault: Check = {
     const { functionUrl, webhookSecret } = outbox.value.vault
     // With the database, a signed delivery says more.
     if (Option.isSome(database))
-      return ok(functionUrl && webhookSecret ? "both secrets are there" : "readable; what it lacks is named below")
+      return ok(functionUrl && webhookSecret ? "both secrets are there" : "readable; anything missing is named below")
     const missing = [
       ...(functionUrl ? [] : ["outbox_function_url"]),
       ...(webhookSecret ? [] : ["outbox_webhook_secret"])

@@ -217,6 +217,17 @@ describe("what the page asks of the project", () => {
   )
 })
 
+describe("an answer of the project", () => {
+  it.effect("that is a page runs and loads nothing if somebody opens it by itself", () =>
+    Effect.gen(function* () {
+      const project = yield* fakeProject
+      project.instead.answer = () => new Response("<script>0</script>", { headers: { "content-type": "text/html" } })
+      const { headers } = yield* (yield* opened({ url: project.apiUrl })).get("api/health")
+      assert.match(String(headers["content-security-policy"]), /^default-src 'none'; sandbox;/)
+    })
+  )
+})
+
 describe("mails", () => {
   it.effect("are shown in a frame that runs and loads nothing, if there is a stand-in", () =>
     Effect.gen(function* () {

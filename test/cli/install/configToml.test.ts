@@ -34,15 +34,15 @@ describe("config.toml", () => {
     const entrypoint = 'entrypoint = "./functions/pause-status-webhook-handler/index.mjs"'
     const inline = (settings: string) =>
       `[functions]\npause-status-webhook-handler = { ${settings} }\n"pause-notification-orchestrator" = {}\n`
-    assert.strictEqual(withFunctions(inline("verify_jwt = false")), inline("verify_jwt = false"))
-    assert.deepStrictEqual(differences(inline("verify_jwt=false"))[0]?.lacks, [entrypoint])
+    assert.strictEqual(withFunctions(inline("verify_jwt = false"), names), inline("verify_jwt = false"))
+    assert.deepStrictEqual(differences(inline("verify_jwt=false"), names)[0]?.lacks, [entrypoint])
     assert.notInclude(
-      differences(inline(`verify_jwt = false, ${entrypoint}`)).map(({ name }) => name),
+      differences(inline(`verify_jwt = false, ${entrypoint}`), names).map(({ name }) => name),
       "pause-status-webhook-handler"
     )
     const dotted = "functions.pause-status-webhook-handler.verify_jwt = true\n"
-    assert.notMatch(withFunctions(dotted), /^\[functions\.pause-status-webhook-handler\]/m)
-    assert.lengthOf(differences(dotted)[0]?.lacks ?? [], 2)
+    assert.notMatch(withFunctions(dotted, names), /^\[functions\.pause-status-webhook-handler\]/m)
+    assert.lengthOf(differences(dotted, names)[0]?.lacks ?? [], 2)
   })
 
   it("differs where a table says something else, and not because of what comes after it", () => {

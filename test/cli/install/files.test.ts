@@ -17,7 +17,7 @@ describe("two runs at the same time", () => {
       const release = yield* Release
       // Both have read the project before either has written to it.
       const project = yield* readProject(repository.directory)
-      const planAt = (now: number) => planInstall(project, release, { now, watched: words, pushed: true })
+      const planAt = (now: number) => planInstall(project, release, { now, watched: words, pushed: true, mail: false })
       yield* apply(project, planAt(Date.UTC(2030, 0, 1)))
       const files = yield* repository.files
       const second = yield* Effect.flip(apply(project, planAt(Date.UTC(2030, 0, 2))))

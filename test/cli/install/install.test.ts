@@ -72,7 +72,7 @@ describe("install", () => {
       assert.strictEqual((yield* repository.run("install", "--yes")).code, 0)
       const { code, stderr } = yield* repository.run("install", "--mail")
       assert.strictEqual(code, 1)
-      assert.include(stderr, "supabase/functions/send-email is there already")
+      assert.include(stderr, "supabase/functions/send-email exists already")
       assert.deepStrictEqual(
         Object.keys(yield* repository.files).filter((name) => name.includes("send-email")),
         [own]
@@ -279,7 +279,7 @@ describe("install, and what was changed by hand", () => {
       const repository = yield* makeRepository({ [handler]: "// of somebody" })
       const { code, stderr } = yield* repository.run("install", "--yes")
       assert.strictEqual(code, 1)
-      assert.include(stderr, "is not from here")
+      assert.include(stderr, "this command did not create it")
       assert.strictEqual((yield* repository.files)[handler], "// of somebody")
     })
   )
