@@ -94,7 +94,7 @@ const functionStep = (project: Project, file: ReleaseFile): Step => {
   if (recorded === digestOf(text)) return { path, action: "keep", note: "was changed by hand" }
   const note =
     recorded === undefined
-      ? "is not from here. Rename it or delete it, then run this again"
+      ? "was not created by this command. Rename it or delete it, then run this again"
       : "was changed by hand. To get this release's, delete it and run this again"
   return { path, action: "keep", note, needsYou: true }
 }

@@ -279,7 +279,7 @@ describe("install, and what was changed by hand", () => {
       const repository = yield* makeRepository({ [handler]: "// of somebody" })
       const { code, stderr } = yield* repository.run("install", "--yes")
       assert.strictEqual(code, 1)
-      assert.include(stderr, "this command did not create it")
+      assert.include(stderr, "was not created by this command")
       assert.strictEqual((yield* repository.files)[handler], "// of somebody")
     })
   )
