@@ -14,13 +14,17 @@ const unreachable = (detail: string) => problem(502, "project_unreachable", deta
 
 const LIMIT = "15 seconds"
 
-/** Forwards a request and its answer. Follows no redirect, which would send the key elsewhere. */
+/**
+ * Forwards a request and its answer, whose type must be this one. Follows no redirect, which would send the key elsewhere.
+ */
 const ask = Effect.fnUntraced(
-  function* (request: HttpClientRequest.HttpClientRequest) {
+  function* (request: HttpClientRequest.HttpClientRequest, type: RegExp) {
     const response = yield* HttpClient.execute(request)
     if (response.status >= 300 && response.status < 400)
       return unreachable("The project answered with a redirect, which is not followed. Check --url.")
     const { "content-type": contentType = "application/json", "retry-after": retryAfter } = response.headers
+    if (response.status === 200 && !type.test(contentType))
+      return unreachable(`The project answered with ${contentType.slice(0, 40)}. Check --url.`)
     return HttpServerResponse.text(yield* response.text, {
       status: response.status,
       contentType,
@@ -55,11 +59,12 @@ export const askProject = (
       HttpClientRequest.setHeader("apikey", Redacted.value(key)),
       HttpClientRequest.acceptJson,
       request.body === undefined ? (same) => same : HttpClientRequest.bodyText(request.body, "application/json")
-    )
+    ),
+    /json/
   )
 
 /** A mail is foreign HTML, so its frame may run and load nothing. */
 export const MAIL_POLICY =
   "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox; frame-ancestors 'self'"
 
-export const askMails = (url: string, path: string) => ask(HttpClientRequest.get(url + path))
+export const askMails = (url: string, path: string) => ask(HttpClientRequest.get(url + path), /json|text/)

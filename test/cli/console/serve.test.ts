@@ -221,9 +221,20 @@ describe("an answer of the project", () => {
   it.effect("that is a page runs and loads nothing if somebody opens it by itself", () =>
     Effect.gen(function* () {
       const project = yield* fakeProject
-      project.instead.answer = () => new Response("<script>0</script>", { headers: { "content-type": "text/html" } })
+      project.instead.answer = () =>
+        new Response("<script>0</script>", { status: 500, headers: { "content-type": "text/html" } })
       const { headers } = yield* (yield* opened({ url: project.apiUrl })).get("api/health")
       assert.match(String(headers["content-security-policy"]), /^default-src 'none'; sandbox;/)
+    })
+  )
+
+  it.effect("that is a page and says 200 is no answer of the function", () =>
+    Effect.gen(function* () {
+      const project = yield* fakeProject
+      project.instead.answer = () => new Response("<h1>Welcome</h1>", { headers: { "content-type": "text/html" } })
+      const { status, text } = yield* (yield* opened({ url: project.apiUrl })).get("api/health")
+      assert.strictEqual(status, 502)
+      assert.include(text, "The project answered with text/html. Check --url.")
     })
   )
 })
