@@ -140,22 +140,22 @@ const failuresOf = async (mentorId: string): Promise<number> => {
   return row?.failures ?? 0
 }
 
-/** The sweep reads the answer to the event of this mentor at once, and not when its patience ends. */
-const failOnce = async (mentorId: string): Promise<void> => {
-  const { database } = pipeline
-  const before = await failuresOf(mentorId)
-  await eventually("pg_net has kept the answer", async () => {
-    const request = (await eventsOf(database, mentorId))[0]?.request_id
-    const kept = await database.rows("select from net._http_response where id = $1", [request])
-    return kept.length > 0 || undefined
+/**
+ * Waits until the event of this mentor has failed so often. As soon as pg_net has kept an answer, the sweep reads it, and
+ * not when its patience ends.
+ */
+const failTimes = (mentorId: string, times: number) =>
+  eventually(`${times} failures`, async () => {
+    if ((await failuresOf(mentorId)) >= times) return true
+    await pipeline.database.rows(
+      `update outbox.events q set next_attempt_at = now()
+       from outbox.deliveries d
+       join net._http_response r on r.id = d.request_id
+       where q.key = $1 and q.status = 'pending' and d.id = q.delivery_id`,
+      [mentorId]
+    )
+    return undefined
   })
-  await database.rows(
-    `update outbox.events set next_attempt_at = now()
-     where key = $1 and status = 'pending' and delivery_id is not null`,
-    [mentorId]
-  )
-  await eventually("one more failure", async () => (await failuresOf(mentorId)) > before || undefined)
-}
 
 const tellAnother = async (): Promise<void> => {
   const mentorIds = await createMentors(pipeline.database, 1)
@@ -202,9 +202,9 @@ const deadLetterOf = async (bad: string, others: ReadonlyArray<string>) => {
 /** What the handler answers with 400 or 422 each time, while it completes others. */
 const giveUp = async (spoil: string) => {
   const { bad, others } = await pauseAndSpoil(spoil)
-  await failOnce(bad)
+  await failTimes(bad, 1)
   await tellAnother()
-  await failOnce(bad)
+  await failTimes(bad, 2)
   return deadLetterOf(bad, others)
 }
 
