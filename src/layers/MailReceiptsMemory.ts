@@ -44,16 +44,14 @@ export const make = (
     const entry = state.entries.get(eventId)
     if (entry?._tag === "Mailed") return { outcome: "mailed", receipt: entry.receipt }
     const coordinator = state.coordinators.get(coordinatorId)
-    if (coordinator === undefined) {
-      state.entries.delete(eventId)
-      return { outcome: "no_coordinator" }
+    if (entry !== undefined && coordinator !== undefined) {
+      if (now - entry.at <= safeMillis) return { outcome: "ready", facts: entry.facts, isFirst: false }
+      if (force !== true) {
+        return { outcome: "perhaps_mailed", firstTriedAt: DateTime.formatIso(DateTime.makeUnsafe(entry.at)) }
+      }
     }
-    if (entry !== undefined && now - entry.at <= safeMillis) {
-      return { outcome: "ready", facts: entry.facts, isFirst: false }
-    }
-    if (entry !== undefined && force !== true) {
-      return { outcome: "perhaps_mailed", firstTriedAt: DateTime.formatIso(DateTime.makeUnsafe(entry.at)) }
-    }
+    state.entries.delete(eventId)
+    if (coordinator === undefined) return { outcome: "no_coordinator" }
     const to = (coordinator.email ?? "").trim()
     if (to === "") return { outcome: "missing" }
     const mentor = state.mentors.get(mentorId) ?? null

@@ -84,6 +84,17 @@ export const mailReceiptsContract = (name: string, { coordinator, forget, layer,
         assert.strictEqual(factsOf(yield* prepare(notification))?.to, "eve@example.com")
       }))
 
+    test("a forced try forgets an old one, even if there is no address any more", () =>
+      Effect.gen(function* () {
+        const notification = yield* known
+        yield* prepare(notification)
+        yield* wait(notification.eventId, 24)
+        yield* coordinator({ id: notification.coordinatorId, name: "Bo", email: null })
+        assert.strictEqual(outcomeOf(yield* prepare({ ...notification, force: true })), "missing")
+        yield* coordinator({ id: notification.coordinatorId, name: "Bo", email: "bo@example.com" })
+        assert.isTrue(isFirst(yield* prepare(notification)))
+      }))
+
     test("a sent mail is known by its receipt, forever", () =>
       Effect.gen(function* () {
         const notification = yield* known
