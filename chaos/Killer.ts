@@ -16,6 +16,10 @@ export interface Attack {
   readonly victim: Victim
 }
 
+/** Attacks at any moment. */
+export const anytime = (...victims: ReadonlyArray<Victim>): ReadonlyArray<Attack> =>
+  victims.map((victim) => ({ step: undefined, victim }))
+
 /** Who may be killed, and when. */
 export interface KillPlan {
   readonly steps: ReadonlyArray<Step>

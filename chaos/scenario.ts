@@ -3,7 +3,7 @@ import { installAudit, readEvidence, type Evidence } from "./audit.ts"
 import { type Treatment, topicOf } from "./calls.ts"
 import type { Late } from "./deadLetters.ts"
 import type { Faults } from "./Faults.ts"
-import type { KillPlan } from "./Killer.ts"
+import { anytime, type KillPlan } from "./Killer.ts"
 import type { ChaosOptions } from "./options.ts"
 import { watchOrders } from "./orders.ts"
 import { type Operation, planWorld, type World } from "./plan.ts"
@@ -53,12 +53,7 @@ export const product: Scenario<Operation, Awaited<ReturnType<typeof startSystem>
   },
   killPlan: {
     steps: STEPS,
-    others: [
-      { step: "orchestrator called", victim: "orchestrator" },
-      { step: undefined, victim: "order-stage" },
-      { step: undefined, victim: "postgres" },
-      { step: undefined, victim: "net" }
-    ],
+    others: [{ step: "orchestrator called", victim: "orchestrator" }, ...anytime("order-stage", "postgres", "net")],
     rare: [
       { step: "before claim", victim: "postgrest" },
       { step: "before settle", victim: "postgres" },
@@ -66,14 +61,9 @@ export const product: Scenario<Operation, Awaited<ReturnType<typeof startSystem>
       { step: "before settle", victim: "postgrest" },
       { step: "orchestrator called", victim: "net" },
       { step: "after orchestrator accepted", victim: "postgres" },
-      { step: undefined, victim: "cron" },
-      { step: undefined, victim: "handler" },
-      { step: undefined, victim: "postgrest" }
+      ...anytime("cron", "handler", "postgrest")
     ],
-    withoutNet: ["postgres", "postgrest", "cron", "handler", "order-stage", "orchestrator"].map((victim) => ({
-      step: undefined,
-      victim
-    })),
+    withoutNet: anytime("postgres", "postgrest", "cron", "handler", "order-stage", "orchestrator"),
     handlerOf: (call) => (topicOf(call) === "order-stage" ? "order-stage" : "handler")
   },
   lateTopics: new Set(),

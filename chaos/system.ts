@@ -46,11 +46,11 @@ export interface System extends AsyncDisposable {
   readonly configure: (session: Session) => Promise<void>
 }
 
-export const setSecret = (session: Session, name: string, value: string) =>
+const setSecret = (session: Session, name: string, value: string) =>
   rowsOf(session, "select vault.update_secret(id, $2) from vault.secrets where name = $1", [name, value])
 
 /** Shortens the waits of the outbox. */
-export const hasten = async (session: Session, eventsPerRequest: number): Promise<void> => {
+const hasten = async (session: Session, eventsPerRequest: number): Promise<void> => {
   const settings = Object.entries({ ...SETTINGS, events_per_request: eventsPerRequest })
   await rowsOf(
     session,
@@ -60,6 +60,43 @@ export const hasten = async (session: Session, eventsPerRequest: number): Promis
   await rowsOf(session, "select cron.schedule('outbox-reconcile', '3 seconds', 'select outbox.reconcile()')")
 }
 
+/** What the seed decides of a system. */
+export const drawSystem = (random: Random) => {
+  const newSecret = (): string => `whsec_${random.bytes(SECRET_BYTES).toString("base64")}`
+  const [oldest, newest] = [newSecret(), newSecret()]
+  return {
+    oldest,
+    newest,
+    /** For the functions, which accept both all the time. */
+    webhookSecrets: `${newest} ${oldest}`,
+    orchestratorTakesArrays: random.chance(0.75),
+    eventsPerRequest: random.pick([10, 50, 50, 200])
+  }
+}
+
+/** How a run operates a system. `urls` are the functions' addresses, by the Vault secrets that name them. */
+export const operate = (
+  { eventsPerRequest, newest, oldest, orchestratorTakesArrays, webhookSecrets }: ReturnType<typeof drawSystem>,
+  stack: Stack,
+  proxy: Proxy,
+  urls: Readonly<Record<string, string>> = {}
+): Omit<System, "services" | typeof Symbol.asyncDispose> => ({
+  stack,
+  proxy,
+  orchestratorTakesArrays,
+  eventsPerRequest,
+  secret: newest,
+  rotate: async (session, part) => {
+    await setSecret(session, "outbox_webhook_secret", part === "both" ? webhookSecrets : newest)
+  },
+  configure: async (session) => {
+    await setSecret(session, "outbox_webhook_secret", oldest)
+    await setSecret(session, "outbox_function_url", `${proxy.url}${new URL(stack.functionUrl).pathname}`)
+    for (const [name, url] of Object.entries(urls)) await setSecret(session, name, url)
+    await hasten(session, eventsPerRequest)
+  }
+})
+
 /** The whole stack, with a proxy before both handlers and before everything that they call. */
 export const startSystem = async (
   random: Random,
@@ -68,11 +105,8 @@ export const startSystem = async (
   log: Log
 ): Promise<System & { readonly orderStageUrl: string }> => {
   await using started = new AsyncDisposableStack()
-  const newSecret = (): string => `whsec_${random.bytes(SECRET_BYTES).toString("base64")}`
-  const [oldest, newest] = [newSecret(), newSecret()]
-  const orchestratorTakesArrays = random.chance(0.75)
-  const eventsPerRequest = random.pick([10, 50, 50, 200])
-  const handlerEnv = { ...HANDLER_ENV, WEBHOOK_SECRETS: `${newest} ${oldest}` }
+  const drawn = drawSystem(random)
+  const handlerEnv = { ...HANDLER_ENV, WEBHOOK_SECRETS: drawn.webhookSecrets }
   let apiUrl = ""
   let orderStage: (EdgeFunction & AsyncDisposable) | undefined
   const target = (path: string): string => {
@@ -91,7 +125,7 @@ export const startSystem = async (
       functionEnv: {
         ...handlerEnv,
         SUPABASE_URL: proxy.url,
-        ORCHESTRATOR_BATCH: String(orchestratorTakesArrays)
+        ORCHESTRATOR_BATCH: String(drawn.orchestratorTakesArrays)
       }
     })
   )
@@ -109,22 +143,9 @@ export const startSystem = async (
   )
   const kept = started.move()
   return {
-    stack,
-    proxy,
+    ...operate(drawn, stack, proxy),
     services: { ...stack.services, "order-stage": orderStage.service },
     orderStageUrl: `${proxy.url}${ORDER_STAGE_PATH}`,
-    orchestratorTakesArrays,
-    eventsPerRequest,
-    secret: newest,
-    rotate: async (session, part) => {
-      await setSecret(session, "outbox_webhook_secret", part === "both" ? `${newest} ${oldest}` : newest)
-    },
-    configure: async (session) => {
-      await setSecret(session, "outbox_webhook_secret", oldest)
-      const { pathname } = new URL(stack.functionUrl)
-      await setSecret(session, "outbox_function_url", `${proxy.url}${pathname}`)
-      await hasten(session, eventsPerRequest)
-    },
     [Symbol.asyncDispose]: () => kept.disposeAsync()
   }
 }

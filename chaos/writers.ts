@@ -76,7 +76,8 @@ const MOVE_MANY = `
   update chaos.orders as o set stage = $2 from locked where o.id = locked.id
   returning pg_current_xact_id()::text as transaction`
 
-const transactionOf = async (
+/** Runs a statement that returns the transaction it ran in; undefined if it changed no row. */
+export const transactionOf = async (
   client: Client,
   text: string,
   values: ReadonlyArray<unknown>

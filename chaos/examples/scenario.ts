@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises"
 import { SEND_EMAIL } from "../../local/stack.ts"
 import { installAudit } from "../audit.ts"
 import { type Call, EXAMPLES } from "../calls.ts"
+import { anytime } from "../Killer.ts"
 import { planWorld } from "../plan.ts"
 import { insertWorld, type Scenario } from "../scenario.ts"
 import { rowsOf } from "../Session.ts"
@@ -55,8 +56,7 @@ export const withExamples: Scenario<ExampleOperation, System> = {
       { step: "invoice asked", victim: "generate-pdf" },
       { step: "mail called", victim: "resend" },
       { step: "after mail accepted", victim: "resend" },
-      { step: undefined, victim: "postgres" },
-      { step: undefined, victim: "net" }
+      ...anytime("postgres", "net")
     ],
     rare: [
       { step: "after effect", victim: "postgres" },
@@ -64,13 +64,9 @@ export const withExamples: Scenario<ExampleOperation, System> = {
       { step: "after mail accepted", victim: "postgres" },
       { step: "after invoice made", victim: "postgrest" },
       { step: "before effect", victim: "postgrest" },
-      { step: undefined, victim: "cron" },
-      ...EXAMPLES.map((victim) => ({ step: undefined, victim }))
+      ...anytime("cron", ...EXAMPLES)
     ],
-    withoutNet: ["postgres", "postgrest", "cron", "handler", SEND_EMAIL, "orchestrator"].map((victim) => ({
-      step: undefined,
-      victim
-    })),
+    withoutNet: anytime("postgres", "postgrest", "cron", "handler", SEND_EMAIL, "orchestrator"),
     handlerOf
   },
   lateTopics: new Set(["notification-mail", ...EXAMPLES]),

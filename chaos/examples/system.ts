@@ -4,9 +4,7 @@ import { SEND_EMAIL, type StackFunction, startStack } from "../../local/stack.ts
 import { EXAMPLES, type Treatment } from "../calls.ts"
 import { startProxy } from "../proxy.ts"
 import type { Random } from "../random.ts"
-import { HANDLER_ENV, hasten, setSecret, type System } from "../system.ts"
-
-const SECRET_BYTES = 32
+import { drawSystem, HANDLER_ENV, operate, type System } from "../system.ts"
 
 const EXAMPLE_ENV = { ...HANDLER_ENV, RESEND_TIMEOUT_MS: "1500" } as const
 
@@ -18,17 +16,14 @@ export const startExamples = async (
   log: Log
 ): Promise<System> => {
   await using started = new AsyncDisposableStack()
-  const newSecret = (): string => `whsec_${random.bytes(SECRET_BYTES).toString("base64")}`
-  const [oldest, newest] = [newSecret(), newSecret()]
-  const orchestratorTakesArrays = random.chance(0.75)
-  const eventsPerRequest = random.pick([10, 50, 50, 200])
+  const drawn = drawSystem(random)
   const built = await Promise.all(EXAMPLES.map(buildExample))
   let [apiUrl, resendUrl] = ["", ""]
   const target = (path: string): string => (path === "/emails" ? resendUrl : apiUrl)
   const proxy = started.use(await startProxy({ target, treat }))
   const env = {
     ...EXAMPLE_ENV,
-    WEBHOOK_SECRETS: `${newest} ${oldest}`,
+    WEBHOOK_SECRETS: drawn.webhookSecrets,
     SUPABASE_URL: proxy.url,
     RESEND_BASE_URL: proxy.url
   }
@@ -41,7 +36,7 @@ export const startExamples = async (
       log,
       handlerPrelude: prelude,
       orchestratorUrl: `${proxy.url}/functions/v1/pause-notification-orchestrator`,
-      functionEnv: { ...env, ORCHESTRATOR_BATCH: String(orchestratorTakesArrays) },
+      functionEnv: { ...env, ORCHESTRATOR_BATCH: String(drawn.orchestratorTakesArrays) },
       sendEmailEnv: env,
       resendRequestsPerSecond: 0,
       functions,
@@ -50,29 +45,15 @@ export const startExamples = async (
   )
   apiUrl = stack.apiUrl
   resendUrl = stack.resendUrl
-  const urls = [
-    { name: SEND_EMAIL, topic: "notification-mail", secret: "outbox_send_email_url" },
-    ...EXAMPLES.map((name) => ({ name, topic: name, secret: `${name.replaceAll("-", "_")}_url` }))
-  ]
+  const urlOf = (name: string, topic: string): string => `${proxy.url}/functions/v1/${name}/api/v1/webhooks/${topic}`
+  const urls = {
+    outbox_send_email_url: urlOf(SEND_EMAIL, "notification-mail"),
+    ...Object.fromEntries(EXAMPLES.map((name) => [`${name.replaceAll("-", "_")}_url`, urlOf(name, name)]))
+  }
   const kept = started.move()
   return {
-    stack,
-    proxy,
+    ...operate(drawn, stack, proxy, urls),
     services: { ...stack.services, ...Object.fromEntries(stack.functions) },
-    orchestratorTakesArrays,
-    eventsPerRequest,
-    secret: newest,
-    rotate: async (session, part) => {
-      await setSecret(session, "outbox_webhook_secret", part === "both" ? `${newest} ${oldest}` : newest)
-    },
-    configure: async (session) => {
-      await setSecret(session, "outbox_webhook_secret", oldest)
-      await setSecret(session, "outbox_function_url", `${proxy.url}${new URL(stack.functionUrl).pathname}`)
-      for (const { name, secret, topic } of urls) {
-        await setSecret(session, secret, `${proxy.url}/functions/v1/${name}/api/v1/webhooks/${topic}`)
-      }
-      await hasten(session, eventsPerRequest)
-    },
     [Symbol.asyncDispose]: () => kept.disposeAsync()
   }
 }

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises"
 import type { Client } from "pg"
-import { flip, within, type Work } from "../writers.ts"
+import { flip, transactionOf, within, type Work } from "../writers.ts"
 import {
   type Change,
   eventsOf,
@@ -36,12 +36,6 @@ const SET_STOCK_OF_MANY = `
 const MOVE_DEAL = `
   update public.opportunities set stage = $2, amount = $3 where id = $1
   returning pg_current_xact_id()::text as transaction`
-
-const transactionOf = async (
-  client: Client,
-  text: string,
-  values: ReadonlyArray<unknown>
-): Promise<string | undefined> => (await client.query<{ transaction: string }>(text, [...values])).rows[0]?.transaction
 
 const change = (client: Client, given: Change): Promise<string | undefined> => {
   switch (given.kind) {
