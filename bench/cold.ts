@@ -1,74 +1,56 @@
 // How long from the start of a process to its first answer, and what has to be loaded?
-import { type Ask, BenchError, type Budget } from "./harness/question.ts"
+import { type Ask, type Budget } from "./harness/question.ts"
 import { interleaved } from "./harness/rounds.ts"
-import { figure, median, percentile, ratio, rounded } from "./harness/statistics.ts"
+import { figure, ratio } from "./harness/statistics.ts"
 import { type Size, type Variant, variants } from "./variants/bundle.ts"
-import { cpuOf, memoryOf, send } from "./variants/process.ts"
+import {
+  type Cold,
+  coldStart,
+  type Condition,
+  CONDITIONS,
+  isSameCondition,
+  labelOf,
+  milliseconds,
+  summarize
+} from "./variants/coldStart.ts"
 import { notified } from "./variants/requests.ts"
-import { DENO_VERSIONS, prepareVariants, type Variants } from "./variants/world.ts"
+import { prepareVariants, type Variants } from "./variants/world.ts"
 
 const ROUNDS = { full: 20, quick: 3 }
-const CACHES = [false, true]
 
 const KILOBYTE = 1_000
 
-interface Cold {
-  readonly ms: number
-  readonly cpuMs: number
-  readonly megabytes: number
-}
-
-interface Way {
+interface Way extends Condition {
   readonly variant: Variant
-  readonly deno: (typeof DENO_VERSIONS)[number]
-  readonly codeCache: boolean
 }
 
-const startOnce = async (world: Variants, { codeCache, deno, variant }: Way): Promise<Cold> => {
-  const spawned = performance.now()
-  await using running = await world.start(variant, deno, codeCache)
-  const { status } = await send(running.port, notified())
-  const ms = performance.now() - spawned
-  if (status !== 200) throw new BenchError(`${variant} answered ${status} to its first delivery`)
-  return { ms, cpuMs: await cpuOf(running.pid), megabytes: await memoryOf(running.pid) }
-}
+const startOnce = (world: Variants, { codeCache, deno, variant }: Way): Promise<Cold> =>
+  coldStart(variant, () => world.start(variant, deno, codeCache), notified())
 
 const summary = ({ codeCache, deno, variant }: Way, samples: ReadonlyArray<Cold>) => ({
   deno,
   codeCache,
   variant,
-  ms: rounded(median(samples.map(({ ms }) => ms))),
-  p90Ms: rounded(
-    percentile(
-      samples.map(({ ms }) => ms),
-      0.9
-    )
-  ),
-  cpuMs: rounded(median(samples.map(({ cpuMs }) => cpuMs))),
-  megabytes: rounded(median(samples.map(({ megabytes }) => megabytes))),
-  msOfEachRound: samples.map(({ ms }) => rounded(ms))
+  ...summarize(samples)
 })
 
 type Figures = ReadonlyArray<ReturnType<typeof summary>>
-
-const conditionOf = ({ codeCache, deno }: Pick<Way, "codeCache" | "deno">): string =>
-  `Deno ${deno}, ${codeCache ? "V8 code cache" : "no cache"}`
 
 const startsTable = (figures: Figures) => ({
   title: "Cold start: spawn → first 200 (medians)",
   head: ["Deno", "variant", "× plain", "× Hono + Zod", "spawn → 200", "p90", "CPU × plain", "CPU", "memory"],
   rows: figures.map((row) => {
     const to = (variant: Variant) =>
-      figures.find((other) => other.variant === variant && conditionOf(other) === conditionOf(row)) ?? row
+      figures.find((other) => other.variant === variant && isSameCondition(other, row)) ?? row
     return [
-      conditionOf(row).replace("Deno ", ""),
+      labelOf(row),
       row.variant,
       ratio(row.ms, to("plain").ms),
       ratio(row.ms, to("Hono + Zod").ms),
-      `${figure(row.ms)} ms`,
-      `${figure(row.p90Ms)} ms`,
+      milliseconds(row.ms),
+      milliseconds(row.p90Ms),
       ratio(row.cpuMs, to("plain").cpuMs),
-      `${figure(row.cpuMs)} ms`,
+      milliseconds(row.cpuMs),
       `${figure(row.megabytes)} MB`
     ]
   })
@@ -102,7 +84,7 @@ const plotOf = (figures: Figures) => ({
   option: {
     xAxis: {
       type: "category" as const,
-      data: [...new Set(figures.map((row) => conditionOf(row).replace(", ", "\n")))]
+      data: [...new Set(figures.map((row) => `Deno ${labelOf(row).replace(", ", "\n")}`))]
     },
     yAxis: { type: "value" as const, name: "milliseconds" },
     series: variants.flatMap((variant) => {
@@ -130,10 +112,7 @@ const budgetsOf = (figures: Figures, { bytes, gzipBytes }: Size): ReadonlyArray<
     Math.max(
       ...figures
         .filter(({ variant }) => variant === "ours")
-        .map(
-          (own) =>
-            own.ms / (figures.find((row) => row.variant === to && conditionOf(row) === conditionOf(own))?.ms ?? 0)
-        )
+        .map((own) => own.ms / (figures.find((row) => row.variant === to && isSameCondition(row, own))?.ms ?? 0))
     )
   return [
     {
@@ -151,8 +130,8 @@ const budgetsOf = (figures: Figures, { bytes, gzipBytes }: Size): ReadonlyArray<
 export const ask: Ask = async ({ quick, say }) => {
   await using world = await prepareVariants()
   say(`${world.kinds} kinds of request are answered alike by ${variants.join(", ")}`)
-  const ways = DENO_VERSIONS.flatMap((deno) =>
-    CACHES.flatMap((codeCache) => variants.map((variant): Way => ({ variant, deno, codeCache })))
+  const ways = CONDITIONS.flatMap(({ codeCache, deno }) =>
+    variants.map((variant): Way => ({ deno, codeCache, variant }))
   )
   // The first start fills the code cache. The second tells V8 that the cache is worth keeping.
   for (const way of [...ways, ...ways]) await startOnce(world, way)

@@ -7,17 +7,25 @@ import { basename, dirname, join } from "node:path"
 import { gzipSync } from "node:zlib"
 import { buildFunctions, minifyAgain, settings } from "../build.ts"
 import { buildExample } from "../local/examples.ts"
-import { denoProgram } from "../local/programs.ts"
 import { type Ask, BenchError, type Budget } from "./harness/question.ts"
 import { interleaved } from "./harness/rounds.ts"
-import { figure, median, percentile, ratio, rounded } from "./harness/statistics.ts"
-import { cpuOf, memoryOf, PROJECT_KEY, send, startStub, startVariant } from "./variants/process.ts"
+import { figure, ratio } from "./harness/statistics.ts"
+import {
+  type Cold,
+  coldStart,
+  type Condition,
+  CONDITIONS,
+  denoPrograms,
+  isSameCondition,
+  labelOf,
+  milliseconds,
+  summarize
+} from "./variants/coldStart.ts"
+import { PROJECT_KEY, startStub, startVariant } from "./variants/process.ts"
 import type { Call } from "./variants/requests.ts"
-import { DENO_VERSIONS } from "./variants/world.ts"
 
 const root = join(import.meta.dirname, "..")
 const ROUNDS = { full: 20, quick: 3 }
-const CACHES = [false, true]
 const KILOBYTE = 1_000
 
 const NAMES = ["plain", "send-email", "generate-pdf"] as const
@@ -89,16 +97,8 @@ const bundleAll = async (directory: string): Promise<ReadonlyMap<Name, string>> 
   ])
 }
 
-interface Way {
+interface Way extends Condition {
   readonly name: Name
-  readonly deno: (typeof DENO_VERSIONS)[number]
-  readonly codeCache: boolean
-}
-
-interface Cold {
-  readonly ms: number
-  readonly cpuMs: number
-  readonly megabytes: number
 }
 
 const prepare = async () => {
@@ -107,41 +107,32 @@ const prepare = async () => {
   started.defer(() => rm(home, { recursive: true, force: true, maxRetries: 5 }))
   const bundles = await bundleAll(home)
   const stub = started.use(await startStub())
-  const denos = new Map(
-    await Promise.all(DENO_VERSIONS.map(async (version) => [version, await denoProgram(version)] as const))
-  )
-  const startOnce = async ({ codeCache, deno, name }: Way): Promise<Cold> => {
-    const spawned = performance.now()
-    await using running = await startVariant({
-      deno: denos.get(deno) ?? "",
-      bundle: bundles.get(name) ?? "",
-      home: join(home, `deno-${deno}`),
-      codeCache,
-      stubPort: stub.port
-    })
-    const { body, status } = await send(running.port, FIRST[name].call)
-    const ms = performance.now() - spawned
-    if (status !== 200 || !FIRST[name].proof.test(body)) throw new BenchError(`${name} answered ${status}: ${body}`)
-    return { ms, cpuMs: await cpuOf(running.pid), megabytes: await memoryOf(running.pid) }
-  }
+  const denos = await denoPrograms()
+  const startOnce = ({ codeCache, deno, name }: Way): Promise<Cold> =>
+    coldStart(
+      name,
+      () =>
+        startVariant({
+          deno: denos.get(deno) ?? "",
+          bundle: bundles.get(name) ?? "",
+          home: join(home, `deno-${deno}`),
+          codeCache,
+          stubPort: stub.port
+        }),
+      FIRST[name].call,
+      ({ body }) => FIRST[name].proof.test(body)
+    )
   const files = (await Promise.all([...bundles].map(([name, bundle]) => filesOf(name, bundle)))).flat()
   const kept = started.move()
   return { files, startOnce, [Symbol.asyncDispose]: () => kept.disposeAsync() }
 }
 
-const summary = ({ codeCache, deno, name }: Way, samples: ReadonlyArray<Cold>) => {
-  const times = samples.map(({ ms }) => ms)
-  return {
-    deno,
-    codeCache,
-    name,
-    ms: rounded(median(times)),
-    p90Ms: rounded(percentile(times, 0.9)),
-    cpuMs: rounded(median(samples.map(({ cpuMs }) => cpuMs))),
-    megabytes: rounded(median(samples.map(({ megabytes }) => megabytes))),
-    msOfEachRound: times.map(rounded)
-  }
-}
+const summary = ({ codeCache, deno, name }: Way, samples: ReadonlyArray<Cold>) => ({
+  deno,
+  codeCache,
+  name,
+  ...summarize(samples)
+})
 
 type Figures = ReadonlyArray<ReturnType<typeof summary>>
 
@@ -149,18 +140,15 @@ const startsTable = (figures: Figures) => ({
   title: "Cold start: spawn → first useful 200 (medians)",
   head: ["Deno", "function", "× plain", "spawn → 200", "p90", "CPU × plain", "CPU", "memory"],
   rows: figures.map((row) => {
-    const plain =
-      figures.find(
-        ({ codeCache, deno, name }) => name === "plain" && codeCache === row.codeCache && deno === row.deno
-      ) ?? row
+    const plain = figures.find((other) => other.name === "plain" && isSameCondition(other, row)) ?? row
     return [
-      `${row.deno}, ${row.codeCache ? "V8 code cache" : "no cache"}`,
+      labelOf(row),
       row.name,
       ratio(row.ms, plain.ms),
-      `${figure(row.ms)} ms`,
-      `${figure(row.p90Ms)} ms`,
+      milliseconds(row.ms),
+      milliseconds(row.p90Ms),
       ratio(row.cpuMs, plain.cpuMs),
-      `${figure(row.cpuMs)} ms`,
+      milliseconds(row.cpuMs),
       `${figure(row.megabytes)} MB`
     ]
   })
@@ -199,9 +187,7 @@ const budgetsOf = (files: ReadonlyArray<File>): ReadonlyArray<Budget> => {
 
 export const ask: Ask = async ({ quick }) => {
   await using world = await prepare()
-  const ways = DENO_VERSIONS.flatMap((deno) =>
-    CACHES.flatMap((codeCache) => NAMES.map((name): Way => ({ name, deno, codeCache })))
-  )
+  const ways = CONDITIONS.flatMap(({ codeCache, deno }) => NAMES.map((name): Way => ({ deno, codeCache, name })))
   // The first start fills the code cache; the second tells V8 that it is worth while.
   for (const way of [...ways, ...ways]) await world.startOnce(way)
   const samples = await interleaved(ways, quick ? ROUNDS.quick : ROUNDS.full, world.startOnce)

@@ -1,8 +1,9 @@
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { type DenoVersion, denoProgram } from "../../local/programs.ts"
+import type { DenoVersion } from "../../local/programs.ts"
 import { bundle, type Bundled, type Variant, variants } from "./bundle.ts"
+import { denoPrograms } from "./coldStart.ts"
 import { expectSameReplies } from "./equality.ts"
 import { type Running, startStub, startVariant } from "./process.ts"
 
@@ -12,8 +13,6 @@ export interface Variants extends AsyncDisposable {
   readonly kinds: number
   readonly start: (variant: Variant, deno: DenoVersion, codeCache: boolean) => Promise<Running>
 }
-
-export const DENO_VERSIONS: ReadonlyArray<DenoVersion> = ["2.1.4", "current"]
 
 const startAll = async (start: Variants["start"], stack: AsyncDisposableStack) => {
   const all = new Map<string, Running>()
@@ -30,9 +29,7 @@ export const prepareVariants = async (): Promise<Variants> => {
   for (const variant of variants) bundles.set(variant, await bundle(variant, join(home, "bundles")))
 
   const stub = started.use(await startStub())
-  const denos = new Map(
-    await Promise.all(DENO_VERSIONS.map(async (version) => [version, await denoProgram(version)] as const))
-  )
+  const denos = await denoPrograms()
   const start: Variants["start"] = (variant, deno, codeCache) =>
     startVariant({
       deno: denos.get(deno) ?? "",
