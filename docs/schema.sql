@@ -698,6 +698,11 @@ create function outbox.has_unique_key(relation regclass, columns text[])
   language plpgsql stable set search_path=pg_catalog, pg_temp;
 comment on function outbox.has_unique_key(regclass,text[]) is 'Whether exactly these columns are unique, in all rows and at all times.';
 
+create function outbox.heads_of(event_ids uuid[])
+  returns SETOF uuid
+  language plpgsql stable set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
+comment on function outbox.heads_of(uuid[]) is 'The first event in line for each of these events'' keys, claimed or not.';
+
 create function outbox.hold(event_ids uuid[])
   returns SETOF outbox.events
   language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
@@ -762,6 +767,11 @@ create function outbox.list_problem(query jsonb)
   returns text
   language plpgsql stable set search_path=pg_catalog, pg_temp;
 comment on function outbox.list_problem(jsonb) is 'Everything wrong with a query of events, or null.';
+
+create function outbox.lock_heads(event_ids uuid[])
+  returns void
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off set lock_timeout=1s;
+comment on function outbox.lock_heads(uuid[]) is 'Locks these events and those that they wait behind. So a settlement of an earlier event either ends first, and the claim gets the later one, or begins afterwards, and finds the later one free to be sent again. Otherwise a claim could refuse an event because of a settlement that passes over the same event because of the claim.';
 
 create function outbox.mail_notifications(enabled boolean)
   returns text

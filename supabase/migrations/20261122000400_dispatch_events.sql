@@ -57,6 +57,26 @@ $$;
 comment on function outbox.is_first_in_line(text, text, bigint) is
   'Whether all lower versions of the key are settled. An event without a version never waits.';
 
+create or replace function outbox.heads_of(event_ids uuid[]) returns setof uuid
+language plpgsql stable set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set jit = off as $$
+begin
+  return query
+  select distinct head.event_id
+  from outbox.events q
+  cross join lateral (
+    select first.event_id
+    from outbox.events first
+    where first.topic = q.topic and first.key = q.key and first.version is not null
+      and first.status in ('pending', 'processing')
+    order by first.version
+    limit 1
+  ) as head
+  where q.event_id = any(event_ids);
+end
+$$;
+comment on function outbox.heads_of(uuid[]) is 'The first event in line for each of these events'' keys, claimed or not.';
+
 create or replace function outbox.request_size(event_id uuid, failures integer, largest integer) returns integer
 language plpgsql stable set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set jit = off
 as $$

@@ -10,19 +10,10 @@ begin
   set next_attempt_at = clock_timestamp()
   where q.event_id = any(array(
     select parked.event_id
-    from outbox.events settled
-    cross join lateral (
-      select next.event_id
-      from outbox.events next
-      where next.topic = settled.topic and next.key = settled.key and next.version is not null
-        and next.status in ('pending', 'processing')
-      order by next.version
-      limit 1
-    ) as head
-    join outbox.events parked on parked.event_id = head.event_id and parked.next_attempt_at = 'infinity'
-    where settled.event_id = any(event_ids)
+    from outbox.events parked
+    where parked.event_id = any(array(select outbox.heads_of(event_ids))) and parked.next_attempt_at = 'infinity'
     -- A claim that has locked one of them waits for us, and then takes it.
-    for update of parked skip locked
+    for update skip locked
   ));
 end
 $$;

@@ -262,6 +262,26 @@ end
 $$;
 comment on function outbox.refusal(jsonb) is 'Why an event could not be claimed.';
 
+create or replace function outbox.lock_heads(event_ids uuid[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set jit = off
+-- If a session hangs, the early events are refused; the sweep sends them.
+set lock_timeout = '1s' as $$
+declare
+  earlier uuid[] := array(select outbox.heads_of(event_ids) except select unnest(event_ids));
+begin
+  if cardinality(earlier) > 0 then
+    perform from outbox.events q where q.event_id = any(event_ids || earlier) order by q.event_id for update;
+  end if;
+exception when lock_not_available or deadlock_detected then
+  null;
+end
+$$;
+comment on function outbox.lock_heads(uuid[]) is
+  'Locks these events and those that they wait behind. So a settlement of an earlier event either ends first, and the '
+  'claim gets the later one, or begins afterwards, and finds the later one free to be sent again. Otherwise a claim '
+  'could refuse an event because of a settlement that passes over the same event because of the claim.';
+
 create or replace function public.outbox_claim(events jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
 set enable_seqscan = off set jit = off set lock_timeout = '2s' as $$
@@ -292,6 +312,7 @@ begin
   end if;
   perform outbox.dispatch(array_remove(outbox.fold_latest(ids), null), 'settled');
 
+  perform outbox.lock_heads(ids);
   -- Locked in one order, so that overlapping batches wait for each other instead of deadlocking.
   known := array(select q from outbox.events q where q.event_id = any(ids) order by q.event_id for update);
   -- If a batch has two equal events, the first one gets the claim.

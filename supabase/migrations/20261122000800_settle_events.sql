@@ -23,20 +23,13 @@ set jit = off as $$
 begin
   perform outbox.fold_latest(event_ids);
   return query
-  select distinct head.event_id
-  from outbox.events settled
-  cross join lateral (
-    select q.event_id, q.status, q.next_attempt_at, q.delivery_id, q.failures
-    from outbox.events q
-    where q.topic = settled.topic and q.key = settled.key and q.version is not null
-      and q.status in ('pending', 'processing')
-    order by q.version
-    limit 1
-  ) as head
-  where settled.event_id = any(event_ids)
-    and head.status = 'pending'
-    -- An event that has failed before keeps its wait.
-    and (head.next_attempt_at <= clock_timestamp() or head.delivery_id is not null and head.failures = 0);
+  select q.event_id
+  from outbox.events q
+  where q.event_id = any(array(select outbox.heads_of(event_ids)))
+    -- An event that has failed before keeps its wait. In a case, so that the planner does not scan all that is pending.
+    and case q.status
+      when 'pending' then q.next_attempt_at <= clock_timestamp() or q.delivery_id is not null and q.failures = 0
+    end;
 end
 $$;
 comment on function outbox.next_of(uuid[]) is

@@ -1,12 +1,15 @@
 import { setTimeout } from "node:timers/promises"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import {
+  asClaim,
   bury,
   claim,
+  claimMany,
   claimOf,
   complete,
   createMentor,
   type Database,
+  emptyNet,
   eventOf,
   eventsOf,
   givenEvent,
@@ -15,6 +18,8 @@ import {
   release,
   setStatus,
   settle,
+  settleAll,
+  settleWith,
   sweep
 } from "../../support/sql.ts"
 
@@ -116,19 +121,81 @@ describe("the order of a mentor's events", () => {
     assert.deepStrictEqual(await attemptsOf(mentor), [1, 1])
   })
 
-  it("refuses the mentor's next event at once while an earlier one is being settled, and not afterwards", async () => {
-    const mentor = await createMentor(database)
-    await setStatus(database, mentor, "paused")
-    const { event_id } = await eventOf(database, mentor)
-    const token = await claim(database, event_id)
-    await using settler = await database.connect()
+  /** Two changes of one mentor. Both were sent at their commits, and the first is claimed. */
+  const firstIsClaimed = async (own: Database) => {
+    const mentor = await createMentor(own)
+    await setStatus(own, mentor, "paused", "active")
+    const [first, second] = await eventsOf(own, mentor)
+    if (first === undefined || second === undefined) throw new Error("not two events")
+    const settlement = {
+      eventId: first.event_id,
+      token: await claim(own, first.event_id),
+      outcome: "completed",
+      receipt: {}
+    }
+    return { mentor, settlement, second: await givenEvent(own, second.event_id) }
+  }
+
+  it.for([0, 10])(
+    "a settlement that takes %i finds the next event although a claim came too early for it and has yet to commit",
+    async (take) => {
+      await using own = await openReadyDatabase()
+      await own.rows("alter function public.outbox_settle(jsonb, text, integer) set lock_timeout = '5min'")
+      const { settlement, second } = await firstIsClaimed(own)
+      await emptyNet(own)
+      await using early = await own.connect()
+      await early.query("begin")
+      const { rows } = await early.query("select public.outbox_claim($1) -> 0 as answer", [
+        JSON.stringify([asClaim(second)])
+      ])
+      assert.include(rows[0]?.answer, { outcome: "out_of_order" })
+      const settling = settleAll(own, [settlement], take)
+      await blockedBackends(1, own)
+      await early.query("commit")
+      const { next } = await settling
+      const sent = await own.rows("select from net.http_request_queue")
+      assert.deepStrictEqual(
+        next.map(({ payload }) => payload.event_id),
+        take === 0 ? [] : [second.eventId]
+      )
+      assert.lengthOf(sent, take === 0 ? 1 : 0)
+    }
+  )
+
+  it("an early claim waits for a settlement that began before the event existed, and then gets the event", async () => {
+    await using own = await openReadyDatabase()
+    await own.rows("alter function outbox.lock_heads(uuid[]) set lock_timeout = '5min'")
+    await own.rows("alter function public.outbox_claim(jsonb) set lock_timeout = '5min'")
+    const mentor = await createMentor(own)
+    await setStatus(own, mentor, "paused")
+    const { event_id } = await eventOf(own, mentor)
+    const token = await claim(own, event_id)
+    await using settler = await own.connect()
     await settler.query("begin")
     const settlements = JSON.stringify([{ eventId: event_id, token, outcome: "completed", receipt: {} }])
     await settler.query("select public.outbox_settle($1)", [settlements])
-    await setStatus(database, mentor, "active")
-    const second = await givenEvent(database, (await eventOf(database, mentor, 2)).event_id)
-    assert.include(await claimOf(database, second), { outcome: "out_of_order" })
+    await setStatus(own, mentor, "active")
+    const claiming = claimOf(own, await givenEvent(own, (await eventOf(own, mentor, 2)).event_id))
+    await blockedBackends(1, own)
     await settler.query("commit")
+    assert.include(await claiming, { outcome: "claimed" })
+  })
+
+  it("an early claim is refused when a settlement hangs, and gets the event afterwards", async () => {
+    const { mentor, settlement, second } = await firstIsClaimed(database)
+    const other = await createMentor(database)
+    await setStatus(database, other, "paused")
+    const neighbour = await givenEvent(database, (await eventOf(database, other)).event_id)
+    await using settler = await database.connect()
+    await settler.query("begin")
+    await settler.query("select from outbox.events where key = $1 and version = 1 for update", [mentor])
+    const answers = await claimMany(database, [second, neighbour])
+    assert.deepStrictEqual(
+      answers.map(({ outcome }) => outcome),
+      ["out_of_order", "claimed"]
+    )
+    await settler.query("rollback")
+    assert.include(await settleWith(database, settlement), { outcome: "completed" })
     assert.include(await claimOf(database, second), { outcome: "claimed" })
   })
 
