@@ -2,15 +2,7 @@
 import { deflateRawSync } from "node:zlib"
 import type { Plugin } from "rolldown"
 import { notoSans } from "./notoSans.ts"
-
-// Never called here: WOFF2 fonts, encryption, pictures. Brotli's dictionary alone would be half the bundle.
-const unused = /^(?:brotli\/decompress\.js|@noble\/ciphers\/aes|png-js)$/
-
-const withoutUnused: Plugin = {
-  name: "without what an invoice has not",
-  resolveId: (path) => (unused.test(path) ? `\0unused:${path}` : null),
-  load: (id) => (id.startsWith("\0unused:") ? "export const cbc = {}, ecb = {}\nexport default {}" : null)
-}
+import { withoutUnused } from "./withoutUnused.ts"
 
 const packed = (font: Buffer): string => JSON.stringify(deflateRawSync(font, { level: 9 }).toString("base64"))
 
