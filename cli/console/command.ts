@@ -1,11 +1,11 @@
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
-import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import { switchFlag } from "../ask.ts"
 import { cannotRun } from "../Failure.ts"
 import { Output } from "../Output.ts"
+import { keyFlag, secretKey, whereKeysAre } from "../secretKey.ts"
 import { askProject } from "./forward.ts"
 import { Page } from "./Page.ts"
 import { functionUrl, isLocal, type Project } from "./Project.ts"
@@ -13,10 +13,7 @@ import { serve } from "./serve.ts"
 
 const flags = {
   url: Flag.String("url").pipe(Flag.withDescription("The project, https://<ref>.supabase.co")),
-  key: Flag.Redacted("key").pipe(
-    Flag.withFallbackConfig(Config.Redacted("SUPABASE_SECRET_KEY")),
-    Flag.withDescription("One of its secret keys; or SUPABASE_SECRET_KEY")
-  ),
+  key: keyFlag,
   port: Flag.Int("port").pipe(Flag.withDefault(0), Flag.withDescription("The port on 127.0.0.1; 0 takes a free one")),
   readOnly: switchFlag("read-only", "Show everything, change nothing")
 }
@@ -24,11 +21,7 @@ const flags = {
 /** Reports a wrong URL or key now, rather than later on the page. */
 const knock = Effect.fnUntraced(function* (project: Project) {
   const { status } = yield* askProject(project, { method: "GET", path: "/health" })
-  if (status === 401 || status === 403)
-    return yield* cannotRun(
-      "The project does not accept the key.",
-      "In the dashboard, it is under Settings, API Keys: sb_secret_…"
-    )
+  if (status === 401 || status === 403) return yield* cannotRun("The project does not accept the key.", whereKeysAre)
   if (status !== 200 && status !== 503)
     return yield* cannotRun(
       `${project.url} gives an unexpected answer: status ${status}.`,
@@ -41,7 +34,7 @@ export const console = Command.make(
   flags,
   Effect.fn("console")(
     function* ({ key, port, readOnly, url }) {
-      const project: Project = { url: yield* functionUrl(url), key, readOnly }
+      const project: Project = { url: yield* functionUrl(url), key: yield* secretKey(key), readOnly }
       yield* knock(project)
       const address = yield* serve(project, port)
       const often = isLocal(project) ? "second" : "three seconds"

@@ -6,6 +6,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { cannotRun, NeedsYou } from "../Failure.ts"
 import { Output } from "../Output.ts"
+import { keyFlag, secretKey } from "../secretKey.ts"
 import { canary } from "./Canary.ts"
 import { examine, exitCodeOf } from "./Examine.ts"
 import { asJson, inWords } from "./Report.ts"
@@ -19,11 +20,7 @@ const flags = {
     Flag.withDescription("The database, as role postgres; or DATABASE_URL")
   ),
   url: Flag.String("url").pipe(Flag.optional, Flag.withDescription("The project, https://<ref>.supabase.co")),
-  key: Flag.Redacted("key").pipe(
-    Flag.withFallbackConfig(Config.Redacted("SUPABASE_SECRET_KEY")),
-    Flag.optional,
-    Flag.withDescription("One of its secret keys; or SUPABASE_SECRET_KEY")
-  ),
+  key: keyFlag,
   canary: Flag.Boolean("canary").pipe(
     Flag.withoutNegation,
     Flag.withDefault(false),
@@ -37,10 +34,7 @@ const projectOf = (url: Option.Option<string>, key: Option.Option<Redacted.Redac
     if (!URL.canParse(url.value) || !/^https?:/.test(url.value)) {
       return yield* cannotRun(`--url is no URL: ${url.value}`, "It looks like this: https://<ref>.supabase.co")
     }
-    if (Option.isNone(key)) {
-      return yield* cannotRun("--url needs --key.", "In the dashboard, it is under Settings, API Keys: sb_secret_…")
-    }
-    return Option.some<Project>({ url: new URL(url.value).origin, key: Redacted.value(key.value) })
+    return Option.some<Project>({ url: new URL(url.value).origin, key: Redacted.value(yield* secretKey(key)) })
   })
 
 /** Checks a running project from outside and inside. Exits with 0, 1 if something is wrong, 2 if it cannot check. */

@@ -66,12 +66,15 @@ export const readProject = Effect.fn("readProject")(function* (directory: string
     )
   const migrations = path.join(supabase, "migrations")
   const names = (yield* fs.exists(migrations)) ? yield* fs.readDirectory(migrations) : []
+  const files = yield* Effect.filter(names.filter((name) => name.endsWith(".sql")).toSorted(), (name) =>
+    Effect.map(fs.stat(path.join(migrations, name)), ({ type }) => type === "File")
+  )
   const manifestText = (yield* readTexts(supabase, [MANIFEST])).get(MANIFEST)
   const manifest = yield* readManifest(manifestText)
   const known = Option.match(manifest, { onNone: () => [], onSome: ({ files }) => Object.keys(files) })
   const project: Project = {
     directory: supabase,
-    migrations: names.filter((name) => name.endsWith(".sql")).toSorted(),
+    migrations: files,
     texts: yield* readTexts(supabase, [CONFIG, MANIFEST, ...known, ...release.functions.map(pathOfFunction)]),
     manifest
   }

@@ -1,11 +1,12 @@
 import { assert, beforeAll, describe, it } from "@effect/vitest"
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { Console, Effect, Fiber } from "effect"
+import { ConfigProvider, Console, Effect, Fiber, Option, Redacted } from "effect"
 import { createServer } from "node:net"
 import type { AddressInfo } from "node:net"
 import { buildConsole } from "../../../build/console.ts"
 import { run } from "../../../cli/program.ts"
 import { functionUrl } from "../../../cli/console/Project.ts"
+import { secretKey } from "../../../cli/secretKey.ts"
 import { startProject } from "../../support/fakeProject.ts"
 import { eventually } from "../../support/eventually.ts"
 import { keepingConsole, pauseStatus } from "../../support/pauseStatus.ts"
@@ -59,6 +60,29 @@ describe("pause-status console", () => {
         assert.strictEqual(code, 2, url)
         assert.match(stderr, /It looks like this: https:\/\/<ref>\.supabase\.co/)
       }
+    })
+  )
+
+  it.effect("says what the key must be, before it asks the project", () =>
+    Effect.gen(function* () {
+      const missing = yield* pauseStatus("console", "--url", "https://ref.supabase.co").pipe(
+        Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromUnknown({}))
+      )
+      assert.strictEqual(missing.code, 2)
+      assert.match(missing.stderr, /set\s+SUPABASE_SECRET_KEY/)
+      for (const key of ["sb_secret_\n1", "sb_secret_ä", " "]) {
+        const { code, stderr } = yield* pauseStatus("console", "--url", "https://ref.supabase.co", "--key", key)
+        assert.strictEqual(code, 2, key)
+        assert.match(stderr, /The key is empty, or has/)
+        if (key.length > 1) assert.notInclude(stderr, key)
+      }
+    })
+  )
+
+  it.effect("takes the key without the spaces around it", () =>
+    Effect.gen(function* () {
+      const key = yield* secretKey(Option.some(Redacted.make(" sb_secret_1\r\n")))
+      assert.strictEqual(Redacted.value(key), "sb_secret_1")
     })
   )
 

@@ -19,7 +19,12 @@ describe("pause-status doctor", () => {
 
   it.effect.each([
     ["nothing to look at", [], /Give --database-url, or --url and --key/],
-    ["a URL without a key", ["--url", "https://abc.supabase.co"], /--url needs --key/],
+    [
+      "a URL without a key",
+      ["--url", "https://abc.supabase.co"],
+      /There is no key.*\s+Pass --key or set\s+SUPABASE_SECRET_KEY/
+    ],
+    ["a key of two lines", ["--url", "https://abc.supabase.co", "--key", "sb_\nsecret"], /has a space, a line break/],
     ["no URL", ["--url", "abc", "--key", "k"], /--url is no URL: abc/],
     [
       "a canary without a database",

@@ -148,6 +148,16 @@ describe("install", () => {
     })
   )
 
+  it.effect("takes no folder for a migration, even one whose name ends in .sql", () =>
+    Effect.gen(function* () {
+      const repository = yield* makeRepository({
+        "migrations/99999999999999_old.sql/20250101000000_x.sql": "-- theirs\n"
+      })
+      const { code, stderr } = yield* repository.run("install", "--yes")
+      assert.strictEqual(code, 0, stderr)
+    })
+  )
+
   it.effect("refuses a project whose last migration sorts after every date", () =>
     Effect.gen(function* () {
       const repository = yield* makeRepository({ "migrations/9999_last.sql": "select 1;\n" })

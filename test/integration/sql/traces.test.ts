@@ -6,6 +6,7 @@ import {
   claim,
   createMentor,
   type Database,
+  emptyNet,
   eventOf,
   openReadyDatabase,
   pausedEvents,
@@ -245,6 +246,29 @@ describe("export_traces", () => {
     const roots = spans().filter(({ name }) => name === "pause-status")
     assert.lengthOf(roots, 450)
     assert.strictEqual(new Set(roots.map(({ traceId }) => traceId)).size, 450)
+  })
+
+  it("fills pg_net's queue with no more than five requests a run if there is no extension http, and goes on later", async () => {
+    await own.rows("drop extension http")
+    await own.rows(
+      `insert into outbox.events (
+         event_id, topic, key, type, version, record, old_record, occurred_at, source, status, completed_at,
+         receipt, next_attempt_at
+       )
+       select
+         gen_random_uuid(), 'pause-status', gen_random_uuid(), 'UPDATE', 1, '{"status": "paused"}', '{"status": "active"}',
+         now() - interval '2 minutes', 'outbox', 'completed', now() - interval '1 minute' + n * interval '1 ms', '{}', null
+       from generate_series(1, 1100) as n`
+    )
+    const requests = async () => {
+      const { count } = await own.row<{ count: number }>("select count(*)::int from net.http_request_queue")
+      await emptyNet(own)
+      return count
+    }
+    await exportTraces()
+    assert.strictEqual(await requests(), 5)
+    await exportTraces()
+    assert.strictEqual(await requests(), 1)
   })
 
   it("does nothing without outbox_otlp_url, and leaves out what is older than an hour", async () => {
