@@ -54,10 +54,18 @@ declare
   wanted constant text[] := array[${[...active, ...paused].map(literal).join(", ")}];
   cure constant text := ${literal(cure)};
   columns text[];
-  words text[];
+  key_type text;
+  column_type text;
+  word text;
+  spelling text;
+  never text[] := '{}';
 begin
   if relation is null then
     raise exception 'there is no table %', ${literal(table)} using errcode = 'undefined_table', hint = cure;
+  elsif (select c.relkind from pg_class c where c.oid = relation) <> 'r'
+    or exists (select from pg_inherits i where relation in (i.inhrelid, i.inhparent)) then
+    raise exception '% must be an ordinary table, but it is a view, partitioned, a partition, inherited or foreign', relation
+      using errcode = 'wrong_object_type', hint = cure;
   end if;
   columns := array(
     select a.attname::text
@@ -70,17 +78,37 @@ begin
       relation, ${literal(key)}, ${literal(column)}, array_to_string(columns, ', ')
       using errcode = 'undefined_column', hint = cure;
   end if;
-  words := array(
-    select e.enumlabel::text
-    from pg_attribute a
-    join pg_enum e on e.enumtypid = a.atttypid
-    where a.attrelid = relation and a.attname = ${literal(column)}
-    order by e.enumsortorder
+  key_type := (
+    select t.typname from pg_attribute a join pg_type t on t.oid = a.atttypid
+    where a.attrelid = relation and a.attname = ${literal(key)}
   );
-  if words <> '{}' and not words @> wanted then
-    raise exception '%.% is never %: its words are %', relation, ${literal(column)},
-      (select string_agg(w, ' or ') from unnest(wanted) w where w <> all(words)), array_to_string(words, ', ')
-      using errcode = 'invalid_parameter_value', hint = cure;
+  if key_type not in ('uuid', 'int2', 'int4', 'int8', 'text', 'varchar') then
+    raise exception '%.% must be uuid, a whole number or text, but it is %', relation, ${literal(key)}, key_type
+      using errcode = 'datatype_mismatch', hint = cure;
+  end if;
+  column_type := (
+    select format_type(a.atttypid, a.atttypmod) from pg_attribute a
+    where a.attrelid = relation and a.attname = ${literal(column)}
+  );
+  -- A value in another spelling, such as t for a boolean, would never match.
+  foreach word in array wanted loop
+    begin
+      execute format('select %L::%s::text', word, column_type) into spelling;
+    exception when data_exception or check_violation then
+      spelling := null;
+    end;
+    never := never || case when spelling is distinct from word then array[word] end;
+  end loop;
+  if never <> '{}' then
+    raise exception '%.% is never %: %', relation, ${literal(column)}, array_to_string(never, ' or '), coalesce(
+      'its words are ' || (
+        select string_agg(e.enumlabel, ', ' order by e.enumsortorder)
+        from pg_attribute a
+        join pg_enum e on e.enumtypid = a.atttypid
+        where a.attrelid = relation and a.attname = ${literal(column)}
+      ),
+      'its type is ' || column_type
+    ) using errcode = 'invalid_parameter_value', hint = cure;
   end if;
 end
 $$;

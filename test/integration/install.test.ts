@@ -232,6 +232,25 @@ describe("a table, a column or a word that does not exist", () => {
       `mentors has no column mentor_no or no column it's: ${columns}`
     )
     assert.include(await refusalOf({ active: ["On", "ON"] }), "mentors.state is never On or ON: its words are ACTIVE,")
+    await bare.rows(`
+      create view everyone as select * from mentors;
+      create table parts (mentor_no int8, state text) partition by list (state);
+      create table away partition of parts for values in ('SICK');
+      create table odd (mentor_no numeric, is_away boolean, details jsonb, state text, short varchar(3));
+    `)
+    for (const table of ["everyone", "parts", "away"])
+      assert.include(await refusalOf({ table: `public.${table}` }), `${table} must be an ordinary table`)
+    const odd = { table: "public.odd" }
+    assert.include(await refusalOf(odd), "odd.mentor_no must be uuid, a whole number or text, but it is numeric")
+    for (const [column, type] of [
+      ["is_away", "boolean"],
+      ["details", "jsonb"],
+      ["short", "character varying(3)"]
+    ] as const)
+      assert.include(
+        await refusalOf({ ...odd, key: "state", column }),
+        `odd.${column} is never ACTIVE or SICK: its type is ${type}`
+      )
   })
 
   it.each([
