@@ -37,17 +37,19 @@ const sizeOf = async (directories: ReadonlyArray<string>): Promise<number> => {
 }
 
 describe("the package", () => {
-  it("has what a consumer needs: JavaScript with types, the command and what it installs, and four text files", () => {
+  it("has what a consumer needs: JavaScript with types, the command and what it installs, the guides that they name, and four files more", () => {
     const paths = app.packed.files.map(({ path }) => path)
     const needed =
-      /^dist\/(?:[\w/]+\.(?:js|d\.ts)|cli\.mjs|console\/\w+\.(?:html|css))$|^supabase\/(?:migrations\/\d+_\w+\.sql|functions\/[\w-]+\/dist\/\w+\.mjs)$|^docs\/openapi\.json$/
+      /^dist\/(?:[\w/]+\.(?:js|d\.ts)|cli\.mjs|console\/\w+\.(?:html|css))$|^supabase\/(?:migrations\/\d+_\w+\.sql|functions\/[\w-]+\/dist\/\w+\.mjs)$|^docs\/(?:openapi\.json|[a-z]+\.md)$/
     assert.deepStrictEqual(paths.filter((path) => !needed.test(path)).toSorted(), [
       "CHANGELOG.md",
       "LICENSE",
       "README.md",
       "package.json"
     ])
-    assert.isAtMost(paths.length, 320)
+    for (const guide of ["install", "mail", "runbook", "topics"]) assert.include(paths, `docs/${guide}.md`)
+    assert.notInclude(paths, "docs/benchmarks.md")
+    assert.isAtMost(paths.length, 330)
     // Half of it is the command with all that it needs, among them an HTTP server and the page that it serves, and the
     // functions that it installs: an app imports none of that.
     assert.isAtMost(app.packed.size, 760_000)
