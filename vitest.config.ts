@@ -1,6 +1,9 @@
 import { defineConfig } from "vitest/config"
 import { LongestFirst } from "./test/support/LongestFirst.ts"
+import { keepDataInMemory } from "./test/support/memory.ts"
 import { progress } from "./test/support/progress.ts"
+
+keepDataInMemory()
 
 // On CI's shared machines a test may try once more; the report names it. On your own machine the first failure counts.
 const retry = process.env["CI"] === undefined ? 0 : 1

@@ -1,5 +1,8 @@
 import { fileURLToPath } from "node:url"
 import { configDefaults, defineConfig } from "vitest/config"
+import { keepDataInMemory } from "../test/support/memory.ts"
+
+keepDataInMemory()
 
 const entry = (name: string): string => fileURLToPath(new URL(`../src/entries/${name}.ts`, import.meta.url))
 

@@ -22,6 +22,9 @@ export const temporaryDirectory = (): string => {
   )
 }
 
+/** Where the data of PostgreSQL goes: to the directory in STACK_DATA, or with all other temporary files. */
+export const dataDirectory = (): string => process.env["STACK_DATA"] ?? temporaryDirectory()
+
 const isOpen = (directory: string): boolean => {
   try {
     for (let path = realpathSync(directory); ; path = dirname(path)) {

@@ -5,7 +5,7 @@ import { join } from "node:path"
 import { LOOPBACK } from "../ports.ts"
 import type { Reaper } from "../Reaper.ts"
 import { messageOf, StackError } from "../StackError.ts"
-import { temporaryDirectory, userId } from "../temporary.ts"
+import { dataDirectory, userId } from "../temporary.ts"
 import type { PostgresBinaries } from "./binaries.ts"
 
 // PostgreSQL refuses to run as root. On every system this is the number of nobody; the user need not have a name.
@@ -43,7 +43,7 @@ export interface Cluster {
 
 /** A new, empty database cluster in its own directory, whose superuser is supabase_admin. */
 export const createCluster = async ({ binaries, password, reaper, settings }: ClusterOptions): Promise<Cluster> => {
-  const directory = await mkdtemp(join(temporaryDirectory(), "pause-status-data-"))
+  const directory = await mkdtemp(join(dataDirectory(), "pause-status-data-"))
   reaper.removeAtEnd(directory)
   const remove = (): Promise<void> => rm(directory, { recursive: true, force: true, maxRetries: 5 })
   const options: SpawnOptions = {

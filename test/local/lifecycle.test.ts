@@ -46,7 +46,7 @@ interface Launched {
 const launch = async (temporaryDirectory: string): Promise<Launched> => {
   const child = spawn(process.execPath, [fileURLToPath(new URL("../support/launcher.ts", import.meta.url))], {
     detached: true,
-    env: { ...process.env, TMPDIR: temporaryDirectory },
+    env: { ...process.env, TMPDIR: temporaryDirectory, STACK_DATA: temporaryDirectory },
     stdio: ["pipe", "pipe", "inherit"]
   })
   const lines = createInterface({ input: child.stdout })
