@@ -78,12 +78,12 @@ export const makeReport = (found: Findings): Report => {
         topic,
         {
           committed,
-          told: notified,
+          notified,
           lost: count("lost", violations),
           doubled: count("doubled", violations),
           "out of order": count("out of order", violations),
           untrue: count("untrue", violations),
-          "never told": superseded
+          "never notified": superseded
         }
       ])
     ),
@@ -106,7 +106,7 @@ export const makeReport = (found: Findings): Report => {
     deadLetters: {
       made: evidence.reduce((all, { deadLetters }) => all + deadLetters.length, 0),
       ...found.deadLetters,
-      neverTold: sum(({ superseded }) => superseded)
+      neverNotified: sum(({ superseded }) => superseded)
     },
     ...(found.toldWithoutNet !== undefined && { toldWithoutNet: found.toldWithoutNet }),
     milliseconds: {
@@ -132,7 +132,7 @@ const listed = (counts: Readonly<Record<string, number | boolean>>): string =>
 const rowsOf = (report: Report): ReadonlyArray<readonly [string, string]> => {
   const rows: ReadonlyArray<readonly [string, string]> = [
     ["committed transitions", String(report.events)],
-    ["told to everybody concerned", String(report.notified)],
+    ["everybody concerned was notified", String(report.notified)],
     ...Object.entries(report.topics).map(([topic, counts]) => [topic, listed(counts)] as const),
     ["lost", String(report.violations.lost)],
     ["doubled", String(report.violations.doubled)],
@@ -156,7 +156,7 @@ const rowsOf = (report: Report): ReadonlyArray<readonly [string, string]> => {
   ]
   const without = report.toldWithoutNet
   const more: ReadonlyArray<readonly [string, string]> =
-    without === undefined ? [] : [["told while pg_net was off", String(without)]]
+    without === undefined ? [] : [["notified while pg_net was off", String(without)]]
   return [...rows, ...more]
 }
 

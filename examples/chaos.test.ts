@@ -11,6 +11,6 @@ describe("chaos with the examples", { timeout: 1_200_000 }, () => {
     const report = await runChaos(options, { progress: () => {}, log: () => {} })
     assert.isTrue(report.passed, printable(report))
     for (const topic of EXAMPLE_TOPICS) assert.isAtLeast(report.topics[topic]?.["committed"] ?? 0, 10, topic)
-    assert.strictEqual(report.notified + (report.deadLetters["neverTold"] ?? 0), report.events)
+    assert.strictEqual(report.notified + (report.deadLetters["neverNotified"] ?? 0), report.events)
   })
 })

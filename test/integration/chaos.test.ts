@@ -23,7 +23,7 @@ describe("chaos", { timeout: 1_200_000 }, () => {
     assert.isTrue(report.passed, printable(report))
     assert.isAtLeast(report.events, 400)
     for (const topic of TOPICS) assert.isAtLeast(report.topics[topic]?.["committed"] ?? 0, 100, topic)
-    assert.strictEqual(report.notified + (report.deadLetters["neverTold"] ?? 0), report.events)
+    assert.strictEqual(report.notified + (report.deadLetters["neverNotified"] ?? 0), report.events)
   }
 
   // Two at a time: each waits for leases and restarts more than it computes.
