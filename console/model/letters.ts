@@ -3,20 +3,35 @@ import { forgetHistories, health, historyOf, readHistories } from "./live.ts"
 import type { Event } from "./types.ts"
 import { stateOf } from "./words.ts"
 
-const MOST = 500
+const MOST_READ = 2_000
+const MOST_FOUND = 500
 
-const collect = async (topic: string, status: string, most: number, isWanted: (event: Event) => boolean) => {
+/** Reads on until as many are found as there are, within limits: `wanted` counts those of all topics. */
+const collect = async (
+  topic: string,
+  status: string,
+  wanted: number,
+  choose: (events: ReadonlyArray<Event>) => Promise<ReadonlyArray<Event>>
+) => {
   const found: Array<Event> = []
   let cursor: string | null = ""
   let seen = 0
-  while (cursor !== null && seen < most) {
+  do {
     const page = await listEvents(topic, { status, limit: "100", ...(cursor !== "" && { cursor }) })
-    found.push(...page.events.filter(isWanted))
+    found.push(...(await choose(page.events)))
     seen += page.events.length
     cursor = page.nextCursor
-  }
-  return { events: found, isCut: cursor !== null }
+  } while (cursor !== null && seen < MOST_READ && found.length < Math.min(wanted, MOST_FOUND))
+  return { events: found, isCut: cursor !== null && found.length < wanted }
 }
+
+const openOnes = async (events: ReadonlyArray<Event>) => {
+  await readHistories(events)
+  return events.filter((event) => historyOf(event)?.deadLetter?.resolution === null)
+}
+
+const reachedNobody = async (events: ReadonlyArray<Event>) =>
+  events.filter((event) => stateOf(event) === "reached nobody")
 
 let openWhenRead: number | undefined
 
@@ -29,15 +44,10 @@ export const readLetters = async (topic: string) => {
   // Somebody else may have resolved one, which does not change its event.
   if (openWhenRead !== queue?.deadLettersOpen) forgetHistories()
   openWhenRead = queue?.deadLettersOpen
-  const failed = await collect(topic, "failed", MOST, () => true)
-  await readHistories(failed.events)
-  const open = failed.events.filter((event) => historyOf(event)?.deadLetter?.resolution === null)
+  const open = await collect(topic, "failed", queue?.deadLettersOpen ?? Infinity, openOnes)
   const nobody =
     queue?.withoutRecipients === 0
       ? { events: [], isCut: false }
-      : await collect(topic, "completed", MOST * 2, (event) => stateOf(event) === "reached nobody")
-  return {
-    events: [...open, ...nobody.events],
-    isCut: failed.isCut || (nobody.isCut && nobody.events.length < (queue?.withoutRecipients ?? 0))
-  }
+      : await collect(topic, "completed", queue?.withoutRecipients ?? Infinity, reachedNobody)
+  return { events: [...open.events, ...nobody.events], isCut: open.isCut || nobody.isCut }
 }

@@ -29,23 +29,31 @@ const MOST_KEPT = 2_000
 /** An event's history, if it was read since the event changed. */
 export const historyOf = (event: Event): History | undefined => histories.value.get(nameOf(event))
 
-export const keepHistory = (history: History): void => {
-  const kept = [...histories.value, [nameOf(history), history] as const]
+const keepHistories = (read: ReadonlyArray<History>): void => {
+  const kept = [...histories.value, ...read.map((history) => [nameOf(history), history] as const)]
   histories.value = new Map(kept.slice(-MOST_KEPT))
 }
+
+export const keepHistory = (history: History): void => keepHistories([history])
 
 export const forgetHistories = (): void => void (histories.value = new Map())
 
 /** Reads the missing histories of these events, a few at a time. */
 export const readHistories = async (events: ReadonlyArray<Event>): Promise<void> => {
   const queue = events.filter((event) => historyOf(event) === undefined)
+  const read: Array<History> = []
   const work = async () => {
     for (let event = queue.shift(); event !== undefined; event = queue.shift()) {
       // It may have been erased in the meantime.
-      await getEvent(event.topic, event.eventId).then(keepHistory, () => {})
+      await getEvent(event.topic, event.eventId).then(
+        (history) => void read.push(history),
+        () => {}
+      )
     }
   }
   await Promise.all(Array.from({ length: 4 }, work))
+  // All at once, because each change of a signal draws the page again.
+  if (read.length > 0) keepHistories(read)
 }
 
 const SHOWN = 15

@@ -121,6 +121,26 @@ describe.skipIf(browserPath === undefined)("dead letters", () => {
     assert.deepStrictEqual(tab.complaints, [])
   })
 
+  it("are all found, also behind hundreds that were resolved later", async () => {
+    const resolved = Array.from({ length: 620 }, (_, index) => {
+      const letter = aDeadLetter("503 from the orchestrator", { at: minutes(30) + index })
+      return {
+        ...letter,
+        deadLetter: letter.deadLetter && {
+          ...letter.deadLetter,
+          resolution: "resolved" as const,
+          resolvedAt: letter.createdAt
+        }
+      }
+    })
+    project.add(aDeadLetter("the oldest", { at: minutes(600) }), ...resolved)
+    await using tab = await open("#/letters")
+    await tab.page.getByText("the oldest").waitFor()
+    assert.deepStrictEqual(await tab.page.locator(".how-many b").allInnerTexts(), ["1 event"])
+    assert.strictEqual(await tab.page.getByText("Older ones are not shown").count(), 0)
+    assert.deepStrictEqual(tab.complaints, [])
+  })
+
   it("that a newer event superseded are sent only if a person forces it", async () => {
     const [letter = aDeadLetter("")] = outage()
     project.add(letter)
