@@ -668,6 +668,11 @@ create function outbox.fold_latest(event_ids uuid[])
   language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
 comment on function outbox.fold_latest(uuid[]) is 'fold() for the keys of these events whose topics are latest_only.';
 
+create function outbox.folded_with(event_ids uuid[])
+  returns SETOF uuid
+  language plpgsql stable set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off;
+comment on function outbox.folded_with(uuid[]) is 'All events that fold_latest() may lock.';
+
 create function outbox.forget(relation text, key text, query text, older_than timestamp with time zone, at_most integer, OUT deleted integer, OUT problem text)
   returns record
   language plpgsql volatile set search_path=pg_catalog, pg_temp set lock_timeout=100ms;
@@ -768,10 +773,10 @@ create function outbox.list_problem(query jsonb)
   language plpgsql stable set search_path=pg_catalog, pg_temp;
 comment on function outbox.list_problem(jsonb) is 'Everything wrong with a query of events, or null.';
 
-create function outbox.lock_heads(event_ids uuid[])
-  returns void
-  language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off set lock_timeout=1s;
-comment on function outbox.lock_heads(uuid[]) is 'Locks these events and those that they wait behind. So a settlement of an earlier event either ends first, and the claim gets the later one, or begins afterwards, and finds the later one free to be sent again. Otherwise a claim could refuse an event because of a settlement that passes over the same event because of the claim.';
+create function outbox.lock_line(event_ids uuid[])
+  returns boolean
+  language plpgsql volatile set search_path=pg_catalog, pg_temp set plan_cache_mode=force_generic_plan set enable_seqscan=off set jit=off set lock_timeout=300ms;
+comment on function outbox.lock_line(uuid[]) is 'Locks these events, the first in line of their keys, and all that fold_latest() may lock. So a settlement of an earlier event either ends first, and the caller sees it, or begins afterwards, and finds the later event unlocked. Otherwise a claim could refuse an event while the settlement before it passes over that event because of the claim. Returns whether it could: a session that hangs is not waited for. Then the sweep or reconcile() sends what was refused.';
 
 create function outbox.mail_notifications(enabled boolean)
   returns text

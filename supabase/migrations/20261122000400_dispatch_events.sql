@@ -236,14 +236,19 @@ begin
   set next_attempt_at = 'infinity'
   from unnest(event_ids) as blocked (event_id)
   join outbox.events b on b.event_id = blocked.event_id
-  -- Locked until the commit, so that whoever settles it afterwards releases what was parked behind it.
+  -- Locked until the commit, so that whoever settles it afterwards releases what was parked behind it. If the first in line
+  -- is locked, nothing is parked: the second one is not the one to wait for.
   cross join lateral (
     select
-    from outbox.events earlier
-    where earlier.topic = b.topic and earlier.key = b.key and earlier.version < b.version
-      and earlier.status in ('pending', 'processing')
-    order by earlier.version
-    limit 1
+    from outbox.events head
+    where head.event_id = (
+      select earlier.event_id
+      from outbox.events earlier
+      where earlier.topic = b.topic and earlier.key = b.key and earlier.version < b.version
+        and earlier.status in ('pending', 'processing')
+      order by earlier.version
+      limit 1
+    ) and head.status in ('pending', 'processing')
     for share skip locked
   ) as held
   -- In a case, so that the planner does not scan everything that is due.

@@ -262,25 +262,65 @@ end
 $$;
 comment on function outbox.refusal(jsonb) is 'Why an event could not be claimed.';
 
-create or replace function outbox.lock_heads(event_ids uuid[]) returns void
-language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
-set jit = off
--- If a session hangs, the early events are refused; the sweep sends them.
-set lock_timeout = '1s' as $$
-declare
-  earlier uuid[] := array(select outbox.heads_of(event_ids) except select unnest(event_ids));
+create or replace function outbox.folded_with(event_ids uuid[]) returns setof uuid
+language plpgsql stable set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set jit = off as $$
 begin
-  if cardinality(earlier) > 0 then
-    perform from outbox.events q where q.event_id = any(event_ids || earlier) order by q.event_id for update;
-  end if;
-exception when lock_not_available or deadlock_detected then
-  null;
+  return query
+  select distinct waiting.event_id
+  from outbox.events q
+  join outbox.topics t on t.topic = q.topic and t.latest_only
+  cross join lateral (
+    select w.event_id
+    from outbox.events w
+    where w.topic = q.topic and w.key = q.key and w.version is not null and w.status in ('pending', 'processing')
+    -- One index search for each key. Otherwise the planner would read everything that is pending.
+    offset 0
+  ) as waiting
+  where q.event_id = any(event_ids);
 end
 $$;
-comment on function outbox.lock_heads(uuid[]) is
-  'Locks these events and those that they wait behind. So a settlement of an earlier event either ends first, and the '
-  'claim gets the later one, or begins afterwards, and finds the later one free to be sent again. Otherwise a claim '
-  'could refuse an event because of a settlement that passes over the same event because of the claim.';
+comment on function outbox.folded_with(uuid[]) is 'All events that fold_latest() may lock.';
+
+create or replace function outbox.lock_line(event_ids uuid[]) returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set jit = off set lock_timeout = '300ms' as $$
+declare
+  give_up constant timestamptz := clock_timestamp() + interval '1 second';
+  folded uuid[];
+  heads uuid[];
+begin
+  while clock_timestamp() < give_up loop
+    folded := array(select outbox.folded_with(event_ids));
+    if folded = '{}' and not exists (
+      select from outbox.events q
+      where q.event_id = any(event_ids) and not outbox.is_first_in_line(q.topic, q.key, q.version)
+    ) then
+      return true;
+    end if;
+    heads := array(select outbox.heads_of(event_ids));
+    begin
+      -- All in one order, as in every claim and settlement.
+      perform from outbox.events q where q.event_id = any(event_ids || heads || folded) order by q.event_id for update;
+      if array(select outbox.heads_of(event_ids)) <@ heads then
+        return true;
+      end if;
+      -- One of them was settled while we waited. Unlocks all, and begins again with its successor.
+      raise sqlstate 'PS000';
+    exception when sqlstate 'PS000' then
+      null;
+    end;
+  end loop;
+  return false;
+exception when lock_not_available or deadlock_detected then
+  return false;
+end
+$$;
+comment on function outbox.lock_line(uuid[]) is
+  'Locks these events, the first in line of their keys, and all that fold_latest() may lock. So a settlement of an earlier '
+  'event either ends first, and the caller sees it, or begins afterwards, and finds the later event unlocked. Otherwise a '
+  'claim could refuse an event while the settlement before it passes over that event because of the claim. Returns '
+  'whether it could: a session that hangs is not waited for. Then the sweep or reconcile() sends what was refused.';
 
 create or replace function public.outbox_claim(events jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
@@ -310,9 +350,10 @@ begin
       where i.id is not null
     ));
   end if;
-  perform outbox.dispatch(array_remove(outbox.fold_latest(ids), null), 'settled');
+  if outbox.lock_line(ids) then
+    perform outbox.dispatch(array_remove(outbox.fold_latest(ids), null), 'settled');
+  end if;
 
-  perform outbox.lock_heads(ids);
   -- Locked in one order, so that overlapping batches wait for each other instead of deadlocking.
   known := array(select q from outbox.events q where q.event_id = any(ids) order by q.event_id for update);
   -- If a batch has two equal events, the first one gets the claim.

@@ -26,10 +26,8 @@ begin
   select q.event_id
   from outbox.events q
   where q.event_id = any(array(select outbox.heads_of(event_ids)))
-    -- An event that has failed before keeps its wait. In a case, so that the planner does not scan all that is pending.
-    and case q.status
-      when 'pending' then q.next_attempt_at <= clock_timestamp() or q.delivery_id is not null and q.failures = 0
-    end;
+    -- Without a delivery, it waits for a retry. In a case, so that the planner does not scan all that is pending.
+    and case q.status when 'pending' then q.next_attempt_at <= clock_timestamp() or q.delivery_id is not null end;
 end
 $$;
 comment on function outbox.next_of(uuid[]) is
@@ -91,7 +89,8 @@ begin
   with early as (
     select q.event_id
     from outbox.events q
-    where q.event_id = any(ids) and q.delivery_id is not null
+    -- A person may have cancelled it since.
+    where q.event_id = any(ids) and case q.status when 'pending' then q.delivery_id is not null end
     for update skip locked
   )
   update outbox.events q
@@ -194,6 +193,9 @@ begin
 
   if take > 0 and topic is not null then
     next := outbox.claim_next(settled_ids, topic, least(take, 200));
+    if cardinality(settled_ids) > take then
+      perform outbox.dispatch_next(settled_ids);
+    end if;
   else
     perform outbox.dispatch_next(settled_ids);
     -- While the handler succeeds, each request that ends starts another one.

@@ -47,6 +47,7 @@ begin
   if force is null or dry_run is null then
     raise exception 'force and dry_run must be true or false, not null' using errcode = 'invalid_parameter_value';
   end if;
+  perform outbox.lock_line(array[outbox_redrive.event_id]);
   select q.* into event from outbox.events q
   where q.event_id = outbox_redrive.event_id and q.topic = outbox_redrive.topic for update;
   outcome := case
@@ -122,6 +123,7 @@ begin
     raise exception 'notes must be at most 8192 bytes, but they are %', octet_length(notes)
       using errcode = 'invalid_parameter_value', hint = 'Shorten them, or keep them elsewhere and give a link.';
   end if;
+  perform outbox.lock_line(array[outbox_resolve.event_id]);
   select q.* into event from outbox.events q
   where q.event_id = outbox_resolve.event_id and q.topic = outbox_resolve.topic for update;
   outcome := case

@@ -164,7 +164,7 @@ describe("the order of a mentor's events", () => {
 
   it("an early claim waits for a settlement that began before the event existed, and then gets the event", async () => {
     await using own = await openReadyDatabase()
-    await own.rows("alter function outbox.lock_heads(uuid[]) set lock_timeout = '5min'")
+    await own.rows("alter function outbox.lock_line(uuid[]) set lock_timeout = '5min'")
     await own.rows("alter function public.outbox_claim(jsonb) set lock_timeout = '5min'")
     const mentor = await createMentor(own)
     await setStatus(own, mentor, "paused")
