@@ -236,7 +236,7 @@ describe("the next event in line", () => {
     assert.nestedInclude(await settled, { "settled[0].outcome": "completed" })
   })
 
-  it("of a topic that sends only the latest: claims of several keys at once wait in no circle", async () => {
+  it("is claimed once for each key of a topic that sends only the latest, by claims of several keys at once", async () => {
     await own.rows("update outbox.topics set latest_only = true")
     const mentors = await Promise.all(Array.from({ length: 4 }, () => createMentor(own)))
     for (const mentor of mentors) await setStatus(own, mentor, "paused", "active", "paused")
