@@ -1,6 +1,7 @@
 import { randomBytes, randomUUID } from "node:crypto"
 import { type Client, Pool, type QueryResultRow } from "pg"
 import { inject } from "vitest"
+import { eventually } from "./eventually.ts"
 import { migrate, type MigrateOptions, opened, untilNobodyIsIn, urlOf } from "./template.ts"
 
 export const functionUrl = "http://127.0.0.1:9/functions/v1/pause-status-webhook-handler"
@@ -211,6 +212,16 @@ export const makeDue = (database: Database, eventId: string): Promise<Array<Quer
 /** What pg_net does with its requests: they leave the queue, answered or lost. */
 export const emptyNet = (database: Database): Promise<Array<QueryResultRow>> =>
   database.rows("truncate net.http_request_queue")
+
+/** Waits until so many sessions wait for locks of others. */
+export const blockedSessions = (database: Pick<Database, "row">, count = 1): Promise<void> =>
+  eventually(async () => {
+    const { blocked } = await database.row<{ blocked: number }>(
+      `select count(*)::int as blocked from pg_stat_activity
+       where datname = current_database() and cardinality(pg_blocking_pids(pid)) > 0`
+    )
+    return blocked
+  }).toBeGreaterThanOrEqual(count)
 
 export const expireLease = (database: Database, eventId: string): Promise<Array<QueryResultRow>> =>
   database.rows("update outbox.events set lease_expires_at = now() - interval '1 second' where event_id = $1", [

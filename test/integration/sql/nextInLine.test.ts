@@ -1,8 +1,8 @@
 import type { Client } from "pg"
 import { afterEach, assert, beforeEach, describe, it } from "vitest"
-import { eventually } from "../../support/eventually.ts"
 import {
   asClaim,
+  blockedSessions,
   claim,
   claimOf,
   complete,
@@ -66,13 +66,6 @@ describe("the next event in line", () => {
       [eventId, nextAttemptAt]
     )
 
-  const somebodyWaits = () =>
-    eventually(() =>
-      own.rows(
-        "select from pg_stat_activity where datname = current_database() and cardinality(pg_blocking_pids(pid)) > 0"
-      )
-    ).not.toHaveLength(0)
-
   /** First in line, but neither claimed nor due nor in a request: only time would help. */
   const forgotten = () =>
     own.rows(
@@ -84,9 +77,13 @@ describe("the next event in line", () => {
          )`
     )
 
-  it.for([0, 10])(
-    "is found if an early claim of the third waited for the first: settled with take %i",
-    async (take) => {
+  it.for([
+    { take: 0, claimed: [3] },
+    { take: 10, claimed: [3] },
+    { take: 10, claimed: [1, 3] }
+  ])(
+    "is found if a claim of $claimed came too early and waited for the first: settled with take $take",
+    async ({ claimed, take }) => {
       const { given, ids, settlement } = await lineOf(3)
       await claimOf(own, nth(given, 2))
       await using first = await own.connect()
@@ -95,40 +92,20 @@ describe("the next event in line", () => {
       await first.query("begin")
       const { next } = await settleIn(first, [settlement], take)
       await early.query("begin")
-      const claiming = claimIn(early, nth(given, 3))
-      await somebodyWaits()
+      const claiming = claimIn(early, ...claimed.map((place) => nth(given, place)))
+      await blockedSessions(own)
       await first.query("commit")
       await claiming
       await emptyNet(own)
       const settling = async () =>
         settleIn(second, [completed(nth(ids, 2), next[0]?.token ?? (await claim(own, nth(ids, 2))))], take)
       const settled = settling()
-      await somebodyWaits()
+      await blockedSessions(own)
       await early.query("commit")
       await settled
       assert.deepStrictEqual(await forgotten(), [])
     }
   )
-
-  it("is found if the early claim also has the first one", async () => {
-    const { given, ids, settlement } = await lineOf(3)
-    await claimOf(own, nth(given, 2))
-    await using first = await own.connect()
-    await using second = await own.connect()
-    await using early = await own.connect()
-    await first.query("begin")
-    const { next } = await settleIn(first, [settlement])
-    await early.query("begin")
-    const claiming = claimIn(early, nth(given, 1), nth(given, 3))
-    await somebodyWaits()
-    await first.query("commit")
-    await claiming
-    const settled = settleIn(second, [completed(nth(ids, 2), next[0]?.token)])
-    await somebodyWaits()
-    await early.query("commit")
-    await settled
-    assert.deepStrictEqual(await forgotten(), [])
-  })
 
   it("is released if a sweep meanwhile parks a later one", async () => {
     const { ids, settlement } = await lineOf(3)
@@ -156,7 +133,7 @@ describe("the next event in line", () => {
     await early.query("begin")
     await claimIn(early, nth(given, 3))
     const settled = settleIn(settler, [settlement])
-    await somebodyWaits()
+    await blockedSessions(own)
     await sweeper.query("begin")
     await sweeper.query("select outbox.sweep()")
     await early.query("commit")
@@ -177,7 +154,7 @@ describe("the next event in line", () => {
       await person.query("begin")
       await person.query(question, [nth(ids, 2)])
       const settled = settleIn(settler, [settlement])
-      await somebodyWaits()
+      await blockedSessions(own)
       await person.query("commit")
       await settled
       assert.deepStrictEqual(await forgotten(), [], question)
@@ -230,7 +207,7 @@ describe("the next event in line", () => {
     `)
     await person.query("select pg_advisory_lock(7)")
     const settled = settleAll(own, [settlement], 0)
-    await somebodyWaits()
+    await blockedSessions(own)
     await person.query("select outbox.resolve($1)", [nth(ids, 2)])
     await person.query("select pg_advisory_unlock(7)")
     assert.nestedInclude(await settled, { "settled[0].outcome": "completed" })

@@ -1,7 +1,7 @@
-import { setTimeout } from "node:timers/promises"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import {
   asClaim,
+  blockedSessions,
   bury,
   claim,
   claimMany,
@@ -32,17 +32,6 @@ describe("the order of a mentor's events", () => {
 
   const attemptsOf = async (mentor: string, own = database) =>
     (await eventsOf(own, mentor)).map((event) => event.attempts)
-
-  const blockedBackends = async (count: number, own = database): Promise<void> => {
-    for (;;) {
-      const { blocked } = await own.row<{ blocked: number }>(
-        `select count(*)::int as blocked from pg_stat_activity
-         where datname = current_database() and cardinality(pg_blocking_pids(pid)) > 0`
-      )
-      if (blocked >= count) return
-      await setTimeout(5)
-    }
-  }
 
   it("posts the changes of one transaction at its commit, and lets only the first be claimed", async () => {
     const mentor = await createMentor(database)
@@ -150,7 +139,7 @@ describe("the order of a mentor's events", () => {
       ])
       assert.include(rows[0]?.answer, { outcome: "out_of_order" })
       const settling = settleAll(own, [settlement], take)
-      await blockedBackends(1, own)
+      await blockedSessions(own)
       await early.query("commit")
       const { next } = await settling
       const sent = await own.rows("select from net.http_request_queue")
@@ -176,7 +165,7 @@ describe("the order of a mentor's events", () => {
     await settler.query("select public.outbox_settle($1)", [settlements])
     await setStatus(own, mentor, "active")
     const claiming = claimOf(own, await givenEvent(own, (await eventOf(own, mentor, 2)).event_id))
-    await blockedBackends(1, own)
+    await blockedSessions(own)
     await settler.query("commit")
     assert.include(await claiming, { outcome: "claimed" })
   })
@@ -211,7 +200,7 @@ describe("the order of a mentor's events", () => {
     await sweeper.query("begin")
     await sweeper.query("select outbox.sweep()")
     const completion = complete(own, first?.event_id ?? "", token)
-    await blockedBackends(1, own)
+    await blockedSessions(own)
     await sweeper.query("commit")
     assert.include(await completion, { outcome: "completed" })
     assert.deepStrictEqual(await attemptsOf(mentor, own), [1, 1])
