@@ -149,6 +149,7 @@ returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
 set enable_seqscan = off set jit = off set lock_timeout = '2s' as $$
 declare
+  most constant integer := least(take, 200);
   problems text[];
   verdicts jsonb;
   settled_ids uuid[];
@@ -192,8 +193,9 @@ begin
   ) as known on true;
 
   if take > 0 and topic is not null then
-    next := outbox.claim_next(settled_ids, topic, least(take, 200));
-    if cardinality(settled_ids) > take then
+    next := outbox.claim_next(settled_ids, topic, most);
+    -- More keys than that may have a next event.
+    if cardinality(settled_ids) > most then
       perform outbox.dispatch_next(settled_ids);
     end if;
   else
